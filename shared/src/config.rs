@@ -1,0 +1,297 @@
+//! The configuration: environment variables that template.yaml sets, read once at start.
+
+use std::{fmt, str::FromStr};
+
+use argon2::Params;
+
+use crate::{
+    email::EmailAddress,
+    environment,
+    language::Language,
+    password::{PasswordPolicy, PasswordRule, parse_params},
+    session::SessionLife,
+};
+
+const DEFAULT_PASSWORD_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
+
+/// Everything that an operator can set. README.md describes each variable.
+pub struct Config {
+    /// `IDENTITY_APP_NAME`: the name in mails, the issuer of OTP secrets.
+    pub app_name: String,
+    /// `IDENTITY_DOMAIN`: what links in mails begin with, without a slash at its end.
+    pub domain: String,
+    /// `IDENTITY_UID_PREFIX`: what uids begin with.
+    pub uid_prefix: String,
+    /// `IDENTITY_SESSION_NAME`: the name of the session cookie.
+    pub session_name: String,
+    /// `IDENTITY_SESSION_EXPIRE_TIME`, `IDENTITY_SESSION_MAX_AGE`: how long sessions live.
+    pub session_life: SessionLife,
+    /// `IDENTITY_CODE_EXPIRE_TIME`: life of reset and confirmation codes in seconds.
+    pub code_expire_time: i64,
+    /// `IDENTITY_PASSWORD_REGEXP`, `IDENTITY_PASSWORD_MIN_ENTROPY`: what passwords are accepted.
+    pub password_policy: PasswordPolicy,
+    /// `IDENTITY_ARGON2`: parameters of new password hashes.
+    pub argon2: Params,
+    /// `IDENTITY_DEFAULT_LANGUAGE`: of mails to those who asked for no other.
+    pub default_language: Language,
+    /// `IDENTITY_SENDER_EMAIL`, `IDENTITY_SENDER_NAME`: who mails are from.
+    pub sender: Sender,
+    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: an unknown address is answered like a known one.
+    pub prevent_user_existence_errors: bool,
+    /// `IDENTITY_USERS_TABLE`: name of the table of users.
+    pub users_table: String,
+    /// `IDENTITY_GRANTS_TABLE`: name of the table of what users hold for a time.
+    pub grants_table: String,
+    /// `IDENTITY_TOKEN_SECRET`: ARN of the secret that the token keys come from.
+    pub token_secret: String,
+    /// `IDENTITY_MAIL_CONFIGURATION_SET`: SES configuration set, if mails are sent with one.
+    pub mail_configuration_set: Option<String>,
+}
+
+/// Who mails are from.
+#[derive(Debug)]
+pub struct Sender {
+    /// The name shown.
+    pub name: String,
+    /// The address.
+    pub email: EmailAddress,
+}
+
+/// A variable that is missing or cannot be right.
+#[derive(PartialEq, Eq)]
+pub struct ConfigError {
+    variable: &'static str,
+    problem: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.variable, self.problem)
+    }
+}
+
+/// What `main` prints of it.
+impl fmt::Debug for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Reads the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(environment::variable)
+    }
+
+    /// Reads variables by the given function, which answers `None` for one that is not set.
+    pub fn read(get: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let vars = Variables(get);
+        // Authenticators take what stands before a colon for the issuer.
+        let app_name = vars.text("IDENTITY_APP_NAME", "Latchkey", |text| is_one_line(text) && !text.contains(':'))?;
+        let sender = Sender {
+            name: vars.text("IDENTITY_SENDER_NAME", &app_name, is_one_line)?,
+            email: vars.required("IDENTITY_SENDER_EMAIL", |text| {
+                EmailAddress::parse(text).map_err(|_| "is not an e-mail address".to_owned())
+            })?,
+        };
+        let session_life = SessionLife {
+            idle: vars.number("IDENTITY_SESSION_EXPIRE_TIME", "1800", 60..=86_400)?,
+            absolute: vars.number("IDENTITY_SESSION_MAX_AGE", "86400", 60..=2_592_000)?,
+        };
+        if session_life.absolute < session_life.idle {
+            return Err(problem("IDENTITY_SESSION_MAX_AGE", "is less than IDENTITY_SESSION_EXPIRE_TIME"));
+        }
+        Ok(Self {
+            domain: vars.required("IDENTITY_DOMAIN", parse_domain)?,
+            uid_prefix: vars.text("IDENTITY_UID_PREFIX", "ID", |text| {
+                (2..=6).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphabetic())
+            })?,
+            session_name: vars.text("IDENTITY_SESSION_NAME", "_barong_session", is_token)?,
+            session_life,
+            code_expire_time: vars.number("IDENTITY_CODE_EXPIRE_TIME", "3600", 300..=86_400)?,
+            password_policy: PasswordPolicy {
+                rule: vars.parsed("IDENTITY_PASSWORD_REGEXP", DEFAULT_PASSWORD_REGEXP, |text| {
+                    PasswordRule::parse(text).map_err(|error| error.to_string())
+                })?,
+                min_entropy: vars.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
+            },
+            argon2: vars.parsed("IDENTITY_ARGON2", "m=19456,t=2,p=1", |text| {
+                parse_params(text).ok_or_else(|| {
+                    "is not of the form m=19456,t=2,p=1, or out of bounds (m 8192 to 524288 KiB, t and p 1 to 16)".to_owned()
+                })
+            })?,
+            default_language: vars.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
+                Language::from_str(text).map_err(|_| "is not a language that has templates".to_owned())
+            })?,
+            prevent_user_existence_errors: vars.parsed("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "false", |text| {
+                text.parse().map_err(|_| "is neither true nor false".to_owned())
+            })?,
+            users_table: vars.required("IDENTITY_USERS_TABLE", |text| Ok(text.to_owned()))?,
+            grants_table: vars.required("IDENTITY_GRANTS_TABLE", |text| Ok(text.to_owned()))?,
+            token_secret: vars.required("IDENTITY_TOKEN_SECRET", |text| Ok(text.to_owned()))?,
+            mail_configuration_set: (vars.0)("IDENTITY_MAIL_CONFIGURATION_SET"),
+            app_name,
+            sender,
+        })
+    }
+}
+
+/// Reads variables, with errors that name them.
+struct Variables<F>(F);
+
+impl<F: Fn(&str) -> Option<String>> Variables<F> {
+    fn parsed<T>(
+        &self,
+        variable: &'static str,
+        default: &str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let value = (self.0)(variable);
+        parse(value.as_deref().unwrap_or(default)).map_err(|why| problem(variable, why))
+    }
+
+    fn required<T>(&self, variable: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        let value = (self.0)(variable).ok_or_else(|| problem(variable, "is not set"))?;
+        parse(&value).map_err(|why| problem(variable, why))
+    }
+
+    fn text(&self, variable: &'static str, default: &str, is_good: impl Fn(&str) -> bool) -> Result<String, ConfigError> {
+        self.parsed(variable, default, |text| {
+            if is_good(text) { Ok(text.to_owned()) } else { Err("has characters or a length that it cannot have".to_owned()) }
+        })
+    }
+
+    fn number<T>(&self, variable: &'static str, default: &str, bounds: std::ops::RangeInclusive<T>) -> Result<T, ConfigError>
+    where
+        T: FromStr + PartialOrd + fmt::Display,
+    {
+        self.parsed(variable, default, |text| {
+            text.parse()
+                .ok()
+                .filter(|number| bounds.contains(number))
+                .ok_or_else(|| format!("is not a number from {} to {}", bounds.start(), bounds.end()))
+        })
+    }
+}
+
+fn problem(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+    ConfigError { variable, problem: problem.into() }
+}
+
+fn is_one_line(text: &str) -> bool {
+    text.chars().count() <= 64 && !text.chars().any(char::is_control)
+}
+
+/// A token of RFC 9110, which is what RFC 6265 lets a cookie's name be.
+fn is_token(text: &str) -> bool {
+    text.len() <= 64 && text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}
+
+/// A web origin: links carry tokens, so it is https unless the host is this machine.
+fn parse_domain(text: &str) -> Result<String, String> {
+    const PROBLEM: &str = "is not an origin as https://example.com (http only for localhost)";
+    let text = text.trim_end_matches('/');
+    let (scheme, authority) = text.split_once("://").ok_or(PROBLEM)?;
+    let uri: lambda_http::http::Uri = text.parse().map_err(|_| PROBLEM)?;
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or(PROBLEM)?;
+    let bare = !authority.contains(['/', '?', '#', '@']);
+    let safe = scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host));
+    if bare && safe { Ok(text.to_owned()) } else { Err(PROBLEM.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUIRED: [(&str, &str); 5] = [
+        ("IDENTITY_DOMAIN", "https://example.com"),
+        ("IDENTITY_SENDER_EMAIL", "noreply@example.com"),
+        ("IDENTITY_USERS_TABLE", "Users"),
+        ("IDENTITY_GRANTS_TABLE", "Grants"),
+        ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:token"),
+    ];
+
+    fn read(overrides: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::read(|name| {
+            let last = REQUIRED.iter().chain(overrides).rfind(|(variable, _)| *variable == name);
+            last.map(|(_, value)| (*value).to_owned()).filter(|value| !value.is_empty())
+        })
+    }
+
+    #[test]
+    fn what_is_not_set_has_its_default() {
+        let config = read(&[]).expect("a configuration");
+        assert_eq!((config.app_name.as_str(), config.sender.name.as_str()), ("Latchkey", "Latchkey"));
+        assert_eq!((config.uid_prefix.as_str(), config.session_name.as_str()), ("ID", "_barong_session"));
+        assert_eq!((config.session_life.idle, config.session_life.absolute, config.code_expire_time), (1800, 86_400, 3600));
+        assert_eq!(config.password_policy.rule.expression(), DEFAULT_PASSWORD_REGEXP);
+        assert!((config.password_policy.min_entropy - 25.0).abs() < f64::EPSILON);
+        assert_eq!((config.argon2.m_cost(), config.argon2.t_cost(), config.argon2.p_cost()), (19_456, 2, 1));
+        assert_eq!(config.default_language, Language::En);
+        assert!(!config.prevent_user_existence_errors);
+    }
+
+    #[test]
+    fn what_is_required_must_be_set() {
+        for (variable, _) in REQUIRED {
+            assert_eq!(read(&[(variable, "")]).err(), Some(problem(variable, "is not set")));
+        }
+    }
+
+    #[test]
+    fn the_sender_is_named_after_the_application() {
+        let config = read(&[("IDENTITY_APP_NAME", "Acme")]).expect("a configuration");
+        assert_eq!(config.sender.name, "Acme");
+    }
+
+    #[test]
+    fn an_error_names_its_variable() {
+        for (variable, value) in [
+            ("IDENTITY_APP_NAME", "two\nlines"),
+            ("IDENTITY_APP_NAME", "a:b"),
+            ("IDENTITY_DOMAIN", "example.com"),
+            ("IDENTITY_DOMAIN", "http://example.com"),
+            ("IDENTITY_DOMAIN", "ftp://example.com"),
+            ("IDENTITY_DOMAIN", "https://example.com/path"),
+            ("IDENTITY_DOMAIN", "https://user@example.com"),
+            ("IDENTITY_DOMAIN", "https://"),
+            ("IDENTITY_DOMAIN", "http://localhost.example.com"),
+            ("IDENTITY_UID_PREFIX", "I"),
+            ("IDENTITY_UID_PREFIX", "TOOLONG"),
+            ("IDENTITY_UID_PREFIX", "I1"),
+            ("IDENTITY_SESSION_NAME", "a b"),
+            ("IDENTITY_SESSION_NAME", "a=b"),
+            ("IDENTITY_SESSION_EXPIRE_TIME", "0"),
+            ("IDENTITY_SESSION_EXPIRE_TIME", "soon"),
+            ("IDENTITY_SESSION_MAX_AGE", "-1"),
+            ("IDENTITY_SESSION_MAX_AGE", "1799"),
+            ("IDENTITY_CODE_EXPIRE_TIME", "1e3"),
+            ("IDENTITY_PASSWORD_REGEXP", "("),
+            ("IDENTITY_PASSWORD_REGEXP", "^(a+)+$"),
+            ("IDENTITY_PASSWORD_MIN_ENTROPY", "NaN"),
+            ("IDENTITY_PASSWORD_MIN_ENTROPY", "65"),
+            ("IDENTITY_ARGON2", "m=1"),
+            ("IDENTITY_DEFAULT_LANGUAGE", "xx"),
+            ("IDENTITY_SENDER_EMAIL", "nobody"),
+            ("IDENTITY_SENDER_NAME", "a\r\nBcc: b@c.de"),
+            ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "yes"),
+        ] {
+            assert_eq!(read(&[(variable, value)]).err().map(|error| error.variable), Some(variable), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_domain_loses_the_slash_at_its_end() {
+        for (value, domain) in [
+            ("https://example.com/", "https://example.com"),
+            ("https://example.com:8443", "https://example.com:8443"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+            ("http://[::1]:3000", "http://[::1]:3000"),
+        ] {
+            assert_eq!(read(&[("IDENTITY_DOMAIN", value)]).expect("a configuration").domain, domain);
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What is answered when an operation does not succeed: one table from error to status and keys.
+
+use std::fmt;
+
+use lambda_http::http::StatusCode;
+
+use crate::BoxError;
+
+/// Why an operation did not succeed. The first group is the client's doing; the last two are failures, whose cause is
+/// logged and never told.
+#[derive(Debug)]
+pub enum Error {
+    /// The body is not what its media type says, or a value is not text.
+    MalformedBody,
+    /// The body is of a media type that is not read.
+    UnsupportedMediaType,
+    /// The body is longer than what is read.
+    BodyTooLarge,
+    /// Parameters are missing, blank, too long or of the wrong type.
+    Parameters(Vec<ParameterFault>),
+    /// What the parameters say is not acceptable, in the order of the parameters.
+    Fields(Vec<FieldFault>),
+    /// Unknown address or wrong password: one answer, so that it does not tell which.
+    InvalidCredentials,
+    /// Right password, banned account.
+    AccountBanned,
+    /// Right password, deleted account.
+    AccountDeleted,
+    /// Right password, an account in any other state that must not sign in.
+    AccountNotActive,
+    /// A second factor is on and its code was not given.
+    OtpMissing,
+    /// The code of the second factor is wrong or was used before.
+    OtpInvalid,
+    /// No session was presented.
+    SessionMissing,
+    /// What was presented is not a live session.
+    SessionNotFound,
+    /// No such user to reset the password of.
+    UserDoesntExist,
+    /// The password and its repetition differ.
+    PasswordsDontMatch,
+    /// The token is malformed, forged, expired or made for another purpose.
+    TokenInvalid,
+    /// The token was used, or a newer one was made.
+    TokenUtilized,
+    /// The user of the token is gone.
+    RecordNotFound,
+    /// The user of the token is gone, or not waiting for a confirmation.
+    NothingToConfirm,
+    /// The referral is not a uid.
+    ReferralInvalid,
+    /// The referral is nobody's uid.
+    ReferralUnknown,
+    /// Something that is needed did not answer, or was too busy to.
+    Unavailable(BoxError),
+    /// What should not happen did.
+    Internal(BoxError),
+}
+
+/// A parameter that is not as declared, in an operation whose keys begin with `module`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterFault {
+    /// What the key begins with, as `identity.session`.
+    pub module: &'static str,
+    /// The parameter's name.
+    pub parameter: &'static str,
+    /// What is wrong with it.
+    pub kind: ParameterFaultKind,
+}
+
+/// What is wrong with a parameter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParameterFaultKind {
+    /// Absent.
+    Missing,
+    /// Present, nothing but white space.
+    Blank,
+    /// Longer than the parameter may be.
+    TooLong,
+    /// Neither text nor an object (of `captcha_response`).
+    InvalidFormat,
+}
+
+/// A value that is not acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FieldFault {
+    /// Not an e-mail address.
+    EmailInvalid,
+    /// The address has an account.
+    EmailTaken,
+    /// The password does not match the rule.
+    PasswordRequirements,
+    /// The password is too easy to guess.
+    PasswordWeak,
+    /// The data is not a JSON text.
+    DataInvalid,
+}
+
+impl Error {
+    /// The status of the answer.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        self.answer().0
+    }
+
+    /// The keys of the answer, in the order of the parameters.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        self.answer().1
+    }
+
+    /// The table.
+    fn answer(&self) -> (StatusCode, Vec<String>) {
+        let one = |status, key: &str| (status, vec![key.to_owned()]);
+        match self {
+            Self::MalformedBody => one(StatusCode::BAD_REQUEST, "request.malformed_body"),
+            Self::UnsupportedMediaType => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.unsupported_media_type"),
+            Self::BodyTooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
+            Self::Parameters(faults) => {
+                let absent =
+                    faults.iter().any(|fault| matches!(fault.kind, ParameterFaultKind::Missing | ParameterFaultKind::Blank));
+                let status = if absent { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+                (status, faults.iter().map(ToString::to_string).collect())
+            }
+            Self::Fields(faults) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, faults.iter().map(|fault| fault.key().to_owned()).collect())
+            }
+            Self::InvalidCredentials => one(StatusCode::NOT_FOUND, "identity.session.invalid_params"),
+            Self::AccountBanned => one(StatusCode::UNAUTHORIZED, "identity.session.banned"),
+            Self::AccountDeleted => one(StatusCode::UNAUTHORIZED, "identity.session.deleted"),
+            Self::AccountNotActive => one(StatusCode::UNAUTHORIZED, "identity.session.not_active"),
+            Self::OtpMissing => one(StatusCode::UNAUTHORIZED, "identity.session.missing_otp"),
+            Self::OtpInvalid => one(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
+            Self::SessionMissing => one(StatusCode::BAD_REQUEST, "identity.session.missing_session"),
+            Self::SessionNotFound => one(StatusCode::NOT_FOUND, "identity.session.not_found"),
+            Self::UserDoesntExist => one(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist"),
+            Self::PasswordsDontMatch => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.passwords_doesnt_match"),
+            Self::TokenInvalid => one(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify"),
+            Self::TokenUtilized => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.utilized_token"),
+            Self::RecordNotFound => one(StatusCode::NOT_FOUND, "record.not_found"),
+            Self::NothingToConfirm => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.active_or_doesnt_exist"),
+            Self::ReferralInvalid => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.invalid_referral_format"),
+            Self::ReferralUnknown => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.referral_doesnt_exist"),
+            Self::Unavailable(_) => one(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable"),
+            Self::Internal(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error"),
+        }
+    }
+
+    /// What went wrong, of a failure that is not the client's doing.
+    #[must_use]
+    pub fn cause(&self) -> Option<&BoxError> {
+        match self {
+            Self::Unavailable(cause) | Self::Internal(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// A failure that should not happen.
+    pub fn internal(cause: impl Into<BoxError>) -> Self {
+        Self::Internal(cause.into())
+    }
+}
+
+impl FieldFault {
+    const fn key(self) -> &'static str {
+        match self {
+            Self::EmailInvalid => "email.invalid",
+            Self::EmailTaken => "email.taken",
+            Self::PasswordRequirements => "password.requirements",
+            Self::PasswordWeak => "password.weak",
+            Self::DataInvalid => "data.invalid_format",
+        }
+    }
+}
+
+/// The key.
+impl fmt::Display for ParameterFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { module, parameter, kind } = self;
+        match (kind, *parameter) {
+            // Barong's key for the absent token is another than for the blank one.
+            (ParameterFaultKind::Missing, "reset_password_token") => write!(f, "{module}.missing_pass_token"),
+            (ParameterFaultKind::InvalidFormat, "captcha_response") => write!(f, "{module}.invalid_captcha_format"),
+            (ParameterFaultKind::Missing, _) => write!(f, "{module}.missing_{parameter}"),
+            (ParameterFaultKind::Blank, _) => write!(f, "{module}.empty_{parameter}"),
+            (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
+            (ParameterFaultKind::InvalidFormat, _) => write!(f, "{module}.invalid_{parameter}_format"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.cause() {
+            Some(cause) => write!(f, "{}: {cause}", self.keys().join(", ")),
+            None => f.write_str(&self.keys().join(", ")),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<crate::password::HashingFailed> for Error {
+    fn from(error: crate::password::HashingFailed) -> Self {
+        Self::internal(error)
+    }
+}
+
+impl From<crate::password::PasswordFault> for FieldFault {
+    fn from(fault: crate::password::PasswordFault) -> Self {
+        match fault {
+            crate::password::PasswordFault::Requirements => Self::PasswordRequirements,
+            crate::password::PasswordFault::Weak => Self::PasswordWeak,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(parameter: &'static str, kind: ParameterFaultKind) -> ParameterFault {
+        ParameterFault { module: "identity.user", parameter, kind }
+    }
+
+    #[test]
+    fn every_error_has_its_status_and_key() {
+        for (error, status, key) in [
+            (Error::MalformedBody, 400, "request.malformed_body"),
+            (Error::UnsupportedMediaType, 415, "request.unsupported_media_type"),
+            (Error::BodyTooLarge, 413, "request.too_large"),
+            (Error::Fields(vec![FieldFault::EmailInvalid]), 422, "email.invalid"),
+            (Error::Fields(vec![FieldFault::EmailTaken]), 422, "email.taken"),
+            (Error::Fields(vec![FieldFault::PasswordRequirements]), 422, "password.requirements"),
+            (Error::Fields(vec![FieldFault::PasswordWeak]), 422, "password.weak"),
+            (Error::Fields(vec![FieldFault::DataInvalid]), 422, "data.invalid_format"),
+            (Error::InvalidCredentials, 404, "identity.session.invalid_params"),
+            (Error::AccountBanned, 401, "identity.session.banned"),
+            (Error::AccountDeleted, 401, "identity.session.deleted"),
+            (Error::AccountNotActive, 401, "identity.session.not_active"),
+            (Error::OtpMissing, 401, "identity.session.missing_otp"),
+            (Error::OtpInvalid, 403, "identity.session.invalid_otp"),
+            (Error::SessionMissing, 400, "identity.session.missing_session"),
+            (Error::SessionNotFound, 404, "identity.session.not_found"),
+            (Error::UserDoesntExist, 404, "identity.password.user_doesnt_exist"),
+            (Error::PasswordsDontMatch, 422, "identity.user.passwords_doesnt_match"),
+            (Error::TokenInvalid, 422, "jwt.decode_and_verify"),
+            (Error::TokenUtilized, 422, "identity.user.utilized_token"),
+            (Error::RecordNotFound, 404, "record.not_found"),
+            (Error::NothingToConfirm, 422, "identity.user.active_or_doesnt_exist"),
+            (Error::ReferralInvalid, 422, "identity.user.invalid_referral_format"),
+            (Error::ReferralUnknown, 422, "identity.user.referral_doesnt_exist"),
+            (Error::Unavailable("x".into()), 503, "server.unavailable"),
+            (Error::Internal("x".into()), 500, "server.internal_error"),
+        ] {
+            assert_eq!((error.status().as_u16(), error.keys()), (status, vec![key.to_owned()]), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn every_parameter_fault_has_its_key_and_absence_its_status() {
+        use ParameterFaultKind::{Blank, InvalidFormat, Missing, TooLong};
+        for (parameter, kind, status, key) in [
+            ("email", Missing, 400, "identity.user.missing_email"),
+            ("email", Blank, 400, "identity.user.empty_email"),
+            ("email", TooLong, 422, "identity.user.too_long_email"),
+            ("reset_password_token", Missing, 400, "identity.user.missing_pass_token"),
+            ("reset_password_token", Blank, 400, "identity.user.empty_reset_password_token"),
+            ("captcha_response", InvalidFormat, 422, "identity.user.invalid_captcha_format"),
+        ] {
+            let error = Error::Parameters(vec![fault(parameter, kind)]);
+            assert_eq!((error.status().as_u16(), error.keys()), (status, vec![key.to_owned()]));
+        }
+    }
+}

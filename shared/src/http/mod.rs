@@ -1,0 +1,12 @@
+//! The door: what a request says, what is answered, and the loop that serves.
+
+mod credential;
+mod parameters;
+mod response;
+mod serve;
+
+pub use credential::presented_token;
+pub use lambda_http::{Body, Request, Response, http::StatusCode};
+pub use parameters::{Form, Parameters};
+pub use response::{cacheable_json, empty, json, with_cookie};
+pub use serve::{client, serve};

@@ -1,0 +1,358 @@
+//! The parameters of a request, whatever its media type.
+
+use std::{collections::HashMap, convert::Infallible};
+
+use futures_util::stream;
+use lambda_http::{Body, Request, http::header::CONTENT_TYPE};
+use percent_encoding::percent_decode;
+
+use crate::{
+    Error, ParameterFault,
+    error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
+    password::Password,
+};
+
+/// Bytes of a body at the most.
+const BODY_LIMIT: usize = 16 * 1024;
+/// Characters of a value at the most.
+const EMAIL_LIMIT: usize = 254;
+const TOKEN_LIMIT: usize = 4096;
+const LIMIT: usize = 1024;
+
+/// A value as the body gives it.
+enum Value {
+    Text(String),
+    /// Bytes that are not UTF-8.
+    NotText,
+    /// A JSON object.
+    Object,
+    /// A number, a list, a file.
+    Other,
+}
+
+/// The parameters that a body holds. Of a parameter given twice the last counts; a JSON `null` counts as absent.
+pub struct Form(HashMap<String, Value>);
+
+impl Form {
+    /// Reads the body: form, multipart or JSON. No body is an empty form.
+    pub async fn read(request: Request) -> Result<Self, Error> {
+        let (parts, body) = request.into_parts();
+        let body = match body {
+            Body::Text(text) => text.into_bytes(),
+            Body::Binary(bytes) => bytes,
+            _ => Vec::new(),
+        };
+        if body.is_empty() {
+            return Ok(Self(HashMap::new()));
+        }
+        if body.len() > BODY_LIMIT {
+            return Err(Error::BodyTooLarge);
+        }
+        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match media_type.as_str() {
+            "application/x-www-form-urlencoded" => Ok(Self(read_urlencoded(&body))),
+            "application/json" => read_json(&body).map(Self),
+            "multipart/form-data" => read_multipart(content_type, body).await.map(Self),
+            _ => Err(Error::UnsupportedMediaType),
+        }
+    }
+
+    /// Begins to take out the parameters of an operation whose keys begin with `module`, in the order in which they are declared.
+    #[must_use]
+    pub fn parameters(self, module: &'static str) -> Parameters {
+        Parameters { form: self.0, module, malformed: false, absent: Vec::new(), unfit: Vec::new() }
+    }
+}
+
+/// Takes parameters out of a form and remembers what is wrong with them; [`Parameters::finish`] tells.
+pub struct Parameters {
+    form: HashMap<String, Value>,
+    module: &'static str,
+    malformed: bool,
+    absent: Vec<ParameterFault>,
+    unfit: Vec<ParameterFault>,
+}
+
+impl Parameters {
+    /// The address that must be given, trimmed.
+    pub fn email(&mut self) -> String {
+        let text = self.required("email", usize::MAX).trim().to_owned();
+        self.limit("email", &text, EMAIL_LIMIT);
+        text
+    }
+
+    /// A password that must be given, exactly as it came.
+    pub fn password(&mut self, name: &'static str) -> Password {
+        Password::new(self.required(name, LIMIT))
+    }
+
+    /// A token that must be given.
+    pub fn token(&mut self, name: &'static str) -> String {
+        self.required(name, TOKEN_LIMIT)
+    }
+
+    /// A parameter that may be absent; blank counts as absent.
+    pub fn optional(&mut self, name: &'static str) -> Option<String> {
+        let text = self.text(name).filter(|text| !is_blank(text))?;
+        self.limit(name, &text, LIMIT);
+        Some(text)
+    }
+
+    /// `captcha_response`, text or an object.
+    pub fn captcha_response(&mut self) {
+        const NAME: &str = "captcha_response";
+        match self.form.get(NAME) {
+            Some(Value::Other) => self.unfit(NAME, InvalidFormat),
+            Some(Value::Text(_) | Value::NotText) => drop(self.optional(NAME)),
+            Some(Value::Object) | None => {}
+        }
+    }
+
+    /// Missing and blank parameters are told together and alone; what is too long or of the wrong type comes next.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.malformed {
+            return Err(Error::MalformedBody);
+        }
+        match [self.absent, self.unfit].into_iter().find(|faults| !faults.is_empty()) {
+            Some(faults) => Err(Error::Parameters(faults)),
+            None => Ok(()),
+        }
+    }
+
+    fn required(&mut self, name: &'static str, limit: usize) -> String {
+        let kind = match self.text(name) {
+            None => Missing,
+            Some(text) if is_blank(&text) => Blank,
+            Some(text) => {
+                self.limit(name, &text, limit);
+                return text;
+            }
+        };
+        self.absent.push(self.fault(name, kind));
+        String::new()
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.form.remove(name)? {
+            Value::Text(text) => Some(text),
+            Value::NotText | Value::Object | Value::Other => {
+                self.malformed = true;
+                None
+            }
+        }
+    }
+
+    fn limit(&mut self, name: &'static str, text: &str, limit: usize) {
+        if text.chars().count() > limit {
+            self.unfit(name, TooLong);
+        }
+    }
+
+    fn unfit(&mut self, name: &'static str, kind: ParameterFaultKind) {
+        self.unfit.push(self.fault(name, kind));
+    }
+
+    fn fault(&self, parameter: &'static str, kind: ParameterFaultKind) -> ParameterFault {
+        ParameterFault { module: self.module, parameter, kind }
+    }
+}
+
+fn is_blank(text: &str) -> bool {
+    text.chars().all(char::is_whitespace)
+}
+
+fn text_or_not(bytes: Vec<u8>) -> Value {
+    String::from_utf8(bytes).map_or(Value::NotText, Value::Text)
+}
+
+/// <https://url.spec.whatwg.org/#urlencoded-parsing>, but for values that are not UTF-8, which are not replaced but refused.
+fn read_urlencoded(body: &[u8]) -> HashMap<String, Value> {
+    let decode = |bytes: &[u8]| -> Vec<u8> {
+        let spaced: Vec<u8> = bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        percent_decode(&spaced).collect()
+    };
+    body.split(|&byte| byte == b'&')
+        .filter(|pair| !pair.is_empty())
+        .filter_map(|pair| {
+            let mut halves = pair.splitn(2, |&byte| byte == b'=');
+            let name = String::from_utf8(decode(halves.next()?)).ok()?;
+            Some((name, text_or_not(decode(halves.next().unwrap_or_default()))))
+        })
+        .collect()
+}
+
+fn read_json(body: &[u8]) -> Result<HashMap<String, Value>, Error> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).map_err(|_| Error::MalformedBody)?;
+    let value = |(name, value)| {
+        let value = match value {
+            serde_json::Value::Null => return None,
+            serde_json::Value::String(text) => Value::Text(text),
+            serde_json::Value::Object(_) => Value::Object,
+            _ => Value::Other,
+        };
+        Some((name, value))
+    };
+    Ok(object.into_iter().filter_map(value).collect())
+}
+
+async fn read_multipart(content_type: &str, body: Vec<u8>) -> Result<HashMap<String, Value>, Error> {
+    let boundary = multer::parse_boundary(content_type).map_err(|_| Error::MalformedBody)?;
+    let mut multipart = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
+    let mut form = HashMap::new();
+    while let Some(field) = multipart.next_field().await.map_err(|_| Error::MalformedBody)? {
+        let (name, is_file) = (field.name().map(ToOwned::to_owned), field.file_name().is_some());
+        let bytes = field.bytes().await.map_err(|_| Error::MalformedBody)?;
+        let value = if is_file { Value::Other } else { text_or_not(bytes.into()) };
+        form.extend(name.map(|name| (name, value)));
+    }
+    Ok(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use lambda_http::http;
+
+    use super::*;
+
+    const FORM: &str = "application/x-www-form-urlencoded";
+    const JSON: &str = "application/json";
+
+    async fn read(content_type: &str, body: &[u8]) -> Result<Form, Error> {
+        let request = http::Request::builder().header(CONTENT_TYPE, content_type).body(Body::Binary(body.to_vec()));
+        Form::read(request.expect("a request")).await
+    }
+
+    /// The value of `email`, or the keys of the refusal.
+    async fn email(content_type: &str, body: impl AsRef<[u8]>) -> Result<String, Vec<String>> {
+        let form = read(content_type, body.as_ref()).await.map_err(|error| error.keys())?;
+        let mut parameters = form.parameters("identity.user");
+        let email = parameters.email();
+        parameters.finish().map(|()| email).map_err(|error| error.keys())
+    }
+
+    fn refused<T>(key: &str) -> Result<T, Vec<String>> {
+        Err(vec![key.to_owned()])
+    }
+
+    fn multipart(value: &str) -> String {
+        format!("--x\r\ncontent-disposition: form-data; name=\"email\"{value}\r\n--x--\r\n")
+    }
+
+    #[tokio::test]
+    async fn each_media_type_gives_the_same_value() {
+        let value = Ok("a+b@c.d".to_owned());
+        assert_eq!(email(FORM, "email=a%2Bb%40c.d").await, value);
+        assert_eq!(email(JSON, r#"{"email": "a+b@c.d"}"#).await, value);
+        assert_eq!(email("multipart/form-data; boundary=x", multipart("\r\n\r\na+b@c.d")).await, value);
+        assert_eq!(email("Application/JSON; Charset=UTF-8", r#"{"email": "a+b@c.d"}"#).await, value);
+        assert_eq!(email("Multipart/Form-Data; boundary=\"x\"", multipart("\r\n\r\na+b@c.d")).await, value);
+    }
+
+    #[tokio::test]
+    async fn no_body_is_an_empty_form_whatever_its_media_type() {
+        for media_type in [FORM, JSON, "text/plain", ""] {
+            assert_eq!(email(media_type, "").await, refused("identity.user.missing_email"), "{media_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_media_types_are_refused() {
+        for media_type in ["", "text/plain", "application/xml", "json", "application/json5"] {
+            assert_eq!(email(media_type, "email=x").await, refused("request.unsupported_media_type"), "{media_type}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
+        for body in ["{", "[]", "1", "\"x\"", "null", "{\"email\":\"\\ud800\"}", "{\"email\":\"x\"} x", "email=x"] {
+            assert_eq!(email(JSON, body).await, refused("request.malformed_body"), "{body}");
+        }
+        assert_eq!(email(JSON, b"{\"email\":\"\xff\"}").await, refused("request.malformed_body"));
+        assert_eq!(email(JSON, "[".repeat(10_000)).await, refused("request.malformed_body"));
+        assert_eq!(email(FORM, "email=%ff").await, refused("request.malformed_body"));
+        assert_eq!(email(FORM, b"email=\xff").await, refused("request.malformed_body"));
+        for content_type in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
+            assert_eq!(email(content_type, multipart("\r\n\r\nx")).await, refused("request.malformed_body"), "{content_type}");
+        }
+        assert_eq!(email("multipart/form-data; boundary=x", "--x\r\ncontent-disp").await, refused("request.malformed_body"));
+    }
+
+    #[tokio::test]
+    async fn a_value_that_is_not_text_is_malformed_and_null_is_absent() {
+        for value in ["1", "true", "[]", "{}", "[\"x\"]"] {
+            assert_eq!(email(JSON, format!("{{\"email\": {value}}}")).await, refused("request.malformed_body"), "{value}");
+        }
+        assert_eq!(email(JSON, r#"{"email": null}"#).await, refused("identity.user.missing_email"));
+        assert_eq!(
+            email("multipart/form-data; boundary=x", multipart("; filename=\"f\"\r\n\r\nx")).await,
+            refused("request.malformed_body")
+        );
+    }
+
+    #[tokio::test]
+    async fn the_last_of_two_counts_and_unknown_parameters_do_not() {
+        assert_eq!(email(FORM, "email=a&email=b&x=%ff&%ff=y&&=z&novalue").await, Ok("b".to_owned()));
+        assert_eq!(email(JSON, r#"{"email":"a","x":[1,{"y":null}],"email":"b"}"#).await, Ok("b".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_body_may_have_16_kib() {
+        let body = |length: usize| format!("email=a&x={}", "y".repeat(length - "email=a&x=".len()));
+        assert_eq!(email(FORM, body(BODY_LIMIT)).await, Ok("a".to_owned()));
+        assert_eq!(email(FORM, body(BODY_LIMIT + 1)).await, refused("request.too_large"));
+    }
+
+    #[tokio::test]
+    async fn absent_parameters_are_told_together_and_alone_in_the_order_declared() {
+        let form = read(FORM, format!("a=%20%09&otp={}", "x".repeat(LIMIT + 1)).as_bytes()).await.expect("a form");
+        let mut parameters = form.parameters("m");
+        let _ = (parameters.password("b"), parameters.password("a"), parameters.optional("otp"));
+        let error = parameters.finish().expect_err("a refusal");
+        assert_eq!((error.status().as_u16(), error.keys()), (400, vec!["m.missing_b".to_owned(), "m.empty_a".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn lengths_are_counted_in_characters() {
+        let body = |email: usize, password: usize, token: usize| {
+            format!("email={}&p={}&t={}", "é".repeat(email), "é".repeat(password), "é".repeat(token))
+        };
+        for ((email, password, token), keys) in [
+            ((254, 1024, 4096), None),
+            ((255, 1024, 4096), Some(vec!["m.too_long_email"])),
+            ((254, 1025, 4097), Some(vec!["m.too_long_p", "m.too_long_t"])),
+        ] {
+            let text = body(email, password, token);
+            let form = Form(read_urlencoded(text.as_bytes()));
+            let mut parameters = form.parameters("m");
+            let _ = (parameters.email(), parameters.password("p"), parameters.token("t"));
+            let found = parameters.finish().err().map(|error| error.keys());
+            assert_eq!(found, keys.map(|keys| keys.into_iter().map(ToOwned::to_owned).collect()), "{email} {password} {token}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_captcha_response_is_text_or_an_object() {
+        for (value, key) in [
+            ("\"x\"", None),
+            ("{\"geetest_challenge\": 1}", None),
+            ("null", None),
+            ("\"\"", None),
+            ("1", Some("m.invalid_captcha_format")),
+            ("[]", Some("m.invalid_captcha_format")),
+            ("true", Some("m.invalid_captcha_format")),
+        ] {
+            let form = read(JSON, format!("{{\"captcha_response\": {value}}}").as_bytes()).await.expect("a form");
+            let mut parameters = form.parameters("m");
+            parameters.captcha_response();
+            let found = parameters.finish().err().map(|error| (error.status().as_u16(), error.keys()));
+            assert_eq!(found, key.map(|key| (422, vec![key.to_owned()])), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_not_trimmed() {
+        let mut parameters = Form(read_urlencoded(b"password=+a%00b+")).parameters("m");
+        assert_eq!(parameters.password("password").reveal(), " a\0b ");
+    }
+}

@@ -1,0 +1,70 @@
+//! Answers.
+
+use lambda_http::{
+    Body, Response,
+    http::{
+        HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE},
+    },
+};
+use serde::Serialize;
+
+use crate::Error;
+
+/// An answer with a JSON body, which nobody may keep.
+pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Body>, Error> {
+    let text = serde_json::to_string(body).map_err(Error::internal)?;
+    let mut response = empty(status);
+    *response.body_mut() = Body::Text(text);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}
+
+/// An answer with a JSON body, which may be kept for a minute.
+pub fn cacheable_json(body: &impl Serialize) -> Result<Response<Body>, Error> {
+    let mut response = json(StatusCode::OK, body)?;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+    Ok(response)
+}
+
+/// The answer of an operation that has nothing to say.
+#[must_use]
+pub fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The answer, setting a cookie.
+pub fn with_cookie(mut response: Response<Body>, cookie: &str) -> Result<Response<Body>, Error> {
+    response.headers_mut().append(SET_COOKIE, HeaderValue::from_str(cookie).map_err(Error::internal)?);
+    Ok(response)
+}
+
+/// `{"errors": [...]}`
+pub(super) fn refusal(error: &Error) -> Result<Response<Body>, Error> {
+    #[derive(Serialize)]
+    struct Errors {
+        errors: Vec<String>,
+    }
+    let mut response = json(error.status(), &Errors { errors: error.keys() })?;
+    if matches!(error, Error::Unavailable(_)) {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    Ok(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_tells_its_key_and_not_its_cause() {
+        let response = refusal(&Error::Unavailable("connection to 10.0.0.1 refused".into())).expect("a response");
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()["retry-after"], "1");
+        assert_eq!(response.headers()["content-type"], "application/json");
+        assert_eq!(response.body(), &Body::Text(r#"{"errors":["server.unavailable"]}"#.to_owned()));
+    }
+}

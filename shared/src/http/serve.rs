@@ -1,0 +1,115 @@
+//! The loop: a request in, an answer out, whatever happens.
+
+use std::future::Future;
+
+use lambda_http::{
+    Adapter, Body, Request, RequestExt, Response,
+    aws_lambda_events::apigw::ApiGatewayV2httpRequest,
+    http::header::{HOST, USER_AGENT},
+    lambda_runtime::{self, LambdaEvent, service_fn},
+    request::{LambdaRequest, RequestContext},
+    tower::ServiceExt,
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::response::refusal;
+use crate::{BoxError, Error, session::Client};
+
+/// Serves requests until Lambda ends the function. An [`Error`] becomes its answer; the cause of a failure is logged once,
+/// with the id of the request.
+pub async fn serve<H, F>(handler: H) -> Result<(), BoxError>
+where
+    H: Fn(Request) -> F + Send + Sync,
+    F: Future<Output = Result<Response<Body>, Error>> + Send,
+{
+    let handler = &handler;
+    let adapter = Adapter::from(service_fn(move |request: Request| async move {
+        let request_id = request.lambda_context().request_id;
+        let error = match handler(request).await {
+            Ok(response) => return Ok(response),
+            Err(error) => error,
+        };
+        if let Some(cause) = error.cause() {
+            tracing::error!(request_id, status = error.status().as_u16(), cause = %chain(cause.as_ref()), "the request failed");
+        }
+        refusal(&error).map_err(BoxError::from)
+    }));
+    lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload {
+            tame(request);
+        }
+        adapter.clone().oneshot(event)
+    }))
+    .await
+}
+
+/// Where a request comes from: the address that API Gateway saw, never what a header says, and the User-Agent as far as it is
+/// text.
+#[must_use]
+pub fn client(request: &Request) -> Client {
+    const USER_AGENT_LIMIT: usize = 512;
+    let address = match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
+        _ => None,
+    };
+    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client { address: address.unwrap_or_default(), user_agent: user_agent.chars().take(USER_AGENT_LIMIT).collect() }
+}
+
+/// What the `http` crate refuses in a query string, though clients can send it.
+const NOT_IN_A_QUERY: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`').add(b'{').add(b'|').add(b'}').add(b'\\').add(b'^');
+
+/// `lambda_http` makes a URI of what the client sent and panics where that cannot be one. Nothing here needs the client's
+/// idea of the host, and a query string can always be written so that it parses.
+fn tame(request: &mut ApiGatewayV2httpRequest) {
+    request.headers.remove(HOST);
+    request.request_context.domain_name = None;
+    if let Some(query) = &mut request.raw_query_string {
+        *query = utf8_percent_encode(query, NOT_IN_A_QUERY).to_string();
+    }
+}
+
+/// The error and what caused it, each once.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_host_and_no_query_string_makes_the_event_mapping_fail() {
+        for (host, query) in
+            [("a b", ""), ("[", ""), ("x", "<script>"), ("x", "a=\"b\"&c=`d`|{e}\\^"), ("x", "%zz&\u{1}&ü& #"), ("", "?")]
+        {
+            let mut request: ApiGatewayV2httpRequest = serde_json::from_value(serde_json::json!({
+                "version": "2.0", "routeKey": "GET /identity/ping", "rawPath": "/identity/ping", "rawQueryString": query,
+                "headers": {"host": host}, "isBase64Encoded": false,
+                "requestContext": {"domainName": host, "stage": "$default", "http": {"method": "GET", "path": "/identity/ping", "sourceIp": "192.0.2.1"}}
+            }))
+            .expect("an event");
+            tame(&mut request);
+            let request: Request = LambdaRequest::ApiGatewayV2(request).into();
+            assert_eq!((request.uri().path(), client(&request).address.as_str()), ("/identity/ping", "192.0.2.1"));
+        }
+    }
+
+    #[test]
+    fn a_chain_of_causes_is_told_without_repetition() {
+        let inner = std::io::Error::other("refused");
+        let outer = std::io::Error::other(inner);
+        assert_eq!(chain(&outer), "refused");
+    }
+}

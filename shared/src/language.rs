@@ -1,0 +1,101 @@
+//! The languages that mails are written in.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A language that has templates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// English
+    En,
+    /// Russian
+    Ru,
+    /// Ukrainian
+    Uk,
+    /// Spanish
+    Es,
+    /// French
+    Fr,
+    /// German
+    De,
+    /// Portuguese
+    Pt,
+    /// Chinese, simplified
+    Zh,
+}
+
+impl Language {
+    /// Every language.
+    pub const ALL: [Self; 8] = [Self::En, Self::Ru, Self::Uk, Self::Es, Self::Fr, Self::De, Self::Pt, Self::Zh];
+
+    /// The two letters of ISO 639-1.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Ru => "ru",
+            Self::Uk => "uk",
+            Self::Es => "es",
+            Self::Fr => "fr",
+            Self::De => "de",
+            Self::Pt => "pt",
+            Self::Zh => "zh",
+        }
+    }
+
+    /// The first of what the request and the user's data ask for that has templates, else the default.
+    ///
+    /// `data` is the user's JSON text; its member `language` is what the user prefers.
+    #[must_use]
+    pub fn choose(requested: Option<&str>, data: Option<&str>, default: Self) -> Self {
+        requested
+            .and_then(|tag| tag.parse().ok())
+            .or_else(|| {
+                let data: serde_json::Value = serde_json::from_str(data?).ok()?;
+                data.get("language")?.as_str()?.parse().ok()
+            })
+            .unwrap_or(default)
+    }
+}
+
+/// The language has no templates.
+#[derive(Debug, PartialEq, Eq)]
+pub struct UnknownLanguage;
+
+impl FromStr for Language {
+    type Err = UnknownLanguage;
+
+    /// Reads two letters of any case, alone or with what a tag as `en-US` or `pt_BR` adds.
+    fn from_str(tag: &str) -> Result<Self, UnknownLanguage> {
+        let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
+        Self::ALL.into_iter().find(|language| language.as_str().eq_ignore_ascii_case(primary)).ok_or(UnknownLanguage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_in_any_case_and_with_a_region() {
+        for tag in ["de", "DE", "de-AT", "De_ch", " de "] {
+            assert_eq!(tag.parse(), Ok(Language::De), "{tag}");
+        }
+        for tag in ["", "xx", "deu", "d", "-de", "日本"] {
+            assert_eq!(tag.parse::<Language>(), Err(UnknownLanguage), "{tag}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_has_templates_is_chosen() {
+        let data = Some(r#"{"language": "uk"}"#);
+        assert_eq!(Language::choose(Some("fr"), data, Language::En), Language::Fr);
+        assert_eq!(Language::choose(Some("xx"), data, Language::En), Language::Uk);
+        assert_eq!(Language::choose(None, data, Language::En), Language::Uk);
+        for data in [None, Some("{}"), Some("no json"), Some(r#"{"language": 1}"#), Some("[1]"), Some(r#"{"language":"xx"}"#)] {
+            assert_eq!(Language::choose(None, data, Language::Es), Language::Es, "{data:?}");
+        }
+    }
+}

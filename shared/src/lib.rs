@@ -1,0 +1,32 @@
+//! What two of Latchkey's endpoints need.
+//!
+//! Rules are pure functions that take the time as a parameter. What a client sends is parsed once, at the door
+//! ([`http`]), into types that cannot be wrong; nothing behind the door checks it again. Every answer that is not a
+//! success is an [`Error`], whose one table maps it to a status and a key.
+
+#![warn(missing_docs)]
+
+pub mod aws;
+pub mod clock;
+pub mod code;
+pub mod config;
+pub mod email;
+pub mod environment;
+mod error;
+pub mod http;
+pub mod keys;
+pub mod language;
+pub mod mail;
+pub mod otp;
+pub mod password;
+pub mod random;
+pub mod session;
+pub mod store;
+pub mod telemetry;
+pub mod token;
+pub mod user;
+
+pub use error::{Error, FieldFault, ParameterFault};
+
+/// An error of any kind, for what is only logged.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

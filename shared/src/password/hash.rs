@@ -1,0 +1,264 @@
+//! Argon2id with one kept buffer a process.
+//!
+//! A hash works in about 19 MiB of memory. Asking the allocator for it at each call fragments the heap until the function
+//! runs out of memory, so the buffer is taken once and used again.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use argon2::{
+    Algorithm, Argon2, Block, Params, Version,
+    password_hash::phc::{self, Ident, Output, ParamsString, Salt},
+};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use serde::{Deserialize, Serialize};
+
+use super::Password;
+use crate::{BoxError, random};
+
+const ALGORITHM: Algorithm = Algorithm::Argon2id;
+const VERSION: Version = Version::V0x13;
+const SALT_BYTES: usize = 16;
+const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
+/// KiB that a stored hash may ask for. More would end the function instead of answering.
+const MEMORY_LIMIT: u32 = 512 * 1024;
+
+/// A password's hash as it is stored: a PHC string, as `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`.
+///
+/// <https://github.com/P-H-C/phc-string-format>
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct PasswordHash(String);
+
+impl PasswordHash {
+    /// The PHC string.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PasswordHash(..)")
+    }
+}
+
+/// What a password is to a stored hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Another password, or there is no hash.
+    Wrong,
+    /// The password.
+    Right,
+    /// The password, hashed with other parameters than new hashes are: to be replaced.
+    RightButOutdated,
+}
+
+/// A hash could not be computed or read.
+#[derive(Debug)]
+pub struct HashingFailed(BoxError);
+
+impl fmt::Display for HashingFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "password hash: {}", self.0)
+    }
+}
+
+impl std::error::Error for HashingFailed {}
+
+/// Makes and checks hashes, each on a thread of its own so that the network goes on beside it.
+#[derive(Clone)]
+pub struct Hasher {
+    params: Params,
+    /// What an unknown address is checked against: live parameters, and an output that no password has.
+    dummy: PasswordHash,
+    memory: Arc<Mutex<Vec<Block>>>,
+}
+
+impl Hasher {
+    /// New hashes get these parameters.
+    pub fn new(params: Params) -> Result<Self, HashingFailed> {
+        let dummy = encode(&params, &random::bytes::<SALT_BYTES>(), &random::bytes::<OUTPUT_BYTES>()).map_err(failed)?;
+        Ok(Self { params, dummy, memory: Arc::default() })
+    }
+
+    /// Hashes a password with a new salt.
+    pub async fn hash(&self, password: &Password) -> Result<PasswordHash, HashingFailed> {
+        let (hasher, password) = (self.clone(), password.clone());
+        run(move || {
+            let salt = random::bytes::<SALT_BYTES>();
+            let output = hasher.compute(&hasher.params, &password, &salt, OUTPUT_BYTES)?;
+            encode(&hasher.params, &salt, &output)
+        })
+        .await
+    }
+
+    /// Compares a password with the user's hash. Where there is no user it does the same work for nothing, so that an
+    /// unknown address takes the time of a wrong password.
+    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, HashingFailed> {
+        let (hasher, password) = (self.clone(), password.clone());
+        let known = stored.is_some();
+        let stored = stored.unwrap_or(&self.dummy).clone();
+        let verdict = run(move || hasher.compare(&password, &stored)).await?;
+        Ok(if known { verdict } else { Verdict::Wrong })
+    }
+
+    fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
+        let phc = phc::PasswordHash::new(&stored.0)?;
+        let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else { return Err("a hash without salt or output".into()) };
+        let params = Params::try_from(&phc)?;
+        let is_current = phc.algorithm.as_str() == ALGORITHM.as_str() && phc.version == Some(VERSION.into());
+        if !is_current || params.m_cost() > MEMORY_LIMIT {
+            return Err("a hash of a kind that is not supported".into());
+        }
+        let output = self.compute(&params, password, salt.as_ref(), expected.len())?;
+        if verify_slices_are_equal(&output, expected.as_bytes()).is_err() {
+            return Ok(Verdict::Wrong);
+        }
+        let same = (params.m_cost(), params.t_cost(), params.p_cost())
+            == (self.params.m_cost(), self.params.t_cost(), self.params.p_cost());
+        Ok(if same { Verdict::Right } else { Verdict::RightButOutdated })
+    }
+
+    fn compute(&self, params: &Params, password: &Password, salt: &[u8], length: usize) -> Result<Vec<u8>, BoxError> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() < params.block_count() {
+            memory.resize(params.block_count(), Block::default());
+        }
+        let mut output = vec![0; length];
+        Argon2::new(ALGORITHM, VERSION, params.clone()).hash_password_into_with_memory(
+            password.reveal().as_bytes(),
+            salt,
+            &mut output,
+            memory.as_mut_slice(),
+        )?;
+        Ok(output)
+    }
+}
+
+/// Reads parameters as `m=19456,t=2,p=1`: memory in KiB, passes, lanes. OWASP's minimum is the default; less than 8 MiB or
+/// more than a stored hash may ask for is refused.
+///
+/// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
+#[must_use]
+pub fn parse_params(text: &str) -> Option<Params> {
+    let mut numbers =
+        ["m=", "t=", "p="].into_iter().zip(text.split(',')).map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
+    let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let sane =
+        text.split(',').count() == 3 && (8192..=MEMORY_LIMIT).contains(&m) && (1..=16).contains(&t) && (1..=16).contains(&p);
+    sane.then(|| Params::new(m, t, p, None).ok())?
+}
+
+fn encode(params: &Params, salt: &[u8], output: &[u8]) -> Result<PasswordHash, BoxError> {
+    let phc = phc::PasswordHash {
+        algorithm: Ident::try_from(ALGORITHM.as_str())?,
+        version: Some(VERSION.into()),
+        params: ParamsString::try_from(params)?,
+        salt: Some(Salt::new(salt)?),
+        hash: Some(Output::new(output)?),
+    };
+    Ok(PasswordHash(phc.to_string()))
+}
+
+async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, BoxError> + Send + 'static) -> Result<T, HashingFailed> {
+    tokio::task::spawn_blocking(work).await.map_err(failed)?.map_err(failed)
+}
+
+fn failed(error: impl Into<BoxError>) -> HashingFailed {
+    HashingFailed(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hasher(params: &str) -> Hasher {
+        Hasher::new(parse_params(params).expect("good parameters")).expect("a hasher")
+    }
+
+    fn password(text: &str) -> Password {
+        Password::new(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_hash_is_met_by_its_password_alone() {
+        let hasher = hasher("m=8192,t=1,p=1");
+        let hash = hasher.hash(&password("Correct horse 1")).await.expect("a hash");
+        assert!(hash.as_str().starts_with("$argon2id$v=19$m=8192,t=1,p=1$"), "{}", hash.as_str());
+        assert_eq!(hasher.verify(&password("Correct horse 1"), Some(&hash)).await.ok(), Some(Verdict::Right));
+        for wrong in ["correct horse 1", "Correct horse 1 ", "", "Correct horse"] {
+            assert_eq!(hasher.verify(&password(wrong), Some(&hash)).await.ok(), Some(Verdict::Wrong), "{wrong:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn two_hashes_of_one_password_differ() {
+        let hasher = hasher("m=8192,t=1,p=1");
+        let first = hasher.hash(&password("x")).await.expect("a hash");
+        assert_ne!(first, hasher.hash(&password("x")).await.expect("a hash"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
+        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let hash = old.hash(&password("x")).await.expect("a hash");
+        assert_eq!(new.verify(&password("x"), Some(&hash)).await.ok(), Some(Verdict::RightButOutdated));
+        assert_eq!(new.verify(&password("y"), Some(&hash)).await.ok(), Some(Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn without_a_hash_every_password_is_wrong() {
+        assert_eq!(hasher("m=8192,t=1,p=1").verify(&password("x"), None).await.ok(), Some(Verdict::Wrong));
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_the_reference_implementation_verifies() {
+        // echo -n password | argon2 somesaltsomesalt -id -t 2 -k 8192 -p 1 -l 32 -e
+        let outside = PasswordHash(
+            "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M".to_owned(),
+        );
+        assert_eq!(hasher("m=8192,t=2,p=1").verify(&password("password"), Some(&outside)).await.ok(), Some(Verdict::Right));
+    }
+
+    #[tokio::test]
+    async fn a_hash_that_cannot_be_read_or_asks_for_too_much_is_a_failure() {
+        for text in [
+            "",
+            "x",
+            "$argon2id$v=19$m=8192,t=1,p=1",
+            "$argon2i$v=19$m=8192,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
+            "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
+        ] {
+            let stored = PasswordHash(text.to_owned());
+            assert!(hasher("m=8192,t=1,p=1").verify(&password("x"), Some(&stored)).await.is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn parameters_are_read_strictly() {
+        assert!(parse_params("m=19456,t=2,p=1").is_some());
+        for text in [
+            "",
+            "m=19456",
+            "m=19456,t=2",
+            "t=2,m=19456,p=1",
+            "m=1,t=2,p=1",
+            "m=19456,t=0,p=1",
+            "m=19456,t=2,p=0",
+            "m=99999999,t=2,p=1",
+            "m=x,t=2,p=1",
+            "m=19456,t=2,p=1,q=1",
+        ] {
+            assert!(parse_params(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn debugging_output_shows_nothing() {
+        assert_eq!(format!("{:?}{:?}", password("secret"), PasswordHash("secret".to_owned())), "Password(..)PasswordHash(..)");
+    }
+}

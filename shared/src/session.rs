@@ -1,0 +1,172 @@
+//! Sessions: when one is live, and the cookie that carries it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    BoxError,
+    clock::Timestamp,
+    config::Config,
+    email::EmailAddress,
+    random,
+    token::{Claims, Keyring, Purpose},
+    user::User,
+};
+
+/// How long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionLife {
+    /// Seconds after its last use until a session ends.
+    pub idle: i64,
+    /// Seconds after its beginning until a session ends, whatever.
+    pub absolute: i64,
+}
+
+/// A session as stored. Neither its token nor its csrf token can be made from this.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// The user's uid.
+    pub uid: String,
+    /// SHA-256 of the session's id.
+    pub id_hash: String,
+    /// SHA-256 of the csrf token.
+    pub csrf_hash: String,
+    /// The client's address at sign-in.
+    pub user_ip: String,
+    /// The client's User-Agent at sign-in.
+    pub user_agent: String,
+    /// The user's `session_epoch` as it was when the password was checked.
+    pub epoch: u64,
+    /// When it began.
+    pub began_at: Timestamp,
+    /// When it was last used.
+    pub last_used_at: Timestamp,
+    /// When it ends, whatever.
+    pub expires_at: Timestamp,
+}
+
+/// Where a session is begun from.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The address that API Gateway reports.
+    pub address: String,
+    /// The User-Agent header.
+    pub user_agent: String,
+}
+
+/// A session that has just begun, with what only its client may know.
+pub struct NewSession {
+    /// What is stored.
+    pub session: Session,
+    /// The csrf token, told once.
+    pub csrf_token: String,
+    id: String,
+}
+
+impl NewSession {
+    /// Begins a session of the user, always with new secrets: nothing that the client presents is adopted.
+    #[must_use]
+    pub fn begin(user: &User, client: Client, life: SessionLife, now: Timestamp) -> Self {
+        let (id, csrf_token) = (random::identifier(), random::identifier());
+        let session = Session {
+            uid: user.uid.clone(),
+            id_hash: random::sha256_hex(&id),
+            csrf_hash: random::sha256_hex(&csrf_token),
+            user_ip: client.address,
+            user_agent: client.user_agent,
+            epoch: user.session_epoch,
+            began_at: now,
+            last_used_at: now,
+            expires_at: now + life.absolute,
+        };
+        Self { session, csrf_token, id }
+    }
+
+    /// The cookie that carries the session's token.
+    pub fn cookie(&self, email: &EmailAddress, keyring: &Keyring, config: &Config) -> Result<String, BoxError> {
+        let life = (self.session.began_at, self.session.expires_at);
+        let token = keyring.sign(&Claims::new(Purpose::Session, &self.id, &self.session.uid, &email.key(), life))?;
+        Ok(cookie(&config.session_name, &token, config.session_life.absolute))
+    }
+}
+
+impl Session {
+    /// Whether the session is live: begun in the user's current epoch, not left idle, not over.
+    #[must_use]
+    pub fn is_live(&self, user: &User, life: SessionLife, now: Timestamp) -> bool {
+        let same_user = self.uid == user.uid && self.epoch == user.session_epoch;
+        same_user && now < self.expires_at && now < self.began_at + life.absolute && now < self.last_used_at + life.idle
+    }
+}
+
+/// The cookie that clears the session's cookie.
+#[must_use]
+pub fn clearing_cookie(name: &str) -> String {
+    cookie(name, "", 0)
+}
+
+fn cookie(name: &str, value: &str, max_age: i64) -> String {
+    format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age={max_age}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+    const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
+
+    fn user() -> User {
+        serde_json::from_value(serde_json::json!({
+            "uid": "ID0123456789", "email": "a@b.c", "password_hash": "x", "state": "active", "role": "member", "level": 0,
+            "session_epoch": 3, "created_at": 0, "updated_at": 0,
+        }))
+        .expect("a user")
+    }
+
+    fn session() -> Session {
+        NewSession::begin(&user(), Client { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
+    }
+
+    #[test]
+    fn a_session_is_live_until_it_idles_out() {
+        assert!(session().is_live(&user(), LIFE, NOW));
+        assert!(session().is_live(&user(), LIFE, NOW + 1799));
+        assert!(!session().is_live(&user(), LIFE, NOW + 1800));
+    }
+
+    #[test]
+    fn use_moves_the_idle_end_on_but_not_the_absolute_one() {
+        let used = Session { last_used_at: NOW + 86_000, ..session() };
+        assert!(used.is_live(&user(), LIFE, NOW + 86_399));
+        assert!(!used.is_live(&user(), LIFE, NOW + 86_400));
+    }
+
+    #[test]
+    fn a_shorter_life_holds_for_sessions_begun_before() {
+        let shorter = SessionLife { idle: 60, absolute: 120 };
+        assert!(!session().is_live(&user(), shorter, NOW + 60));
+        assert!(!Session { last_used_at: NOW + 100, ..session() }.is_live(&user(), shorter, NOW + 120));
+    }
+
+    #[test]
+    fn a_session_of_another_epoch_or_user_is_over() {
+        assert!(!session().is_live(&User { session_epoch: 4, ..user() }, LIFE, NOW));
+        assert!(!session().is_live(&User { uid: "ID9999999999".to_owned(), ..user() }, LIFE, NOW));
+    }
+
+    #[test]
+    fn what_is_stored_holds_no_secret() {
+        let new = NewSession::begin(&user(), Client { address: String::new(), user_agent: String::new() }, LIFE, NOW);
+        let stored = serde_json::to_string(&new.session).expect("JSON");
+        assert!(!stored.contains(&new.id) && !stored.contains(&new.csrf_token));
+    }
+
+    #[test]
+    fn the_cookie_is_bound_to_https_and_to_its_site() {
+        assert_eq!(
+            cookie("_barong_session", "t", 86_400),
+            "_barong_session=t; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400"
+        );
+        assert_eq!(clearing_cookie("s"), "s=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    }
+}

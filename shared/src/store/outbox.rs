@@ -1,0 +1,82 @@
+//! The outbox. A stream may deliver a record twice, and twice at once; a lease lets one delivery at a time send the mail.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValue;
+
+use super::{
+    Store,
+    codes::mail_key,
+    failure,
+    items::{number, read},
+};
+use crate::{Error, clock::Timestamp, mail::QueuedMail};
+
+/// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than the function may run.
+const LEASE: i64 = 60;
+
+/// What a delivery finds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// The mail is this delivery's to send.
+    Claimed(QueuedMail),
+    /// The mail was sent or given up, or is gone.
+    Settled,
+    /// Another delivery is about to send it.
+    Busy,
+}
+
+impl Store {
+    /// Takes a mail to send it.
+    pub async fn claim_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<Claim, Error> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.grants)
+            .set_key(Some(mail_key(uid, id)))
+            .update_expression("SET leased_until = :until")
+            .condition_expression(
+                "attribute_exists(pk) AND attribute_not_exists(settled_at) AND (attribute_not_exists(leased_until) OR leased_until <= :now)",
+            )
+            .expression_attribute_values(":until", number((now + LEASE).seconds()))
+            .expression_attribute_values(":now", number(now.seconds()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld);
+        match request.send().await {
+            Ok(output) => read(output.attributes.unwrap_or_default()).map(Claim::Claimed),
+            Err(error) => match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    let is_open = failed.item().is_some_and(|item| !item.contains_key("settled_at"));
+                    Ok(if is_open { Claim::Busy } else { Claim::Settled })
+                }
+                _ => Err(failure(error)),
+            },
+        }
+    }
+
+    /// Notes that nothing is left to do for a mail: it was sent, or never will be.
+    pub async fn settle_mail(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), Error> {
+        self.update_mail(mail, "SET settled_at = :now REMOVE leased_until", now).await
+    }
+
+    /// Gives a mail back that could not be sent, so that the next delivery need not wait.
+    pub async fn release_mail(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), Error> {
+        self.update_mail(mail, "SET released_at = :now REMOVE leased_until", now).await
+    }
+
+    async fn update_mail(&self, mail: &QueuedMail, change: &str, now: Timestamp) -> Result<(), Error> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.grants)
+            .set_key(Some(mail_key(&mail.uid, &mail.id)))
+            .update_expression(change)
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", number(now.seconds()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            // Deleted meanwhile, with its user or by its expiry.
+            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Transactions: all of the writes, or none.
+
+use std::{collections::HashMap, time::Duration};
+
+use aws_sdk_dynamodb::{
+    operation::transact_write_items::TransactWriteItemsError,
+    types::{AttributeValue, Delete, Put, TransactWriteItem, Update},
+};
+
+use super::{Item, Store, failure};
+use crate::{Error, random};
+
+/// How often a transaction is tried that loses to others at work on the same items.
+const TRIES: u32 = 6;
+
+/// A write of a transaction, with the condition under which it may happen.
+pub(super) enum Write {
+    Put(Put),
+    Update(Update),
+    Delete(Delete),
+}
+
+/// What became of a transaction.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// All was written.
+    Written,
+    /// Nothing was written, for the condition of the write at this place does not hold (the first, if there are several).
+    Refused(usize),
+}
+
+/// Values of an expression, by their placeholders.
+pub(super) type Values<const N: usize> = [(&'static str, AttributeValue); N];
+
+fn owned<const N: usize>(values: Values<N>) -> Option<Item> {
+    (N > 0).then(|| values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+}
+
+/// In an expression, `#name` stands for the attribute of that name, where DynamoDB reserves the name itself.
+fn names(expressions: [&str; 2]) -> Option<HashMap<String, String>> {
+    let words = expressions.into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '#'));
+    let names: HashMap<String, String> =
+        words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned()))).collect();
+    (!names.is_empty()).then_some(names)
+}
+
+impl Store {
+    pub(super) fn put<const N: usize>(
+        table: &str,
+        item: Item,
+        condition: Option<&str>,
+        values: Values<N>,
+    ) -> Result<Write, Error> {
+        let put =
+            Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition.map(ToOwned::to_owned));
+        put.set_expression_attribute_values(owned(values)).build().map(Write::Put).map_err(Error::internal)
+    }
+
+    pub(super) fn update<const N: usize>(
+        table: &str,
+        key: Item,
+        change: &str,
+        condition: &str,
+        values: Values<N>,
+    ) -> Result<Write, Error> {
+        let update =
+            Update::builder().table_name(table).set_key(Some(key)).update_expression(change).condition_expression(condition);
+        let update = update.set_expression_attribute_names(names([change, condition]));
+        update.set_expression_attribute_values(owned(values)).build().map(Write::Update).map_err(Error::internal)
+    }
+
+    pub(super) fn delete<const N: usize>(table: &str, key: Item, condition: &str, values: Values<N>) -> Result<Write, Error> {
+        let delete = Delete::builder().table_name(table).set_key(Some(key)).condition_expression(condition);
+        delete.set_expression_attribute_values(owned(values)).build().map(Write::Delete).map_err(Error::internal)
+    }
+
+    /// Writes all or nothing. The SDK sends one idempotency token with all its tries of a call, so a success whose answer was
+    /// lost on the way stays a success.
+    pub(super) async fn transact<const N: usize>(&self, writes: [Write; N]) -> Result<Outcome, Error> {
+        let writes: Vec<TransactWriteItem> = writes.into_iter().map(item).collect();
+        let mut last = String::new();
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(backoff(attempt)).await;
+            }
+            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+            let Err(error) = request.send().await else { return Ok(Outcome::Written) };
+            let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
+                return Err(failure(error));
+            };
+            let reasons: Vec<&str> =
+                canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect();
+            if let Some(place) = reasons.iter().position(|&code| code == "ConditionalCheckFailed") {
+                return Ok(Outcome::Refused(place));
+            }
+            let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
+            if !reasons.iter().any(|code| passing.contains(code)) {
+                return Err(Error::internal(format!("transaction cancelled: {reasons:?}")));
+            }
+            last = format!("transaction cancelled: {reasons:?}");
+        }
+        Err(Error::Unavailable(last.into()))
+    }
+}
+
+fn item(write: Write) -> TransactWriteItem {
+    let item = TransactWriteItem::builder();
+    match write {
+        Write::Put(put) => item.put(put),
+        Write::Update(update) => item.update(update),
+        Write::Delete(delete) => item.delete(delete),
+    }
+    .build()
+}
+
+/// Doubles from try to try; its random part keeps those apart who lost to each other.
+fn backoff(attempt: u32) -> Duration {
+    let [jitter] = random::bytes::<1>();
+    Duration::from_millis(10 << attempt) + Duration::from_micros(u64::from(jitter) * 100)
+}

@@ -1,0 +1,93 @@
+//! Users, each under two keys: the address, and the uid.
+
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+
+use super::{
+    Store,
+    codes::code_writes,
+    failure,
+    items::{PK, keyed, read, text, uid_key, user_key},
+    sessions::session_write,
+    transaction::Outcome,
+};
+use crate::{
+    Error,
+    code::{Code, Kind},
+    mail::QueuedMail,
+    password::PasswordHash,
+    session::Session,
+    user::User,
+};
+
+/// What became of a sign-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignUp {
+    /// The user and the session are stored.
+    Done,
+    /// Somebody has the address.
+    EmailTaken,
+    /// Somebody has the uid, by chance.
+    UidTaken,
+}
+
+impl Store {
+    /// The user of an address, see [`crate::email::lookup_key`].
+    pub async fn find_user(&self, user: &str) -> Result<Option<User>, Error> {
+        let request = self.client.get_item().table_name(&self.users).set_key(Some(user_key(user))).consistent_read(true);
+        request.send().await.map_err(failure)?.item.map(read).transpose()
+    }
+
+    /// Whether an address has a user, and whether a uid is somebody's.
+    pub async fn is_taken(&self, user: Option<&str>, uid: Option<&str>) -> Result<(bool, bool), Error> {
+        let keys: Vec<_> = user.map(user_key).into_iter().chain(uid.map(uid_key)).collect();
+        if keys.is_empty() {
+            return Ok((false, false));
+        }
+        let found = self.batch_get([(&self.users, keys)]).await?;
+        let exists = |prefix: &str| {
+            found.iter().any(|(_, item)| item.get(PK).and_then(|key| key.as_s().ok()).is_some_and(|key| key.starts_with(prefix)))
+        };
+        Ok((exists("USER#"), exists("UID#")))
+    }
+
+    /// Replaces a password's hash by another of the same password. Where somebody replaced it before, that one stays.
+    pub async fn replace_hash(&self, user: &User, hash: &PasswordHash) -> Result<(), Error> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.users)
+            .set_key(Some(user_key(&user.email.key())))
+            .update_expression("SET password_hash = :new")
+            .condition_expression("uid = :uid AND password_hash = :old")
+            .expression_attribute_values(":new", text(hash.as_str()))
+            .expression_attribute_values(":old", text(user.password_hash.as_str()))
+            .expression_attribute_values(":uid", text(&user.uid));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => Ok(()),
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// Stores a new user with a session of hers and the mail that lets her confirm the address, unless the address or the uid is
+    /// taken.
+    pub async fn sign_up(&self, user: &User, session: &Session, (code, mail): (&Code, &QueuedMail)) -> Result<SignUp, Error> {
+        const NEW: Option<&str> = Some("attribute_not_exists(pk)");
+        let key = user.email.key();
+        let mut pointer = uid_key(&user.uid);
+        pointer.insert("user".to_owned(), text(&key));
+        let [code, mail] = code_writes(&self.grants, &user.uid, Kind::Confirmation, code, mail)?;
+        let writes = [
+            Self::put(&self.users, keyed(user_key(&key), user)?, NEW, [])?,
+            Self::put(&self.users, pointer, NEW, [])?,
+            session_write(&self.grants, session)?,
+            code,
+            mail,
+        ];
+        Ok(match self.transact(writes).await? {
+            Outcome::Written => SignUp::Done,
+            Outcome::Refused(0) => SignUp::EmailTaken,
+            Outcome::Refused(_) => SignUp::UidTaken,
+        })
+    }
+}
