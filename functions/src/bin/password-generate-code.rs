@@ -1,0 +1,12 @@
+//! `POST /identity/users/password/generate_code`
+
+use functions::password::generate_code::GenerateCode;
+use shared::{BoxError, aws::Aws, clock, config::Config, http::serve, store::Store, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init();
+    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let endpoint = GenerateCode { store: Store::new(aws.dynamodb(), &config), config };
+    serve(async |request| endpoint.handle(request, clock::now()).await).await
+}

@@ -1,0 +1,9 @@
+//! `POST /identity/password/validate`
+
+use shared::{BoxError, http::serve, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init();
+    serve(async |request| functions::password::validate::handle(request).await).await
+}

@@ -1,0 +1,9 @@
+//! `GET /identity/version`
+
+use shared::{BoxError, http::serve, telemetry};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init();
+    serve(async |_| functions::general::version::handle(&functions::general::version::BUILD)).await
+}

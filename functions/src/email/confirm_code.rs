@@ -1,0 +1,60 @@
+//! `POST /identity/users/email/confirm_code`: confirms an address by the token of a mail.
+
+use shared::{
+    Error,
+    clock::Timestamp,
+    code,
+    config::Config,
+    http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
+    keys::Keys,
+    session::NewSession,
+    store::{Confirmation, Store},
+    token::Purpose,
+    user::State,
+};
+
+/// What it works with.
+pub struct ConfirmCode {
+    /// The configuration.
+    pub config: Config,
+    /// The tables.
+    pub store: Store,
+    /// The keys that tokens are verified by and signed with.
+    pub keys: Keys,
+}
+
+impl ConfirmCode {
+    /// Makes the user active and opens a session; one who has a second factor must sign in for that. Of any number of
+    /// confirmations at once one wins, by the condition on the code.
+    pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let client = client(&request);
+        let token = read(request).await?;
+        let claims = self.keys.verify(Purpose::Confirmation, &token, now).await?.ok_or(Error::TokenInvalid)?;
+        let (user, code) = self.store.find_code(&claims, code::Kind::Confirmation).await?;
+        let code = code.filter(|code| code.is_named_by(&claims, now)).ok_or(Error::TokenUtilized)?;
+        let user = user.filter(|user| user.uid == claims.uid && user.state == State::Pending).ok_or(Error::NothingToConfirm)?;
+        let user = user.confirmed(now);
+        let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.config.session_life, now));
+        let keyring = self.keys.keyring().await?;
+        let cookie =
+            new.as_ref().map(|new| new.cookie(&user.email, &keyring, &self.config)).transpose().map_err(Error::internal)?;
+        match self.store.confirm_email(&user, &code, new.as_ref().map(|new| &new.session)).await? {
+            Confirmation::Done => {}
+            Confirmation::CodeUsed => return Err(Error::TokenUtilized),
+            Confirmation::NothingToConfirm => return Err(Error::NothingToConfirm),
+        }
+        let csrf_token = new.as_ref().map(|new| new.csrf_token.as_str());
+        let response = json(StatusCode::CREATED, &user.profile(csrf_token))?;
+        match cookie {
+            Some(cookie) => with_cookie(response, &cookie),
+            None => Ok(response),
+        }
+    }
+}
+
+async fn read(request: Request) -> Result<String, Error> {
+    let mut parameters = Form::read(request).await?.parameters("identity.user");
+    let token = parameters.token("token");
+    parameters.optional("lang");
+    parameters.finish().map(|()| token)
+}

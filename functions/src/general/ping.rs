@@ -1,0 +1,29 @@
+//! `GET /identity/ping`: tests connectivity.
+
+use serde::Serialize;
+use shared::{
+    Error,
+    http::{Body, Response, StatusCode, json},
+};
+
+#[derive(Serialize)]
+struct Pong {
+    ping: &'static str,
+}
+
+/// Answers.
+pub fn handle() -> Result<Response<Body>, Error> {
+    json(StatusCode::OK, &Pong { ping: "pong" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ping_answers_pong() {
+        let response = handle().expect("an answer");
+        assert_eq!((response.status().as_u16(), response.body()), (200, &Body::Text(r#"{"ping":"pong"}"#.to_owned())));
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+}

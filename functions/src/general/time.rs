@@ -1,0 +1,30 @@
+//! `GET /identity/time`: the server's time.
+
+use serde::Serialize;
+use shared::{
+    Error,
+    clock::Timestamp,
+    http::{Body, Response, StatusCode, json},
+};
+
+#[derive(Serialize)]
+struct Time {
+    time: i64,
+}
+
+/// Answers with the Unix time in seconds.
+pub fn handle(now: Timestamp) -> Result<Response<Body>, Error> {
+    json(StatusCode::OK, &Time { time: now.seconds() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_is_told_in_seconds_and_not_kept() {
+        let response = handle(Timestamp::from_seconds(1_800_000_000)).expect("an answer");
+        assert_eq!((response.status().as_u16(), response.body()), (200, &Body::Text(r#"{"time":1800000000}"#.to_owned())));
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+}

@@ -1,0 +1,31 @@
+//! Latchkey's endpoints: one file each, read top to bottom: what comes in, what is done, what is answered.
+//!
+//! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
+
+pub mod email {
+    pub mod confirm_code;
+    pub mod generate_code;
+}
+pub mod general {
+    pub mod configs;
+    pub mod ping;
+    pub mod time;
+    pub mod version;
+}
+pub mod mail {
+    mod address;
+    pub mod render;
+    pub mod send;
+}
+pub mod password {
+    pub mod confirm_code;
+    pub mod generate_code;
+    pub mod validate;
+}
+pub mod session {
+    pub mod create;
+    pub mod delete;
+}
+pub mod user {
+    pub mod create;
+}

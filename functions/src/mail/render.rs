@@ -1,0 +1,324 @@
+//! What the mails say: `templates/<kind>/<language>.{subject.txt,txt,html}`, compiled in.
+
+use askama::Template;
+use time::OffsetDateTime;
+
+/// A language that mails are written in.
+pub use shared::language::Language;
+
+/// What a mail is about.
+pub enum Content<'a> {
+    /// A link to choose a new password; it lives that many seconds.
+    PasswordReset { link: &'a str, life: u64 },
+    /// The notice that the password is a new one since that Unix time.
+    PasswordChanged { at: i64 },
+    /// A link to confirm an address; it lives that many seconds.
+    Confirmation { link: &'a str, life: u64 },
+}
+
+/// A mail as it is sent.
+pub struct Mail {
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+/// Writes a mail. It fails on a time that no calendar has.
+pub fn render(content: &Content<'_>, language: Language, app_name: &str) -> Result<Mail, askama::Error> {
+    let link_mail = |link, life| LinkMail { app_name, language, link, life: duration(life, language) };
+    match *content {
+        Content::PasswordReset { link, life } => password_reset(&link_mail(link, life)),
+        Content::PasswordChanged { at } => password_changed(&Notice { app_name, language, at: utc(at)? }),
+        Content::Confirmation { link, life } => confirmation(&link_mail(link, life)),
+    }
+}
+
+/// What a template may say in a mail with a link.
+struct LinkMail<'a> {
+    app_name: &'a str,
+    language: Language,
+    link: &'a str,
+    life: String,
+}
+
+/// What a template may say in a mail that tells what happened.
+struct Notice<'a> {
+    app_name: &'a str,
+    language: Language,
+    at: String,
+}
+
+/// Makes `fn $kind(&$Values)`, which renders the three files of the language. Each file is a template of its own,
+/// checked against `$Values` at compile time; askama takes its path as a literal only, so every file is named.
+macro_rules! templates {
+    ($kind:ident($Values:ident) { $($Language:ident: $subject:literal, $text:literal, $html:literal;)+ }) => {
+        fn $kind(mail: &$Values<'_>) -> Result<Mail, askama::Error> {
+            match mail.language {
+                $(Language::$Language => {
+                    #[derive(Template)]
+                    #[template(path = $subject)]
+                    struct Subject<'a> { mail: &'a $Values<'a> }
+
+                    #[derive(Template)]
+                    #[template(path = $text)]
+                    struct Text<'a> { mail: &'a $Values<'a> }
+
+                    #[derive(Template)]
+                    #[template(path = $html)]
+                    struct Html<'a> { mail: &'a $Values<'a>, subject: &'a str }
+
+                    let subject = one_line(&Subject { mail }.render()?);
+                    let text = Text { mail }.render()?;
+                    let html = Html { mail, subject: &subject }.render()?;
+                    Ok(Mail { subject, text, html })
+                })+
+            }
+        }
+    };
+}
+
+templates! {
+    password_reset(LinkMail) {
+        En: "password_reset/en.subject.txt", "password_reset/en.txt", "password_reset/en.html";
+        Ru: "password_reset/ru.subject.txt", "password_reset/ru.txt", "password_reset/ru.html";
+        Uk: "password_reset/uk.subject.txt", "password_reset/uk.txt", "password_reset/uk.html";
+        Es: "password_reset/es.subject.txt", "password_reset/es.txt", "password_reset/es.html";
+        Fr: "password_reset/fr.subject.txt", "password_reset/fr.txt", "password_reset/fr.html";
+        De: "password_reset/de.subject.txt", "password_reset/de.txt", "password_reset/de.html";
+        Pt: "password_reset/pt.subject.txt", "password_reset/pt.txt", "password_reset/pt.html";
+        Zh: "password_reset/zh.subject.txt", "password_reset/zh.txt", "password_reset/zh.html";
+    }
+}
+
+templates! {
+    password_changed(Notice) {
+        En: "password_changed/en.subject.txt", "password_changed/en.txt", "password_changed/en.html";
+        Ru: "password_changed/ru.subject.txt", "password_changed/ru.txt", "password_changed/ru.html";
+        Uk: "password_changed/uk.subject.txt", "password_changed/uk.txt", "password_changed/uk.html";
+        Es: "password_changed/es.subject.txt", "password_changed/es.txt", "password_changed/es.html";
+        Fr: "password_changed/fr.subject.txt", "password_changed/fr.txt", "password_changed/fr.html";
+        De: "password_changed/de.subject.txt", "password_changed/de.txt", "password_changed/de.html";
+        Pt: "password_changed/pt.subject.txt", "password_changed/pt.txt", "password_changed/pt.html";
+        Zh: "password_changed/zh.subject.txt", "password_changed/zh.txt", "password_changed/zh.html";
+    }
+}
+
+templates! {
+    confirmation(LinkMail) {
+        En: "confirmation/en.subject.txt", "confirmation/en.txt", "confirmation/en.html";
+        Ru: "confirmation/ru.subject.txt", "confirmation/ru.txt", "confirmation/ru.html";
+        Uk: "confirmation/uk.subject.txt", "confirmation/uk.txt", "confirmation/uk.html";
+        Es: "confirmation/es.subject.txt", "confirmation/es.txt", "confirmation/es.html";
+        Fr: "confirmation/fr.subject.txt", "confirmation/fr.txt", "confirmation/fr.html";
+        De: "confirmation/de.subject.txt", "confirmation/de.txt", "confirmation/de.html";
+        Pt: "confirmation/pt.subject.txt", "confirmation/pt.txt", "confirmation/pt.html";
+        Zh: "confirmation/zh.subject.txt", "confirmation/zh.txt", "confirmation/zh.html";
+    }
+}
+
+/// A line break in the app's name would end the subject, or begin another header.
+fn one_line(text: &str) -> String {
+    let breaks = |c: char| c.is_control() || c.is_whitespace();
+    let words: Vec<_> = text.split(breaks).filter(|word| !word.is_empty()).collect();
+    words.join(" ")
+}
+
+/// A moment, for readers in any time zone.
+fn utc(at: i64) -> Result<String, askama::Error> {
+    let at = OffsetDateTime::from_unix_timestamp(at).map_err(askama::Error::custom)?;
+    let (date, hour, minute) = (at.date(), at.hour(), at.minute());
+    Ok(format!("{date} {hour:02}:{minute:02} UTC"))
+}
+
+/// The forms that a language has for counted things.
+enum Noun {
+    /// Chinese: one form.
+    Any(&'static str),
+    /// Western Europe: 1, and all others.
+    OneOther(&'static str, &'static str),
+    /// East Slavic: 1 and 21, 2 to 4 and 22 to 24, all others; 11 to 14 are others.
+    OneFewMany(&'static str, &'static str, &'static str),
+}
+
+impl Noun {
+    fn counted(&self, number: u64) -> String {
+        let form = match self {
+            Self::Any(any) => any,
+            Self::OneOther(one, _) if number == 1 => one,
+            Self::OneOther(_, other) => other,
+            Self::OneFewMany(one, few, many) => match (number % 10, number % 100) {
+                (_, 11..=14) => many,
+                (1, _) => one,
+                (2..=4, _) => few,
+                _ => many,
+            },
+        };
+        format!("{number} {form}")
+    }
+}
+
+/// A length of time in words, in the accusative where a language has cases: whole hours if it comes to that, else
+/// minutes. What is left over is dropped: to promise a little less is safe.
+fn duration(seconds: u64, language: Language) -> String {
+    use Noun::{Any, OneFewMany, OneOther};
+    let (hours, minutes) = match language {
+        Language::En => (OneOther("hour", "hours"), OneOther("minute", "minutes")),
+        Language::Ru => (OneFewMany("час", "часа", "часов"), OneFewMany("минуту", "минуты", "минут")),
+        Language::Uk => (OneFewMany("годину", "години", "годин"), OneFewMany("хвилину", "хвилини", "хвилин")),
+        Language::Es | Language::Pt => (OneOther("hora", "horas"), OneOther("minuto", "minutos")),
+        Language::Fr => (OneOther("heure", "heures"), OneOther("minute", "minutes")),
+        Language::De => (OneOther("Stunde", "Stunden"), OneOther("Minute", "Minuten")),
+        Language::Zh => (Any("小时"), Any("分钟")),
+    };
+    if seconds.is_multiple_of(3600) { hours.counted(seconds / 3600) } else { minutes.counted(seconds / 60) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    const LINK: &str = "https://id.example.com/accounts/password_reset?reset_token=abc.def-_";
+    /// 2026-11-22 19:26:40 UTC
+    const AT: i64 = 1_795_375_600;
+
+    fn contents(link: &str) -> [Content<'_>; 3] {
+        [
+            Content::PasswordReset { link, life: 3600 },
+            Content::PasswordChanged { at: AT },
+            Content::Confirmation { link, life: 3600 },
+        ]
+    }
+
+    fn every_mail(link: &str, app_name: &str, mut look: impl FnMut(&Content<'_>, Language, Mail)) {
+        for language in Language::ALL {
+            for content in contents(link) {
+                let mail = render(&content, language, app_name).unwrap();
+                look(&content, language, mail);
+            }
+        }
+    }
+
+    #[test]
+    fn every_mail_is_complete_in_each_of_its_parts() {
+        every_mail(LINK, "Latchkey", |content, language, mail| {
+            let life = duration(3600, language);
+            let facts = match content {
+                Content::PasswordChanged { .. } => vec!["Latchkey", "2026-11-22 19:26 UTC"],
+                _ => vec!["Latchkey", LINK, &life],
+            };
+            for fact in facts {
+                assert!(mail.text.contains(fact), "{fact}: {}", mail.text);
+                assert!(mail.html.contains(fact), "{fact}: {}", mail.html);
+            }
+            assert!(mail.subject.contains("Latchkey"), "{}", mail.subject);
+            for part in [&mail.subject, &mail.text, &mail.html] {
+                assert!(!part.contains("{{") && !part.contains("{%"), "{part}");
+            }
+        });
+    }
+
+    #[test]
+    fn the_parts_of_a_mail_say_the_same_in_one_language() {
+        let mut subjects = HashSet::new();
+        every_mail(LINK, "Latchkey", |_, language, mail| {
+            let Mail { subject, text, html } = mail;
+            assert!(html.contains(&format!("<html lang=\"{}\">", language.as_str())));
+            assert!(html.contains(&format!("<title>{subject}</title>")));
+            // The line that leads to the link, or to the time, has another shape beside a button or in a box.
+            let only_in_text: Vec<_> = text.lines().filter(|line| !html.contains(line)).collect();
+            assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
+            assert!(subjects.insert(subject), "{text}");
+        });
+    }
+
+    #[test]
+    fn a_subject_is_one_line_whatever_the_app_is_called() {
+        let app_name = "Latch\r\nBcc: a@example.com\u{2028}\u{85}\tkey\n";
+        every_mail(LINK, app_name, |_, _, Mail { subject, .. }| {
+            assert!(subject.contains("Latch Bcc: a@example.com key"), "{subject}");
+            assert!(!subject.contains(|c: char| c.is_control() || c == '\u{2028}'), "{subject}");
+        });
+    }
+
+    #[test]
+    fn values_are_escaped_in_html_only() {
+        let link = "https://id.example.com/?a=1&b=\"<script>";
+        every_mail(link, "<script>Lock & Key</script>", |content, _, mail| {
+            assert!(mail.subject.contains("<script>Lock & Key</script>"));
+            assert!(mail.text.contains("<script>Lock & Key</script>"));
+            assert!(!mail.html.contains("<script") && !mail.html.contains("Lock & Key"));
+            if !matches!(content, Content::PasswordChanged { .. }) {
+                assert!(mail.text.contains(link));
+                assert!(!mail.html.contains("a=1&b") && !mail.html.contains("b=\""));
+            }
+        });
+    }
+
+    #[test]
+    fn a_time_that_no_calendar_has_is_an_error() {
+        let never = Content::PasswordChanged { at: i64::MAX };
+        assert!(render(&never, Language::En, "Latchkey").is_err());
+    }
+
+    #[test]
+    fn a_duration_is_in_hours_where_they_are_whole() {
+        assert_eq!(duration(300, Language::En), "5 minutes");
+        assert_eq!(duration(3600, Language::En), "1 hour");
+        assert_eq!(duration(5400, Language::En), "90 minutes");
+        assert_eq!(duration(7259, Language::En), "120 minutes");
+        assert_eq!(duration(86400, Language::En), "24 hours");
+    }
+
+    #[test]
+    fn a_duration_agrees_with_its_number_in_every_language() {
+        let hours = |language| [1, 2, 5, 11, 21, 22, 24].map(|hours| duration(hours * 3600, language)).join(", ");
+        let minutes = |language| [5, 11, 21, 32, 114].map(|minutes| duration(minutes * 60, language)).join(", ");
+        for (language, in_hours, in_minutes) in [
+            (
+                Language::En,
+                "1 hour, 2 hours, 5 hours, 11 hours, 21 hours, 22 hours, 24 hours",
+                "5 minutes, 11 minutes, 21 minutes, 32 minutes, 114 minutes",
+            ),
+            (
+                Language::Ru,
+                "1 час, 2 часа, 5 часов, 11 часов, 21 час, 22 часа, 24 часа",
+                "5 минут, 11 минут, 21 минуту, 32 минуты, 114 минут",
+            ),
+            (
+                Language::Uk,
+                "1 годину, 2 години, 5 годин, 11 годин, 21 годину, 22 години, 24 години",
+                "5 хвилин, 11 хвилин, 21 хвилину, 32 хвилини, 114 хвилин",
+            ),
+            (
+                Language::Es,
+                "1 hora, 2 horas, 5 horas, 11 horas, 21 horas, 22 horas, 24 horas",
+                "5 minutos, 11 minutos, 21 minutos, 32 minutos, 114 minutos",
+            ),
+            (
+                Language::Fr,
+                "1 heure, 2 heures, 5 heures, 11 heures, 21 heures, 22 heures, 24 heures",
+                "5 minutes, 11 minutes, 21 minutes, 32 minutes, 114 minutes",
+            ),
+            (
+                Language::De,
+                "1 Stunde, 2 Stunden, 5 Stunden, 11 Stunden, 21 Stunden, 22 Stunden, 24 Stunden",
+                "5 Minuten, 11 Minuten, 21 Minuten, 32 Minuten, 114 Minuten",
+            ),
+            (
+                Language::Pt,
+                "1 hora, 2 horas, 5 horas, 11 horas, 21 horas, 22 horas, 24 horas",
+                "5 minutos, 11 minutos, 21 minutos, 32 minutos, 114 minutos",
+            ),
+            (
+                Language::Zh,
+                "1 小时, 2 小时, 5 小时, 11 小时, 21 小时, 22 小时, 24 小时",
+                "5 分钟, 11 分钟, 21 分钟, 32 分钟, 114 分钟",
+            ),
+        ] {
+            assert_eq!(hours(language), in_hours);
+            assert_eq!(minutes(language), in_minutes);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `POST /identity/users`: signs up.
+
+use serde::de::IgnoredAny;
+use shared::{
+    Error, FieldFault,
+    clock::Timestamp,
+    code::Code,
+    config::Config,
+    email::EmailAddress,
+    http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
+    keys::Keys,
+    language::Language,
+    mail::{Kind, QueuedMail},
+    password::{Hasher, Password},
+    session::NewSession,
+    store::{SignUp, Store},
+    user::{NewUser, User, is_uid},
+};
+
+/// Uids that are drawn before a sign-up is given up: one in 2^40 is somebody's for each that is taken.
+const DRAWS: usize = 3;
+
+/// What it works with.
+pub struct Create {
+    /// The configuration.
+    pub config: Config,
+    /// The tables.
+    pub store: Store,
+    /// The keys that tokens are signed with.
+    pub keys: Keys,
+    /// Hashes the password.
+    pub hasher: Hasher,
+}
+
+struct Input {
+    email: String,
+    password: Password,
+    referral_uid: Option<String>,
+    language: Option<String>,
+    data: Option<String>,
+}
+
+impl Create {
+    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm the address. Of any number of sign-ups of one address one wins.
+    pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let client = client(&request);
+        let Input { email, password, referral_uid, language, data } = read(request).await?;
+        let email = self.check(&email, &password, referral_uid.as_deref(), data.as_deref()).await?;
+        let password_hash = self.hasher.hash(&password).await?;
+        let language = Language::choose(language.as_deref(), data.as_deref(), self.config.default_language);
+        let code = Code::new(self.config.code_expire_time, now);
+        let new_user = NewUser { email, password_hash, referral_uid, data };
+        let keyring = self.keys.keyring().await?;
+        for _ in 0..DRAWS {
+            let user = User::new(new_user.clone(), &self.config.uid_prefix, now);
+            let new = NewSession::begin(&user, client.clone(), self.config.session_life, now);
+            let cookie = new.cookie(&user.email, &keyring, &self.config).map_err(Error::internal)?;
+            let mail = QueuedMail::with_code(Kind::Confirmation, (&user.uid, &user.email), language, &code, now);
+            match self.store.sign_up(&user, &new.session, (&code, &mail)).await? {
+                SignUp::Done => return with_cookie(json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?, &cookie),
+                SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
+                SignUp::UidTaken => {}
+            }
+        }
+        Err(Error::internal("no free uid was drawn"))
+    }
+
+    /// What is wrong with the referral comes first and alone; the rest is told together.
+    async fn check(
+        &self,
+        email: &str,
+        password: &Password,
+        referral: Option<&str>,
+        data: Option<&str>,
+    ) -> Result<EmailAddress, Error> {
+        if referral.is_some_and(|uid| !is_uid(uid, &self.config.uid_prefix)) {
+            return Err(Error::ReferralInvalid);
+        }
+        let email = EmailAddress::parse(email);
+        let key = email.as_ref().ok().map(EmailAddress::key);
+        let (email_taken, referral_known) = self.store.is_taken(key.as_deref(), referral).await?;
+        if referral.is_some() && !referral_known {
+            return Err(Error::ReferralUnknown);
+        }
+        let faults: Vec<FieldFault> = [
+            email.is_err().then_some(FieldFault::EmailInvalid),
+            email_taken.then_some(FieldFault::EmailTaken),
+            self.config.password_policy.check(password.reveal()).err().map(FieldFault::from),
+            data.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err()).then_some(FieldFault::DataInvalid),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        email.ok().filter(|_| faults.is_empty()).ok_or(Error::Fields(faults))
+    }
+}
+
+async fn read(request: Request) -> Result<Input, Error> {
+    let mut parameters = Form::read(request).await?.parameters("identity.user");
+    let email = parameters.email();
+    let password = parameters.password("password");
+    let referral_uid = parameters.optional("refid");
+    let language = parameters.optional("lang");
+    parameters.captcha_response();
+    let data = parameters.optional("data");
+    parameters.finish().map(|()| Input { email, password, referral_uid, language, data })
+}
