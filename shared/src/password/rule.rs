@@ -14,7 +14,7 @@
 //!
 //! What is refused though JavaScript knows it: back-references and look-behinds, `\b` and `\B` (the linear engine has no
 //! ASCII word boundary), look-aheads elsewhere, inline flags, group names beyond ASCII or used twice, lone surrogates,
-//! more than 1024 characters, groups deeper than 32, and whatever [`ways`] finds ambiguous: two repetitions that can
+//! more than 1024 characters, groups deeper than 32, and whatever `ways` finds ambiguous: two repetitions that can
 //! share the same characters in too many ways, such as `(a+)+` or `(a|a)*`.
 
 mod class;
@@ -34,7 +34,7 @@ use fancy_regex::{Regex, RegexBuilder};
 const MAX_LENGTH: usize = 1024;
 /// The most memory that the compiled form of a part of an expression may take, in bytes.
 const MAX_COMPILED_SIZE: usize = 4 << 20;
-/// A search backtracks a few times at each position where it may begin, never inside a part: far less than this.
+/// A search backtracks a few times at each position where it may begin, never inside a part: less than this.
 const MAX_BACKTRACKS: usize = 1 << 20;
 
 /// The rule that a password must match

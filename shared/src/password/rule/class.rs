@@ -29,6 +29,8 @@ pub(super) const LINE_ENDS: &[Range] = &[(0x0a, 0x0a), (0x0d, 0x0d), (0x2028, 0x
 pub(super) struct Class {
     /// At least the characters that match: all, where a Unicode property is involved.
     ranges: Vec<Range>,
+    /// Whether a Unicode property is involved.
+    property: bool,
     /// As the linear engine spells it, numbers only, so that nothing of it can be taken for syntax.
     translation: String,
 }
@@ -57,6 +59,7 @@ impl Class {
 
     /// Adds the characters with a Unicode property, or those without it.
     pub fn add_property(&mut self, property: &str, negated: bool) {
+        self.property = true;
         self.ranges.push((0, LAST));
         let letter = if negated { 'P' } else { 'p' };
         let _ = write!(self.translation, r"\{letter}{{{property}}}");
@@ -65,9 +68,8 @@ impl Class {
     /// Ends the reading of a class.
     pub fn closed(mut self, negated: bool) -> Self {
         if negated {
-            // The complement of "at least these" is unknown when a property is among them.
-            let properties = self.translation.contains(r"\p") || self.translation.contains(r"\P");
-            self.ranges = if properties { vec![(0, LAST)] } else { complement(&self.ranges) };
+            // Of a superset, the complement says nothing.
+            self.ranges = if self.property { vec![(0, LAST)] } else { complement(&self.ranges) };
         }
         self.translation = match (self.translation.is_empty(), negated) {
             (true, false) => r"[^\x{0}-\x{10ffff}]".to_owned(),

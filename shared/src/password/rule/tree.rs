@@ -70,7 +70,7 @@ fn node(part: &Node, out: &mut String) {
         Kind::LookAhead { negative: false, inner } => enclosed("(?=", inner, out),
         Kind::LookAhead { negative: true, inner } => enclosed("(?!", inner, out),
         Kind::Repeat { inner, min, max } => {
-            // A quantifier must not meet another one: `(?:a{2}){3}` keeps its group, which is a node of its own.
+            // What is repeated is a character or a group, never a repetition: no quantifier meets another.
             node(inner, out);
             let max = max.map(|max| max.to_string()).unwrap_or_default();
             // Writing to a string cannot fail.
