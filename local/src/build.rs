@@ -1,0 +1,66 @@
+//! Builds the functions with cargo.
+
+use crate::{Error, ambient};
+use serde_json::Value as Json;
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::Command,
+};
+
+/// The folder of the workspace that this stack belongs to.
+pub(crate) fn workspace() -> &'static Path {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package)
+}
+
+/// Where a build like that of the running program puts binaries: beside it, or above a test's.
+pub(crate) fn folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let folder = program.parent().unwrap_or(Path::new("."));
+    match folder.file_name() {
+        Some(name) if name == "deps" => folder.parent().unwrap_or(folder).to_owned(),
+        _ => folder.to_owned(),
+    }
+}
+
+/// Builds every function, cargo's progress and errors shown on standard error, and returns the folder of the binaries.
+pub async fn build(release: bool) -> Result<PathBuf, Error> {
+    let cargo = ambient::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--bins", "--message-format=json-render-diagnostics"]);
+    if release {
+        // Of what is deployed alone: optimising takes long.
+        command.args(["--release", "--package", "functions"]);
+    }
+    let mut child =
+        command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
+            |error| {
+                Error::new(format!("{cargo} does not start: {error}"))
+                    .advice("The functions are built with cargo. Install Rust from https://rustup.rs and try again.")
+            },
+        )?;
+    let mut folder = None;
+    if let Some(stdout) = child.stdout.take() {
+        let mut lines = BufReader::new(stdout).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            folder = folder_of_function(&line).or(folder);
+        }
+    }
+    let built = child.wait().await.is_ok_and(|status| status.success());
+    match folder {
+        Some(folder) if built => Ok(folder),
+        _ => Err(Error::new("The functions do not build; cargo's messages are above.").advice("Correct the code and try again.")),
+    }
+}
+
+/// Where cargo put a binary of the functions, if that is what this message of its is about.
+fn folder_of_function(message: &str) -> Option<PathBuf> {
+    let message: Json = serde_json::from_str(message).ok()?;
+    let executable = Path::new(message["executable"].as_str()?);
+    let manifest = Path::new(message["manifest_path"].as_str()?);
+    (manifest.parent()? == workspace().join("functions")).then(|| executable.parent().map(Path::to_owned))?
+}

@@ -1,0 +1,141 @@
+//! API Gateway: an HTTP API that hands requests to functions.
+
+mod cors;
+mod event;
+mod response;
+mod routes;
+
+use crate::{
+    ambient,
+    log::{Answered, Logger},
+    pages::Pages,
+    runtime::{Failure, Functions},
+    template::{Cors, Template},
+};
+use axum::{
+    body::{Body, Bytes},
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderValue, StatusCode, header, request::Parts},
+    response::Response,
+};
+use data_encoding::BASE64;
+use event::{Context, event};
+use response::message;
+use routes::{Match, Routes};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{sync::Notify, time::Instant};
+
+const BODY_LIMIT: usize = 10 * 1024 * 1024;
+/// How long API Gateway waits for a function.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub struct Gateway {
+    routes: Routes,
+    cors: Option<Cors>,
+    functions: Arc<Functions>,
+    /// What is served beside the API, where the API has no such route.
+    pages: Pages,
+    /// Told when a function has answered: it may have written.
+    written: Arc<Notify>,
+    log: Logger,
+}
+
+/// What came of a request, for the log.
+struct Outcome {
+    response: Response,
+    cold: bool,
+}
+
+impl From<Response> for Outcome {
+    fn from(response: Response) -> Self {
+        Self { response, cold: false }
+    }
+}
+
+impl Gateway {
+    pub fn new(template: &Template, functions: Arc<Functions>, pages: Pages, written: Arc<Notify>, log: Logger) -> Self {
+        Self { routes: Routes::new(&template.functions), cors: template.cors.clone(), functions, pages, written, log }
+    }
+
+    pub async fn handle(
+        State(gateway): State<Arc<Self>>,
+        ConnectInfo(client): ConnectInfo<SocketAddr>,
+        request: Request,
+    ) -> Response {
+        let started = Instant::now();
+        let (request, body) = request.into_parts();
+        let route = gateway.routes.find(request.method.as_str(), request.uri.path());
+        if route.is_none()
+            && let Some(page) = gateway.pages.answer(&request.method, request.uri.path(), gateway.routes.list())
+        {
+            return page;
+        }
+        let Outcome { mut response, cold } = gateway.respond(&request, body, route.as_ref(), client).await;
+        if let Some(cors) = &gateway.cors
+            && request.method != axum::http::Method::OPTIONS
+        {
+            cors::finish(cors, &request.headers, response.headers_mut());
+        }
+        gateway.log.request(&Answered {
+            method: request.method.as_str(),
+            path: request.uri.path(),
+            status: response.status().as_u16(),
+            milliseconds: started.elapsed().as_millis(),
+            function: route.as_ref().map(|route| route.function),
+            cold,
+        });
+        response
+    }
+
+    async fn respond(&self, request: &Parts, body: Body, route: Option<&Match<'_>>, client: SocketAddr) -> Outcome {
+        if let Some(preflight) = self.cors.as_ref().and_then(|cors| cors::preflight(cors, &request.method, &request.headers)) {
+            return preflight.into();
+        }
+        let Some(route) = route else {
+            return message(StatusCode::NOT_FOUND, "Not Found").into();
+        };
+        let Some(body) = read(request, body).await else {
+            return message(StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large").into();
+        };
+        let Ok(id) = ambient::random::<12>() else {
+            return response::internal_server_error().into();
+        };
+        let context = Context { client, request_id: BASE64.encode(&id), time: ambient::now() };
+        let event = event(request, &body, route, &context).to_string();
+        let mut outcome = self.invoke(route.function, event.into()).await;
+        if let Ok(id) = HeaderValue::from_str(&context.request_id) {
+            outcome.response.headers_mut().insert("apigw-requestid", id);
+        }
+        outcome
+    }
+
+    async fn invoke(&self, function: &str, event: Bytes) -> Outcome {
+        // On its own: a function works on when its client goes away, or when API Gateway has waited long enough.
+        let work = tokio::spawn({
+            let (functions, function) = (self.functions.clone(), function.to_owned());
+            async move { functions.invoke(&function, event).await }
+        });
+        let result = tokio::time::timeout(PATIENCE, work).await;
+        self.written.notify_one();
+        match result {
+            Ok(Ok(Ok(answer))) => Outcome {
+                response: response::response(&answer.payload).unwrap_or_else(|| {
+                    self.log.problem(&format!("{function} answered what API Gateway cannot make a response of."));
+                    response::internal_server_error()
+                }),
+                cold: answer.cold,
+            },
+            Ok(Ok(Err(Failure::TimedOut))) | Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into(),
+            Ok(Ok(Err(_)) | Err(_)) => response::internal_server_error().into(),
+        }
+    }
+}
+
+/// `None` is a body that is too large.
+async fn read(request: &Parts, body: Body) -> Option<Bytes> {
+    let announced = request.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > BODY_LIMIT) {
+        return None;
+    }
+    axum::body::to_bytes(body, BODY_LIMIT).await.ok()
+}

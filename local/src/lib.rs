@@ -1,0 +1,28 @@
+//! Latchkey's development stack: what template.yaml describes, in one process on one machine.
+//!
+//! The functions are the real binaries, talked to by the Lambda Runtime API; around them are an HTTP API gateway,
+//! DynamoDB with its streams, Secrets Manager and SES, each as far as the template uses it.
+
+mod ambient;
+mod build;
+mod data;
+mod database;
+mod error;
+mod gateway;
+mod log;
+mod mail;
+mod options;
+mod pages;
+mod runtime;
+mod secrets;
+mod stack;
+mod stream;
+mod template;
+
+pub use ambient::variables;
+pub use build::build;
+pub use error::Error;
+pub use log::Log;
+pub use options::Options;
+pub use runtime::Failure;
+pub use stack::Stack;

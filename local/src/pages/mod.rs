@@ -1,0 +1,77 @@
+//! What the stack serves beside the API: the mailbox, the pages that the links in mails open, and a first page.
+
+use crate::mail::Mailbox;
+use axum::{
+    Json as Body,
+    http::{HeaderValue, Method, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use std::{fmt::Write as _, sync::Arc};
+
+pub const MAILBOX: &str = "/_local/mailbox";
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+
+/// Path, type and content.
+const FILES: [(&str, &str, &str); 6] = [
+    (MAILBOX, HTML, include_str!("mailbox.html")),
+    ("/_local/mailbox.js", SCRIPT, include_str!("mailbox.js")),
+    ("/accounts/password_reset", HTML, include_str!("password_reset.html")),
+    ("/accounts/confirmation", HTML, include_str!("confirmation.html")),
+    ("/_local/form.js", SCRIPT, include_str!("form.js")),
+    ("/_local/style.css", "text/css; charset=utf-8", include_str!("style.css")),
+];
+
+pub struct Pages {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Pages {
+    pub fn new(mailbox: Arc<Mailbox>) -> Self {
+        Self { mailbox }
+    }
+
+    /// `routes` are those of the API, to be listed on the first page.
+    pub fn answer<'a>(&self, method: &Method, path: &str, routes: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Response> {
+        let response = match (method.as_str(), path) {
+            ("GET", "/") => file(HTML, home(routes)),
+            ("GET", "/_local/mailbox.json") => Body(self.mailbox.list()).into_response(),
+            ("DELETE", "/_local/mailbox.json") => {
+                self.mailbox.empty();
+                StatusCode::NO_CONTENT.into_response()
+            }
+            ("GET", _) => FILES.iter().find(|(known, ..)| *known == path).map(|(_, kind, content)| file(kind, *content))?,
+            _ => return None,
+        };
+        Some(guarded(response))
+    }
+}
+
+fn home<'a>(routes: impl Iterator<Item = (&'a str, &'a str)>) -> String {
+    let mut rows = String::new();
+    for (method, path) in routes {
+        let _ = write!(rows, "<tr><td><b>{method}</b><td><code>{path}</code>");
+    }
+    include_str!("home.html").replace("<!-- routes -->", &rows)
+}
+
+fn file(kind: &'static str, content: impl Into<axum::body::Body>) -> Response {
+    ([(header::CONTENT_TYPE, kind)], content.into()).into_response()
+}
+
+/// Nothing from elsewhere, nothing kept, no address told to others: links here carry tokens. Styles may stand in the
+/// page because the mails in it bring theirs.
+fn guarded(mut response: Response) -> Response {
+    const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
+        img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

@@ -1,0 +1,181 @@
+//! The Lambda Runtime API (2018-06-01): where an instance asks for events and answers them. Each instance has a path of its own.
+
+use super::Failure;
+use crate::{Error, ambient, log::Logger};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use data_encoding::HEXLOWER;
+use serde_json::{Value as Json, json};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Lambda's limit for an answer is 6 MB; this leaves room for how it is written down.
+const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
+
+/// An event on its way to an instance.
+pub struct Invocation {
+    pub event: Bytes,
+    pub limit: Duration,
+    /// Told when the instance has the event.
+    pub taken: oneshot::Sender<()>,
+    pub answer: oneshot::Sender<Result<Bytes, Failure>>,
+}
+
+/// The instances that are known to the Runtime API.
+#[derive(Default)]
+pub struct Exchanges {
+    open: Mutex<BTreeMap<String, Arc<Desk>>>,
+    count: AtomicU64,
+}
+
+/// Where one instance takes events and leaves answers.
+struct Desk {
+    function: String,
+    log: Logger,
+    events: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
+    /// The event at work and where its answer goes.
+    at_work: Mutex<Option<AtWork>>,
+}
+
+struct AtWork {
+    request: String,
+    answer: oneshot::Sender<Result<Bytes, Failure>>,
+}
+
+/// Keeps the desk of one instance open.
+pub struct Exchange {
+    id: String,
+    exchanges: Weak<Exchanges>,
+}
+
+impl Exchange {
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if let Some(exchanges) = self.exchanges.upgrade() {
+            ambient::lock(&exchanges.open).remove(&self.id);
+        }
+    }
+}
+
+impl Exchanges {
+    pub fn open(self: &Arc<Self>, function: &str, log: Logger) -> (Exchange, mpsc::Sender<Invocation>) {
+        let id = format!("{function}-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
+        let (sender, events) = mpsc::channel(1);
+        let desk =
+            Desk { function: function.to_owned(), log, events: tokio::sync::Mutex::new(events), at_work: Mutex::new(None) };
+        ambient::lock(&self.open).insert(id.clone(), Arc::new(desk));
+        (Exchange { id, exchanges: Arc::downgrade(self) }, sender)
+    }
+
+    fn desk(&self, instance: &str) -> Option<Arc<Desk>> {
+        ambient::lock(&self.open).get(instance).cloned()
+    }
+
+    /// Hands the answer to who waits for it.
+    fn settle(&self, instance: &str, request: &str, answer: Result<Bytes, Failure>) -> Response {
+        let at_work =
+            self.desk(instance).and_then(|desk| ambient::lock(&desk.at_work).take_if(|at_work| at_work.request == request));
+        let Some(at_work) = at_work else {
+            return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID");
+        };
+        // Who waited may have given up.
+        let _ = at_work.answer.send(answer);
+        (StatusCode::ACCEPTED, axum::Json(json!({ "status": "OK" }))).into_response()
+    }
+}
+
+pub fn router(exchanges: Arc<Exchanges>) -> Router {
+    const RUNTIME: &str = "/rt/{instance}/2018-06-01/runtime";
+    Router::new()
+        .route(&format!("{RUNTIME}/invocation/next"), get(next))
+        .route(&format!("{RUNTIME}/invocation/{{request}}/response"), post(response))
+        .route(&format!("{RUNTIME}/invocation/{{request}}/error"), post(error))
+        .route(&format!("{RUNTIME}/init/error"), post(init_error))
+        .layer(DefaultBodyLimit::max(ANSWER_LIMIT))
+        .with_state(exchanges)
+}
+
+/// Answers when there is an event.
+async fn next(State(exchanges): State<Arc<Exchanges>>, Path(instance): Path<String>) -> Response {
+    let Some(desk) = exchanges.desk(&instance) else {
+        return refusal(StatusCode::FORBIDDEN, "InvalidInstance");
+    };
+    let Ok(request) = request_id() else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "NoRandomBytes");
+    };
+    let Some(invocation) = desk.events.lock().await.recv().await else {
+        return refusal(StatusCode::GONE, "Stopping");
+    };
+    let limit = u64::try_from(invocation.limit.as_millis()).unwrap_or(u64::MAX);
+    let headers = [
+        ("content-type", "application/json".to_owned()),
+        ("lambda-runtime-aws-request-id", request.clone()),
+        ("lambda-runtime-deadline-ms", ambient::now_millis().saturating_add(limit).to_string()),
+        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:000000000000:function:{}", desk.function)),
+        ("lambda-runtime-trace-id", trace_id(&request)),
+    ];
+    *ambient::lock(&desk.at_work) = Some(AtWork { request, answer: invocation.answer });
+    let _ = invocation.taken.send(());
+    (headers, invocation.event).into_response()
+}
+
+async fn response(
+    State(exchanges): State<Arc<Exchanges>>,
+    Path((instance, request)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    exchanges.settle(&instance, &request, Ok(body))
+}
+
+async fn error(
+    State(exchanges): State<Arc<Exchanges>>,
+    Path((instance, request)): Path<(String, String)>,
+    body: Bytes,
+) -> Response {
+    let failure = Failure::Reported(serde_json::from_slice(&body).unwrap_or(Json::Null));
+    exchanges.settle(&instance, &request, Err(failure))
+}
+
+/// The process ends after this; its words are what is left of it.
+async fn init_error(State(exchanges): State<Arc<Exchanges>>, Path(instance): Path<String>, body: Bytes) -> Response {
+    if let Some(desk) = exchanges.desk(&instance) {
+        desk.log.output(&desk.function, &String::from_utf8_lossy(&body));
+    }
+    StatusCode::ACCEPTED.into_response()
+}
+
+fn refusal(status: StatusCode, kind: &str) -> Response {
+    (status, axum::Json(json!({ "errorType": kind, "errorMessage": kind }))).into_response()
+}
+
+/// A UUID of version 4, as Lambda's are.
+fn request_id() -> Result<String, Error> {
+    let mut bytes: [u8; 16] = ambient::random()?;
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex = HEXLOWER.encode(&bytes);
+    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+}
+
+fn trace_id(request: &str) -> String {
+    let hex = request.replace('-', "");
+    format!("Root=1-{}-{};Parent={};Sampled=0", &hex[..8], &hex[8..], &hex[16..])
+}

@@ -1,0 +1,197 @@
+//! Lambda: starts a function's binary when it is called, hands it one event at a time, and starts more instances when
+//! calls overlap.
+
+mod api;
+mod group;
+mod instance;
+
+use crate::{
+    Error, ambient,
+    log::Logger,
+    template::{Function, Template},
+};
+use axum::body::Bytes;
+use group::Group;
+use instance::Instance;
+use serde_json::Value as Json;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+use tokio::{process::Command, sync::Semaphore};
+
+pub use api::{Exchanges, router};
+
+/// One machine is no region: calls beyond this many at once of one function wait for their turn.
+const INSTANCES: usize = 64;
+
+/// What a function answered.
+pub struct Answer {
+    pub payload: Bytes,
+    /// A new instance was started for it.
+    pub cold: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Failure {
+    NoSuchFunction,
+    /// The binary does not start, or ended before it asked for its first event.
+    NotStarted(String),
+    /// It ended while it worked.
+    Died(String),
+    TimedOut,
+    /// What it reported itself, as Lambda returns it.
+    Reported(Json),
+}
+
+/// What is around every function.
+pub struct Surroundings {
+    pub binaries: PathBuf,
+    /// Variables beside the function's own and those that Lambda sets.
+    pub environment: BTreeMap<String, String>,
+    /// Variables that win over the function's own.
+    pub overrides: BTreeMap<String, String>,
+    /// Where the Runtime API is served.
+    pub runtime_url: String,
+}
+
+pub struct Functions {
+    pools: BTreeMap<String, Pool>,
+    surroundings: Surroundings,
+    exchanges: Arc<Exchanges>,
+    group: Group,
+    log: Logger,
+}
+
+struct Pool {
+    function: Function,
+    idle: Mutex<Vec<Instance>>,
+    places: Semaphore,
+}
+
+impl Functions {
+    pub fn new(template: &Template, surroundings: Surroundings, exchanges: Arc<Exchanges>, log: Logger) -> Result<Self, Error> {
+        let pools = template.functions.iter().map(|function| {
+            let pool = Pool { function: function.clone(), idle: Mutex::new(Vec::new()), places: Semaphore::new(INSTANCES) };
+            (function.name.clone(), pool)
+        });
+        Ok(Self { pools: pools.collect(), surroundings, exchanges, group: Group::new()?, log })
+    }
+
+    /// Hands the event to an instance of the function and waits for what comes of it. Dropping the future ends that instance.
+    pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Answer, Failure> {
+        let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
+        let place = pool.places.acquire().await;
+        let warm = pool.take_idle();
+        let cold = warm.is_none();
+        let result = match warm {
+            Some(instance) => self.call(pool, instance, event).await,
+            None => match self.start(&pool.function) {
+                Ok(instance) => self.call(pool, instance, event).await,
+                Err(failure) => Err(failure),
+            },
+        };
+        drop(place);
+        if let Err(failure) = &result {
+            self.log.problem(&explanation(name, failure));
+        }
+        result.map(|payload| Answer { payload, cold })
+    }
+
+    async fn call(&self, pool: &Pool, mut instance: Instance, event: Bytes) -> Result<Bytes, Failure> {
+        let result = instance.invoke(event, pool.function.timeout).await;
+        // Like Lambda: an instance that reported an error goes on, one that died or hung does not.
+        if matches!(result, Ok(_) | Err(Failure::Reported(_))) {
+            ambient::lock(&pool.idle).push(instance);
+        }
+        result
+    }
+
+    fn start(&self, function: &Function) -> Result<Instance, Failure> {
+        let (exchange, requests) = self.exchanges.open(&function.name, self.log.clone());
+        let mut command = Command::new(self.surroundings.binaries.join(&function.binary));
+        command.env_clear().envs(self.variables(function, exchange.id()));
+        self.group.add(&mut command);
+        Instance::start(&mut command, &function.name, exchange, requests, &self.log).map_err(|error| {
+            Failure::NotStarted(format!(
+                "{} does not start: {error}",
+                self.surroundings.binaries.join(&function.binary).display()
+            ))
+        })
+    }
+
+    fn variables(&self, function: &Function, instance: &str) -> BTreeMap<String, String> {
+        let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        };
+        let mut variables: BTreeMap<String, String> = own(&[
+            ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_megabytes.to_string()),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/local/{}", function.binary)),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", instance),
+            ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+            ("AWS_LAMBDA_RUNTIME_API", &format!("{}/rt/{instance}", self.surroundings.runtime_url)),
+            ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("_HANDLER", "bootstrap"),
+            ("TZ", ":UTC"),
+            ("LAMBDA_TASK_ROOT", &self.surroundings.binaries.display().to_string()),
+            ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+        ])
+        .into_iter()
+        .collect();
+        variables.extend(self.surroundings.environment.clone());
+        variables.extend(function.environment.clone());
+        variables.extend(self.surroundings.overrides.clone());
+        variables
+    }
+
+    /// Has every instance ended, without waiting for it.
+    pub fn release(&self) {
+        self.group.release();
+    }
+
+    /// Ends every instance, at work or not.
+    pub async fn end(&self) {
+        self.group.end().await;
+        for pool in self.pools.values() {
+            ambient::lock(&pool.idle).clear();
+        }
+    }
+}
+
+impl Pool {
+    /// The instance that was used last: a burst leaves the others to be forgotten.
+    fn take_idle(&self) -> Option<Instance> {
+        let mut idle = ambient::lock(&self.idle);
+        loop {
+            let mut instance = idle.pop()?;
+            if instance.is_alive() {
+                return Some(instance);
+            }
+        }
+    }
+}
+
+/// For the person at the terminal.
+fn explanation(function: &str, failure: &Failure) -> String {
+    match failure {
+        Failure::NoSuchFunction => format!("The template has no function {function}."),
+        Failure::NotStarted(why) => format!(
+            "{function} did not start: {why}\nCorrect the cause and send the request again: a function that ended is started anew."
+        ),
+        Failure::Died(why) => {
+            format!("{function} ended while it worked: {why}\nThe next request starts it anew.")
+        }
+        Failure::TimedOut => {
+            format!("{function} did not answer within its Timeout and was ended. The next request starts it anew.")
+        }
+        Failure::Reported(error) => format!("{function} failed: {error}"),
+    }
+}

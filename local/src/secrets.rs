@@ -1,0 +1,125 @@
+//! Secrets Manager, as far as the functions use it: `GetSecretValue` of the secrets that the template generates.
+
+use crate::{
+    Error, ambient,
+    data::Data,
+    template::{GenerateSecretString, Secret, secret_arn},
+};
+use axum::{
+    Json as Body,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
+use std::collections::BTreeMap;
+
+const FILE: &str = "secrets.json";
+const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
+
+/// By logical id.
+pub struct Secrets(BTreeMap<String, Versions>);
+
+/// The versions of one secret by their staging labels. To try a rotation, stop the stack, move the value to
+/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another.
+#[derive(Serialize, Deserialize)]
+struct Versions {
+    #[serde(rename = "AWSCURRENT")]
+    current: String,
+    #[serde(rename = "AWSPREVIOUS", skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct GetSecretValue {
+    secret_id: String,
+    #[serde(default = "current")]
+    version_stage: String,
+}
+
+fn current() -> String {
+    "AWSCURRENT".to_owned()
+}
+
+impl Secrets {
+    /// Those that were kept, and new ones for the others.
+    pub fn open(wanted: &[Secret], data: &Data) -> Result<Self, Error> {
+        let mut secrets: BTreeMap<String, Versions> = match data.read(FILE)? {
+            Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
+                Error::new(format!("{FILE} in the data folder is damaged: {error}"))
+                    .advice("Delete it to get new secrets: whoever is signed in has to sign in again.")
+            })?,
+            None => BTreeMap::new(),
+        };
+        for secret in wanted {
+            if !secrets.contains_key(&secret.name) {
+                let versions = Versions { current: generate(secret.generate)?, previous: None };
+                secrets.insert(secret.name.clone(), versions);
+            }
+        }
+        let kept = serde_json::to_vec_pretty(&secrets).map_err(|error| Error::new(error.to_string()))?;
+        data.write(FILE, &kept)?;
+        Ok(Self(secrets))
+    }
+
+    /// Answers one call of the AWS JSON 1.1 protocol.
+    pub fn answer(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        if target != Some("secretsmanager.GetSecretValue") {
+            return refusal("UnknownOperationException", "Only GetSecretValue is served here.");
+        }
+        let Ok(request) = serde_json::from_slice::<GetSecretValue>(body) else {
+            return refusal("SerializationException", "The request is not understood.");
+        };
+        let found = self.0.iter().find(|(name, _)| request.secret_id == **name || request.secret_id == secret_arn(name));
+        let Some((name, versions)) = found else {
+            return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+        };
+        let value = match request.version_stage.as_str() {
+            "AWSCURRENT" => Some(&versions.current),
+            "AWSPREVIOUS" => versions.previous.as_ref(),
+            _ => None,
+        };
+        match value {
+            Some(value) => amz_json(
+                StatusCode::OK,
+                json!({
+                    "ARN": secret_arn(name),
+                    "Name": name,
+                    "SecretString": value,
+                    "VersionStages": [request.version_stage],
+                }),
+            ),
+            None => refusal(
+                "ResourceNotFoundException",
+                &format!("Secrets Manager can't find the specified secret value for staging label: {}", request.version_stage),
+            ),
+        }
+    }
+}
+
+fn refusal(kind: &str, message: &str) -> Response {
+    amz_json(StatusCode::BAD_REQUEST, json!({ "__type": kind, "Message": message }))
+}
+
+fn amz_json(status: StatusCode, body: Json) -> Response {
+    (status, [("content-type", "application/x-amz-json-1.1")], Body(body)).into_response()
+}
+
+fn generate(wish: GenerateSecretString) -> Result<String, Error> {
+    let mut alphabet = LETTERS.to_vec();
+    if !wish.exclude_punctuation {
+        alphabet.extend(PUNCTUATION);
+    }
+    let mut secret = String::new();
+    while secret.len() < wish.password_length {
+        let [byte] = ambient::random()?;
+        // A byte beyond the alphabet is thrown again: a remainder would prefer some characters.
+        if let Some(character) = alphabet.get(usize::from(byte & 0x7f)) {
+            secret.push(char::from(*character));
+        }
+    }
+    Ok(secret)
+}

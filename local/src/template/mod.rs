@@ -1,0 +1,181 @@
+//! Reads template.yaml: just what it uses. Whatever this stack would have to act on but cannot is refused, with its path,
+//! so that nobody tries on their machine what AWS would do otherwise.
+
+mod intrinsics;
+mod properties;
+
+use crate::Error;
+use intrinsics::Resolver;
+use serde_yaml_ng::Value as Yaml;
+use std::{collections::BTreeMap, path::Path, time::Duration};
+
+pub use intrinsics::{secret_arn, stream_arn};
+pub use properties::{Cors, GenerateSecretString, KeyPart};
+
+/// What the stack builds.
+#[derive(Debug)]
+pub struct Template {
+    pub functions: Vec<Function>,
+    pub tables: Vec<Table>,
+    pub secrets: Vec<Secret>,
+    pub configuration_sets: Vec<String>,
+    pub cors: Option<Cors>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Function {
+    pub name: String,
+    pub binary: String,
+    pub timeout: Duration,
+    pub memory_megabytes: u32,
+    pub environment: BTreeMap<String, String>,
+    pub routes: Vec<Route>,
+    pub streams: Vec<StreamSource>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Route {
+    /// Upper case; `ANY` for all.
+    pub method: String,
+    pub path: String,
+}
+
+/// The stream of a table, followed by a function.
+#[derive(Debug, Clone)]
+pub struct StreamSource {
+    pub table: String,
+    /// A record that matches one of them is delivered; without any, every record is.
+    pub patterns: Vec<serde_json::Value>,
+    /// Records delivered at once: those of one partition key stay in order.
+    pub lanes: usize,
+    pub maximum_age: Option<Duration>,
+    pub maximum_retries: Option<u64>,
+}
+
+#[derive(Debug)]
+pub struct Table {
+    pub name: String,
+    pub keys: Vec<KeyPart>,
+    pub stream_view: Option<String>,
+    pub ttl_attribute: Option<String>,
+}
+
+#[derive(Debug)]
+pub struct Secret {
+    pub name: String,
+    pub generate: GenerateSecretString,
+}
+
+/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there, nothing raises an alarm.
+const AWS_ONLY_RESOURCES: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::SQS::Queue", "AWS::CloudWatch::Alarm"];
+
+/// Sections that describe the template or concern its deployment; the others are acted on.
+const SECTIONS: [&str; 9] = [
+    "AWSTemplateFormatVersion",
+    "Transform",
+    "Description",
+    "Metadata",
+    "Parameters",
+    "Conditions",
+    "Globals",
+    "Resources",
+    "Outputs",
+];
+
+impl Template {
+    /// `parameters` stand in for the defaults of the template's parameters; those that it does not have are ignored.
+    pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let refused = |error: &dyn std::fmt::Display| {
+            Error::new(format!("{} cannot be used: {error}", path.display()))
+                .advice("Correct the template, or teach the development stack (local/src/template) what is new in it.")
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
+        Self::parse(&text, parameters).map_err(|error| refused(&error))
+    }
+
+    fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let document: Yaml = serde_yaml_ng::from_str(text).map_err(|error| Error::new(error.to_string()))?;
+        for (section, _) in entries(&document, "the template")? {
+            if !SECTIONS.contains(&section) {
+                return Err(Error::new(format!("{section}: a section that is not known here")));
+            }
+        }
+        let resolver = Resolver::new(&document, parameters)?;
+        let globals = Globals::read(&document)?;
+        let mut template =
+            Self { functions: Vec::new(), tables: Vec::new(), secrets: Vec::new(), configuration_sets: Vec::new(), cors: None };
+        for (name, resource) in entries(&document["Resources"], "Resources")? {
+            let at = format!("Resources.{name}");
+            let properties = (format!("{at}.Properties"), &resource["Properties"]);
+            match intrinsics::resource_type(resource, &at)? {
+                "AWS::Serverless::Function" => {
+                    let function = properties::function(name, resource, &at, &globals.function, &resolver)?;
+                    template.functions.push(function);
+                }
+                "AWS::Serverless::HttpApi" => template.cors = properties::cors(properties, &resolver)?,
+                "AWS::DynamoDB::Table" => template.tables.push(properties::table(name, properties, &resolver)?),
+                "AWS::SecretsManager::Secret" => {
+                    template.secrets.push(properties::secret(name, properties, &resolver)?);
+                }
+                "AWS::SES::ConfigurationSet" => template.configuration_sets.push(name.to_owned()),
+                kind if AWS_ONLY_RESOURCES.contains(&kind) => {}
+                kind => {
+                    return Err(Error::new(format!("{at}.Type: {kind} is not known here")));
+                }
+            }
+        }
+        template.check()?;
+        Ok(template)
+    }
+
+    /// What the parts say of each other.
+    fn check(&self) -> Result<(), Error> {
+        for function in &self.functions {
+            for source in &function.streams {
+                let table = self.tables.iter().find(|table| table.name == source.table);
+                if table.is_none_or(|table| table.stream_view.is_none()) {
+                    return Err(Error::new(format!(
+                        "Resources.{}: follows the stream of {}, which has none",
+                        function.name, source.table
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What holds for every function that does not say otherwise.
+struct Globals<'a> {
+    function: Vec<(&'a str, &'a Yaml)>,
+}
+
+impl<'a> Globals<'a> {
+    fn read(document: &'a Yaml) -> Result<Self, Error> {
+        let mut function = Vec::new();
+        if let Some(globals) = document.get("Globals") {
+            for (section, content) in entries(globals, "Globals")? {
+                if section != "Function" {
+                    return Err(Error::new(format!("Globals.{section}: only Function is known here")));
+                }
+                function = entries(content, "Globals.Function")?;
+            }
+        }
+        Ok(Self { function })
+    }
+}
+
+/// The entries of a mapping whose keys are text, in their order.
+fn entries<'a>(value: &'a Yaml, at: &str) -> Result<Vec<(&'a str, &'a Yaml)>, Error> {
+    let mapping = value.as_mapping().ok_or_else(|| Error::new(format!("{at}: a mapping is expected")))?;
+    mapping
+        .iter()
+        .map(|(key, value)| match key.as_str() {
+            Some(key) => Ok((key, value)),
+            None => Err(Error::new(format!("{at}: a key that is not text"))),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,331 @@
+//! The properties of each resource: those that the stack acts on are read strictly, those that only AWS acts on are
+//! named, and any other is refused.
+
+use super::{
+    Function, Route, Secret, StreamSource, Table, entries,
+    intrinsics::{Resolver, stream_arn, text},
+};
+use crate::Error;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value as Json;
+use serde_yaml_ng::Value as Yaml;
+use std::{collections::BTreeMap, time::Duration};
+
+/// Who may do what, which processor, where logs go: of no effect on one machine.
+const AWS_ONLY_FUNCTION: [&str; 4] = ["Architectures", "Description", "LoggingConfig", "Policies"];
+/// Encryption and backups.
+const AWS_ONLY_TABLE: [&str; 3] = ["BillingMode", "PointInTimeRecoverySpecification", "SSESpecification"];
+const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
+/// Throttling and the access log.
+const AWS_ONLY_API: [&str; 4] = ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings"];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct FunctionProperties {
+    handler: String,
+    runtime: String,
+    code_uri: String,
+    memory_size: u32,
+    timeout: u64,
+    #[serde(default)]
+    environment: Environment,
+    events: BTreeMap<String, Event>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Environment {
+    variables: BTreeMap<String, Json>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, tag = "Type", content = "Properties")]
+enum Event {
+    HttpApi(HttpApiEvent),
+    DynamoDB(DynamoDbEvent),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct HttpApiEvent {
+    #[serde(rename = "ApiId")]
+    _api: String,
+    method: String,
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct DynamoDbEvent {
+    stream: String,
+    starting_position: String,
+    #[serde(default)]
+    filter_criteria: FilterCriteria,
+    batch_size: u64,
+    /// Of no effect with one record a batch.
+    #[serde(default, rename = "BisectBatchOnFunctionError")]
+    _bisect: bool,
+    #[serde(default = "one")]
+    parallelization_factor: usize,
+    maximum_record_age_in_seconds: Option<i64>,
+    maximum_retry_attempts: Option<i64>,
+    /// What still fails is told on the terminal.
+    #[serde(default, rename = "DestinationConfig")]
+    _destination: Json,
+}
+
+fn one() -> usize {
+    1
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct FilterCriteria {
+    filters: Vec<Filter>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct Filter {
+    pattern: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct TableProperties {
+    attribute_definitions: Vec<AttributeDefinition>,
+    key_schema: Vec<KeySchemaElement>,
+    stream_specification: Option<StreamSpecification>,
+    time_to_live_specification: Option<TimeToLive>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct AttributeDefinition {
+    attribute_name: String,
+    attribute_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct KeySchemaElement {
+    attribute_name: String,
+    key_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct StreamSpecification {
+    stream_view_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct TimeToLive {
+    attribute_name: String,
+    enabled: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct SecretProperties {
+    generate_secret_string: GenerateSecretString,
+}
+
+#[derive(Deserialize, Debug, Clone, Copy)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+pub struct GenerateSecretString {
+    pub password_length: usize,
+    #[serde(default)]
+    pub exclude_punctuation: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct ApiProperties {
+    stage_name: String,
+    definition_body: Option<Definition>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    #[serde(rename = "openapi")]
+    _openapi: String,
+    #[serde(rename = "info")]
+    _info: Json,
+    paths: BTreeMap<String, Json>,
+    #[serde(rename = "x-amazon-apigateway-cors")]
+    cors: Option<Cors>,
+}
+
+/// Which pages of other origins may call, and how.
+#[derive(Deserialize, Debug, Default, Clone, PartialEq)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Cors {
+    pub allow_origins: Vec<String>,
+    pub allow_credentials: bool,
+    pub allow_methods: Vec<String>,
+    pub allow_headers: Vec<String>,
+    pub expose_headers: Vec<String>,
+    pub max_age: u64,
+}
+
+/// A part of a table's key, and its type: `S`, `N` or `B`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyPart {
+    pub name: String,
+    /// `HASH` or `RANGE`.
+    pub role: String,
+    pub kind: String,
+}
+
+/// A resource's properties and the path at which they stand.
+type Properties<'a> = (String, &'a Yaml);
+
+pub(super) fn function(
+    name: &str,
+    resource: &Yaml,
+    at: &str,
+    globals: &[(&str, &Yaml)],
+    resolver: &Resolver,
+) -> Result<Function, Error> {
+    let at = format!("{at}.Properties");
+    let mut merged: BTreeMap<&str, &Yaml> = globals.iter().copied().collect();
+    for (key, value) in entries(&resource["Properties"], &at)? {
+        if key == "Environment" && merged.contains_key(key) {
+            return Err(Error::new(format!("{at}.Environment: together with Globals.Function it is not known here")));
+        }
+        merged.insert(key, value);
+    }
+    let properties: FunctionProperties = read(merged.into_iter().collect(), &AWS_ONLY_FUNCTION, &at, resolver)?;
+    for (key, found, known) in [
+        ("Handler", &properties.handler, "bootstrap"),
+        ("Runtime", &properties.runtime, "provided.al2023"),
+        ("CodeUri", &properties.code_uri, "functions"),
+    ] {
+        only(&format!("{at}.{key}"), found, &[known])?;
+    }
+    let build = &resource["Metadata"];
+    let binary = match (build["BuildMethod"].as_str(), build["BuildProperties"]["Binary"].as_str()) {
+        (Some("rust-cargolambda"), Some(binary)) => binary.to_owned(),
+        _ => {
+            return Err(Error::new(format!(
+                "Resources.{name}.Metadata: BuildMethod rust-cargolambda and BuildProperties.Binary are expected"
+            )));
+        }
+    };
+    let mut function = Function {
+        name: name.to_owned(),
+        binary,
+        timeout: Duration::from_secs(properties.timeout),
+        memory_megabytes: properties.memory_size,
+        environment: BTreeMap::new(),
+        routes: Vec::new(),
+        streams: Vec::new(),
+    };
+    for (variable, value) in properties.environment.variables {
+        let value = text(&value).ok_or_else(|| Error::new(format!("{at}.Environment.Variables.{variable}: not text")))?;
+        function.environment.insert(variable, value);
+    }
+    for (event, properties) in properties.events {
+        let at = format!("{at}.Events.{event}");
+        match properties {
+            Event::HttpApi(HttpApiEvent { method, path, .. }) => {
+                function.routes.push(Route { method: method.to_uppercase(), path });
+            }
+            Event::DynamoDB(event) => function.streams.push(stream_source(&event, &at)?),
+        }
+    }
+    Ok(function)
+}
+
+fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error> {
+    // The table and whoever follows it begin together here, so its oldest record is also the latest.
+    only(&format!("{at}.StartingPosition"), &event.starting_position, &["TRIM_HORIZON", "LATEST"])?;
+    if event.batch_size != 1 {
+        return Err(Error::new(format!("{at}.BatchSize: only 1 is known here")));
+    }
+    let table = event.stream.split('/').nth(1).unwrap_or_default();
+    if event.stream != stream_arn(table) {
+        return Err(Error::new(format!("{at}.Stream: the StreamArn of a table of the template is expected")));
+    }
+    let patterns = event
+        .filter_criteria
+        .filters
+        .iter()
+        .map(|filter| crate::stream::filter::parse(&filter.pattern))
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| Error::new(format!("{at}.FilterCriteria: {error}")))?;
+    // AWS reads -1 as "without end".
+    let limit = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    Ok(StreamSource {
+        table: table.to_owned(),
+        patterns,
+        lanes: event.parallelization_factor.max(1),
+        maximum_age: limit(event.maximum_record_age_in_seconds).map(Duration::from_secs),
+        maximum_retries: limit(event.maximum_retry_attempts),
+    })
+}
+
+pub(super) fn table(name: &str, (at, properties): Properties, resolver: &Resolver) -> Result<Table, Error> {
+    let properties: TableProperties = read(entries(properties, &at)?, &AWS_ONLY_TABLE, &at, resolver)?;
+    let keys = properties
+        .key_schema
+        .into_iter()
+        .map(|key| {
+            let definition = properties
+                .attribute_definitions
+                .iter()
+                .find(|definition| definition.attribute_name == key.attribute_name)
+                .ok_or_else(|| Error::new(format!("{at}.AttributeDefinitions: {} is missing", key.attribute_name)))?;
+            Ok(KeyPart { name: key.attribute_name, role: key.key_type, kind: definition.attribute_type.clone() })
+        })
+        .collect::<Result<Vec<_>, Error>>()?;
+    Ok(Table {
+        name: name.to_owned(),
+        keys,
+        stream_view: properties.stream_specification.map(|stream| stream.stream_view_type),
+        ttl_attribute: properties.time_to_live_specification.and_then(|ttl| ttl.enabled.then_some(ttl.attribute_name)),
+    })
+}
+
+pub(super) fn secret(name: &str, (at, properties): Properties, resolver: &Resolver) -> Result<Secret, Error> {
+    let properties: SecretProperties = read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
+    Ok(Secret { name: name.to_owned(), generate: properties.generate_secret_string })
+}
+
+pub(super) fn cors((at, properties): Properties, resolver: &Resolver) -> Result<Option<Cors>, Error> {
+    let properties: ApiProperties = read(entries(properties, &at)?, &AWS_ONLY_API, &at, resolver)?;
+    only(&format!("{at}.StageName"), &properties.stage_name, &["$default"])?;
+    let Some(definition) = properties.definition_body else {
+        return Ok(None);
+    };
+    if !definition.paths.is_empty() {
+        return Err(Error::new(format!("{at}.DefinitionBody.paths: routes are the functions' events here")));
+    }
+    Ok(definition.cors)
+}
+
+/// Leaves out what only AWS acts on, whatever it holds, and reads the rest strictly.
+fn read<T: DeserializeOwned>(
+    properties: Vec<(&str, &Yaml)>,
+    aws_only: &[&str],
+    at: &str,
+    resolver: &Resolver,
+) -> Result<T, Error> {
+    let acted_on = properties
+        .into_iter()
+        .filter(|(key, _)| !aws_only.contains(key))
+        .map(|(key, value)| Ok((key.to_owned(), resolver.resolve(value, &format!("{at}.{key}"))?)))
+        .collect::<Result<serde_json::Map<_, _>, Error>>()?;
+    serde_path_to_error::deserialize(Json::Object(acted_on))
+        .map_err(|error| Error::new(format!("{at}.{}: {}", error.path(), error.inner())))
+}
+
+fn only(at: &str, found: &str, known: &[&str]) -> Result<(), Error> {
+    if known.contains(&found) {
+        return Ok(());
+    }
+    Err(Error::new(format!("{at}: {found} is not known here, only {}", known.join(" and "))))
+}

@@ -1,0 +1,112 @@
+use super::*;
+
+const PROJECT: &str = include_str!("../../../template.yaml");
+const SMALL: &str = include_str!("../../tests/template.yaml");
+
+fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    [("Domain", "http://localhost:3000"), ("SenderEmail", "noreply@example.com")]
+        .iter()
+        .chain(pairs)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn function<'a>(template: &'a Template, name: &str) -> &'a Function {
+    template.functions.iter().find(|function| function.name == name).unwrap()
+}
+
+#[test]
+fn the_projects_template_is_understood() {
+    let template = Template::parse(PROJECT, &parameters(&[])).unwrap();
+    let sign_in = function(&template, "SessionCreateFunction");
+    assert_eq!(sign_in.binary, "session-create");
+    assert_eq!(sign_in.routes, [Route { method: "POST".to_owned(), path: "/identity/sessions".to_owned() }]);
+    for (variable, value) in [
+        ("IDENTITY_DOMAIN", "http://localhost:3000"),
+        ("IDENTITY_SESSION_EXPIRE_TIME", "1800"),
+        ("IDENTITY_SENDER_NAME", ""),
+        ("IDENTITY_USERS_TABLE", "UsersTable"),
+        ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret"),
+        ("IDENTITY_MAIL_CONFIGURATION_SET", "MailConfigurationSet"),
+    ] {
+        assert_eq!(sign_in.environment[variable], value, "{variable}");
+    }
+    let source = &function(&template, "MailSendFunction").streams[0];
+    assert_eq!(source.table, "GrantsTable");
+    assert_eq!(source.maximum_age, Some(Duration::from_hours(1)));
+    let grants = template.tables.iter().find(|table| table.name == "GrantsTable").unwrap();
+    assert_eq!(grants.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["pk", "sk"]);
+    assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));
+    assert_eq!(template.secrets[0].generate.password_length, 64);
+    assert_eq!(template.configuration_sets, ["MailConfigurationSet"]);
+}
+
+#[test]
+fn origins_are_the_domain_alone_or_those_that_are_given() {
+    let origins =
+        |given| Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)])).unwrap().cors.unwrap().allow_origins;
+    assert_eq!(origins(""), ["http://localhost:3000"]);
+    assert_eq!(origins("https://a.example,https://b.example"), ["https://a.example", "https://b.example"]);
+}
+
+#[test]
+fn a_parameter_without_a_value_is_named() {
+    let error = Template::parse(SMALL, &BTreeMap::new()).unwrap_err().to_string();
+    assert_eq!(error, "Parameters.Domain: no default, and no value for it here");
+}
+
+#[test]
+fn what_is_not_understood_is_refused_with_its_path() {
+    for (from, to, told) in [
+        ("Resources:\n", "Mappings: {}\nResources:\n", "Mappings: a section that is not known here"),
+        ("AWS::SecretsManager::Secret", "AWS::S3::Bucket", "Resources.TokenSecret.Type: AWS::S3::Bucket is not known here"),
+        ("!Ref AppName", "!Ref Nothing", "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Ref"),
+        ("!Ref AppName", "!Join ['', [a]]", "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Join"),
+        (
+            "    Timeout: 1\n",
+            "    Timeout: 1\n    Layers: []\n",
+            "Resources.EchoFunction.Properties.Layers: unknown field `Layers`",
+        ),
+        ("    Timeout: 1\n", "    Timeout: soon\n", "Resources.EchoFunction.Properties.Timeout: invalid type"),
+        (
+            "Handler: bootstrap",
+            "Handler: main",
+            "Resources.EchoFunction.Properties.Handler: main is not known here, only bootstrap",
+        ),
+        ("Type: HttpApi,", "Type: Schedule,", "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`"),
+        ("BatchSize: 1", "BatchSize: 2", "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is known here"),
+        ("prefix", "suffix", "Resources.FollowFunction.Properties.Events.Follow.FilterCriteria: "),
+        (
+            "StreamSpecification: { StreamViewType: NEW_IMAGE }",
+            "",
+            "Resources.FollowFunction: follows the stream of GrantsTable, which has none",
+        ),
+        (
+            "      BillingMode: PAY_PER_REQUEST",
+            "      GlobalSecondaryIndexes: []",
+            "Resources.GrantsTable.Properties.GlobalSecondaryIndexes: unknown field",
+        ),
+        (
+            "    Type: AWS::DynamoDB::Table",
+            "    Type: AWS::DynamoDB::Table\n    Condition: Sometimes",
+            "Resources.GrantsTable.Condition: not known here",
+        ),
+        (
+            "ExcludePunctuation",
+            "RequireEachIncludedType",
+            "Resources.TokenSecret.Properties.GenerateSecretString.RequireEachIncludedType: unknown field",
+        ),
+        ("StageName: $default", "StageName: v1", "Resources.HttpApi.Properties.StageName: v1 is not known here, only $default"),
+        ("paths: {}", "paths: { /a: {} }", "Resources.HttpApi.Properties.DefinitionBody.paths: routes are"),
+        (
+            "AppName: { Type: String,",
+            "AppName: { Type: CommaDelimitedList,",
+            "Parameters.AppName.Type: CommaDelimitedList is not known here",
+        ),
+    ] {
+        let changed = SMALL.replace(from, to);
+        assert_ne!(changed, SMALL, "{from}");
+        let error = Template::parse(&changed, &parameters(&[])).unwrap_err().to_string();
+        assert!(error.starts_with(told), "{told}\n{error}");
+    }
+}
