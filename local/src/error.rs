@@ -15,6 +15,10 @@ impl Error {
         self.advice = Some(advice.into());
         self
     }
+
+    pub(crate) fn has_advice(&self) -> bool {
+        self.advice.is_some()
+    }
 }
 
 impl fmt::Display for Error {

@@ -4,7 +4,7 @@ use shared::{
     Error,
     clock::Timestamp,
     config::Config,
-    http::{Body, Request, Response, StatusCode, empty, presented_token, with_cookie},
+    http::{Body, Form, Request, Response, StatusCode, empty, presented_token, with_cookie},
     keys::Keys,
     session::clearing_cookie,
     store::Store,
@@ -24,8 +24,11 @@ pub struct Delete {
 impl Delete {
     /// Ends the session that is presented, at once. Of any number of sign-outs at once one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let token = presented_token(request.headers(), &self.config.session_name).ok_or(Error::SessionMissing)?;
-        let claims = self.keys.verify(Purpose::Session, token, now).await?.ok_or(Error::SessionNotFound)?;
+        let token = presented_token(request.headers(), &self.config.session_name).map(ToOwned::to_owned);
+        // No parameters, but the rules for bodies hold here too.
+        Form::read(request).await?;
+        let token = token.ok_or(Error::SessionMissing)?;
+        let claims = self.keys.verify(Purpose::Session, &token, now).await?.ok_or(Error::SessionNotFound)?;
         let found = self.store.find_session(&claims).await?;
         let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
         let (session, _) = live.ok_or(Error::SessionNotFound)?;

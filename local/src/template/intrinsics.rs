@@ -190,10 +190,27 @@ fn parameter_value(name: &str, parameter: &Yaml, overrides: &BTreeMap<String, St
     };
     match parameter["Type"].as_str() {
         Some("String") => Ok(json!(value)),
-        Some("Number") => serde_json::from_str::<serde_json::Number>(&value)
-            .map(Json::Number)
-            .map_err(|_| Error::new(format!("{at}: {value:?} is not a number"))),
+        Some("Number") => {
+            serde_json::from_str::<serde_json::Number>(&value).map(Json::Number).map_err(|_| match overrides.get(name) {
+                Some(_) => {
+                    Error::new(format!("{}: {value:?} is not a number.", variable_name(name))).advice("Correct the variable.")
+                }
+                None => Error::new(format!("{at}: {value:?} is not a number")),
+            })
+        }
         Some(kind) => Err(Error::new(format!("{at}.Type: {kind} is not known here"))),
         None => Err(Error::new(format!("{at}.Type: missing"))),
     }
+}
+
+/// The parameter `SessionName` is set by `IDENTITY_SESSION_NAME`.
+fn variable_name(parameter: &str) -> String {
+    let mut name = "IDENTITY".to_owned();
+    for letter in parameter.chars() {
+        if letter.is_ascii_uppercase() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    name
 }

@@ -90,7 +90,8 @@ impl Template {
                 .advice("Correct the template, or teach the development stack (local/src/template) what is new in it.")
         };
         let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
-        Self::parse(&text, parameters).map_err(|error| refused(&error))
+        // What comes with advice of its own is not the template's fault.
+        Self::parse(&text, parameters).map_err(|error| if error.has_advice() { error } else { refused(&error) })
     }
 
     fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {

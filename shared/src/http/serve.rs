@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use data_encoding::BASE64;
 use lambda_http::{
     Adapter, Body, Request, RequestExt, Response,
     aws_lambda_events::apigw::ApiGatewayV2httpRequest,
@@ -23,24 +24,29 @@ where
     F: Future<Output = Result<Response<Body>, Error>> + Send,
 {
     let handler = &handler;
-    let adapter = Adapter::from(service_fn(move |request: Request| async move {
-        let request_id = request.lambda_context().request_id;
-        let error = match handler(request).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        if let Some(cause) = error.cause() {
-            tracing::error!(request_id, status = error.status().as_u16(), cause = %chain(cause.as_ref()), "the request failed");
-        }
-        refusal(&error).map_err(BoxError::from)
-    }));
     lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
-        if let LambdaRequest::ApiGatewayV2(request) = &mut event.payload {
-            tame(request);
-        }
-        adapter.clone().oneshot(event)
+        let tamed = match &mut event.payload {
+            LambdaRequest::ApiGatewayV2(request) => tame(request),
+            _ => Ok(()),
+        };
+        let answer = Adapter::from(service_fn(move |request: Request| async move {
+            let request_id = request.lambda_context().request_id;
+            let result = match tamed {
+                Ok(()) => handler(request).await,
+                Err(NotBase64) => Err(Error::MalformedBody),
+            };
+            result.or_else(|error| refuse(&error, &request_id))
+        }));
+        answer.oneshot(event)
     }))
     .await
+}
+
+fn refuse(error: &Error, request_id: &str) -> Result<Response<Body>, BoxError> {
+    if let Some(cause) = error.cause() {
+        tracing::error!(request_id, status = error.status().as_u16(), cause = %chain(cause.as_ref()), "the request failed");
+    }
+    Ok(refusal(error)?)
 }
 
 /// Where a request comes from: the address that API Gateway saw, never what a header says, and the User-Agent as far as it is
@@ -60,14 +66,24 @@ pub fn client(request: &Request) -> Client {
 const NOT_IN_A_QUERY: &AsciiSet =
     &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'<').add(b'>').add(b'`').add(b'{').add(b'|').add(b'}').add(b'\\').add(b'^');
 
-/// `lambda_http` makes a URI of what the client sent and panics where that cannot be one. Nothing here needs the client's
-/// idea of the host, and a query string can always be written so that it parses.
-fn tame(request: &mut ApiGatewayV2httpRequest) {
+/// A body that is said to be base64 and is not.
+#[derive(Clone, Copy)]
+struct NotBase64;
+
+/// `lambda_http` panics where it cannot make a URI of what the client sent, or decode the body. Nothing here needs the client's
+/// idea of the host, and a query string can always be written so that it parses. A body that cannot be decoded is taken out.
+fn tame(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
     request.headers.remove(HOST);
     request.request_context.domain_name = None;
     if let Some(query) = &mut request.raw_query_string {
         *query = utf8_percent_encode(query, NOT_IN_A_QUERY).to_string();
     }
+    let body = request.body.as_deref().unwrap_or_default();
+    if request.is_base64_encoded && BASE64.decode(body.as_bytes()).is_err() {
+        request.body = None;
+        return Err(NotBase64);
+    }
+    Ok(())
 }
 
 /// The error and what caused it, each once.
@@ -100,9 +116,23 @@ mod tests {
                 "requestContext": {"domainName": host, "stage": "$default", "http": {"method": "GET", "path": "/identity/ping", "sourceIp": "192.0.2.1"}}
             }))
             .expect("an event");
-            tame(&mut request);
+            assert!(tame(&mut request).is_ok());
             let request: Request = LambdaRequest::ApiGatewayV2(request).into();
             assert_eq!((request.uri().path(), client(&request).address.as_str()), ("/identity/ping", "192.0.2.1"));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_not_base64_does_not_make_the_event_mapping_fail() {
+        for (body, is_good) in [("e30=", true), ("", true), ("{}", false), ("e30", false), ("e3 0=", false)] {
+            let mut request: ApiGatewayV2httpRequest = serde_json::from_value(serde_json::json!({
+                "version": "2.0", "routeKey": "POST /identity/users", "rawPath": "/identity/users", "rawQueryString": "",
+                "headers": {}, "isBase64Encoded": true, "body": body,
+                "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/identity/users", "sourceIp": "192.0.2.1"}}
+            }))
+            .expect("an event");
+            assert_eq!(tame(&mut request).is_ok(), is_good, "{body}");
+            let _: Request = LambdaRequest::ApiGatewayV2(request).into();
         }
     }
 

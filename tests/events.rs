@@ -1,0 +1,57 @@
+//! The sample events: every one through its real binary
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::{Function, Latchkey, Template, workspace};
+
+/// The events of a function: `<binary>.json` and `<binary>-<case>.json`.
+pub fn events_of(function: &Function, template: &Template) -> Vec<PathBuf> {
+    let files = fs::read_dir(workspace().join("events")).unwrap().map(|entry| entry.unwrap().path());
+    let mut own: Vec<PathBuf> =
+        files.filter(|path| function_of(path, template).is_some_and(|owner| owner.binary == function.binary)).collect();
+    own.sort();
+    own
+}
+
+/// Whose event a file is: of the functions whose binary it begins with, the one with the longest name.
+pub fn function_of<'a>(path: &std::path::Path, template: &'a Template) -> Option<&'a Function> {
+    let stem = path.file_stem()?.to_str()?;
+    let is_its =
+        |function: &&Function| stem.strip_prefix(&function.binary).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    template.functions.iter().filter(is_its).max_by_key(|function| function.binary.len())
+}
+
+#[tokio::test]
+async fn every_sample_event_is_answered_by_its_function() {
+    let template = Template::read();
+    let latchkey = Latchkey::start(&[]).await;
+    for function in &template.functions {
+        for path in events_of(function, &template) {
+            let event: Value =
+                serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            let answer =
+                latchkey.invoke(&function.logical_id, event.clone()).await.unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            if function.routes.is_empty() {
+                continue;
+            }
+            let (method, route) = &function.routes[0];
+            assert_eq!(event["routeKey"], format!("{method} {route}"), "{path:?}");
+            assert_eq!(event["version"], "2.0", "{path:?}");
+            let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{path:?}: {answer}"));
+            // An event that the door itself refuses shows nothing of its function.
+            assert!(
+                status < 500 && ![413, 415].contains(&status) && !answer.to_string().contains("request.malformed_body"),
+                "{path:?}: {answer}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sample_of_a_sign_up_succeeds() {
+    let latchkey = Latchkey::start(&[]).await;
+    let event = serde_json::from_str(&fs::read_to_string(workspace().join("events/user-create.json")).unwrap()).unwrap();
+    assert_eq!(latchkey.invoke("UserCreateFunction", event).await.unwrap()["statusCode"], 201);
+}

@@ -1,0 +1,44 @@
+//! `GET /identity/configs`
+
+use serde_json::json;
+
+use crate::harness::{Latchkey, PASSWORD, latchkey};
+
+const DEFAULT_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
+
+#[tokio::test]
+async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
+    let answer = latchkey().await.get("/identity/configs").send().await;
+    assert_eq!(answer.status, 200);
+    let cache = answer.header("cache-control").unwrap();
+    assert!(cache.contains("max-age=60") && !cache.contains("no-store"), "{cache}");
+    // No captcha, no `captcha_id`.
+    let expected = json!({
+        "session_expire_time": 1800,
+        "captcha_type": "none",
+        "password_min_entropy": 25,
+        "password_regexp": DEFAULT_REGEXP,
+    });
+    assert_eq!(answer.json(), expected);
+    answer.has_names(&["session_expire_time", "captcha_type", "password_min_entropy", "password_regexp"]);
+}
+
+#[tokio::test]
+async fn the_rules_that_are_told_are_the_rules_that_hold() {
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_SESSION_EXPIRE_TIME", "600"),
+        ("IDENTITY_PASSWORD_REGEXP", "^[a-z ]{10,40}$"),
+        ("IDENTITY_PASSWORD_MIN_ENTROPY", "40.5"),
+    ])
+    .await;
+    let configs = latchkey.get("/identity/configs").send().await.json();
+    assert_eq!(configs["session_expire_time"], 600);
+    assert_eq!(configs["password_regexp"], "^[a-z ]{10,40}$");
+    assert_eq!(configs["password_min_entropy"], 40.5);
+
+    let sign_up =
+        |email: &str, password: &str| latchkey.post("/identity/users").form(&[("email", email), ("password", password)]).send();
+    sign_up("rules@example.com", PASSWORD).await.is_refused(422, &["password.requirements"]);
+    sign_up("rules@example.com", "aaaaaaaaaaaa").await.is_refused(422, &["password.weak"]);
+    assert_eq!(sign_up("rules@example.com", "mangrove lantern quiver").await.status, 201);
+}

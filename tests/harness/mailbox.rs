@@ -1,0 +1,85 @@
+//! What people find in their mail.
+
+use serde_json::Value;
+
+use super::{User, eventually, stack::Latchkey};
+
+/// A mail that arrived.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    pub from: String,
+    pub to: Vec<String>,
+    pub subject: String,
+    pub text: String,
+    pub html: String,
+}
+
+impl Mail {
+    fn from_json(message: &Value) -> Self {
+        let text = |name: &str| message[name].as_str().unwrap_or_else(|| panic!("{name} of {message}")).to_owned();
+        let to = message["to"].as_array().unwrap().iter().map(|address| address.as_str().unwrap().to_owned()).collect();
+        Self { from: text("from"), to, subject: text("subject"), text: text("text"), html: text("html") }
+    }
+
+    /// The link of the mail, if there is one.
+    pub fn link(&self) -> Option<&str> {
+        self.text.split_whitespace().find(|word| word.starts_with("http"))
+    }
+
+    /// The value of a parameter of the link.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        let (_, query) = self.link()?.split_once('?')?;
+        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+
+    pub fn reset_token(&self) -> Option<&str> {
+        self.parameter("reset_token")
+    }
+
+    pub fn confirmation_token(&self) -> Option<&str> {
+        self.parameter("confirmation_token")
+    }
+
+    /// A mail without a link that carries a token tells that something happened.
+    pub fn is_notice(&self) -> bool {
+        self.reset_token().is_none() && self.confirmation_token().is_none()
+    }
+}
+
+impl Latchkey {
+    /// All mails to the address, oldest first.
+    pub async fn mails_to(&self, email: &str) -> Vec<Mail> {
+        let answer = self.get("/_local/mailbox.json").send().await;
+        let mails: Value = serde_json::from_slice(&answer.body).unwrap();
+        let all = mails["messages"].as_array().unwrap().iter().map(Mail::from_json);
+        all.filter(|mail| mail.to.iter().any(|to| to == email)).collect()
+    }
+
+    /// Waits until so many mails of a kind are there, and returns the newest of them.
+    pub async fn mail_to(&self, email: &str, count: usize, is_kind: impl Fn(&Mail) -> bool) -> Mail {
+        let is_kind = &is_kind;
+        eventually(&format!("{count} mails to {email}"), || async move {
+            let mails: Vec<Mail> = self.mails_to(email).await.into_iter().filter(is_kind).collect();
+            (mails.len() >= count).then(|| mails[count - 1].clone())
+        })
+        .await
+    }
+
+    /// Asks for a reset and waits for the mail.
+    pub async fn reset_mail(&self, email: &str) -> Mail {
+        self.reset_mail_in(email, "").await
+    }
+
+    /// The same in a language.
+    pub async fn reset_mail_in(&self, email: &str, lang: &str) -> Mail {
+        let is_reset = |mail: &Mail| mail.reset_token().is_some();
+        let before = self.mails_to(email).await.into_iter().filter(is_reset).count();
+        self.post("/identity/users/password/generate_code").form(&[("email", email), ("lang", lang)]).send().await.is_empty(201);
+        self.mail_to(email, before + 1, is_reset).await
+    }
+
+    /// The token of a reset that the user asked for.
+    pub async fn reset_token(&self, user: &User) -> String {
+        self.reset_mail(&user.email).await.reset_token().unwrap().to_owned()
+    }
+}

@@ -1,0 +1,49 @@
+//! What the tests share: a stack, a client, people, their mail and what is stored of them.
+
+mod client;
+mod event;
+mod forge;
+mod items;
+mod mailbox;
+mod operations;
+pub mod otp;
+mod people;
+mod processes;
+mod program;
+mod stack;
+mod template;
+
+use std::time::Duration;
+
+pub use client::{Answer, Request, all_at_once};
+pub use event::event;
+pub use forge::{claims, forgeries, jti};
+pub use items::{Item, number, text};
+pub use mailbox::Mail;
+pub use operations::{OPERATIONS, Operation, borrowed};
+pub use people::{PASSWORD, USER_NAMES, User};
+pub use processes::{children_of, signal};
+pub use program::{Folder, Program, command};
+pub use stack::{Latchkey, binaries, latchkey};
+pub use template::{Function, Template, workspace};
+
+/// How long anything may take that a test waits for.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Seconds since the Unix epoch.
+pub fn now() -> i64 {
+    shared::clock::now().seconds()
+}
+
+/// Asks again and again until there is an answer.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await {
+                return answer;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+}

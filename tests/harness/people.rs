@@ -1,0 +1,91 @@
+//! The people of the tests. They come to be through the public API.
+
+use serde_json::{Value, json};
+
+use super::{Answer, Request, stack::Latchkey};
+
+/// A password that the rule accepts.
+pub const PASSWORD: &str = "Correct-Horse-7-Battery";
+
+/// What a user's answer holds.
+pub const USER_NAMES: [&str; 15] = [
+    "email",
+    "uid",
+    "role",
+    "level",
+    "otp",
+    "state",
+    "referral_uid",
+    "csrf_token",
+    "data",
+    "created_at",
+    "updated_at",
+    "labels",
+    "phones",
+    "profiles",
+    "data_storages",
+];
+
+/// Somebody who signed up.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub email: String,
+    pub password: String,
+    pub uid: String,
+    /// The token of the session that the sign-up opened.
+    pub session: String,
+    pub csrf_token: String,
+}
+
+impl User {
+    pub fn from_answer(answer: &Answer, password: &str) -> Self {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let user = answer.json();
+        let text = |name: &str| user[name].as_str().unwrap().to_owned();
+        Self {
+            email: text("email"),
+            password: password.to_owned(),
+            uid: text("uid"),
+            session: answer.session(),
+            csrf_token: text("csrf_token"),
+        }
+    }
+}
+
+impl Latchkey {
+    /// A user whose address is made of the name, which no other test may use.
+    pub async fn signed_up(&self, name: &str) -> User {
+        self.signed_up_with(name, &json!({})).await
+    }
+
+    /// A user who signed up with further parameters.
+    pub async fn signed_up_with(&self, name: &str, more: &Value) -> User {
+        let mut body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        User::from_answer(&self.post("/identity/users").json(&body).send().await, body["password"].as_str().unwrap())
+    }
+
+    pub fn sign_in(&self, email: &str, password: &str) -> Request {
+        self.post("/identity/sessions").form(&[("email", email), ("password", password)])
+    }
+
+    /// The token of a new session of the user.
+    pub async fn signed_in(&self, user: &User) -> String {
+        let answer = self.sign_in(&user.email, &user.password).send().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.session()
+    }
+
+    pub fn sign_out(&self, session: &str) -> Request {
+        self.delete("/identity/sessions").cookie(session)
+    }
+
+    pub fn ask_for_code(&self, email: &str) -> Request {
+        self.post("/identity/users/password/generate_code").form(&[("email", email)])
+    }
+
+    pub fn confirm(&self, token: &str, password: &str) -> Request {
+        let fields = [("reset_password_token", token), ("password", password), ("confirm_password", password)];
+        self.post("/identity/users/password/confirm_code").form(&fields)
+    }
+}

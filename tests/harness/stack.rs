@@ -1,0 +1,99 @@
+//! The stack that the tests talk to.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{Arc, LazyLock, Mutex},
+};
+
+use aws_credential_types::Credentials;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use local::{Log, Options, Stack};
+use serde_json::Value;
+use tokio::{runtime::Runtime, sync::OnceCell, task::JoinHandle};
+
+/// Runs what outlives a single test: the stacks, and the connections to them.
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
+static SHARED: OnceCell<Latchkey> = OnceCell::const_new();
+
+/// Runs a future where it may outlive the test that started it.
+pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    RUNTIME.spawn(future)
+}
+
+/// The folder of the functions' binaries and of `latchkey`. They are built once, also when that fails.
+pub async fn binaries() -> &'static Path {
+    let build = || async { spawn(local::build(false)).await.unwrap().map_err(|error| error.to_string()) };
+    BINARIES.get_or_init(build).await.as_ref().expect("a build")
+}
+
+/// The stack that most tests share. Each has users of its own in it, so they do not meet.
+pub async fn latchkey() -> &'static Latchkey {
+    SHARED.get_or_init(|| Latchkey::start(&[])).await
+}
+
+/// A stack in memory, with what a test needs of it.
+pub struct Latchkey {
+    pub(super) stack: Arc<Stack>,
+    pub(super) tables: aws_sdk_dynamodb::Client,
+    pub(super) http: reqwest::Client,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Latchkey {
+    /// Origins of browsers that may call.
+    pub const ORIGINS: [&str; 2] = ["https://app.example", "https://admin.example"];
+
+    /// Starts a stack whose functions have these variables.
+    pub async fn start(variables: &[(&str, &str)]) -> Self {
+        let log = Arc::default();
+        let options = Options {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data_dir: None,
+            binaries: binaries().await.to_owned(),
+            cors_origins: Self::ORIGINS.map(str::to_owned).to_vec(),
+            env: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+            log: Log::Captured(Arc::clone(&log)),
+            ..Options::default()
+        };
+        let stack = spawn(Stack::start(options)).await.unwrap().expect("a stack");
+        let tables = aws_sdk_dynamodb::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(stack.dynamodb_url())
+            .region(Region::new("us-east-1"))
+            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
+            .build();
+        Self { stack: Arc::new(stack), tables: aws_sdk_dynamodb::Client::from_conf(tables), http: reqwest::Client::new(), log }
+    }
+
+    /// Where the API is.
+    pub fn url(&self) -> &str {
+        self.stack.url()
+    }
+
+    /// What links in mails begin with.
+    pub fn domain(&self) -> String {
+        self.url().replace("127.0.0.1", "localhost")
+    }
+
+    /// Calls a function by its logical id, without the gateway.
+    pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, String> {
+        let (stack, function) = (Arc::clone(&self.stack), function.to_owned());
+        let answer = spawn(async move { stack.invoke(&function, event).await.map_err(|error| format!("{error:?}")) });
+        answer.await.unwrap()
+    }
+
+    /// The secret that the keys of all tokens come from, asked for as the functions do.
+    pub async fn token_secret(&self) -> String {
+        let body = r#"{"SecretId":"TokenSecret"}"#;
+        let request = self.http.post(self.stack.aws_url()).header("x-amz-target", "secretsmanager.GetSecretValue").body(body);
+        let answer: Value = spawn(async { request.send().await?.json().await }).await.unwrap().unwrap();
+        answer["SecretString"].as_str().unwrap().to_owned()
+    }
+
+    /// Every line that the stack and its functions wrote so far.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+}

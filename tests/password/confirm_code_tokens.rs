@@ -1,0 +1,93 @@
+//! `POST /identity/users/password/confirm_code`: whose token counts, and which do not
+
+use shared::{
+    clock::Timestamp,
+    token::{Claims, Keyring, Purpose},
+};
+
+use crate::harness::{Latchkey, PASSWORD, Request, User, claims, forgeries, latchkey, now};
+
+const NEW: &str = "Newer-Horse-7-Battery";
+
+async fn is_refused_without_a_trace(latchkey: &Latchkey, user: &User, request: Request, status: u16, keys: &[&str], what: &str) {
+    let before = latchkey.items_of(user).await;
+    request.send().await.is_refused(status, keys);
+    assert_eq!(latchkey.items_of(user).await, before, "{what}");
+}
+
+#[tokio::test]
+async fn a_forged_token_is_refused() {
+    let latchkey = latchkey().await;
+    let (user, other) = (latchkey.signed_up("confirm-forged").await, latchkey.signed_up("confirm-forger").await);
+    let (genuine, others) = (latchkey.reset_token(&user).await, latchkey.reset_token(&other).await);
+    for (what, forged) in forgeries(&genuine, &others) {
+        is_refused_without_a_trace(latchkey, &user, latchkey.confirm(&forged, NEW), 422, &["jwt.decode_and_verify"], &what).await;
+    }
+    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
+    latchkey.confirm(&genuine, NEW).send().await.is_empty(201);
+}
+
+#[tokio::test]
+async fn a_token_of_another_purpose_is_refused() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-purpose").await;
+    latchkey.reset_token(&user).await;
+    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+    for token in [user.session.as_str(), mail.confirmation_token().unwrap(), &user.csrf_token] {
+        is_refused_without_a_trace(latchkey, &user, latchkey.confirm(token, NEW), 422, &["jwt.decode_and_verify"], token).await;
+    }
+}
+
+#[tokio::test]
+async fn a_genuine_token_is_refused_once_it_has_expired() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-expired").await;
+    let genuine = latchkey.reset_token(&user).await;
+    let keys = Keyring::from_secrets(&latchkey.token_secret().await, None).unwrap();
+    let token = |began: i64, ends: i64| {
+        let claims = claims(&genuine);
+        let text = |name: &str| claims[name].as_str().unwrap();
+        let times = (Timestamp::from_seconds(began), Timestamp::from_seconds(ends));
+        keys.sign(&Claims::new(Purpose::Reset, text("jti"), text("uid"), text("user"), times)).unwrap()
+    };
+    for ends in [now() - 3600, now() - 1, 0] {
+        let expired = token(ends - 3600, ends);
+        is_refused_without_a_trace(latchkey, &user, latchkey.confirm(&expired, NEW), 422, &["jwt.decode_and_verify"], "expired")
+            .await;
+    }
+    // The same with time left works, so it was the time that it was refused for.
+    latchkey.confirm(&token(now(), now() + 60), NEW).send().await.is_empty(201);
+}
+
+#[tokio::test]
+async fn a_code_that_has_expired_in_the_table_does_not_work_either() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-aged").await;
+    let token = latchkey.reset_token(&user).await;
+    latchkey.age_code(&user, 3601).await;
+    let (hash, answer) = (latchkey.user_item(&user).await, latchkey.confirm(&token, NEW).send().await);
+    assert_eq!(answer.status, 422, "{answer:?}");
+    assert_eq!(latchkey.user_item(&user).await, hash);
+    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
+}
+
+#[tokio::test]
+async fn a_token_whose_user_is_gone_finds_no_record() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-gone").await;
+    let token = latchkey.reset_token(&user).await;
+    latchkey.delete_user(&user).await;
+    is_refused_without_a_trace(latchkey, &user, latchkey.confirm(&token, NEW), 404, &["record.not_found"], "gone").await;
+}
+
+#[tokio::test]
+async fn a_token_is_good_for_its_own_user_alone() {
+    let latchkey = latchkey().await;
+    let (user, other) = (latchkey.signed_up("confirm-own").await, latchkey.signed_up("confirm-other").await);
+    let token = latchkey.reset_token(&user).await;
+    latchkey.reset_token(&other).await;
+    let before = latchkey.items_of(&other).await;
+    latchkey.confirm(&token, NEW).cookie(&other.session).send().await.is_empty(201);
+    assert_eq!(latchkey.items_of(&other).await, before);
+    latchkey.sign_in(&other.email, NEW).send().await.is_refused(404, &["identity.session.invalid_params"]);
+}

@@ -1,0 +1,91 @@
+//! How much every operation reads
+
+use serde_json::json;
+
+use crate::harness::{OPERATIONS, PASSWORD, borrowed, latchkey};
+
+const LIMIT: usize = 16 * 1024;
+const VALIDATE: &str = "/identity/password/validate";
+
+#[tokio::test]
+async fn a_body_of_16_kib_is_read_and_one_byte_more_is_not() {
+    let latchkey = latchkey().await;
+    let form = |length: usize| {
+        let start = format!("password={PASSWORD}&padding=");
+        format!("{start}{}", "x".repeat(length - start.len()))
+    };
+    let json = |length: usize| {
+        let start = json!({ "password": PASSWORD }).to_string();
+        format!("{start}{}", " ".repeat(length - start.len()))
+    };
+    let multipart = |length: usize| {
+        let start = format!("--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{PASSWORD}\r\n--x--\r\n");
+        format!("{start}{}", " ".repeat(length - start.len()))
+    };
+    for (media_type, body) in [
+        ("application/x-www-form-urlencoded", &form as &dyn Fn(usize) -> String),
+        ("application/json", &json),
+        ("multipart/form-data; boundary=x", &multipart),
+    ] {
+        let send = |length: usize| latchkey.post(VALIDATE).body(media_type, body(length)).send();
+        assert_eq!(send(LIMIT).await.status, 201, "{media_type}");
+        send(LIMIT + 1).await.is_refused(413, &["request.too_large"]);
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_16_kib_is_refused_by_every_operation() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("too-large").await;
+    let before = latchkey.items_of(&user).await;
+    for operation in OPERATIONS {
+        for length in [LIMIT + 1, 100_000, 1_000_000] {
+            let mut fields = operation.harmless(&user.email);
+            fields.push(("padding", "x".repeat(length)));
+            latchkey.post(operation.path).form(&borrowed(&fields)).send().await.is_refused(413, &["request.too_large"]);
+        }
+    }
+    assert_eq!(latchkey.items_of(&user).await, before);
+}
+
+#[tokio::test]
+async fn a_parameter_over_its_length_is_refused() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("too-long").await;
+    let before = latchkey.items_of(&user).await;
+    for operation in OPERATIONS {
+        for (name, limit) in operation.parameters {
+            // Characters count, not bytes.
+            let fields = operation.harmless_but(&user.email, name, &"ж".repeat(limit + 1));
+            let key = format!("{}.too_long_{name}", operation.module);
+            latchkey.post(operation.path).multipart(&borrowed(&fields)).send().await.is_refused(422, &[&key]);
+        }
+    }
+    assert_eq!(latchkey.items_of(&user).await, before);
+}
+
+#[tokio::test]
+async fn a_parameter_of_just_its_length_is_read() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("just-long").await;
+    for operation in OPERATIONS {
+        for (name, limit) in operation.parameters {
+            let fields = operation.harmless_but(&user.email, name, &"ж".repeat(*limit));
+            let answer = latchkey.post(operation.path).multipart(&borrowed(&fields)).send().await;
+            assert!(!answer.text().contains("too_long") && answer.status < 500, "{name}: {answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_that_are_too_long_are_told_in_their_order_and_after_those_that_are_absent() {
+    let latchkey = latchkey().await;
+    let (email, password, other) = ("a".repeat(255), "a".repeat(1025), "a".repeat(1025));
+    let fields = [("otp_code", other.as_str()), ("password", &password), ("email", &email)];
+    let keys = ["identity.session.too_long_email", "identity.session.too_long_password", "identity.session.too_long_otp_code"];
+    latchkey.post("/identity/sessions").form(&fields).send().await.is_refused(422, &keys);
+    latchkey.post("/identity/sessions").form(&fields[..2]).send().await.is_refused(400, &["identity.session.missing_email"]);
+    // White space around an address is no part of it.
+    let padded = format!("{}nobody@example.com", " ".repeat(254));
+    latchkey.sign_in(&padded, PASSWORD).send().await.is_refused(404, &["identity.session.invalid_params"]);
+}

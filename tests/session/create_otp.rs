@@ -1,0 +1,157 @@
+//! `POST /identity/sessions` for those who have the second factor on
+
+use crate::harness::{Answer, Latchkey, Request, User, all_at_once, latchkey, number, otp};
+
+/// Somebody with the second factor on.
+async fn with_otp(latchkey: &Latchkey, name: &str) -> User {
+    let user = latchkey.signed_up(name).await;
+    latchkey.set_otp_secret(&user, otp::SECRET).await;
+    user
+}
+
+fn sign_in(latchkey: &Latchkey, user: &User, code: &str) -> Request {
+    latchkey.post("/identity/sessions").form(&[("email", &user.email), ("password", &user.password), ("otp_code", code)])
+}
+
+async fn is_refused_without_a_trace(latchkey: &Latchkey, user: &User, request: Request, status: u16, key: &str) {
+    let before = latchkey.items_of(user).await;
+    request.send().await.is_refused(status, &[key]);
+    assert_eq!(latchkey.items_of(user).await, before);
+}
+
+#[track_caller]
+fn is_signed_in(answer: &Answer) {
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.json()["otp"], true);
+}
+
+#[tokio::test]
+async fn the_code_must_be_given() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-missing").await;
+    for request in [latchkey.sign_in(&user.email, &user.password), sign_in(latchkey, &user, ""), sign_in(latchkey, &user, " \t")]
+    {
+        is_refused_without_a_trace(latchkey, &user, request, 401, "identity.session.missing_otp").await;
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_code_is_refused() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-wrong").await;
+    let right = otp::code(otp::step());
+    let full_width: String = right.chars().map(|digit| char::from_u32(u32::from(digit) - 0x30 + 0xff10).unwrap()).collect();
+    let codes = [
+        &otp::wrong_code(),
+        &right[1..],
+        &format!("{right}0"),
+        &format!("0{right}"),
+        &format!("+{}", &right[1..]),
+        &full_width,
+        "abcdef",
+        "-00001",
+        "0",
+        "999999999999999999999",
+    ];
+    for code in codes {
+        is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, code), 403, "identity.session.invalid_otp").await;
+    }
+    is_signed_in(&sign_in(latchkey, &user, &right).send().await);
+}
+
+#[tokio::test]
+async fn a_code_is_accepted_once() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-once").await;
+    let step = otp::step();
+    is_signed_in(&sign_in(latchkey, &user, &otp::code(step)).send().await);
+    assert_eq!(number(&latchkey.user_item(&user).await, "otp_last_step"), step);
+    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, &otp::code(step)), 403, "identity.session.invalid_otp")
+        .await;
+}
+
+#[tokio::test]
+async fn of_one_code_presented_eight_times_at_once_one_signs_in() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-race").await;
+    let code = otp::code(otp::step());
+    let answers = all_at_once((0..8).map(|_| sign_in(latchkey, &user, &code))).await;
+    let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(winners.len(), 1);
+    for loser in losers {
+        loser.is_refused(403, &["identity.session.invalid_otp"]);
+    }
+    // The one from the sign-up, and the winner's.
+    let sessions = latchkey.items_of(&user).await.into_keys().filter(|key| key.contains("SESSION#")).count();
+    assert_eq!(sessions, 2);
+}
+
+#[tokio::test]
+async fn a_code_of_the_step_before_is_tolerated() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-before").await;
+    // A request during which a step ends proves nothing and is made again.
+    let answer = loop {
+        let step = otp::step();
+        let answer = sign_in(latchkey, &user, &otp::code(step - 1)).send().await;
+        if otp::step() == step {
+            break answer;
+        }
+    };
+    is_signed_in(&answer);
+}
+
+#[tokio::test]
+async fn a_code_of_the_step_after_is_tolerated_and_spends_those_before_it() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-after").await;
+    let step = otp::step();
+    is_signed_in(&sign_in(latchkey, &user, &otp::code(step + 1)).send().await);
+    for spent in [step + 1, step, step - 1] {
+        is_refused_without_a_trace(
+            latchkey,
+            &user,
+            sign_in(latchkey, &user, &otp::code(spent)),
+            403,
+            "identity.session.invalid_otp",
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn codes_of_other_steps_are_refused() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-far").await;
+    for distance in [-100, -3, -2, 3, 100] {
+        let request = sign_in(latchkey, &user, &otp::code(otp::step() + distance));
+        is_refused_without_a_trace(latchkey, &user, request, 403, "identity.session.invalid_otp").await;
+    }
+}
+
+#[tokio::test]
+async fn the_password_and_the_account_are_checked_before_the_code_and_do_not_spend_it() {
+    let latchkey = latchkey().await;
+    let user = with_otp(latchkey, "otp-order").await;
+    let code = otp::code(otp::step());
+    let stranger = User { password: "Wrong-Horse-7-Battery".to_owned(), ..user.clone() };
+    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &stranger, &code), 404, "identity.session.invalid_params")
+        .await;
+    latchkey.set_state(&user, "banned").await;
+    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, &code), 401, "identity.session.banned").await;
+    is_refused_without_a_trace(latchkey, &user, latchkey.sign_in(&user.email, &user.password), 401, "identity.session.banned")
+        .await;
+    latchkey.set_state(&user, "active").await;
+    is_signed_in(&sign_in(latchkey, &user, &code).send().await);
+}
+
+#[tokio::test]
+async fn who_has_no_second_factor_needs_no_code_and_one_does_not_matter() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("otp-off").await;
+    for code in ["", "123456", "nonsense"] {
+        let answer = sign_in(latchkey, &user, code).send().await;
+        assert_eq!(answer.status, 201);
+        assert_eq!(answer.json()["otp"], false);
+    }
+}
