@@ -15,14 +15,14 @@ use crate::environment::variable;
 
 /// The clients' configurations have the same methods and no common trait.
 macro_rules! client {
-    ($aws:expr, $sdk:ident, $endpoint:literal) => {{
+    ($aws:expr, $sdk:ident, $endpoint:literal, $patience:expr) => {{
         let mut config = $sdk::Config::builder()
             .behavior_version_latest()
             .region($aws.region.clone())
             .credentials_provider($aws.credentials.clone())
             .http_client($aws.http.clone())
-            .retry_config($aws.retry.clone())
-            .timeout_config($aws.timeouts.clone());
+            .retry_config(RetryConfig::standard().with_max_attempts($patience.tries))
+            .timeout_config($patience.timeouts());
         config.set_endpoint_url(variable($endpoint));
         $sdk::Client::from_conf(config.build())
     }};
@@ -34,8 +34,32 @@ pub struct Aws {
     region: Region,
     credentials: Credentials,
     http: SharedHttpClient,
-    retry: RetryConfig,
-    timeouts: TimeoutConfig,
+}
+
+/// How long a service is waited for.
+struct Patience {
+    tries: u32,
+    /// For one try.
+    attempt: Duration,
+    /// For all tries of a call.
+    operation: Duration,
+}
+
+/// Three calls one after the other fit into the ten seconds that a function has.
+const QUICK: Patience = Patience { tries: 3, attempt: Duration::from_millis(1400), operation: Duration::from_secs(3) };
+
+/// A mail must not be sent twice because an answer was slow, so a call is not repeated here; the outbox does that. It fits into
+/// the half minute that sending has.
+const ONCE: Patience = Patience { tries: 1, attempt: Duration::from_secs(15), operation: Duration::from_secs(15) };
+
+impl Patience {
+    fn timeouts(&self) -> TimeoutConfig {
+        TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(1))
+            .operation_attempt_timeout(self.attempt)
+            .operation_timeout(self.operation)
+            .build()
+    }
 }
 
 impl Aws {
@@ -53,31 +77,24 @@ impl Aws {
                 "environment",
             ),
             http: Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
-            // Three tries within seven seconds: inside the ten that a function has.
-            retry: RetryConfig::standard().with_max_attempts(3),
-            timeouts: TimeoutConfig::builder()
-                .connect_timeout(Duration::from_secs(1))
-                .operation_attempt_timeout(Duration::from_secs(3))
-                .operation_timeout(Duration::from_secs(7))
-                .build(),
         }
     }
 
     /// A client of DynamoDB.
     #[must_use]
     pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        client!(self, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB")
+        client!(self, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK)
     }
 
     /// A client of Secrets Manager.
     #[must_use]
     pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        client!(self, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER")
+        client!(self, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER", QUICK)
     }
 
     /// A client of SES v2.
     #[must_use]
     pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
-        client!(self, aws_sdk_sesv2, "AWS_ENDPOINT_URL_SESV2")
+        client!(self, aws_sdk_sesv2, "AWS_ENDPOINT_URL_SESV2", ONCE)
     }
 }

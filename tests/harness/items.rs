@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
-    User, jti, now,
+    Request, User, jti, now,
     stack::{Latchkey, spawn},
 };
 
@@ -55,6 +55,13 @@ impl Latchkey {
         let address = format!("USER#{}", user.email.trim().to_lowercase());
         all.retain(|key, _| key.contains(&user.uid) || key.contains(&address));
         all
+    }
+
+    /// Asserts that the request is refused with just these keys, and that nothing of the user changes by it.
+    pub async fn refuses(&self, user: &User, request: Request, status: u16, keys: &[&str]) {
+        let before = self.items_of(user).await;
+        request.send().await.is_refused(status, keys);
+        assert_eq!(self.items_of(user).await, before);
     }
 
     /// The user's own item.

@@ -1,16 +1,9 @@
 //! `POST /identity/users/password/confirm_code`
 
-use crate::harness::{Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp, text};
+use crate::harness::{Answer, Mail, PASSWORD, User, all_at_once, latchkey, otp, text};
 
 const PATH: &str = "/identity/users/password/confirm_code";
 const NEW: &str = "Newer-Horse-7-Battery";
-
-/// Asserts that the request leaves the user, the sessions, the code and the mails as they are.
-async fn is_refused_without_a_trace(latchkey: &Latchkey, user: &User, request: Request, status: u16, keys: &[&str]) {
-    let before = latchkey.items_of(user).await;
-    request.send().await.is_refused(status, keys);
-    assert_eq!(latchkey.items_of(user).await, before);
-}
 
 #[tokio::test]
 async fn all_three_parameters_must_be_given() {
@@ -33,7 +26,7 @@ async fn all_three_parameters_must_be_given() {
         (&[("reset_password_token", token.as_str()), ("password", NEW), ("confirm_password", "\u{a0}")], &[empty_repetition]),
         (&[("reset_password_token", ""), ("password", NEW), ("confirm_password", "other")], &[empty_token]),
     ] {
-        is_refused_without_a_trace(latchkey, &user, latchkey.post(PATH).form(fields), 400, keys).await;
+        latchkey.refuses(&user, latchkey.post(PATH).form(fields), 400, keys).await;
     }
 }
 
@@ -47,7 +40,7 @@ async fn two_passwords_that_differ_are_told_before_the_token_is_looked_at() {
     {
         let fields = [("reset_password_token", token), ("password", password), ("confirm_password", repetition)];
         let request = latchkey.post(PATH).form(&fields);
-        is_refused_without_a_trace(latchkey, &user, request, 422, &["identity.user.passwords_doesnt_match"]).await;
+        latchkey.refuses(&user, request, 422, &["identity.user.passwords_doesnt_match"]).await;
     }
 }
 
@@ -67,7 +60,7 @@ async fn a_password_against_the_rule_is_refused_and_the_token_stays_usable() {
         ("password", "password.requirements"),
         ("Password1", "password.weak"),
     ] {
-        is_refused_without_a_trace(latchkey, &user, latchkey.confirm(&token, password), 422, &[key]).await;
+        latchkey.refuses(&user, latchkey.confirm(&token, password), 422, &[key]).await;
     }
     latchkey.confirm(&token, NEW).send().await.is_empty(201);
 }
@@ -133,8 +126,7 @@ async fn a_token_works_once() {
     let token = latchkey.reset_token(&user).await;
     latchkey.confirm(&token, NEW).send().await.is_empty(201);
     for password in [NEW, "Other-Horse-7-Battery", "weak"] {
-        is_refused_without_a_trace(latchkey, &user, latchkey.confirm(&token, password), 422, &["identity.user.utilized_token"])
-            .await;
+        latchkey.refuses(&user, latchkey.confirm(&token, password), 422, &["identity.user.utilized_token"]).await;
     }
     let after = latchkey.reset_token(&user).await;
     latchkey.confirm(&after, PASSWORD).send().await.is_empty(201);

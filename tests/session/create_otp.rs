@@ -13,12 +13,6 @@ fn sign_in(latchkey: &Latchkey, user: &User, code: &str) -> Request {
     latchkey.post("/identity/sessions").form(&[("email", &user.email), ("password", &user.password), ("otp_code", code)])
 }
 
-async fn is_refused_without_a_trace(latchkey: &Latchkey, user: &User, request: Request, status: u16, key: &str) {
-    let before = latchkey.items_of(user).await;
-    request.send().await.is_refused(status, &[key]);
-    assert_eq!(latchkey.items_of(user).await, before);
-}
-
 #[track_caller]
 fn is_signed_in(answer: &Answer) {
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -31,7 +25,7 @@ async fn the_code_must_be_given() {
     let user = with_otp(latchkey, "otp-missing").await;
     for request in [latchkey.sign_in(&user.email, &user.password), sign_in(latchkey, &user, ""), sign_in(latchkey, &user, " \t")]
     {
-        is_refused_without_a_trace(latchkey, &user, request, 401, "identity.session.missing_otp").await;
+        latchkey.refuses(&user, request, 401, &["identity.session.missing_otp"]).await;
     }
 }
 
@@ -54,7 +48,7 @@ async fn a_wrong_code_is_refused() {
         "999999999999999999999",
     ];
     for code in codes {
-        is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, code), 403, "identity.session.invalid_otp").await;
+        latchkey.refuses(&user, sign_in(latchkey, &user, code), 403, &["identity.session.invalid_otp"]).await;
     }
     is_signed_in(&sign_in(latchkey, &user, &right).send().await);
 }
@@ -66,8 +60,7 @@ async fn a_code_is_accepted_once() {
     let step = otp::step();
     is_signed_in(&sign_in(latchkey, &user, &otp::code(step)).send().await);
     assert_eq!(number(&latchkey.user_item(&user).await, "otp_last_step"), step);
-    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, &otp::code(step)), 403, "identity.session.invalid_otp")
-        .await;
+    latchkey.refuses(&user, sign_in(latchkey, &user, &otp::code(step)), 403, &["identity.session.invalid_otp"]).await;
 }
 
 #[tokio::test]
@@ -108,14 +101,7 @@ async fn a_code_of_the_step_after_is_tolerated_and_spends_those_before_it() {
     let step = otp::step();
     is_signed_in(&sign_in(latchkey, &user, &otp::code(step + 1)).send().await);
     for spent in [step + 1, step, step - 1] {
-        is_refused_without_a_trace(
-            latchkey,
-            &user,
-            sign_in(latchkey, &user, &otp::code(spent)),
-            403,
-            "identity.session.invalid_otp",
-        )
-        .await;
+        latchkey.refuses(&user, sign_in(latchkey, &user, &otp::code(spent)), 403, &["identity.session.invalid_otp"]).await;
     }
 }
 
@@ -125,7 +111,7 @@ async fn codes_of_other_steps_are_refused() {
     let user = with_otp(latchkey, "otp-far").await;
     for distance in [-100, -3, -2, 3, 100] {
         let request = sign_in(latchkey, &user, &otp::code(otp::step() + distance));
-        is_refused_without_a_trace(latchkey, &user, request, 403, "identity.session.invalid_otp").await;
+        latchkey.refuses(&user, request, 403, &["identity.session.invalid_otp"]).await;
     }
 }
 
@@ -135,12 +121,10 @@ async fn the_password_and_the_account_are_checked_before_the_code_and_do_not_spe
     let user = with_otp(latchkey, "otp-order").await;
     let code = otp::code(otp::step());
     let stranger = User { password: "Wrong-Horse-7-Battery".to_owned(), ..user.clone() };
-    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &stranger, &code), 404, "identity.session.invalid_params")
-        .await;
+    latchkey.refuses(&user, sign_in(latchkey, &stranger, &code), 404, &["identity.session.invalid_params"]).await;
     latchkey.set_state(&user, "banned").await;
-    is_refused_without_a_trace(latchkey, &user, sign_in(latchkey, &user, &code), 401, "identity.session.banned").await;
-    is_refused_without_a_trace(latchkey, &user, latchkey.sign_in(&user.email, &user.password), 401, "identity.session.banned")
-        .await;
+    latchkey.refuses(&user, sign_in(latchkey, &user, &code), 401, &["identity.session.banned"]).await;
+    latchkey.refuses(&user, latchkey.sign_in(&user.email, &user.password), 401, &["identity.session.banned"]).await;
     latchkey.set_state(&user, "active").await;
     is_signed_in(&sign_in(latchkey, &user, &code).send().await);
 }

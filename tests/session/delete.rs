@@ -2,16 +2,9 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::harness::{Latchkey, Request, User, all_at_once, claims, forgeries, latchkey};
+use crate::harness::{all_at_once, claims, forgeries, latchkey};
 
 const PATH: &str = "/identity/sessions";
-
-/// Asserts that the request ends no session of the user.
-async fn is_refused_without_a_trace(latchkey: &Latchkey, user: &User, request: Request, status: u16, key: &str) {
-    let before = latchkey.items_of(user).await;
-    request.send().await.is_refused(status, &[key]);
-    assert_eq!(latchkey.items_of(user).await, before);
-}
 
 #[tokio::test]
 async fn a_session_must_be_presented() {
@@ -25,7 +18,7 @@ async fn a_session_must_be_presented() {
         latchkey.delete(PATH).header("authorization", user.session.clone()),
         latchkey.delete(&format!("{PATH}?_barong_session={}", user.session)),
     ] {
-        is_refused_without_a_trace(latchkey, &user, request, 400, "identity.session.missing_session").await;
+        latchkey.refuses(&user, request, 400, &["identity.session.missing_session"]).await;
     }
 }
 
@@ -51,8 +44,8 @@ async fn a_token_of_another_purpose_is_no_session() {
     let reset = latchkey.reset_token(&user).await;
     let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
     for token in [reset.as_str(), mail.confirmation_token().unwrap()] {
-        is_refused_without_a_trace(latchkey, &user, latchkey.sign_out(token), 404, "identity.session.not_found").await;
-        is_refused_without_a_trace(latchkey, &user, latchkey.delete(PATH).bearer(token), 404, "identity.session.not_found").await;
+        latchkey.refuses(&user, latchkey.sign_out(token), 404, &["identity.session.not_found"]).await;
+        latchkey.refuses(&user, latchkey.delete(PATH).bearer(token), 404, &["identity.session.not_found"]).await;
     }
 }
 
@@ -78,7 +71,7 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
         assert!(cookie.contains(attribute), "{cookie}");
     }
     assert_eq!(latchkey.items_of(&user).await, expected);
-    is_refused_without_a_trace(latchkey, &user, latchkey.sign_out(&session), 404, "identity.session.not_found").await;
+    latchkey.refuses(&user, latchkey.sign_out(&session), 404, &["identity.session.not_found"]).await;
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
@@ -88,10 +81,9 @@ async fn a_bearer_token_is_a_session_too_and_counts_where_both_come() {
     let user = latchkey.signed_up("out-bearer").await;
     let (cookie, bearer) = (latchkey.signed_in(&user).await, latchkey.signed_in(&user).await);
 
-    is_refused_without_a_trace(latchkey, &user, latchkey.sign_out(&cookie).bearer("forged"), 404, "identity.session.not_found")
-        .await;
+    latchkey.refuses(&user, latchkey.sign_out(&cookie).bearer("forged"), 404, &["identity.session.not_found"]).await;
     latchkey.sign_out(&cookie).bearer(&bearer).send().await.is_empty(204);
-    is_refused_without_a_trace(latchkey, &user, latchkey.delete(PATH).bearer(&bearer), 404, "identity.session.not_found").await;
+    latchkey.refuses(&user, latchkey.delete(PATH).bearer(&bearer), 404, &["identity.session.not_found"]).await;
     latchkey.sign_out(&cookie).send().await.is_empty(204);
     latchkey.delete(PATH).header("authorization", format!("bearer {}", user.session)).send().await.is_empty(204);
 }

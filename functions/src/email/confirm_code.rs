@@ -33,18 +33,18 @@ impl ConfirmCode {
         let (user, code) = self.store.find_code(&claims, code::Kind::Confirmation).await?;
         let code = code.filter(|code| code.is_named_by(&claims, now)).ok_or(Error::TokenUtilized)?;
         let user = user.filter(|user| user.uid == claims.uid && user.state == State::Pending).ok_or(Error::NothingToConfirm)?;
-        let user = user.confirmed(now);
+        let confirmed = user.confirmed(now);
         let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.config.session_life, now));
         let keyring = self.keys.keyring().await?;
         let cookie =
             new.as_ref().map(|new| new.cookie(&user.email, &keyring, &self.config)).transpose().map_err(Error::internal)?;
-        match self.store.confirm_email(&user, &code, new.as_ref().map(|new| &new.session)).await? {
+        match self.store.confirm_email(&user, &confirmed, &code, new.as_ref().map(|new| &new.session)).await? {
             Confirmation::Done => {}
             Confirmation::CodeUsed => return Err(Error::TokenUtilized),
             Confirmation::NothingToConfirm => return Err(Error::NothingToConfirm),
         }
         let csrf_token = new.as_ref().map(|new| new.csrf_token.as_str());
-        let response = json(StatusCode::CREATED, &user.profile(csrf_token))?;
+        let response = json(StatusCode::CREATED, &confirmed.profile(csrf_token))?;
         match cookie {
             Some(cookie) => with_cookie(response, &cookie),
             None => Ok(response),

@@ -89,34 +89,42 @@ impl Store {
         self.user_and_grant(&claims.user, code_key(&claims.uid, kind)).await
     }
 
-    /// Confirms the address and uses the code up, all or nothing; opens the session, if there is one to open. `confirmed` is the
-    /// user as she is afterwards.
-    pub async fn confirm_email(&self, confirmed: &User, code: &Code, session: Option<&Session>) -> Result<Confirmation, Error> {
-        let labels = serde_dynamo::to_attribute_value(&confirmed.labels).map_err(Error::internal)?;
+    /// Makes `user` the `confirmed` one and uses the code up, all or nothing; opens the session, if there is one to open.
+    pub async fn confirm_email(
+        &self,
+        user: &User,
+        confirmed: &User,
+        code: &Code,
+        session: Option<&Session>,
+    ) -> Result<Confirmation, Error> {
+        let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+        let key = code_key(&user.uid, Kind::Confirmation);
+        let use_up = Self::delete(&self.grants, key, "jti = :jti", [(":jti", text(&code.jti))])?;
         let confirm = Self::update(
             &self.users,
-            user_key(&confirmed.email.key()),
+            user_key(&user.email.key()),
             "SET #state = :active, #level = :level, labels = :labels, updated_at = :now",
-            "uid = :uid AND #state = :pending",
+            // Nothing is overwritten that somebody else changed meanwhile.
+            "uid = :uid AND #state = :pending AND #level = :was_level AND labels = :were_labels",
             [
-                (":active", text("active")),
+                (":uid", text(&user.uid)),
                 (":pending", text("pending")),
+                (":active", text("active")),
+                (":was_level", number(user.level)),
                 (":level", number(confirmed.level)),
-                (":labels", labels),
+                (":were_labels", labels(user)?),
+                (":labels", labels(confirmed)?),
                 (":now", number(confirmed.updated_at.seconds())),
-                (":uid", text(&confirmed.uid)),
             ],
         )?;
-        let key = code_key(&confirmed.uid, Kind::Confirmation);
-        let use_up = Self::delete(&self.grants, key, "jti = :jti", [(":jti", text(&code.jti))])?;
         let outcome = match session {
-            Some(session) => self.transact([confirm, use_up, session_write(&self.grants, session)?]).await?,
-            None => self.transact([confirm, use_up]).await?,
+            Some(session) => self.transact([use_up, confirm, session_write(&self.grants, session)?]).await?,
+            None => self.transact([use_up, confirm]).await?,
         };
         Ok(match outcome {
             Outcome::Written => Confirmation::Done,
-            Outcome::Refused(0) => Confirmation::NothingToConfirm,
-            Outcome::Refused(_) => Confirmation::CodeUsed,
+            Outcome::Refused(0) => Confirmation::CodeUsed,
+            Outcome::Refused(_) => Confirmation::NothingToConfirm,
         })
     }
 

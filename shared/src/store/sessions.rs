@@ -1,7 +1,5 @@
 //! Sessions of users.
 
-use aws_sdk_dynamodb::operation::delete_item::DeleteItemError;
-
 use super::{
     Store, failure,
     items::{grant_key, keyed, number, text, user_key},
@@ -51,17 +49,11 @@ impl Store {
         Ok(session.zip(user))
     }
 
-    /// Deletes a session; `false` when somebody else did before.
+    /// Deletes a session; `false` when somebody else did before. A transaction, so that a success whose answer was lost on the way
+    /// stays one when it is tried again.
     pub async fn end_session(&self, session: &Session) -> Result<bool, Error> {
         let key = session_key(&session.uid, &session.id_hash);
-        let request =
-            self.client.delete_item().table_name(&self.grants).set_key(Some(key)).condition_expression("attribute_exists(pk)");
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.as_service_error(), Some(DeleteItemError::ConditionalCheckFailedException(_))) => {
-                Ok(false)
-            }
-            Err(error) => Err(failure(error)),
-        }
+        let outcome = self.transact([Self::delete(&self.grants, key, "attribute_exists(pk)", [])?]).await?;
+        Ok(outcome == Outcome::Written)
     }
 }

@@ -250,17 +250,20 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
     let user = signed_up(&store, "jane@example.com").await;
     let claims = claims_of(&user, &Code::new(3600, NOW));
     let code = store.find_code(&claims, Kind::Confirmation).await.expect("an answer").1.expect("the code of the sign-up");
-    let outcomes = at_once(16, |_| {
-        let (store, user, code) = (store.clone(), user.clone(), code.clone());
-        async move { store.confirm_email(&user.confirmed(NOW + 1), &code, Some(&session_of(&user))).await.expect("an answer") }
-    })
-    .await;
+    let outcomes =
+        at_once(16, |_| {
+            let (store, user, code) = (store.clone(), user.clone(), code.clone());
+            async move {
+                store.confirm_email(&user, &user.confirmed(NOW + 1), &code, Some(&session_of(&user))).await.expect("an answer")
+            }
+        })
+        .await;
     assert_eq!(outcomes.iter().filter(|&&outcome| outcome == Confirmation::Done).count(), 1, "{outcomes:?}");
     let confirmed = stored(&store, &user).await;
     assert_eq!((confirmed.state, confirmed.level), (State::Active, 1));
     assert_eq!(confirmed.labels, user.confirmed(NOW + 1).labels);
     store.store_code(&user.uid, Kind::Confirmation, &code, &reset_mail(&user, &code)).await.expect("a stored code");
-    let again = store.confirm_email(&user.confirmed(NOW + 2), &code, None).await.expect("an answer");
+    let again = store.confirm_email(&user, &user.confirmed(NOW + 2), &code, None).await.expect("an answer");
     assert_eq!(again, Confirmation::NothingToConfirm);
 }
 
@@ -269,7 +272,7 @@ async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let older = Code::new(3600, NOW);
-    let outcome = store.confirm_email(&user.confirmed(NOW), &older, Some(&session_of(&user))).await.expect("an answer");
+    let outcome = store.confirm_email(&user, &user.confirmed(NOW), &older, Some(&session_of(&user))).await.expect("an answer");
     assert_eq!((outcome, stored(&store, &user).await.state), (Confirmation::CodeUsed, State::Pending));
 }
 
