@@ -193,7 +193,7 @@ async fn a_function_that_hangs_is_given_up_at_its_timeout() {
     signal(instance.id, "STOP");
     let answer = program.get("/identity/ping").await;
     assert_eq!((answer.status, answer.text()), (503, r#"{"message":"Service Unavailable"}"#));
-    assert!(!instance.is_alive());
+    eventually("its end", || async move { (!instance.is_alive()).then_some(()) }).await;
     assert_eq!(program.get("/identity/ping").await.status, 200);
     assert!(program.end("INT").await);
 }
