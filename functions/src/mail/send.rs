@@ -80,7 +80,9 @@ impl Send {
                     tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, %cause, "the mail was refused");
                 }
                 Err(SendError::Failed(cause)) => {
-                    self.store.release_mail(&mail, now).await?;
+                    if let Err(error) = self.store.release_mail(&mail, now).await {
+                        tracing::error!(mail = mail.id, %error, "the mail could not be given back; its lease ends by itself");
+                    }
                     return Err(cause);
                 }
             }

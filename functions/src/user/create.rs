@@ -41,7 +41,8 @@ struct Input {
 }
 
 impl Create {
-    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm the address. Of any number of sign-ups of one address one wins.
+    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm the address. Of any number of
+    /// sign-ups of one address one wins.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let Input { email, password, referral_uid, language, data } = read(request).await?;

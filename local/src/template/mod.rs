@@ -46,7 +46,7 @@ pub struct StreamSource {
     pub table: String,
     /// A record that matches one of them is delivered; without any, every record is.
     pub patterns: Vec<serde_json::Value>,
-    /// Records delivered at once: those of one partition key stay in order.
+    /// Records delivered at once: those of one item stay in order, as with Lambda.
     pub lanes: usize,
     pub maximum_age: Option<Duration>,
     pub maximum_retries: Option<u64>,

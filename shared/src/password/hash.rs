@@ -211,8 +211,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_hash_every_password_is_wrong() {
-        assert_eq!(hasher("m=8192,t=1,p=1").verify(&password("x"), None).await.ok(), Some(Verdict::Wrong));
+    async fn without_a_hash_every_password_is_wrong_and_a_hash_is_computed_all_the_same() {
+        let hasher = hasher("m=8192,t=1,p=1");
+        assert_eq!(hasher.verify(&password("x"), None).await.ok(), Some(Verdict::Wrong));
+        let memory = hasher.memory.lock().expect("the buffer");
+        assert_eq!(memory.len(), hasher.params.block_count());
+        assert!(memory.iter().any(|block| block.as_ref().iter().any(|&word| word != 0)), "the work was done in it");
+    }
+
+    #[test]
+    fn what_stands_for_nobodys_hash_has_the_live_parameters() {
+        assert!(hasher("m=9216,t=3,p=2").dummy.as_str().starts_with("$argon2id$v=19$m=9216,t=3,p=2$"));
     }
 
     #[tokio::test]
