@@ -10,14 +10,17 @@ use crate::{
 };
 
 /// What each function does with AWS. One that is not here has no business there.
-const GRANTS: [(&str, &[&str]); 8] = [
+const GRANTS: &[(&str, &[&str])] = &[
     (
         "session-create",
         &[
             "GetSecretValue TokenSecret",
             "dynamodb:GetItem UsersTable",
             "dynamodb:UpdateItem UsersTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:BatchWriteItem GrantsTable",
             "dynamodb:PutItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
         ],
     ),
     (
@@ -27,9 +30,18 @@ const GRANTS: [(&str, &[&str]); 8] = [
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:BatchGetItem GrantsTable",
             "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
         ],
     ),
-    ("email-generate-code", &["dynamodb:GetItem UsersTable", "dynamodb:PutItem GrantsTable"]),
+    (
+        "email-generate-code",
+        &[
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
     (
         "email-confirm-code",
         &[
@@ -41,7 +53,15 @@ const GRANTS: [(&str, &[&str]); 8] = [
             "dynamodb:PutItem GrantsTable",
         ],
     ),
-    ("password-generate-code", &["dynamodb:GetItem UsersTable", "dynamodb:PutItem GrantsTable"]),
+    (
+        "password-generate-code",
+        &[
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
     (
         "password-confirm-code",
         &[
@@ -59,6 +79,7 @@ const GRANTS: [(&str, &[&str]); 8] = [
             "GetSecretValue TokenSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:PutItem UsersTable",
+            "dynamodb:UpdateItem GrantsTable",
             "dynamodb:PutItem GrantsTable",
         ],
     ),
@@ -181,6 +202,10 @@ fn described(config: &Config) -> Vec<String> {
         config.sender.name.clone(),
         config.sender.email.as_typed().to_owned(),
         config.prevent_user_existence_errors.to_string(),
+        format!("{:?}", config.limits),
+        config.activity_life.to_string(),
+        format!("{:?}", config.access_token),
+        format!("{:?}", config.trusted_proxies),
     ]
 }
 

@@ -5,28 +5,57 @@ use std::ops::Add;
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A moment: whole seconds since the Unix epoch.
+/// A moment, exact to the millisecond. Stored, signed and told it is whole seconds since the Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Timestamp(i64);
+#[serde(from = "i64", into = "i64")]
+pub struct Timestamp {
+    milliseconds: i64,
+}
 
 impl Timestamp {
     /// The moment that many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self(seconds)
+        Self { milliseconds: seconds.saturating_mul(1000) }
     }
 
-    /// Seconds since the Unix epoch.
+    /// The moment that many milliseconds after the Unix epoch.
+    #[must_use]
+    pub const fn from_milliseconds(milliseconds: i64) -> Self {
+        Self { milliseconds }
+    }
+
+    /// Whole seconds since the Unix epoch.
     #[must_use]
     pub const fn seconds(self) -> i64 {
-        self.0
+        self.milliseconds.div_euclid(1000)
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub const fn milliseconds(self) -> i64 {
+        self.milliseconds
     }
 
     /// RFC 3339 in UTC, as `2026-01-31T23:59:59Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {
-        OffsetDateTime::from_unix_timestamp(self.0).ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+        OffsetDateTime::from_unix_timestamp(self.seconds())
+            .ok()
+            .and_then(|moment| moment.format(&Rfc3339).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl From<i64> for Timestamp {
+    fn from(seconds: i64) -> Self {
+        Self::from_seconds(seconds)
+    }
+}
+
+impl From<Timestamp> for i64 {
+    fn from(moment: Timestamp) -> Self {
+        moment.seconds()
     }
 }
 
@@ -35,7 +64,7 @@ impl Add<i64> for Timestamp {
     type Output = Self;
 
     fn add(self, seconds: i64) -> Self {
-        Self(self.0.saturating_add(seconds))
+        Self { milliseconds: self.milliseconds.saturating_add(seconds.saturating_mul(1000)) }
     }
 }
 
@@ -43,7 +72,8 @@ impl Add<i64> for Timestamp {
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
 pub fn now() -> Timestamp {
-    Timestamp(OffsetDateTime::now_utc().unix_timestamp())
+    let now = OffsetDateTime::now_utc();
+    Timestamp { milliseconds: now.unix_timestamp().saturating_mul(1000).saturating_add(now.millisecond().into()) }
 }
 
 #[cfg(test)]
@@ -51,8 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_written_in_utc_to_the_second() {
-        assert_eq!(Timestamp(0).rfc3339(), "1970-01-01T00:00:00Z");
-        assert_eq!(Timestamp(1_767_225_599).rfc3339(), "2025-12-31T23:59:59Z");
+    fn a_time_is_told_in_utc_to_the_second() {
+        assert_eq!(Timestamp::from_seconds(0).rfc3339(), "1970-01-01T00:00:00Z");
+        let moment = Timestamp::from_milliseconds(1_767_225_599_999);
+        assert_eq!((moment.rfc3339().as_str(), moment.seconds()), ("2025-12-31T23:59:59Z", 1_767_225_599));
+        assert_eq!(serde_json::to_string(&moment).expect("JSON"), "1767225599");
+        assert!(moment > Timestamp::from_seconds(1_767_225_599) && moment + 1 > Timestamp::from_seconds(1_767_225_600));
     }
 }

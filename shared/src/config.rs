@@ -8,6 +8,8 @@ use crate::{
     email::EmailAddress,
     environment,
     language::Language,
+    limits::Limits,
+    network::Network,
     password::{PasswordPolicy, PasswordRule, parse_params},
     session::SessionLife,
 };
@@ -38,6 +40,15 @@ pub struct Config {
     pub sender: Sender,
     /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: an unknown address is answered like a known one.
     pub prevent_user_existence_errors: bool,
+    /// `IDENTITY_SIGN_IN_FREE_ATTEMPTS`, `IDENTITY_REQUESTS_PER_MINUTE`, `IDENTITY_MAIL_INTERVAL`, `IDENTITY_MAILS_PER_HOUR`: how
+    /// often something may be tried.
+    pub limits: Limits,
+    /// `IDENTITY_ACTIVITY_DAYS`: seconds for which it is kept what users did.
+    pub activity_life: i64,
+    /// `IDENTITY_ACCESS_TOKEN_ISSUER`, `IDENTITY_ACCESS_TOKEN_AUDIENCE`: what access tokens say of themselves.
+    pub access_token: AccessToken,
+    /// `IDENTITY_TRUSTED_PROXIES`: gateways that ask at `/auth`, whose word on the client's address is taken there.
+    pub trusted_proxies: Vec<Network>,
     /// `IDENTITY_USERS_TABLE`: name of the table of users.
     pub users_table: String,
     /// `IDENTITY_GRANTS_TABLE`: name of the table of what users hold for a time.
@@ -55,6 +66,15 @@ pub struct Sender {
     pub name: String,
     /// The address.
     pub email: EmailAddress,
+}
+
+/// What access tokens say of themselves.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// Who made it: the claim `iss`.
+    pub issuer: String,
+    /// Whom it is for: the claim `aud`.
+    pub audience: String,
 }
 
 /// A variable that is missing or cannot be right.
@@ -103,8 +123,19 @@ impl Config {
         if session_life.absolute < session_life.idle {
             return Err(problem("IDENTITY_SESSION_MAX_AGE", "is less than IDENTITY_SESSION_EXPIRE_TIME"));
         }
+        let domain = vars.required("IDENTITY_DOMAIN", parse_domain)?;
+        let limits = Limits {
+            sign_in_free_attempts: vars.number("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "5", 0..=100)?,
+            requests_per_minute: vars.number("IDENTITY_REQUESTS_PER_MINUTE", "60", 0..=100_000)?,
+            mail_interval: vars.number("IDENTITY_MAIL_INTERVAL", "60", 0..=3600)?,
+            mails_per_hour: vars.number("IDENTITY_MAILS_PER_HOUR", "5", 0..=100)?,
+        };
+        let is_claim = |text: &str| !text.is_empty() && text.len() <= 256 && !text.chars().any(char::is_control);
+        let access_token = AccessToken {
+            issuer: vars.text("IDENTITY_ACCESS_TOKEN_ISSUER", &domain, is_claim)?,
+            audience: vars.text("IDENTITY_ACCESS_TOKEN_AUDIENCE", "latchkey", is_claim)?,
+        };
         Ok(Self {
-            domain: vars.required("IDENTITY_DOMAIN", parse_domain)?,
             uid_prefix: vars.text("IDENTITY_UID_PREFIX", "ID", |text| {
                 (2..=6).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphabetic())
             })?,
@@ -128,11 +159,21 @@ impl Config {
             prevent_user_existence_errors: vars.parsed("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "false", |text| {
                 text.parse().map_err(|_| "is neither true nor false".to_owned())
             })?,
+            limits,
+            activity_life: vars.number("IDENTITY_ACTIVITY_DAYS", "90", 1..=3650)? * 86_400,
+            access_token,
+            trusted_proxies: vars.parsed("IDENTITY_TRUSTED_PROXIES", "", |text| {
+                let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Network::parse);
+                networks
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
+            })?,
             users_table: vars.required("IDENTITY_USERS_TABLE", |text| Ok(text.to_owned()))?,
             grants_table: vars.required("IDENTITY_GRANTS_TABLE", |text| Ok(text.to_owned()))?,
             token_secret: vars.required("IDENTITY_TOKEN_SECRET", |text| Ok(text.to_owned()))?,
             mail_configuration_set: (vars.0)("IDENTITY_MAIL_CONFIGURATION_SET"),
             app_name,
+            domain,
             sender,
         })
     }
@@ -231,6 +272,11 @@ mod tests {
         assert_eq!((config.argon2.m_cost(), config.argon2.t_cost(), config.argon2.p_cost()), (19_456, 2, 1));
         assert_eq!(config.default_language, Language::En);
         assert!(!config.prevent_user_existence_errors);
+        let Limits { sign_in_free_attempts, requests_per_minute, mail_interval, mails_per_hour } = config.limits;
+        assert_eq!((sign_in_free_attempts, requests_per_minute, mail_interval, mails_per_hour), (5, 60, 60, 5));
+        assert_eq!((config.activity_life, config.trusted_proxies.len()), (90 * 86_400, 0));
+        let AccessToken { issuer, audience } = config.access_token;
+        assert_eq!((issuer.as_str(), audience.as_str()), ("https://example.com", "latchkey"));
     }
 
     #[test]
@@ -277,6 +323,15 @@ mod tests {
             ("IDENTITY_SENDER_EMAIL", "nobody"),
             ("IDENTITY_SENDER_NAME", "a\r\nBcc: b@c.de"),
             ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "yes"),
+            ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
+            ("IDENTITY_REQUESTS_PER_MINUTE", "many"),
+            ("IDENTITY_MAIL_INTERVAL", "3601"),
+            ("IDENTITY_MAILS_PER_HOUR", "101"),
+            ("IDENTITY_ACTIVITY_DAYS", "0"),
+            ("IDENTITY_ACCESS_TOKEN_ISSUER", "a\nb"),
+            ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "\t"),
+            ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/33"),
+            ("IDENTITY_TRUSTED_PROXIES", "nginx"),
         ] {
             assert_eq!(read(&[(variable, value)]).err().map(|error| error.variable), Some(variable), "{value}");
         }

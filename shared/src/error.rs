@@ -52,6 +52,41 @@ pub enum Error {
     ReferralInvalid,
     /// The referral is nobody's uid.
     ReferralUnknown,
+    /// Too many attempts: to be tried again after so many seconds.
+    TooManyAttempts {
+        /// Seconds, at least one.
+        retry_after: i64,
+    },
+    /// The operation wants a captcha, and its answer is absent.
+    CaptchaRequired,
+    /// The answer to the captcha is wrong, or nobody could say.
+    CaptchaRefused,
+    /// Nothing was presented that is a live session.
+    NotSignedIn,
+    /// The session is used by another client than it was begun by.
+    ClientMismatch,
+    /// The session came as a cookie, and the header that proves who sent it is absent.
+    CsrfTokenMissing,
+    /// That header is another session's.
+    CsrfTokenMismatch,
+    /// The account of the session must not be used.
+    UserNotActive,
+    /// The new password and its repetition differ.
+    NewPasswordsDontMatch,
+    /// The password that was to be changed is another.
+    PreviousPasswordWrong,
+    /// The new password is the old one.
+    PasswordUnchanged,
+    /// A second factor is on.
+    OtpAlreadyEnabled,
+    /// No second factor is on.
+    OtpNotEnabled,
+    /// A code of the second factor is wrong or was used before, of one who is signed in.
+    OtpRefused,
+    /// There is no such topic of activities.
+    TopicUnknown,
+    /// There are no activities of the topic.
+    NoActivity,
     /// Something that is needed did not answer, or was too busy to.
     Unavailable(BoxError),
     /// What should not happen did.
@@ -93,6 +128,8 @@ pub enum FieldFault {
     PasswordRequirements,
     /// The password is too easy to guess.
     PasswordWeak,
+    /// The password is known from a breach of another service.
+    PasswordBreached,
     /// The data is not a JSON text.
     DataInvalid,
 }
@@ -142,8 +179,34 @@ impl Error {
             Self::NothingToConfirm => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.active_or_doesnt_exist"),
             Self::ReferralInvalid => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.invalid_referral_format"),
             Self::ReferralUnknown => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.referral_doesnt_exist"),
+            Self::TooManyAttempts { .. } => one(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts"),
+            Self::CaptchaRequired => one(StatusCode::BAD_REQUEST, "identity.captcha.required"),
+            Self::CaptchaRefused => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.captcha.verification_failed"),
+            Self::NotSignedIn => one(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
+            Self::ClientMismatch => one(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch"),
+            Self::CsrfTokenMissing => one(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token"),
+            Self::CsrfTokenMismatch => one(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch"),
+            Self::UserNotActive => one(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
+            Self::NewPasswordsDontMatch => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.password.doesnt_match"),
+            Self::PreviousPasswordWrong => one(StatusCode::BAD_REQUEST, "resource.password.prev_pass_not_correct"),
+            Self::PasswordUnchanged => one(StatusCode::BAD_REQUEST, "resource.password.no_change_provided"),
+            Self::OtpAlreadyEnabled => one(StatusCode::BAD_REQUEST, "resource.otp.already_enabled"),
+            Self::OtpNotEnabled => one(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
+            Self::OtpRefused => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
+            Self::TopicUnknown => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.wrong_topic"),
+            Self::NoActivity => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.no_activity"),
             Self::Unavailable(_) => one(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable"),
             Self::Internal(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error"),
+        }
+    }
+
+    /// Seconds after which the client may try again, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<i64> {
+        match self {
+            Self::TooManyAttempts { retry_after } => Some(*retry_after),
+            Self::Unavailable(_) => Some(1),
+            _ => None,
         }
     }
 
@@ -169,6 +232,7 @@ impl FieldFault {
             Self::EmailTaken => "email.taken",
             Self::PasswordRequirements => "password.requirements",
             Self::PasswordWeak => "password.weak",
+            Self::PasswordBreached => "password.breached",
             Self::DataInvalid => "data.invalid_format",
         }
     }
@@ -251,6 +315,23 @@ mod tests {
             (Error::NothingToConfirm, 422, "identity.user.active_or_doesnt_exist"),
             (Error::ReferralInvalid, 422, "identity.user.invalid_referral_format"),
             (Error::ReferralUnknown, 422, "identity.user.referral_doesnt_exist"),
+            (Error::Fields(vec![FieldFault::PasswordBreached]), 422, "password.breached"),
+            (Error::TooManyAttempts { retry_after: 1 }, 429, "request.too_many_attempts"),
+            (Error::CaptchaRequired, 400, "identity.captcha.required"),
+            (Error::CaptchaRefused, 422, "identity.captcha.verification_failed"),
+            (Error::NotSignedIn, 401, "authz.invalid_session"),
+            (Error::ClientMismatch, 401, "authz.client_session_mismatch"),
+            (Error::CsrfTokenMissing, 401, "authz.missing_csrf_token"),
+            (Error::CsrfTokenMismatch, 401, "authz.csrf_token_mismatch"),
+            (Error::UserNotActive, 401, "authz.user_not_active"),
+            (Error::NewPasswordsDontMatch, 422, "resource.password.doesnt_match"),
+            (Error::PreviousPasswordWrong, 400, "resource.password.prev_pass_not_correct"),
+            (Error::PasswordUnchanged, 400, "resource.password.no_change_provided"),
+            (Error::OtpAlreadyEnabled, 400, "resource.otp.already_enabled"),
+            (Error::OtpNotEnabled, 400, "resource.otp.not_enabled"),
+            (Error::OtpRefused, 422, "resource.otp.invalid"),
+            (Error::TopicUnknown, 422, "resource.user.wrong_topic"),
+            (Error::NoActivity, 422, "resource.user.no_activity"),
             (Error::Unavailable("x".into()), 503, "server.unavailable"),
             (Error::Internal("x".into()), 500, "server.internal_error"),
         ] {

@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod activity;
 pub mod aws;
 pub mod clock;
 pub mod code;
@@ -13,10 +14,13 @@ pub mod config;
 pub mod email;
 pub mod environment;
 mod error;
+pub mod gate;
 pub mod http;
 pub mod keys;
 pub mod language;
+pub mod limits;
 pub mod mail;
+pub mod network;
 pub mod otp;
 pub mod password;
 pub mod random;

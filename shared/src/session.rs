@@ -1,5 +1,7 @@
 //! Sessions: when one is live, and the cookie that carries it.
 
+use std::net::{IpAddr, Ipv6Addr};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -7,10 +9,14 @@ use crate::{
     clock::Timestamp,
     config::Config,
     email::EmailAddress,
+    network::is_near,
     random,
     token::{Claims, Keyring, Purpose},
     user::User,
 };
+
+/// Seconds after which the next use of a session is noted. Noting each would cost a write at every request.
+const TOUCH_INTERVAL: i64 = 60;
 
 /// How long sessions live.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +57,18 @@ pub struct Client {
     pub address: String,
     /// The User-Agent header.
     pub user_agent: String,
+}
+
+impl Client {
+    /// What the client's requests are counted by: its address; of an IPv6 address the first 64 bits, which is what a client gets,
+    /// the rest being its own to choose.
+    #[must_use]
+    pub fn network(&self) -> String {
+        match self.address.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+            _ => self.address.clone(),
+        }
+    }
 }
 
 /// A session that has just begun, with what only its client may know.
@@ -95,6 +113,27 @@ impl Session {
     pub fn is_live(&self, user: &User, life: SessionLife, now: Timestamp) -> bool {
         let same_user = self.uid == user.uid && self.epoch == user.session_epoch;
         same_user && now < self.expires_at && now < self.began_at + life.absolute && now < self.last_used_at + life.idle
+    }
+}
+
+impl Session {
+    /// Whether a use now is to be noted, so that the session does not idle out.
+    #[must_use]
+    pub fn is_to_be_touched(&self, now: Timestamp) -> bool {
+        now >= self.last_used_at + TOUCH_INTERVAL
+    }
+
+    /// Whether the client is the one that signed in: the same User-Agent, at an address near the one it had.
+    #[must_use]
+    pub fn is_of(&self, client: &Client) -> bool {
+        self.user_agent == client.user_agent && is_near(&self.user_ip, &client.address)
+    }
+
+    /// Whether this is the csrf token that was told when the session began.
+    #[must_use]
+    pub fn has_csrf_token(&self, csrf_token: &str) -> bool {
+        // Hashes are compared, so the time that this takes tells nothing of the token.
+        self.csrf_hash == random::sha256_hex(csrf_token)
     }
 }
 
@@ -152,6 +191,27 @@ mod tests {
     fn a_session_of_another_epoch_or_user_is_over() {
         assert!(!session().is_live(&User { session_epoch: 4, ..user() }, LIFE, NOW));
         assert!(!session().is_live(&User { uid: "ID9999999999".to_owned(), ..user() }, LIFE, NOW));
+    }
+
+    #[test]
+    fn a_client_is_the_user_agent_that_signed_in_at_an_address_near_the_one_it_had() {
+        let client = |address: &str, user_agent: &str| Client { address: address.to_owned(), user_agent: user_agent.to_owned() };
+        assert!(session().is_of(&client("192.0.200.1", "test")));
+        assert!(!session().is_of(&client("192.1.2.1", "test")));
+        assert!(!session().is_of(&client("192.0.2.1", "Test")));
+    }
+
+    #[test]
+    fn a_use_is_noted_once_a_minute() {
+        assert!(!session().is_to_be_touched(NOW + 59) && session().is_to_be_touched(NOW + 60));
+    }
+
+    #[test]
+    fn requests_are_counted_by_address_or_by_the_network_of_an_ipv6_client() {
+        let network = |address: &str| Client { address: address.to_owned(), user_agent: String::new() }.network();
+        assert_eq!(network("192.0.2.1"), "192.0.2.1");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!((network("::ffff:192.0.2.1").as_str(), network("").as_str()), ("::ffff:192.0.2.1", ""));
     }
 
     #[test]

@@ -28,6 +28,9 @@ pub struct User {
     /// The highest time step of `otp_secret` that was accepted. Codes of it and of those before it are used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_last_step: Option<u64>,
+    /// A secret that was drawn for an authenticator and does not count before a code of it is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_pending_secret: Option<OtpSecret>,
     /// Goes up when every session of the user ends: a session that began in another epoch is over.
     pub session_epoch: u64,
     /// A JSON text of the client's.
@@ -122,6 +125,7 @@ impl User {
             level: 0,
             otp_secret: None,
             otp_last_step: None,
+            otp_pending_secret: None,
             session_epoch: 0,
             data: new.data,
             referral_uid: new.referral_uid,

@@ -1,11 +1,12 @@
 //! `POST /identity/users/password/confirm_code`: sets a new password by the token of a mail.
 
 use shared::{
-    Error,
+    Error, FieldFault,
+    activity::{Action, Recorder},
     clock::Timestamp,
     code::{self, Code},
     config::Config,
-    http::{Body, Form, Request, Response, StatusCode, empty},
+    http::{Body, Form, Request, Response, StatusCode, client, empty},
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
@@ -37,13 +38,20 @@ impl ConfirmCode {
     /// Changes the password, ends every session and queues a notice; the code is used up by it. Of any number of confirmations
     /// at once one wins, by the condition on the code.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let client = client(&request);
         let Input { token, password, language } = read(request).await?;
+        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let (user, code) = self.find(&token, now).await?;
-        self.config.password_policy.check(password.reveal()).map_err(|fault| Error::Fields(vec![fault.into()]))?;
+        if let Err(fault) = self.config.password_policy.check(password.reveal()) {
+            let error = Error::Fields(vec![FieldFault::from(fault)]);
+            self.store.record(&recorder.failed(&user.uid, Action::PasswordReset, &error)).await?;
+            return Err(error);
+        }
         let hash = self.hasher.hash(&password).await?;
         let language = Language::choose(language.as_deref(), user.data.as_deref(), self.config.default_language);
         let notice = QueuedMail::notice(Kind::PasswordChanged, (&user.uid, &user.email), language, now);
-        match self.store.reset_password(&user, &hash, &code, &notice, now).await? {
+        let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
+        match self.store.reset_password(&user, &hash, &code, &notice, &activity).await? {
             PasswordChange::Done => Ok(empty(StatusCode::CREATED)),
             PasswordChange::CodeUsed => Err(Error::TokenUtilized),
             PasswordChange::UserGone => Err(Error::RecordNotFound),

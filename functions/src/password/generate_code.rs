@@ -2,15 +2,17 @@
 
 use shared::{
     Error, FieldFault,
+    activity::{Action, Recorder},
     clock::Timestamp,
     code::{self, Code},
     config::Config,
     email::EmailAddress,
-    http::{Body, Form, Request, Response, StatusCode, empty},
+    http::{Body, Form, Request, Response, StatusCode, client, empty},
     language::Language,
+    limits::MailLog,
     mail::{Kind, QueuedMail},
-    store::Store,
-    user::State,
+    store::{Asked, Asking, Store},
+    user::{State, User},
 };
 
 /// What it works with.
@@ -29,27 +31,52 @@ struct Input {
 impl GenerateCode {
     /// Stores a code and queues the mail that brings it. The request never waits for the mail to be sent.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let Input { email, language } = read(request).await?;
-        let code = Code::new(self.config.code_expire_time, now);
-        let choose = |data: Option<&str>| Language::choose(language.as_deref(), data, self.config.default_language);
-        match self.store.find_user(&email.key()).await?.filter(|user| user.state != State::Deleted) {
-            Some(user) => {
-                let mail = QueuedMail::with_code(
-                    Kind::PasswordReset,
-                    (&user.uid, &user.email),
-                    choose(user.data.as_deref()),
-                    &code,
-                    now,
-                );
-                self.store.store_code(&user.uid, code::Kind::Reset, &code, &mail).await?;
-            }
-            None if self.config.prevent_user_existence_errors => {
-                let mail = QueuedMail::with_code(Kind::PasswordReset, ("", &email), choose(None), &code, now);
-                self.store.store_decoy_code(&email.key(), code::Kind::Reset, &code, &mail).await?;
-            }
-            None => return Err(Error::UserDoesntExist),
+        let client = client(&request);
+        let input = read(request).await?;
+        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let (key, network) = (input.email.key(), client.network());
+        let (admitted, mut found) = tokio::join!(
+            self.store.count_request(&network, &self.config.limits, now),
+            self.store.find_user_and_mail_log(&key, code::Kind::Reset),
+        );
+        admitted?;
+        while self.ask(&input, &key, found?, recorder).await? == Asked::Overtaken {
+            found = self.store.find_user_and_mail_log(&key, code::Kind::Reset).await;
         }
         Ok(empty(StatusCode::CREATED))
+    }
+
+    async fn ask(
+        &self,
+        Input { email, language }: &Input,
+        key: &str,
+        (user, log): (Option<User>, Option<MailLog>),
+        recorder: Recorder<'_>,
+    ) -> Result<Asked, Error> {
+        let now = recorder.now;
+        let user = user.filter(|user| user.state != State::Deleted);
+        let log_after = log.clone().unwrap_or_default().with_one_more(&self.config.limits, now)?;
+        let (uid, email, data) = user.as_ref().map_or(("", email, None), |user| (&*user.uid, &user.email, user.data.as_deref()));
+        let code = Code::new(self.config.code_expire_time, now);
+        let language = Language::choose(language.as_deref(), data, self.config.default_language);
+        let mail = QueuedMail::with_code(Kind::PasswordReset, (uid, email), language, &code, now);
+        let activity = recorder.succeeded(uid, Action::RequestPasswordReset);
+        let asking = Asking {
+            kind: code::Kind::Reset,
+            address: key,
+            log: (log.as_ref(), &log_after),
+            code: &code,
+            mail: &mail,
+            activity: Some(&activity),
+        };
+        match user {
+            Some(_) => self.store.store_code(uid, &asking).await,
+            None if self.config.prevent_user_existence_errors => self.store.store_decoy_code(&asking).await,
+            None => match self.store.store_mail_log(&asking).await? {
+                Asked::Stored => Err(Error::UserDoesntExist),
+                Asked::Overtaken => Ok(Asked::Overtaken),
+            },
+        }
     }
 }
 

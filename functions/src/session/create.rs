@@ -2,12 +2,13 @@
 
 use shared::{
     Error,
+    activity::{Action, Recorder},
     clock::Timestamp,
     config::Config,
     email::lookup_key,
     http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
     keys::Keys,
-    otp,
+    otp::{self, SecondFactor},
     password::{Hasher, Password, Verdict},
     session::NewSession,
     store::Store,
@@ -33,39 +34,97 @@ struct Input {
 }
 
 impl Create {
-    /// Opens a session for who knows the password and, where it is on, has the second factor.
+    /// Opens a session for who knows the password and, where it is on, has the second factor. The attempt is counted before
+    /// either is looked at, and taken back where neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let Input { email, password, otp_code } = read(request).await?;
-        let user = self.authenticate(&email, &password).await?;
-        user.may_sign_in()?;
-        let new = NewSession::begin(&user, client, self.config.session_life, now);
+        let input = read(request).await?;
+        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let (key, network) = (lookup_key(&input.email), client.network());
+        let (admitted, attempt, user) = tokio::join!(
+            self.store.count_request(&network, &self.config.limits, now),
+            self.store.count_attempt(&key, &self.config.limits, now),
+            self.store.find_user(&key),
+        );
+        let attempt = attempt?;
+        let outcome = match admitted.and(user) {
+            Ok(user) => self.sign_in(&input, &key, user, recorder).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = &outcome
+            && !matches!(error, Error::InvalidCredentials | Error::OtpInvalid)
+        {
+            self.store.take_back(&attempt).await?;
+        }
+        outcome
+    }
+
+    async fn sign_in(
+        &self,
+        input: &Input,
+        key: &str,
+        user: Option<User>,
+        recorder: Recorder<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let user = self.authenticate(&input.password, key, user, recorder).await?;
+        if let Err(error) = user.may_sign_in() {
+            self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;
+            return Err(error);
+        }
+        let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
         let cookie = new.cookie(&user.email, &*self.keys.keyring().await?, &self.config).map_err(Error::internal)?;
-        match time_step(&user, otp_code.as_deref(), now)? {
-            None => self.store.open_session(&new.session).await?,
-            Some(step) => self.store.open_session_with_otp(&user, &new.session, step).await?.ok_or(Error::OtpInvalid)?,
+        let opened = match second_factor(&user, input.otp_code.as_deref(), recorder.now) {
+            Ok(None) => {
+                let activity = recorder.succeeded(&user.uid, Action::Login);
+                self.store.open_session(&user, &new.session, &activity).await.map(Some)
+            }
+            Ok(Some(factor)) => {
+                let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
+                self.store.open_session_with_otp(&user, &new.session, &factor, &activity).await
+            }
+            Err(Error::OtpInvalid) => Ok(None),
+            Err(error) => Err(error),
+        };
+        if opened?.is_none() {
+            self.store.record(&recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid)).await?;
+            return Err(Error::OtpInvalid);
         }
         with_cookie(json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?, &cookie)
     }
 
     /// The user whose password this is. An unknown address and a wrong password take the same time and get the same answer.
-    async fn authenticate(&self, email: &str, password: &Password) -> Result<User, Error> {
-        let user = self.store.find_user(&lookup_key(email)).await?;
+    async fn authenticate(
+        &self,
+        password: &Password,
+        key: &str,
+        user: Option<User>,
+        recorder: Recorder<'_>,
+    ) -> Result<User, Error> {
         let verdict = self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash)).await?;
-        let user = user.filter(|_| verdict != Verdict::Wrong).ok_or(Error::InvalidCredentials)?;
-        if verdict == Verdict::RightButOutdated {
-            self.store.replace_hash(&user, &self.hasher.hash(password).await?).await?;
+        match user {
+            Some(user) if verdict != Verdict::Wrong => {
+                if verdict == Verdict::RightButOutdated {
+                    self.store.replace_hash(&user, &self.hasher.hash(password).await?).await?;
+                }
+                return Ok(user);
+            }
+            Some(user) => self.store.record(&recorder.failed(&user.uid, Action::Login, &Error::InvalidCredentials)).await?,
+            None => {
+                self.store
+                    .record_decoy(key, &recorder.failed("", Action::Login, &Error::InvalidCredentials), recorder.now)
+                    .await?
+            }
         }
-        Ok(user)
+        Err(Error::InvalidCredentials)
     }
 }
 
-/// The time step that the second factor's code uses up; `None` where there is no second factor.
-fn time_step(user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<u64>, Error> {
+/// What the second factor's code uses up; `None` where there is no second factor.
+fn second_factor(user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
     let Some(secret) = &user.otp_secret else { return Ok(None) };
     let code = code.ok_or(Error::OtpMissing)?;
     let step = otp::accepted_step(secret, code, user.otp_last_step, now).map_err(Error::internal)?;
-    step.map(Some).ok_or(Error::OtpInvalid)
+    step.map(|step| Some(SecondFactor::TimeStep(step))).ok_or(Error::OtpInvalid)
 }
 
 async fn read(request: Request) -> Result<Input, Error> {

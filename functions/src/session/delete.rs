@@ -2,9 +2,10 @@
 
 use shared::{
     Error,
+    activity::{Action, Recorder},
     clock::Timestamp,
     config::Config,
-    http::{Body, Form, Request, Response, StatusCode, empty, presented_token, with_cookie},
+    http::{Body, Credential, Form, Request, Response, StatusCode, client, empty, with_cookie},
     keys::Keys,
     session::clearing_cookie,
     store::Store,
@@ -24,7 +25,8 @@ pub struct Delete {
 impl Delete {
     /// Ends the session that is presented, at once. Of any number of sign-outs at once one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let token = presented_token(request.headers(), &self.config.session_name).map(ToOwned::to_owned);
+        let client = client(&request);
+        let token = Credential::of(request.headers(), &self.config.session_name).map(|presented| presented.token().to_owned());
         // No parameters, but the rules for bodies hold here too.
         Form::read(request).await?;
         let token = token.ok_or(Error::SessionMissing)?;
@@ -32,7 +34,9 @@ impl Delete {
         let found = self.store.find_session(&claims).await?;
         let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
         let (session, _) = live.ok_or(Error::SessionNotFound)?;
-        if !self.store.end_session(&session).await? {
+        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let activity = recorder.succeeded(&session.uid, Action::Logout);
+        if !self.store.end_session(&session.uid, &session.id_hash, Some(&activity)).await? {
             return Err(Error::SessionNotFound);
         }
         with_cookie(empty(StatusCode::NO_CONTENT), &clearing_cookie(&self.config.session_name))

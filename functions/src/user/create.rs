@@ -3,6 +3,7 @@
 use serde::de::IgnoredAny;
 use shared::{
     Error, FieldFault,
+    activity::{Action, Recorder},
     clock::Timestamp,
     code::Code,
     config::Config,
@@ -46,7 +47,13 @@ impl Create {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let Input { email, password, referral_uid, language, data } = read(request).await?;
-        let email = self.check(&email, &password, referral_uid.as_deref(), data.as_deref()).await?;
+        let network = client.network();
+        let (admitted, email) = tokio::join!(
+            self.store.count_request(&network, &self.config.limits, now),
+            self.check(&email, &password, referral_uid.as_deref(), data.as_deref()),
+        );
+        let email = admitted.and(email)?;
+        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let password_hash = self.hasher.hash(&password).await?;
         let language = Language::choose(language.as_deref(), data.as_deref(), self.config.default_language);
         let code = Code::new(self.config.code_expire_time, now);
@@ -57,7 +64,8 @@ impl Create {
             let new = NewSession::begin(&user, client.clone(), self.config.session_life, now);
             let cookie = new.cookie(&user.email, &keyring, &self.config).map_err(Error::internal)?;
             let mail = QueuedMail::with_code(Kind::Confirmation, (&user.uid, &user.email), language, &code, now);
-            match self.store.sign_up(&user, &new.session, (&code, &mail)).await? {
+            let activity = recorder.succeeded(&user.uid, Action::SignUp);
+            match self.store.sign_up(&user, &new.session, (&code, &mail), &activity).await? {
                 SignUp::Done => return with_cookie(json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?, &cookie),
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
                 SignUp::UidTaken => {}

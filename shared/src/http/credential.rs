@@ -5,10 +5,30 @@ use lambda_http::http::{
     header::{AUTHORIZATION, COOKIE},
 };
 
-/// The token of the bearer (RFC 6750), else of the session cookie (RFC 6265). Where both come, the bearer counts.
-#[must_use]
-pub fn presented_token<'a>(headers: &'a HeaderMap, cookie_name: &str) -> Option<&'a str> {
-    bearer(headers).or_else(|| cookie(headers, cookie_name)).filter(|token| !token.is_empty())
+/// A session's token, and how it came.
+#[derive(Clone, Copy)]
+pub enum Credential<'a> {
+    /// By the header `Authorization` (RFC 6750), which no other site can make a browser send.
+    Bearer(&'a str),
+    /// By the session cookie (RFC 6265), which browsers add by themselves.
+    Cookie(&'a str),
+}
+
+impl<'a> Credential<'a> {
+    /// What a request presents. Where both come, the bearer counts.
+    #[must_use]
+    pub fn of(headers: &'a HeaderMap, cookie_name: &str) -> Option<Self> {
+        let bearer = bearer(headers).map(Self::Bearer);
+        bearer.or_else(|| cookie(headers, cookie_name).map(Self::Cookie)).filter(|presented| !presented.token().is_empty())
+    }
+
+    /// The token.
+    #[must_use]
+    pub const fn token(self) -> &'a str {
+        match self {
+            Self::Bearer(token) | Self::Cookie(token) => token,
+        }
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
@@ -30,7 +50,7 @@ mod tests {
     fn presented(headers: &[(&'static str, &str)]) -> Option<String> {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
-        presented_token(&headers, "_barong_session").map(ToOwned::to_owned)
+        Credential::of(&headers, "_barong_session").map(|presented| presented.token().to_owned())
     }
 
     #[test]

@@ -5,8 +5,11 @@ mod parameters;
 mod response;
 mod serve;
 
-pub use credential::presented_token;
-pub use lambda_http::{Body, Request, Response, http::StatusCode};
+pub use credential::Credential;
+pub use lambda_http::{
+    Body, Request, RequestExt, Response,
+    http::{HeaderMap, Method, StatusCode},
+};
 pub use parameters::{Form, Parameters};
 pub use response::{cacheable_json, empty, json, with_cookie};
 pub use serve::{client, serve};

@@ -49,8 +49,8 @@ pub(super) fn refusal(error: &Error) -> Result<Response<Body>, Error> {
         errors: Vec<String>,
     }
     let mut response = json(error.status(), &Errors { errors: error.keys() })?;
-    if matches!(error, Error::Unavailable(_)) {
-        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    if let Some(seconds) = error.retry_after() {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
     Ok(response)
 }
@@ -58,6 +58,12 @@ pub(super) fn refusal(error: &Error) -> Result<Response<Body>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_tried_too_often_is_told_when_to_come_back() {
+        let response = refusal(&Error::TooManyAttempts { retry_after: 42 }).expect("a response");
+        assert_eq!((response.status().as_u16(), response.headers()["retry-after"].as_bytes()), (429, &b"42"[..]));
+    }
 
     #[test]
     fn a_failure_tells_its_key_and_not_its_cause() {

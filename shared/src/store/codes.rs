@@ -2,14 +2,17 @@
 
 use super::{
     Item, Store,
+    activities::activity_write,
     items::{grant_key, keyed, number, text, user_key},
-    sessions::session_write,
+    limits::{failures_key, mail_log_write},
+    sessions::{session_kept_write, session_write},
     transaction::{Outcome, Write},
 };
 use crate::{
     Error,
-    clock::Timestamp,
+    activity::Activity,
     code::{Code, Kind},
+    limits::MailLog,
     mail::QueuedMail,
     password::PasswordHash,
     random::sha256_hex,
@@ -17,6 +20,31 @@ use crate::{
     token::Claims,
     user::User,
 };
+
+/// What became of a request for a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// All is stored.
+    Stored,
+    /// Nothing is: somebody else asked at the same moment, so the log is another now.
+    Overtaken,
+}
+
+/// What is stored when a code is asked for.
+pub struct Asking<'a> {
+    /// What the code is for.
+    pub kind: Kind,
+    /// The address, see [`EmailAddress::key`](crate::email::EmailAddress::key).
+    pub address: &'a str,
+    /// The mails that were asked for before, as they were read, and with this one.
+    pub log: (Option<&'a MailLog>, &'a MailLog),
+    /// The code.
+    pub code: &'a Code,
+    /// The mail that brings it.
+    pub mail: &'a QueuedMail,
+    /// What was done, where it is recorded.
+    pub activity: Option<&'a Activity>,
+}
 
 /// What became of a change of password by a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,25 +91,38 @@ pub(super) fn code_writes(table: &str, uid: &str, kind: Kind, code: &Code, mail:
 }
 
 impl Store {
-    /// Stores a code, in the place of one that was there, and the mail that brings it.
-    pub async fn store_code(&self, uid: &str, kind: Kind, code: &Code, mail: &QueuedMail) -> Result<(), Error> {
-        self.write_code(code_writes(&self.grants, uid, kind, code, mail)?).await
+    /// Stores a code of a user, in the place of one that was there, and the mail that brings it.
+    pub async fn store_code(&self, uid: &str, asking: &Asking<'_>) -> Result<Asked, Error> {
+        let activity = asking.activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
+        self.ask(asking, code_writes(&self.grants, uid, asking.kind, asking.code, asking.mail)?.into_iter().chain(activity)).await
     }
 
     /// Writes as much for an address that gets no code, so that it takes the same time. It lies where nobody looks it up and
     /// no mail is sent of it, until it expires.
-    pub async fn store_decoy_code(&self, address: &str, kind: Kind, code: &Code, mail: &QueuedMail) -> Result<(), Error> {
-        let nobody = format!("NOBODY#{}", sha256_hex(address));
-        let decoy_key = grant_key(&nobody, format!("DECOY#{}", mail.id));
-        let code = Self::put(&self.grants, keyed(code_key(&nobody, kind), code)?, None, [])?;
-        self.write_code([code, Self::put(&self.grants, keyed(decoy_key, mail)?, None, [])?]).await
+    pub async fn store_decoy_code(&self, asking: &Asking<'_>) -> Result<Asked, Error> {
+        let nobody = format!("NOBODY#{}", sha256_hex(asking.address));
+        let decoy = |id: &str| grant_key(&nobody, format!("DECOY#{id}"));
+        let code = Self::put(&self.grants, keyed(code_key(&nobody, asking.kind), asking.code)?, None, [])?;
+        let mail = Self::put(&self.grants, keyed(decoy(&asking.mail.id), asking.mail)?, None, [])?;
+        let activity = asking.activity.map(|activity| {
+            let decoy_activity = Activity { expires_at: asking.code.expires_at, ..activity.clone() };
+            Self::put(&self.grants, keyed(decoy(&activity.id), &decoy_activity)?, None, [])
+        });
+        self.ask(asking, [code, mail].into_iter().chain(activity.transpose()?)).await
     }
 
-    async fn write_code(&self, writes: [Write; 2]) -> Result<(), Error> {
-        match self.transact(writes).await? {
-            Outcome::Written => Ok(()),
-            Outcome::Refused(_) => Err(Error::internal("a write without condition was refused")),
-        }
+    /// Notes that a mail was asked for to an address that gets none.
+    pub async fn store_mail_log(&self, asking: &Asking<'_>) -> Result<Asked, Error> {
+        self.ask(asking, []).await
+    }
+
+    async fn ask(&self, asking: &Asking<'_>, writes: impl IntoIterator<Item = Write>) -> Result<Asked, Error> {
+        let (before, log) = asking.log;
+        let log = mail_log_write(&self.grants, (asking.address, asking.kind), before, log)?;
+        Ok(match self.transact([log].into_iter().chain(writes)).await? {
+            Outcome::Written => Asked::Stored,
+            Outcome::Refused(_) => Asked::Overtaken,
+        })
     }
 
     /// The user and the newest code of that kind of the uid that a genuine token names.
@@ -99,7 +140,7 @@ impl Store {
     ) -> Result<Confirmation, Error> {
         let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
         let key = code_key(&user.uid, Kind::Confirmation);
-        let use_up = Self::delete(&self.grants, key, "jti = :jti", [(":jti", text(&code.jti))])?;
+        let use_up = Self::delete(&self.grants, key, Some("jti = :jti"), [(":jti", text(&code.jti))])?;
         let confirm = Self::update(
             &self.users,
             user_key(&user.email.key()),
@@ -117,41 +158,75 @@ impl Store {
                 (":now", number(confirmed.updated_at.seconds())),
             ],
         )?;
-        let outcome = match session {
-            Some(session) => self.transact([use_up, confirm, session_write(&self.grants, session)?]).await?,
-            None => self.transact([use_up, confirm]).await?,
-        };
-        Ok(match outcome {
+        let session = session.map(|session| session_write(&self.grants, session)).transpose()?;
+        Ok(match self.transact([use_up, confirm].into_iter().chain(session)).await? {
             Outcome::Written => Confirmation::Done,
             Outcome::Refused(0) => Confirmation::CodeUsed,
             Outcome::Refused(_) => Confirmation::NothingToConfirm,
         })
     }
 
-    /// Changes the password, ends every session, uses the code up and queues the notice, all or nothing.
+    /// Changes the password, ends every session, uses the code up, forgets failed sign-ins and queues the notice, all or nothing.
     pub async fn reset_password(
         &self,
         user: &User,
         hash: &PasswordHash,
         code: &Code,
         notice: &QueuedMail,
-        now: Timestamp,
+        activity: &Activity,
     ) -> Result<PasswordChange, Error> {
+        let now = activity.created_at;
+        let key = user.email.key();
         let writes = [
             Self::update(
                 &self.users,
-                user_key(&user.email.key()),
+                user_key(&key),
                 "SET password_hash = :hash, updated_at = :now ADD session_epoch :one",
                 "uid = :uid",
                 [(":hash", text(hash.as_str())), (":now", number(now.seconds())), (":one", number(1)), (":uid", text(&user.uid))],
             )?,
-            Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), "jti = :jti", [(":jti", text(&code.jti))])?,
+            Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), Some("jti = :jti"), [(":jti", text(&code.jti))])?,
+            Self::delete(&self.grants, failures_key(&key), None, [])?,
             Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?,
+            activity_write(&self.grants, activity)?,
         ];
         Ok(match self.transact(writes).await? {
             Outcome::Written => PasswordChange::Done,
             Outcome::Refused(0) => PasswordChange::UserGone,
             Outcome::Refused(_) => PasswordChange::CodeUsed,
         })
+    }
+
+    /// Changes the password by its owner, ends every other session, voids an outstanding code and queues the notice, all or nothing.
+    /// `false`, and nothing is changed, when the password or the session is another meanwhile.
+    pub async fn change_password(
+        &self,
+        user: &User,
+        session: &Session,
+        hash: &PasswordHash,
+        notice: &QueuedMail,
+        activity: &Activity,
+    ) -> Result<bool, Error> {
+        let writes = [
+            Self::update(
+                &self.users,
+                user_key(&user.email.key()),
+                "SET password_hash = :hash, session_epoch = :next, updated_at = :now",
+                "uid = :uid AND password_hash = :old AND session_epoch = :epoch",
+                [
+                    (":uid", text(&user.uid)),
+                    (":old", text(user.password_hash.as_str())),
+                    (":hash", text(hash.as_str())),
+                    (":epoch", number(session.epoch)),
+                    (":next", number(session.epoch + 1)),
+                    (":now", number(activity.created_at.seconds())),
+                ],
+            )?,
+            session_kept_write(&self.grants, session)?,
+            Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,
+            Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await? == Outcome::Written)
     }
 }

@@ -47,6 +47,12 @@ pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
 }
 
 impl Store {
+    /// Stores a grant whose key is new.
+    pub(super) async fn put_grant(&self, item: Item) -> Result<(), Error> {
+        self.client.put_item().table_name(&self.grants).set_item(Some(item)).send().await.map_err(failure)?;
+        Ok(())
+    }
+
     /// A user and one of the grants of a uid, in one consistent round trip.
     pub(super) async fn user_and_grant<G: DeserializeOwned>(
         &self,

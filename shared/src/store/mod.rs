@@ -3,8 +3,10 @@
 //! Every read that decides something is strongly consistent, and what decides is a condition on a write: losing it is an
 //! outcome, not a failure.
 
+mod activities;
 mod codes;
 mod items;
+mod limits;
 mod outbox;
 mod sessions;
 #[cfg(test)]
@@ -20,7 +22,9 @@ use aws_sdk_dynamodb::{
     types::AttributeValue,
 };
 
-pub use codes::{Confirmation, PasswordChange};
+pub use activities::ActivityPage;
+pub use codes::{Asked, Asking, Confirmation, PasswordChange};
+pub use limits::Attempt;
 pub use outbox::Claim;
 pub use users::SignUp;
 

@@ -1,42 +1,85 @@
 //! Sessions of users.
 
+use aws_sdk_dynamodb::{
+    operation::update_item::UpdateItemError,
+    types::{DeleteRequest, PutRequest, WriteRequest},
+};
+
 use super::{
-    Store, failure,
-    items::{grant_key, keyed, number, text, user_key},
+    Item, Store,
+    activities::{activity_item, activity_write},
+    failure,
+    items::{grant_key, keyed, number, read, text, user_key},
+    limits::failures_key,
     transaction::{Outcome, Write},
 };
-use crate::{Error, random::sha256_hex, session::Session, token::Claims, user::User};
+use crate::{
+    Error, activity::Activity, clock::Timestamp, otp::SecondFactor, random::sha256_hex, session::Session, token::Claims,
+    user::User,
+};
+
+const PREFIX: &str = "SESSION#";
+/// How often the rest of a batch is sent again that DynamoDB left out.
+const TRIES: usize = 3;
 
 /// Key of a session. Its id is a secret, so the hash stands for it.
-fn session_key(uid: &str, id_hash: &str) -> super::Item {
-    grant_key(uid, format!("SESSION#{id_hash}"))
+fn session_key(uid: &str, id_hash: &str) -> Item {
+    grant_key(uid, format!("{PREFIX}{id_hash}"))
+}
+
+fn session_item(session: &Session) -> Result<Item, Error> {
+    keyed(session_key(&session.uid, &session.id_hash), session)
 }
 
 /// Stores a session. Its id is new, so no condition is needed.
 pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Error> {
-    Store::put(table, keyed(session_key(&session.uid, &session.id_hash), session)?, None, [])
+    Store::put(table, session_item(session)?, None, [])
+}
+
+/// Stores a session that goes on in the user's next epoch, unless it was ended.
+pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
+    let kept = Session { epoch: session.epoch + 1, ..session.clone() };
+    Store::put(table, session_item(&kept)?, Some("attribute_exists(pk)"), [])
 }
 
 impl Store {
-    /// Stores a session.
-    pub async fn open_session(&self, session: &Session) -> Result<(), Error> {
-        let item = keyed(session_key(&session.uid, &session.id_hash), session)?;
-        self.client.put_item().table_name(&self.grants).set_item(Some(item)).send().await.map_err(failure)?;
-        Ok(())
+    /// Stores a session and what was done to open it, and forgets the failures before. Nothing of it depends on what was stored
+    /// before, so a batch will do, which costs half of a transaction.
+    pub async fn open_session(&self, user: &User, session: &Session, activity: &Activity) -> Result<(), Error> {
+        let put = |item| PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal);
+        let key = failures_key(&user.email.key());
+        let forget = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+        let mut writes = vec![
+            WriteRequest::builder().put_request(put(session_item(session)?)?).build(),
+            WriteRequest::builder().put_request(put(activity_item(activity)?)?).build(),
+            WriteRequest::builder().delete_request(forget).build(),
+        ];
+        for _ in 0..TRIES {
+            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
+            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
+            if writes.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::Unavailable("DynamoDB left a part of a batch out".into()))
     }
 
-    /// Stores a session and uses a time step of the user's second factor up. `None`, and nothing is stored, when somebody used the
-    /// step up meanwhile, or the secret is another now.
-    pub async fn open_session_with_otp(&self, user: &User, session: &Session, step: u64) -> Result<Option<()>, Error> {
-        let secret = user.otp_secret.as_ref().map_or("", |secret| secret.reveal());
-        let use_step_up = Self::update(
-            &self.users,
-            user_key(&user.email.key()),
-            "SET otp_last_step = :step",
-            "uid = :uid AND otp_secret = :secret AND (attribute_not_exists(otp_last_step) OR otp_last_step < :step)",
-            [(":uid", text(&user.uid)), (":secret", text(secret)), (":step", number(step))],
-        )?;
-        Ok(match self.transact([use_step_up, session_write(&self.grants, session)?]).await? {
+    /// Stores a session, uses a code of the user's second factor up, and forgets the failures before. `None`, and nothing is stored,
+    /// when somebody used the code up meanwhile, or the secret is another now.
+    pub async fn open_session_with_otp(
+        &self,
+        user: &User,
+        session: &Session,
+        factor: &SecondFactor,
+        activity: &Activity,
+    ) -> Result<Option<()>, Error> {
+        let writes = [
+            self.use_up(user, factor)?,
+            session_write(&self.grants, session)?,
+            activity_write(&self.grants, activity)?,
+            Self::delete(&self.grants, failures_key(&user.email.key()), None, [])?,
+        ];
+        Ok(match self.transact(writes).await? {
             Outcome::Written => Some(()),
             Outcome::Refused(_) => None,
         })
@@ -49,11 +92,78 @@ impl Store {
         Ok(session.zip(user))
     }
 
-    /// Deletes a session; `false` when somebody else did before. A transaction, so that a success whose answer was lost on the way
-    /// stays one when it is tried again.
-    pub async fn end_session(&self, session: &Session) -> Result<bool, Error> {
-        let key = session_key(&session.uid, &session.id_hash);
-        let outcome = self.transact([Self::delete(&self.grants, key, "attribute_exists(pk)", [])?]).await?;
-        Ok(outcome == Outcome::Written)
+    /// The sessions of a user that are stored, live or not, in no order.
+    pub async fn sessions(&self, uid: &str) -> Result<Vec<Session>, Error> {
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.grants)
+            .consistent_read(true)
+            .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
+            .expression_attribute_values(":uid", text(uid))
+            .expression_attribute_values(":prefix", text(PREFIX))
+            .into_paginator()
+            .items()
+            .send();
+        let mut sessions = Vec::new();
+        while let Some(item) = pages.next().await {
+            sessions.push(read(item.map_err(failure)?)?);
+        }
+        Ok(sessions)
+    }
+
+    /// Notes that a session was used; `false` when it was ended meanwhile.
+    pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<bool, Error> {
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.grants)
+            .set_key(Some(session_key(&session.uid, &session.id_hash)))
+            .update_expression("SET last_used_at = :now")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_values(":now", number(now.seconds()));
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
+                Ok(false)
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// Deletes the session of a user that has this hash, and records who did it where its user did; `false` when somebody else
+    /// deleted it before. A transaction, so that a success whose answer was lost on the way stays one when it is tried again.
+    pub async fn end_session(&self, uid: &str, id_hash: &str, activity: Option<&Activity>) -> Result<bool, Error> {
+        let delete = Self::delete(&self.grants, session_key(uid, id_hash), Some("attribute_exists(pk)"), [])?;
+        let record = activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
+        Ok(self.transact([delete].into_iter().chain(record)).await? == Outcome::Written)
+    }
+
+    /// Ends every session of the user but this one, at once, also those that are about to begin. `false`, and nothing is changed,
+    /// when this one was ended meanwhile.
+    pub async fn end_other_sessions(&self, user: &User, session: &Session, activity: &Activity) -> Result<bool, Error> {
+        let next_epoch = Self::update(
+            &self.users,
+            user_key(&user.email.key()),
+            "SET session_epoch = :next",
+            "uid = :uid AND session_epoch = :epoch",
+            [(":uid", text(&user.uid)), (":epoch", number(session.epoch)), (":next", number(session.epoch + 1))],
+        )?;
+        let writes = [next_epoch, session_kept_write(&self.grants, session)?, activity_write(&self.grants, activity)?];
+        Ok(self.transact(writes).await? == Outcome::Written)
+    }
+
+    /// The write that uses a code of the second factor up, if it is unused and the secret still the one it was checked with.
+    pub(super) fn use_up(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
+        let secret = user.otp_secret.as_ref().map_or("", |secret| secret.reveal());
+        match factor {
+            SecondFactor::TimeStep(step) => Self::update(
+                &self.users,
+                user_key(&user.email.key()),
+                "SET otp_last_step = :step",
+                "uid = :uid AND otp_secret = :secret AND (attribute_not_exists(otp_last_step) OR otp_last_step < :step)",
+                [(":uid", text(&user.uid)), (":secret", text(secret)), (":step", number(*step))],
+            ),
+        }
     }
 }

@@ -10,13 +10,16 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Claim, Confirmation, PasswordChange, SignUp, Store};
+use super::{Asked, Asking, Claim, Confirmation, PasswordChange, SignUp, Store};
 use crate::{
+    activity::{Action, Activity, Recorder},
     clock::Timestamp,
     code::{Code, Kind},
     email::EmailAddress,
     language::Language,
+    limits::MailLog,
     mail::{self, QueuedMail},
+    otp::SecondFactor,
     password::PasswordHash,
     session::{Client as Visitor, NewSession, Session, SessionLife},
     token::{Claims, Purpose},
@@ -67,10 +70,15 @@ fn session_of(user: &User) -> Session {
     NewSession::begin(user, Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
 }
 
+fn done(user: &User, action: Action, now: Timestamp) -> Activity {
+    let client = Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() };
+    Recorder { client: &client, life: 60, now }.succeeded(&user.uid, action)
+}
+
 async fn sign_up(store: &Store, user: &User) -> SignUp {
     let code = Code::new(3600, NOW);
     let mail = QueuedMail::with_code(mail::Kind::Confirmation, (&user.uid, &user.email), Language::En, &code, NOW);
-    store.sign_up(user, &session_of(user), (&code, &mail)).await.expect("an answer")
+    store.sign_up(user, &session_of(user), (&code, &mail), &done(user, Action::SignUp, NOW)).await.expect("an answer")
 }
 
 async fn signed_up(store: &Store, email: &str) -> User {
@@ -94,13 +102,28 @@ fn reset_mail(user: &User, code: &Code) -> QueuedMail {
 /// Asks for a reset of the user's password.
 async fn reset_asked(store: &Store, user: &User) -> Code {
     let code = Code::new(3600, NOW);
-    store.store_code(&user.uid, Kind::Reset, &code, &reset_mail(user, &code)).await.expect("a stored code");
+    ask(store, user, Kind::Reset, &code, &reset_mail(user, &code)).await;
     code
+}
+
+/// Stores a code and its mail.
+async fn ask(store: &Store, user: &User, kind: Kind, code: &Code, mail: &QueuedMail) {
+    let address = &user.email.key();
+    let (_, before) = store.find_user_and_mail_log(address, kind).await.expect("an answer");
+    let log = (before.as_ref(), &MailLog { asked_at: vec![NOW.milliseconds()] });
+    let asking = Asking { kind, address, log, code, mail, activity: None };
+    assert_eq!(store.store_code(&user.uid, &asking).await.expect("an answer"), Asked::Stored);
 }
 
 async fn reset(store: &Store, user: &User, code: &Code, new: &str) -> PasswordChange {
     let notice = QueuedMail::notice(mail::Kind::PasswordChanged, (&user.uid, &user.email), Language::En, NOW);
-    store.reset_password(user, &hash(new), code, &notice, NOW + 1).await.expect("an answer")
+    store.reset_password(user, &hash(new), code, &notice, &done(user, Action::PasswordReset, NOW + 1)).await.expect("an answer")
+}
+
+/// Whether a session is opened by a time step.
+async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
+    let (factor, activity) = (SecondFactor::TimeStep(step), done(user, Action::LoginWithOtp, NOW));
+    store.open_session_with_otp(user, &session_of(user), &factor, &activity).await.expect("an answer").is_some()
 }
 
 /// Runs as many at once and gives what came of each.
@@ -168,13 +191,13 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = Session { id_hash: crate::random::sha256_hex("the-jti"), ..session_of(&user) };
-    store.open_session(&session).await.expect("a session");
+    store.open_session(&user, &session, &done(&user, Action::Login, NOW)).await.expect("a session");
     let claims = Claims::new(Purpose::Session, "the-jti", &user.uid, &user.email.key(), (NOW, NOW + 60));
     let (found, owner) = store.find_session(&claims).await.expect("an answer").expect("a session");
     assert_eq!((found, owner.uid), (session.clone(), user.uid));
     let ended = at_once(8, |_| {
         let (store, session) = (store.clone(), session.clone());
-        async move { store.end_session(&session).await.expect("an answer") }
+        async move { store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer") }
     })
     .await;
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
@@ -189,17 +212,16 @@ async fn a_time_step_opens_one_session_and_those_below_it_none() {
     sign_up(&store, &user).await;
     let opened = at_once(8, |_| {
         let (store, user) = (store.clone(), user.clone());
-        async move { store.open_session_with_otp(&user, &session_of(&user), 100).await.expect("an answer").is_some() }
+        async move { with_otp(&store, &user, 100).await }
     })
     .await;
     assert_eq!(opened.iter().filter(|&&opened| opened).count(), 1);
     for (step, opens) in [(99, false), (100, false), (101, true)] {
-        let opened = store.open_session_with_otp(&user, &session_of(&user), step).await.expect("an answer");
-        assert_eq!(opened.is_some(), opens, "{step}");
+        assert_eq!(with_otp(&store, &user, step).await, opens, "{step}");
     }
     let secret = serde_json::from_value(serde_json::json!("MFRGGZDFMZTWQ2LK")).ok();
     let enrolled_anew = User { otp_secret: secret, ..user };
-    assert!(store.open_session_with_otp(&enrolled_anew, &session_of(&enrolled_anew), 102).await.expect("an answer").is_none());
+    assert!(!with_otp(&store, &enrolled_anew, 102).await);
 }
 
 #[tokio::test]
@@ -262,7 +284,7 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
     let confirmed = stored(&store, &user).await;
     assert_eq!((confirmed.state, confirmed.level), (State::Active, 1));
     assert_eq!(confirmed.labels, user.confirmed(NOW + 1).labels);
-    store.store_code(&user.uid, Kind::Confirmation, &code, &reset_mail(&user, &code)).await.expect("a stored code");
+    ask(&store, &user, Kind::Confirmation, &code, &reset_mail(&user, &code)).await;
     let again = store.confirm_email(&user, &user.confirmed(NOW + 2), &code, None).await.expect("an answer");
     assert_eq!(again, Confirmation::NothingToConfirm);
 }
@@ -281,7 +303,12 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
     let store = store().await;
     let (nobody, code) = (new_user("nobody@example.com"), Code::new(3600, NOW));
     let mail = reset_mail(&nobody, &code);
-    store.store_decoy_code("nobody@example.com", Kind::Reset, &code, &mail).await.expect("an answer");
+    let log = (None, &MailLog { asked_at: vec![NOW.milliseconds()] });
+    let activity = done(&nobody, Action::RequestPasswordReset, NOW);
+    let address = "nobody@example.com";
+    let asking = Asking { kind: Kind::Reset, address, log, code: &code, mail: &mail, activity: Some(&activity) };
+    assert_eq!(store.store_decoy_code(&asking).await.expect("an answer"), Asked::Stored);
+    assert_eq!(store.activities(&nobody.uid, None, (1, 9), NOW).await.expect("an answer").total, 0);
     assert_eq!(store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer"), Claim::Settled);
     let (user, code) = store.find_code(&claims_of(&nobody, &code), Kind::Reset).await.expect("an answer");
     assert!(user.is_none() && code.is_none());
@@ -293,7 +320,7 @@ async fn of_eight_deliveries_of_a_mail_at_once_one_sends_it() {
     let user = signed_up(&store, "jane@example.com").await;
     let code = Code::new(3600, NOW);
     let mail = reset_mail(&user, &code);
-    store.store_code(&user.uid, Kind::Reset, &code, &mail).await.expect("a stored code");
+    ask(&store, &user, Kind::Reset, &code, &mail).await;
     let claims = at_once(8, |_| {
         let (store, mail) = (store.clone(), mail.clone());
         async move { store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer") }
@@ -323,7 +350,10 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     let cut_off = Store { client, ..store };
     assert_eq!(cut_off.find_user("jane@example.com").await.expect_err("a failure").status(), 503);
     let user = new_user("jane@example.com");
-    assert_eq!(cut_off.open_session(&session_of(&user)).await.expect_err("a failure").status(), 503);
+    assert_eq!(
+        cut_off.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect_err("a failure").status(),
+        503
+    );
 }
 
 #[tokio::test]

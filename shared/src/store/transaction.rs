@@ -69,14 +69,20 @@ impl Store {
         update.set_expression_attribute_values(owned(values)).build().map(Write::Update).map_err(Error::internal)
     }
 
-    pub(super) fn delete<const N: usize>(table: &str, key: Item, condition: &str, values: Values<N>) -> Result<Write, Error> {
-        let delete = Delete::builder().table_name(table).set_key(Some(key)).condition_expression(condition);
+    pub(super) fn delete<const N: usize>(
+        table: &str,
+        key: Item,
+        condition: Option<&str>,
+        values: Values<N>,
+    ) -> Result<Write, Error> {
+        let condition = condition.map(ToOwned::to_owned);
+        let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
         delete.set_expression_attribute_values(owned(values)).build().map(Write::Delete).map_err(Error::internal)
     }
 
     /// Writes all or nothing. The SDK sends one idempotency token with all its tries of a call, so a success whose answer was
     /// lost on the way stays a success.
-    pub(super) async fn transact<const N: usize>(&self, writes: [Write; N]) -> Result<Outcome, Error> {
+    pub(super) async fn transact(&self, writes: impl IntoIterator<Item = Write>) -> Result<Outcome, Error> {
         let writes: Vec<TransactWriteItem> = writes.into_iter().map(item).collect();
         let mut last = String::new();
         for attempt in 0..TRIES {

@@ -4,6 +4,7 @@ use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 
 use super::{
     Store,
+    activities::activity_write,
     codes::code_writes,
     failure,
     items::{PK, keyed, read, text, uid_key, user_key},
@@ -12,6 +13,7 @@ use super::{
 };
 use crate::{
     Error,
+    activity::Activity,
     code::{Code, Kind},
     mail::QueuedMail,
     password::PasswordHash,
@@ -71,7 +73,13 @@ impl Store {
 
     /// Stores a new user with a session of hers and the mail that lets her confirm the address, unless the address or the uid is
     /// taken.
-    pub async fn sign_up(&self, user: &User, session: &Session, (code, mail): (&Code, &QueuedMail)) -> Result<SignUp, Error> {
+    pub async fn sign_up(
+        &self,
+        user: &User,
+        session: &Session,
+        (code, mail): (&Code, &QueuedMail),
+        activity: &Activity,
+    ) -> Result<SignUp, Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
         let key = user.email.key();
         let mut pointer = uid_key(&user.uid);
@@ -83,6 +91,7 @@ impl Store {
             session_write(&self.grants, session)?,
             code,
             mail,
+            activity_write(&self.grants, activity)?,
         ];
         Ok(match self.transact(writes).await? {
             Outcome::Written => SignUp::Done,

@@ -1,0 +1,95 @@
+//! The gate of the operations for who is signed in.
+
+use lambda_http::{
+    Request,
+    http::{HeaderMap, Method},
+};
+
+use crate::{
+    Error,
+    activity::Recorder,
+    clock::Timestamp,
+    config::Config,
+    http::{self, Credential},
+    keys::Keys,
+    session::{Client, Session},
+    store::Store,
+    token::Purpose,
+    user::{State, User},
+};
+
+/// The header that proves that a page of the front end sent a request, and not another site in its user's browser.
+const CSRF_HEADER: &str = "x-csrf-token";
+
+/// Lets in who is signed in.
+pub struct Gate {
+    /// The configuration.
+    pub config: Config,
+    /// The tables.
+    pub store: Store,
+    /// The keys that tokens are verified by.
+    pub keys: Keys,
+}
+
+/// Who was let in.
+pub struct SignedIn {
+    /// The session that was presented.
+    pub session: Session,
+    /// Its user.
+    pub user: User,
+    /// Where the request comes from.
+    pub client: Client,
+}
+
+impl SignedIn {
+    /// Writes down what the user does.
+    #[must_use]
+    pub fn recorder(&self, config: &Config, now: Timestamp) -> Recorder<'_> {
+        Recorder { client: &self.client, life: config.activity_life, now }
+    }
+}
+
+impl Gate {
+    /// Who sent the request, if that is who signed in. The first thing that is not in order is told.
+    pub async fn admit(&self, request: &Request, now: Timestamp) -> Result<SignedIn, Error> {
+        self.admit_client(request.method(), request.headers(), http::client(request), now).await
+    }
+
+    /// The same of a request that somebody else received.
+    pub async fn admit_client(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        client: Client,
+        now: Timestamp,
+    ) -> Result<SignedIn, Error> {
+        let credential = Credential::of(headers, &self.config.session_name).ok_or(Error::NotSignedIn)?;
+        let claims = self.keys.verify(Purpose::Session, credential.token(), now).await?.ok_or(Error::NotSignedIn)?;
+        let found = self.store.find_session(&claims).await?;
+        let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
+        let (session, user) = live.ok_or(Error::NotSignedIn)?;
+        if !session.is_of(&client) {
+            self.store.end_session(&session.uid, &session.id_hash, None).await?;
+            return Err(Error::ClientMismatch);
+        }
+        check_csrf(method, credential, headers, &session)?;
+        if !matches!(user.state, State::Active | State::Pending) {
+            return Err(Error::UserNotActive);
+        }
+        // Ended at this very moment.
+        if session.is_to_be_touched(now) && !self.store.touch_session(&session, now).await? {
+            return Err(Error::NotSignedIn);
+        }
+        Ok(SignedIn { session, user, client })
+    }
+}
+
+/// What changes something needs the csrf token, unless the session came in a way that no other site can make a browser send it.
+fn check_csrf(method: &Method, credential: Credential<'_>, headers: &HeaderMap, session: &Session) -> Result<(), Error> {
+    if matches!(credential, Credential::Bearer(_)) || [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+        return Ok(());
+    }
+    let csrf_token = headers.get(CSRF_HEADER).map(|value| value.to_str().unwrap_or_default().trim());
+    let csrf_token = csrf_token.filter(|token| !token.is_empty()).ok_or(Error::CsrfTokenMissing)?;
+    if session.has_csrf_token(csrf_token) { Ok(()) } else { Err(Error::CsrfTokenMismatch) }
+}

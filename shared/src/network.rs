@@ -1,0 +1,93 @@
+//! Networks, to tell near addresses from far ones.
+
+use std::net::IpAddr;
+
+/// The addresses that share their first bits (RFC 4632), as `203.0.113.0/24`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Reads `address/bits`, or an address, which is a network of its own.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
+        let address: IpAddr = address.parse().ok()?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = prefix.map_or(Some(longest), |prefix| prefix.parse().ok().filter(|&bits| bits <= longest))?;
+        Some(Self { address, prefix })
+    }
+
+    /// Whether the address lies in it. An IPv4 address that is written as IPv6 counts as what it stands for.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
+                (ours.to_bits() ^ theirs.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
+            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
+                (ours.to_bits() ^ theirs.to_bits()).leading_zeros() >= u32::from(self.prefix)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6): what a client keeps whose provider gives it a new
+/// address now and then. Texts that are no addresses are near when they are the same.
+#[must_use]
+pub fn is_near(one: &str, other: &str) -> bool {
+    match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => {
+            let address = one.to_canonical();
+            Network { address, prefix: if address.is_ipv4() { 16 } else { 96 } }.contains(other)
+        }
+        _ => one == other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_an_address_and_its_first_bits() {
+        for (network, address, inside) in [
+            ("203.0.113.0/24", "203.0.113.255", true),
+            ("203.0.113.0/24", "203.0.114.0", false),
+            ("203.0.113.7", "203.0.113.7", true),
+            ("203.0.113.7", "203.0.113.8", false),
+            ("0.0.0.0/0", "255.255.255.255", true),
+            ("0.0.0.0/0", "::1", false),
+            ("203.0.113.0/24", "::ffff:203.0.113.9", true),
+            ("2001:db8::/32", "2001:db8:ffff::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db9::1", true),
+        ] {
+            let parsed = Network::parse(network).expect("a network");
+            assert_eq!(parsed.contains(address.parse().expect("an address")), inside, "{network} {address}");
+        }
+        for text in ["", "/", "1.2.3.4/", "1.2.3.4/33", "::/129", "1.2.3/8", "example.com", "1.2.3.4/-1"] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn near_addresses_share_16_bits_or_96() {
+        for (one, other, near) in [
+            ("192.0.2.1", "192.0.255.255", true),
+            ("192.0.2.1", "192.1.2.1", false),
+            ("2001:db8::1:2:3", "2001:db8::1:ffff:ffff", true),
+            ("2001:db8::1:2:3", "2001:db8::2:2:3", false),
+            ("192.0.2.1", "::ffff:192.0.9.9", true),
+            ("192.0.2.1", "2001:db8::1", false),
+            ("", "", true),
+            ("", "192.0.2.1", false),
+        ] {
+            assert_eq!(is_near(one, other), near, "{one} {other}");
+            assert_eq!(is_near(other, one), near, "{other} {one}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What was done to accounts.
+
+use aws_sdk_dynamodb::types::Select;
+
+use super::{
+    Item, Store, failure,
+    items::{grant_key, keyed, number, read, text},
+    transaction::Write,
+};
+use crate::{
+    Error,
+    activity::{Activity, Topic},
+    clock::Timestamp,
+    random::sha256_hex,
+};
+
+const PREFIX: &str = "ACTIVITY#";
+/// Seconds for which it is kept what was written for nobody.
+const DECOY_LIFE: i64 = 60;
+
+pub(super) fn activity_item(activity: &Activity) -> Result<Item, Error> {
+    keyed(grant_key(&activity.uid, format!("{PREFIX}{}", activity.id)), activity)
+}
+
+pub(super) fn activity_write(table: &str, activity: &Activity) -> Result<Write, Error> {
+    Store::put(table, activity_item(activity)?, None, [])
+}
+
+/// A page of a user's activities.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ActivityPage {
+    /// The activities, newest first.
+    pub activities: Vec<Activity>,
+    /// How many there are on all pages.
+    pub total: usize,
+    /// Which page this is, from 1; the last one where a later one was asked for.
+    pub page: usize,
+}
+
+impl Store {
+    /// Writes down what was done.
+    pub async fn record(&self, activity: &Activity) -> Result<(), Error> {
+        self.put_grant(activity_item(activity)?).await
+    }
+
+    /// Writes as much for an address that has no account, so that it takes the same time. It lies where nobody looks it up.
+    pub async fn record_decoy(&self, address: &str, activity: &Activity, now: Timestamp) -> Result<(), Error> {
+        let decoy = Activity { expires_at: now + DECOY_LIFE, ..activity.clone() };
+        let key = grant_key(&format!("NOBODY#{}", sha256_hex(address)), format!("DECOY#{}", activity.id));
+        self.put_grant(keyed(key, &decoy)?).await
+    }
+
+    /// A page of what was done to an account, newest first, of one topic or of all.
+    pub async fn activities(
+        &self,
+        uid: &str,
+        topic: Option<Topic>,
+        (page, limit): (usize, usize),
+        now: Timestamp,
+    ) -> Result<ActivityPage, Error> {
+        let mut all: Vec<Activity> = Vec::new();
+        let mut pages = self
+            .client
+            .query()
+            .table_name(&self.grants)
+            .consistent_read(true)
+            .scan_index_forward(false)
+            .select(Select::AllAttributes)
+            .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
+            .filter_expression("expires_at > :now")
+            .expression_attribute_values(":uid", text(uid))
+            .expression_attribute_values(":prefix", text(PREFIX))
+            .expression_attribute_values(":now", number(now.seconds()))
+            .into_paginator()
+            .send();
+        while let Some(found) = pages.next().await {
+            for item in found.map_err(failure)?.items.unwrap_or_default() {
+                let activity: Activity = read(item)?;
+                if topic.is_none_or(|topic| activity.action.topic() == topic) {
+                    all.push(activity);
+                }
+            }
+        }
+        let (total, limit) = (all.len(), limit.max(1));
+        let page = page.clamp(1, total.div_ceil(limit).max(1));
+        let activities = all.into_iter().skip((page - 1) * limit).take(limit).collect();
+        Ok(ActivityPage { activities, total, page })
+    }
+}

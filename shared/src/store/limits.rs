@@ -1,0 +1,185 @@
+//! Counters of what is tried, over all instances.
+
+use aws_sdk_dynamodb::{
+    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
+};
+
+use super::{
+    Item, Store, failure,
+    items::{grant_key, keyed, number, read},
+    transaction::Write,
+};
+use crate::{
+    Error,
+    clock::Timestamp,
+    code::Kind,
+    limits::{Failures, Limits, MailLog, minute},
+    random::sha256_hex,
+    user::User,
+};
+
+/// How often a counter is tried again that somebody else changed meanwhile.
+const TRIES: usize = 8;
+
+/// An attempt at an account's secrets that is counted, and may be taken back.
+#[derive(Debug)]
+#[must_use]
+pub struct Attempt(Option<Counted>);
+
+#[derive(Debug)]
+struct Counted {
+    user: String,
+    /// What is stored of the attempts, this one included.
+    with: Failures,
+    /// What was stored before, where this one starts a wait.
+    without: Option<Failures>,
+}
+
+/// Key of the wrong attempts in a row at an account's secrets. Addresses are hashed: those that have no account are nobody's to keep.
+pub(super) fn failures_key(user: &str) -> Item {
+    grant_key(&format!("LIMIT#sign_in#{}", sha256_hex(user)), "-")
+}
+
+pub(super) fn mail_log_key(user: &str, kind: Kind) -> Item {
+    let kind = match kind {
+        Kind::Reset => "reset",
+        Kind::Confirmation => "confirmation",
+    };
+    grant_key(&format!("LIMIT#{kind}#{}", sha256_hex(user)), "-")
+}
+
+/// The write that replaces a log of mails, unless another mail was asked for meanwhile.
+pub(super) fn mail_log_write(
+    table: &str,
+    (user, kind): (&str, Kind),
+    before: Option<&MailLog>,
+    log: &MailLog,
+) -> Result<Write, Error> {
+    let mut item = keyed(mail_log_key(user, kind), log)?;
+    item.insert("expires_at".to_owned(), number(log.expires_at().seconds()));
+    match before {
+        None => Store::put(table, item, Some("attribute_not_exists(pk)"), []),
+        Some(before) => {
+            let unchanged = serde_dynamo::to_attribute_value(&before.asked_at).map_err(Error::internal)?;
+            Store::put(table, item, Some("asked_at = :before"), [(":before", unchanged)])
+        }
+    }
+}
+
+impl Store {
+    /// Counts an attempt at the secrets of an address, before they are looked at. However many attempts there are at once, no more
+    /// are let through than one after the other.
+    pub async fn count_attempt(&self, user: &str, limits: &Limits, now: Timestamp) -> Result<Attempt, Error> {
+        if limits.sign_in_free_attempts == 0 {
+            return Ok(Attempt(None));
+        }
+        let first = Failures::with_one_more(None, limits, now)?;
+        // One call as long as the attempts are free, which is all that is needed of almost everybody.
+        let free = self
+            .update_failures(user)
+            .update_expression("SET retry_at = :now, expires_at = :end ADD #count :one")
+            .condition_expression("attribute_not_exists(pk) OR (#count < :free AND expires_at > :seconds)")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":free", number(limits.sign_in_free_attempts))
+            .expression_attribute_values(":now", number(first.retry_at))
+            .expression_attribute_values(":seconds", number(now.seconds()))
+            .expression_attribute_values(":end", number(first.expires_at.seconds()));
+        let mut before = match failures_after(free).await? {
+            Ok(with) => return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without: None }))),
+            Err(before) => before,
+        };
+        for _ in 0..TRIES {
+            let with = Failures::with_one_more(before.as_ref(), limits, now)?;
+            match failures_after(self.replace_failures(user, before.as_ref(), &with)).await? {
+                Ok(with) => return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without: before }))),
+                Err(meanwhile) => before = meanwhile,
+            }
+        }
+        Err(Error::TooManyAttempts { retry_after: 1 })
+    }
+
+    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before.
+    pub async fn take_back(&self, attempt: &Attempt) -> Result<(), Error> {
+        let Some(Counted { user, with, without }) = &attempt.0 else { return Ok(()) };
+        let request = match without {
+            None => self
+                .update_failures(user)
+                .update_expression("ADD #count :minus_one")
+                .condition_expression("#count > :zero")
+                .expression_attribute_values(":minus_one", number(-1))
+                .expression_attribute_values(":zero", number(0)),
+            Some(without) => self.replace_failures(user, Some(with), without),
+        };
+        // Who signed in meanwhile cleared the count, and who failed after a wait counted on from this one.
+        failures_after(request).await.map(drop)
+    }
+
+    /// Counts a request of a client's address, or says how long it has to wait.
+    pub async fn count_request(&self, address: &str, limits: &Limits, now: Timestamp) -> Result<(), Error> {
+        if limits.requests_per_minute == 0 {
+            return Ok(());
+        }
+        let (minute, left) = minute(now);
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.grants)
+            .set_key(Some(grant_key(&format!("LIMIT#requests#{}", sha256_hex(address)), minute.to_string())))
+            .update_expression("SET expires_at = :end ADD #count :one")
+            .condition_expression("attribute_not_exists(pk) OR #count < :most")
+            .expression_attribute_names("#count", "count")
+            .expression_attribute_values(":one", number(1))
+            .expression_attribute_values(":most", number(limits.requests_per_minute))
+            .expression_attribute_values(":end", number((now + left).seconds()));
+        match request.send().await {
+            Ok(_) => Ok(()),
+            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
+                Err(Error::TooManyAttempts { retry_after: left })
+            }
+            Err(error) => Err(failure(error)),
+        }
+    }
+
+    /// The user of an address, and when mails of that kind were asked for to it.
+    pub async fn find_user_and_mail_log(&self, user: &str, kind: Kind) -> Result<(Option<User>, Option<MailLog>), Error> {
+        self.user_and_grant(user, mail_log_key(user, kind)).await
+    }
+
+    fn update_failures(&self, user: &str) -> UpdateItemFluentBuilder {
+        self.client
+            .update_item()
+            .table_name(&self.grants)
+            .set_key(Some(failures_key(user)))
+            .expression_attribute_names("#count", "count")
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+    }
+
+    fn replace_failures(&self, user: &str, before: Option<&Failures>, after: &Failures) -> UpdateItemFluentBuilder {
+        let request = self
+            .update_failures(user)
+            .update_expression("SET #count = :count, retry_at = :retry_at, expires_at = :end")
+            .expression_attribute_values(":count", number(after.count))
+            .expression_attribute_values(":retry_at", number(after.retry_at))
+            .expression_attribute_values(":end", number(after.expires_at.seconds()));
+        match before {
+            None => request.condition_expression("attribute_not_exists(pk)"),
+            Some(before) => request
+                .condition_expression("#count = :was_count AND retry_at = :was_retry_at")
+                .expression_attribute_values(":was_count", number(before.count))
+                .expression_attribute_values(":was_retry_at", number(before.retry_at)),
+        }
+    }
+}
+
+/// What is stored after an update; or, where its condition does not hold, what is stored instead.
+async fn failures_after(request: UpdateItemFluentBuilder) -> Result<Result<Failures, Option<Failures>>, Error> {
+    match request.send().await {
+        Ok(output) => read(output.attributes.unwrap_or_default()).map(Ok),
+        Err(error) => match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item.clone().map(read).transpose().map(Err),
+            _ => Err(failure(error)),
+        },
+    }
+}
