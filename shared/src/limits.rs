@@ -151,7 +151,7 @@ mod tests {
         let five = log(&LIMITS, &[0, 60, 120, 180, 240]);
         assert_eq!(retry_after(five.with_one_more(&LIMITS, NOW + 300)), Some(3300));
         let six = five.with_one_more(&LIMITS, NOW + 3600).expect("a mail");
-        assert_eq!(retry_after(six.with_one_more(&LIMITS, NOW + 3659)), Some(60));
+        assert_eq!(retry_after(six.with_one_more(&LIMITS, NOW + 3659)), Some(1));
         assert_eq!(six.asked_at.len(), 5);
         assert_eq!(six.expires_at(), NOW + 7200);
     }
