@@ -19,6 +19,7 @@ mod general {
 }
 mod mail {
     mod delivery;
+    mod feedback;
     mod send;
 }
 mod password {
