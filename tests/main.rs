@@ -42,6 +42,7 @@ mod cors;
 mod events;
 mod hostile;
 mod hostile_bodies;
+mod limits;
 mod request;
 mod request_limits;
 mod secrets;

@@ -30,8 +30,9 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 }
 
 impl Latchkey {
-    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; and what is written for nobody,
-    /// so that an unknown address takes the time of a known one, is of no account.
+    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; what is written for nobody,
+    /// so that an unknown address takes the time of a known one, is of no account; and what is counted and recorded of refusals
+    /// too has tests of its own.
     pub async fn everything(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -40,7 +41,7 @@ impl Latchkey {
             for mut item in items {
                 item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
                 let key = ["pk", "sk"].map(|name| item.get(name).map_or("", |value| value.as_s().unwrap())).join(" ");
-                if key.starts_with("NOBODY#") {
+                if key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
                     continue;
                 }
                 all.insert(format!("{table} {key}"), item);
@@ -123,6 +124,51 @@ impl Latchkey {
         self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
     }
 
+    /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
+    pub async fn forgive(&self, email: &str) {
+        let (pk, sk) = (failures_key(email), AttributeValue::S("-".to_owned()));
+        let delete = self.tables.delete_item().table_name(GRANTS).key("pk", AttributeValue::S(pk)).key("sk", sk);
+        spawn(delete.send()).await.unwrap().unwrap();
+    }
+
+    /// What is stored of the wrong passwords and codes of an address.
+    pub async fn failures(&self, email: &str) -> Option<Item> {
+        self.item(GRANTS, &failures_key(email), Some("-")).await
+    }
+
+    /// Has it that there were so many, and that the wait which the last of them started is over.
+    pub async fn set_failures(&self, email: &str, count: u32) {
+        self.age_failures(email, 900).await;
+        let mut item = self.failures(email).await.expect("failures");
+        item.insert("count".to_owned(), AttributeValue::N(count.to_string()));
+        item.insert("expires_at".to_owned(), AttributeValue::N((now() + 60).to_string()));
+        self.put(GRANTS, item).await;
+    }
+
+    /// Lets so many seconds pass for them.
+    pub async fn age_failures(&self, email: &str, seconds: i64) {
+        let mut item = self.failures(email).await.expect("failures");
+        move_back(&mut item, "retry_at", seconds * 1000);
+        move_back(&mut item, "expires_at", seconds);
+        self.put(GRANTS, item).await;
+    }
+
+    /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
+    pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
+        let pk = format!("LIMIT#{kind}#{}", shared::random::sha256_hex(email));
+        let mut item = self.item(GRANTS, &pk, Some("-")).await.expect("a log of mails");
+        let earlier = |at: &AttributeValue| (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string();
+        let asked_at = item["asked_at"].as_l().unwrap().iter().map(|at| AttributeValue::N(earlier(at))).collect();
+        item.insert("asked_at".to_owned(), AttributeValue::L(asked_at));
+        self.put(GRANTS, item).await;
+    }
+
+    /// What was done to the user's account, as `login succeed`, the oldest first.
+    pub async fn activities(&self, user: &User) -> Vec<String> {
+        let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
+        self.held(user, "ACTIVITY#").await.iter().map(told).collect()
+    }
+
     /// Takes the user away, and leaves what is stored under the uid.
     pub async fn delete_user(&self, user: &User) {
         let key = AttributeValue::S(format!("USER#{}", user.email.to_lowercase()));
@@ -131,6 +177,10 @@ impl Latchkey {
 
     /// The mails that were queued for the user, with what became of them.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
+        self.held(user, "MAIL#").await
+    }
+
+    async fn held(&self, user: &User, prefix: &str) -> Vec<Item> {
         let query = self
             .tables
             .query()
@@ -138,7 +188,7 @@ impl Latchkey {
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", AttributeValue::S(user.uid.clone()))
-            .expression_attribute_values(":sk", AttributeValue::S("MAIL#".to_owned()));
+            .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
         spawn(query.send()).await.unwrap().unwrap().items.unwrap()
     }
 
@@ -158,6 +208,11 @@ impl Latchkey {
 fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
+}
+
+/// The key under which the wrong passwords and codes of an address are counted.
+fn failures_key(email: &str) -> String {
+    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&email.trim().to_lowercase()))
 }
 
 /// The key under which a session is stored.
