@@ -21,6 +21,14 @@ mod mail {
     mod delivery;
     mod send;
 }
+mod otp {
+    mod disable;
+    mod enable;
+    mod generate_qrcode;
+    mod recovery;
+    mod story;
+    mod verify;
+}
 mod password {
     mod confirm_code;
     mod confirm_code_tokens;

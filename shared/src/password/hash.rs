@@ -40,6 +40,32 @@ impl PasswordHash {
     }
 }
 
+/// How a hash was made, and what came of it.
+struct Made {
+    params: Params,
+    salt: Salt,
+    output: Output,
+}
+
+impl PasswordHash {
+    /// Whether both are one, in a time that does not tell how far they agree.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
+
+    fn read(&self) -> Result<Made, BoxError> {
+        let phc = phc::PasswordHash::new(&self.0)?;
+        let (Some(salt), Some(output)) = (phc.salt, phc.hash) else { return Err("a hash without salt or output".into()) };
+        let params = Params::try_from(&phc)?;
+        let is_current = phc.algorithm.as_str() == ALGORITHM.as_str() && phc.version == Some(VERSION.into());
+        if !is_current || params.m_cost() > MEMORY_LIMIT {
+            return Err("a hash of a kind that is not supported".into());
+        }
+        Ok(Made { params, salt, output })
+    }
+}
+
 impl fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PasswordHash(..)")
@@ -96,6 +122,17 @@ impl Hasher {
         .await
     }
 
+    /// Hashes a password as another hash was made: of one password the two are equal. So one hash tells which of many it is that
+    /// were all made alike.
+    pub async fn hash_like(&self, other: &PasswordHash, password: &Password) -> Result<PasswordHash, HashingFailed> {
+        let (hasher, other, password) = (self.clone(), other.clone(), password.clone());
+        run(move || {
+            let Made { params, salt, output } = other.read()?;
+            encode(&params, salt.as_ref(), &hasher.compute(&params, &password, salt.as_ref(), output.len())?)
+        })
+        .await
+    }
+
     /// Compares a password with the user's hash. Where there is no user it does the same work for nothing, so that an
     /// unknown address takes the time of a wrong password.
     pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, HashingFailed> {
@@ -107,13 +144,7 @@ impl Hasher {
     }
 
     fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
-        let phc = phc::PasswordHash::new(&stored.0)?;
-        let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else { return Err("a hash without salt or output".into()) };
-        let params = Params::try_from(&phc)?;
-        let is_current = phc.algorithm.as_str() == ALGORITHM.as_str() && phc.version == Some(VERSION.into());
-        if !is_current || params.m_cost() > MEMORY_LIMIT {
-            return Err("a hash of a kind that is not supported".into());
-        }
+        let Made { params, salt, output: expected } = stored.read()?;
         let output = self.compute(&params, password, salt.as_ref(), expected.len())?;
         if verify_slices_are_equal(&output, expected.as_bytes()).is_err() {
             return Ok(Verdict::Wrong);
@@ -200,6 +231,15 @@ mod tests {
         let hasher = hasher("m=8192,t=1,p=1");
         let first = hasher.hash(&password("x")).await.expect("a hash");
         assert_ne!(first, hasher.hash(&password("x")).await.expect("a hash"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters() {
+        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let hash = old.hash(&password("x")).await.expect("a hash");
+        assert!(new.hash_like(&hash, &password("x")).await.expect("a hash").matches(&hash));
+        assert!(!new.hash_like(&hash, &password("y")).await.expect("a hash").matches(&hash));
+        assert!(new.hash_like(&PasswordHash("x".to_owned()), &password("x")).await.is_err());
     }
 
     #[tokio::test]
