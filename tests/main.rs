@@ -37,6 +37,7 @@ mod password {
 }
 mod session {
     mod create;
+    mod create_imported;
     mod create_otp;
     mod delete;
 }
