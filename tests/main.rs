@@ -26,6 +26,7 @@ mod otp {
     mod enable;
     mod generate_qrcode;
     mod recovery;
+    mod rules;
     mod story;
     mod verify;
 }
