@@ -21,6 +21,15 @@ mod mail {
     mod delivery;
     mod send;
 }
+mod otp {
+    mod disable;
+    mod enable;
+    mod generate_qrcode;
+    mod recovery;
+    mod rules;
+    mod story;
+    mod verify;
+}
 mod password {
     mod confirm_code;
     mod confirm_code_tokens;
@@ -29,6 +38,7 @@ mod password {
 }
 mod session {
     mod create;
+    mod create_imported;
     mod create_otp;
     mod delete;
 }

@@ -74,6 +74,55 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "otp-generate-qrcode",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-enable",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:GetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-disable",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:GetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-verify",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    (
         "user-create",
         &[
             "GetSecretValue TokenSecret",

@@ -17,6 +17,14 @@ pub mod mail {
     pub mod render;
     pub mod send;
 }
+pub mod otp {
+    mod barcode;
+    mod code;
+    pub mod disable;
+    pub mod enable;
+    pub mod generate_qrcode;
+    pub mod verify;
+}
 pub mod password {
     pub mod confirm_code;
     pub mod generate_code;

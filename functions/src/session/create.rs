@@ -73,7 +73,7 @@ impl Create {
         }
         let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
         let cookie = new.cookie(&user.email, &*self.keys.keyring().await?, &self.config).map_err(Error::internal)?;
-        let opened = match second_factor(&user, input.otp_code.as_deref(), recorder.now) {
+        let opened = match self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
                 self.store.open_session(&user, &new.session, &activity).await.map(Some)
@@ -117,14 +117,13 @@ impl Create {
         }
         Err(Error::InvalidCredentials)
     }
-}
 
-/// What the second factor's code uses up; `None` where there is no second factor.
-fn second_factor(user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
-    let Some(secret) = &user.otp_secret else { return Ok(None) };
-    let code = code.ok_or(Error::OtpMissing)?;
-    let step = otp::accepted_step(secret, code, user.otp_last_step, now).map_err(Error::internal)?;
-    step.map(|step| Some(SecondFactor::TimeStep(step))).ok_or(Error::OtpInvalid)
+    /// What the code of the second factor uses up; `None` where there is no second factor.
+    async fn second_factor(&self, user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
+        let Some(secret) = &user.otp_secret else { return Ok(None) };
+        let code = code.ok_or(Error::OtpMissing)?;
+        otp::accepted(user, secret, code, &self.hasher, now).await?.map(Some).ok_or(Error::OtpInvalid)
+    }
 }
 
 async fn read(request: Request) -> Result<Input, Error> {

@@ -3,13 +3,14 @@
 mod hash;
 mod policy;
 mod rule;
+mod scheme;
 mod strength;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub use hash::{Hasher, HashingFailed, PasswordHash, Verdict, parse_params};
+pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
 pub use strength::Strength;
