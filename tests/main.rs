@@ -7,6 +7,12 @@
 
 mod harness;
 
+mod access {
+    mod auth;
+    mod authorize;
+    mod jwks;
+    mod nginx;
+}
 mod email {
     mod confirm_code;
     mod generate_code;

@@ -54,6 +54,27 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "authorize",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    (
+        "auth",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    ("jwks", &["GetSecretValue TokenSecret"]),
+    (
         "password-generate-code",
         &[
             "dynamodb:BatchGetItem UsersTable",
@@ -185,9 +206,10 @@ fn every_function_has_an_event_and_every_event_a_function() {
 }
 
 #[test]
-fn every_function_has_one_route_but_the_one_of_the_outbox() {
+fn every_function_has_one_route_but_the_outbox_and_the_authorizer() {
     for function in Template::read().functions {
-        assert_eq!(function.routes.len(), usize::from(function.binary != "mail-send"), "{}", function.binary);
+        let has_route = !["mail-send", "authorize"].contains(&function.binary.as_str());
+        assert_eq!(function.routes.len(), usize::from(has_route), "{}", function.binary);
     }
 }
 

@@ -2,6 +2,11 @@
 //!
 //! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
 
+pub mod access {
+    pub mod auth;
+    pub mod authorize;
+    pub mod jwks;
+}
 pub mod email {
     pub mod confirm_code;
     pub mod generate_code;

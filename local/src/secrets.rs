@@ -22,13 +22,15 @@ const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 pub struct Secrets(BTreeMap<String, Versions>);
 
 /// The versions of one secret by their staging labels. To try a rotation, stop the stack, move the value to
-/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another.
+/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another; `CreatedDate` may tell when that was, in seconds since the Unix epoch.
 #[derive(Serialize, Deserialize)]
 struct Versions {
     #[serde(rename = "AWSCURRENT")]
     current: String,
     #[serde(rename = "AWSPREVIOUS", skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
+    #[serde(rename = "CreatedDate", skip_serializing_if = "Option::is_none")]
+    created_at: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -55,7 +57,7 @@ impl Secrets {
         };
         for secret in wanted {
             if !secrets.contains_key(&secret.name) {
-                let versions = Versions { current: generate(secret.generate)?, previous: None };
+                let versions = Versions { current: generate(secret.generate)?, previous: None, created_at: None };
                 secrets.insert(secret.name.clone(), versions);
             }
         }
@@ -90,6 +92,7 @@ impl Secrets {
                     "Name": name,
                     "SecretString": value,
                     "VersionStages": [request.version_stage],
+                    "CreatedDate": versions.created_at,
                 }),
             ),
             None => refusal(

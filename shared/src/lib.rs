@@ -6,6 +6,7 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod activity;
 pub mod aws;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! What the tests share: a stack, a client, people, their mail and what is stored of them.
 
+mod access;
 mod client;
 mod event;
 mod forge;
@@ -15,6 +16,7 @@ mod template;
 
 use std::time::Duration;
 
+pub use access::{bearer_of, kid, verified};
 pub use client::{Answer, Request, all_at_once};
 pub use event::event;
 pub use forge::{claims, forgeries, jti};
@@ -24,7 +26,7 @@ pub use operations::{OPERATIONS, Operation, borrowed};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};
 pub use program::{Folder, Program, command};
-pub use stack::{Latchkey, binaries, latchkey};
+pub use stack::{Latchkey, binaries, latchkey, spawn};
 pub use template::{Function, Template, workspace};
 
 /// How long anything may take that a test waits for.

@@ -29,6 +29,8 @@ struct FunctionProperties {
     timeout: u64,
     #[serde(default)]
     environment: Environment,
+    /// Without any, nobody calls it but other stacks.
+    #[serde(default)]
     events: BTreeMap<String, Event>,
 }
 

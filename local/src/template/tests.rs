@@ -42,6 +42,13 @@ fn the_projects_template_is_understood() {
 }
 
 #[test]
+fn a_function_without_events_is_one_that_others_call() {
+    let authorizer = Template::parse(PROJECT, &parameters(&[])).unwrap();
+    let authorizer = function(&authorizer, "AuthorizeFunction");
+    assert!(authorizer.routes.is_empty() && authorizer.streams.is_empty(), "{authorizer:?}");
+}
+
+#[test]
 fn origins_are_the_domain_alone_or_those_that_are_given() {
     let origins =
         |given| Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)])).unwrap().cors.unwrap().allow_origins;
