@@ -2,6 +2,9 @@
 //!
 //! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
 
+pub mod captcha {
+    pub mod register_geetest;
+}
 pub mod email {
     pub mod confirm_code;
     pub mod generate_code;

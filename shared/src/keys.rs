@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    operation::get_secret_value::GetSecretValueError,
-};
+use aws_sdk_secretsmanager::Client;
 use tokio::sync::Mutex;
 
 use crate::{
-    BoxError, Error, clock,
+    Error, clock,
     clock::Timestamp,
+    secret,
     token::{Claims, Keyring, Purpose, TokenError},
 };
 
@@ -77,14 +74,8 @@ impl Keys {
 }
 
 impl Source {
-    /// The secret's version of that stage, if there is one. What cannot be read may be readable soon.
+    /// The secret's version of that stage, if there is one.
     async fn version(&self, stage: &str) -> Result<Option<String>, Error> {
-        match self.client.get_secret_value().secret_id(&self.secret).version_stage(stage).send().await {
-            Ok(output) => Ok(output.secret_string),
-            Err(SdkError::ServiceError(error)) if matches!(error.err(), GetSecretValueError::ResourceNotFoundException(_)) => {
-                Ok(None)
-            }
-            Err(error) => Err(Error::Unavailable(BoxError::from(DisplayErrorContext(error).to_string()))),
-        }
+        secret::version(&self.client, &self.secret, stage).await
     }
 }
