@@ -7,6 +7,9 @@ pub mod access {
     pub mod authorize;
     pub mod jwks;
 }
+pub mod captcha {
+    pub mod register_geetest;
+}
 pub mod email {
     pub mod confirm_code;
     pub mod generate_code;

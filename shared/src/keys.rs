@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    operation::get_secret_value::GetSecretValueError,
-};
+use aws_sdk_secretsmanager::Client;
 use tokio::sync::Mutex;
-use zeroize::Zeroizing;
 
 use crate::{
-    BoxError, Error,
+    Error,
     access::{AccessKeyring, Secrets},
     clock,
     clock::Timestamp,
+    secret,
     token::{Claims, Keyring, Purpose, TokenError},
 };
 
@@ -37,12 +33,6 @@ struct Loaded {
     /// Derived when it is first asked for, which most functions never do.
     access: Option<Arc<AccessKeyring>>,
     at: Timestamp,
-}
-
-/// A version of the secret.
-struct Version {
-    value: Zeroizing<String>,
-    created_at: Option<Timestamp>,
 }
 
 impl Keys {
@@ -110,26 +100,13 @@ impl Source {
 
     async fn fetch(&self) -> Result<Loaded, Error> {
         let at = clock::now();
-        let (current, previous) = tokio::join!(self.version("AWSCURRENT"), self.version("AWSPREVIOUS"));
+        let version = |stage| secret::version(&self.client, &self.secret, stage);
+        let (current, previous) = tokio::join!(version("AWSCURRENT"), version("AWSPREVIOUS"));
         let current = current?.ok_or_else(|| Error::internal("the token secret has no current version"))?;
         let (since, current) = (current.created_at, current.value);
         let previous = previous?.map(|version| version.value);
         let keyring = Keyring::from_secrets(&current, previous.as_ref().map(|value| value.as_str())).map_err(Error::internal)?;
         Ok(Loaded { keyring: Arc::new(keyring), secrets: Secrets { current, previous, since }, access: None, at })
-    }
-
-    /// The secret's version of that stage, if there is one. What cannot be read may be readable soon.
-    async fn version(&self, stage: &str) -> Result<Option<Version>, Error> {
-        match self.client.get_secret_value().secret_id(&self.secret).version_stage(stage).send().await {
-            Ok(output) => {
-                let created_at = output.created_date.map(|date| Timestamp::from_seconds(date.secs()));
-                Ok(output.secret_string.map(|value| Version { value: Zeroizing::new(value), created_at }))
-            }
-            Err(SdkError::ServiceError(error)) if matches!(error.err(), GetSecretValueError::ResourceNotFoundException(_)) => {
-                Ok(None)
-            }
-            Err(error) => Err(Error::Unavailable(BoxError::from(DisplayErrorContext(error).to_string()))),
-        }
     }
 }
 

@@ -76,6 +76,11 @@ impl MailLog {
         Ok(Self { asked_at: asked_at.split_off(asked_at.len().saturating_sub(needed)) })
     }
 
+    /// Whether one more mail may be asked for now, after what a log says, if there is one; nothing is counted.
+    pub fn check(log: Option<&Self>, limits: &Limits, now: Timestamp) -> Result<(), Error> {
+        log.map_or(Ok(()), |log| log.with_one_more(limits, now).map(drop))
+    }
+
     /// When nothing of it matters any more.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {

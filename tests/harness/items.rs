@@ -15,7 +15,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub type Snapshot = BTreeMap<String, Item>;
 
 const USERS: &str = "UsersTable";
-const GRANTS: &str = "GrantsTable";
+pub(super) const GRANTS: &str = "GrantsTable";
 
 /// The value of a number attribute.
 #[track_caller]
@@ -124,45 +124,6 @@ impl Latchkey {
         self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
     }
 
-    /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
-    pub async fn forgive(&self, email: &str) {
-        let (pk, sk) = (failures_key(email), AttributeValue::S("-".to_owned()));
-        let delete = self.tables.delete_item().table_name(GRANTS).key("pk", AttributeValue::S(pk)).key("sk", sk);
-        spawn(delete.send()).await.unwrap().unwrap();
-    }
-
-    /// What is stored of the wrong passwords and codes of an address.
-    pub async fn failures(&self, email: &str) -> Option<Item> {
-        self.item(GRANTS, &failures_key(email), Some("-")).await
-    }
-
-    /// Has it that there were so many, and that the wait which the last of them started is over.
-    pub async fn set_failures(&self, email: &str, count: u32) {
-        self.age_failures(email, 900).await;
-        let mut item = self.failures(email).await.expect("failures");
-        item.insert("count".to_owned(), AttributeValue::N(count.to_string()));
-        item.insert("expires_at".to_owned(), AttributeValue::N((now() + 60).to_string()));
-        self.put(GRANTS, item).await;
-    }
-
-    /// Lets so many seconds pass for them.
-    pub async fn age_failures(&self, email: &str, seconds: i64) {
-        let mut item = self.failures(email).await.expect("failures");
-        move_back(&mut item, "retry_at", seconds * 1000);
-        move_back(&mut item, "expires_at", seconds);
-        self.put(GRANTS, item).await;
-    }
-
-    /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
-    pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
-        let pk = format!("LIMIT#{kind}#{}", shared::random::sha256_hex(email));
-        let mut item = self.item(GRANTS, &pk, Some("-")).await.expect("a log of mails");
-        let earlier = |at: &AttributeValue| (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string();
-        let asked_at = item["asked_at"].as_l().unwrap().iter().map(|at| AttributeValue::N(earlier(at))).collect();
-        item.insert("asked_at".to_owned(), AttributeValue::L(asked_at));
-        self.put(GRANTS, item).await;
-    }
-
     /// What was done to the user's account, as `login succeed`, the oldest first.
     pub async fn activities(&self, user: &User) -> Vec<String> {
         let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
@@ -192,7 +153,7 @@ impl Latchkey {
         spawn(query.send()).await.unwrap().unwrap().items.unwrap()
     }
 
-    async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
+    pub(super) async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
         let mut get = self.tables.get_item().table_name(table).consistent_read(true).key("pk", AttributeValue::S(pk.to_owned()));
         if let Some(sk) = sk {
             get = get.key("sk", AttributeValue::S(sk.to_owned()));
@@ -200,19 +161,14 @@ impl Latchkey {
         spawn(get.send()).await.unwrap().unwrap().item
     }
 
-    async fn put(&self, table: &str, item: Item) {
+    pub(super) async fn put(&self, table: &str, item: Item) {
         spawn(self.tables.put_item().table_name(table).set_item(Some(item)).send()).await.unwrap().unwrap();
     }
 }
 
-fn move_back(item: &mut Item, name: &str, seconds: i64) {
+pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
-}
-
-/// The key under which the wrong passwords and codes of an address are counted.
-fn failures_key(email: &str) -> String {
-    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&email.trim().to_lowercase()))
 }
 
 /// The key under which a session is stored.

@@ -2,6 +2,7 @@
 
 mod access;
 mod client;
+mod counters;
 mod event;
 mod forge;
 mod items;
