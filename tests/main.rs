@@ -7,6 +7,11 @@
 
 mod harness;
 
+mod captcha {
+    mod operations;
+    mod providers;
+    mod register_geetest;
+}
 mod email {
     mod confirm_code;
     mod generate_code;
@@ -22,6 +27,7 @@ mod mail {
     mod send;
 }
 mod password {
+    mod breached;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
