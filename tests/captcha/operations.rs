@@ -96,6 +96,21 @@ async fn the_limit_of_a_client_comes_before_the_captcha() {
 }
 
 #[tokio::test]
+async fn a_refused_request_counts_as_no_mail() {
+    let outside = Outside::start().await;
+    let latchkey = outside.protects("turnstile", &[("IDENTITY_MAIL_INTERVAL", "3600"), ("IDENTITY_MAILS_PER_HOUR", "1")]).await;
+    let user = latchkey.signed_up_with("no-mail", &json!({ "captcha_response": "yes" })).await;
+    for operation in &PROTECTED[2..] {
+        for (response, status, keys) in [("no", 422, REFUSED), ("", 400, REQUIRED), ("error", 422, REFUSED)] {
+            request(&latchkey, operation, &user.email, &json!(response)).send().await.is_refused(status, keys);
+        }
+        request(&latchkey, operation, &user.email, &json!("yes")).send().await.is_empty(201);
+        let again = request(&latchkey, operation, &user.email, &json!("yes"));
+        again.send().await.is_refused(429, &["request.too_many_attempts"]);
+    }
+}
+
+#[tokio::test]
 async fn a_captcha_comes_before_everything_that_an_answer_could_tell_of_an_account() {
     let outside = Outside::start().await;
     let latchkey = outside.protects("turnstile", &[]).await;

@@ -40,16 +40,16 @@ pub const PADDING: &str = "Padding-Horse-7-Battery";
 pub const UNANSWERED: [&str; 4] =
     ["Error-Horse-7-Battery", "Garbage-Horse-7-Battery", "Redirect-Horse-7-Battery", "Never-Horse-7-Battery"];
 
-/// GeeTest's signature of `challenge-1`: MD5 of the key, `geetest` and the challenge.
+/// `GeeTest`'s signature of `challenge-1`: MD5 of the key, `geetest` and the challenge.
 const SIGNATURE: &str = "90da68eea680131d576949e998fb4d7f";
-/// MD5 of a solution: how GeeTest confirms it.
+/// MD5 of a solution: how `GeeTest` confirms it.
 const CONFIRMED: [(&str, &str); 4] = [
     ("yes", "a6105c0a611b41b08f1209506350279e"),
     ("error", "cb5e100e5a9a3e7f6d1fd97512215282"),
     ("redirect", "f17ca2c829680ada2fec9fc87bc5f606"),
     ("long", "0f5264038205edfb1ac05fbb0e8c5e94"),
 ];
-/// What GeeTest's challenges are made of, and the challenge that this one becomes: MD5 of it and the key.
+/// What `GeeTest`'s challenges are made of, and the challenge that this one becomes: MD5 of it and the key.
 const ORIGIN: &str = "origin-1";
 pub const CHALLENGE: &str = "b6dfba86446f780236e1eecfc6e308b5";
 
