@@ -13,6 +13,11 @@ mod access {
     mod jwks;
     mod nginx;
 }
+mod captcha {
+    mod operations;
+    mod providers;
+    mod register_geetest;
+}
 mod email {
     mod confirm_code;
     mod generate_code;
@@ -37,6 +42,7 @@ mod otp {
     mod verify;
 }
 mod password {
+    mod breached;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;

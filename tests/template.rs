@@ -15,6 +15,7 @@ const GRANTS: &[(&str, &[&str])] = &[
         "session-create",
         &[
             "GetSecretValue TokenSecret",
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:GetItem UsersTable",
             "dynamodb:UpdateItem UsersTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -36,6 +37,7 @@ const GRANTS: &[(&str, &[&str])] = &[
     (
         "email-generate-code",
         &[
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:BatchGetItem GrantsTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -77,6 +79,7 @@ const GRANTS: &[(&str, &[&str])] = &[
     (
         "password-generate-code",
         &[
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:BatchGetItem GrantsTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -147,12 +150,14 @@ const GRANTS: &[(&str, &[&str])] = &[
         "user-create",
         &[
             "GetSecretValue TokenSecret",
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:PutItem UsersTable",
             "dynamodb:UpdateItem GrantsTable",
             "dynamodb:PutItem GrantsTable",
         ],
     ),
+    ("captcha-register-geetest", &["GetSecretValue CaptchaSecretArn unless NoCaptchaSecret"]),
     (
         "mail-send",
         &[
@@ -277,6 +282,8 @@ fn described(config: &Config) -> Vec<String> {
         config.activity_life.to_string(),
         format!("{:?}", config.access_token),
         format!("{:?}", config.trusted_proxies),
+        format!("{:?}", config.captcha),
+        format!("{:?}", config.breached_passwords),
     ]
 }
 

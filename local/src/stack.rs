@@ -67,7 +67,7 @@ impl Stack {
             Some(folder) => Data::open(folder)?,
             None => Data::in_memory(),
         });
-        let secrets = Secrets::open(&template.secrets, &data)?;
+        let secrets = Secrets::open(&template.secrets, options.secrets, &data)?;
         let mailbox = Arc::new(Mailbox::open(data.clone(), template.configuration_sets.clone(), log.clone())?);
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;

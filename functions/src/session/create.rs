@@ -117,7 +117,7 @@ impl Create {
             None => {
                 self.store
                     .record_decoy(key, &recorder.failed("", Action::Login, &Error::InvalidCredentials), recorder.now)
-                    .await?
+                    .await?;
             }
         }
         Err(Error::InvalidCredentials)

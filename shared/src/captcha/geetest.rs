@@ -96,7 +96,7 @@ fn is_challenge(text: &str) -> bool {
 }
 
 fn digest(parts: &[&str]) -> String {
-    let hash = parts.iter().fold(Md5::new(), |hash, part| hash.chain_update(part));
+    let hash = parts.iter().fold(Md5::new(), Digest::chain_update);
     HEXLOWER.encode(&hash.finalize())
 }
 

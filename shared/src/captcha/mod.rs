@@ -64,7 +64,8 @@ impl Captcha {
         let Some(check) = &self.0 else { return Ok(()) };
         let response = response.ok_or(Error::CaptchaRequired)?;
         let provider = check.settings.provider.name();
-        match check.verify(response, client).await? {
+        // Boxed, so that a request without a captcha does not carry it along.
+        match Box::pin(check.verify(response, client)).await? {
             Ok(()) => return Ok(()),
             Err(Refusal::Wrong(cause)) => tracing::info!(event = "captcha_refused", provider, cause, "a captcha was not solved"),
             Err(Refusal::Unknown(cause)) => {

@@ -119,3 +119,53 @@ impl CaptchaSettings {
 fn is_word(text: &str) -> bool {
     text.len() <= 2048 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ON: [(&str, &str); 3] =
+        [("IDENTITY_CAPTCHA", "hcaptcha"), ("IDENTITY_CAPTCHA_ID", "id"), ("IDENTITY_CAPTCHA_SECRET_ARN", "arn")];
+
+    /// What these variables say, or the variable that is named.
+    fn read(variables: &[(&str, &str)]) -> Result<Option<CaptchaSettings>, String> {
+        let get = |name: &str| variables.iter().rfind(|(variable, _)| *variable == name).map(|(_, value)| (*value).to_owned());
+        CaptchaSettings::read(&Variables(get)).map_err(|error| error.to_string().split(':').next().unwrap_or_default().to_owned())
+    }
+
+    #[test]
+    fn a_captcha_needs_both_keys() {
+        assert!(read(&ON[1..]).expect("a configuration").is_none());
+        assert_eq!(read(&ON[..2]).err().as_deref(), Some("IDENTITY_CAPTCHA_SECRET_ARN"));
+        assert_eq!(read(&[ON[0], ON[2]]).err().as_deref(), Some("IDENTITY_CAPTCHA_ID"));
+        let captcha = read(&ON).expect("a configuration").expect("a captcha");
+        assert_eq!((captcha.id.as_str(), captcha.secret.as_str(), captcha.protected.len()), ("id", "arn", 4));
+    }
+
+    #[test]
+    fn every_provider_verifies_at_its_own_place_unless_another_is_given() {
+        for provider in CaptchaProvider::ALL {
+            let on = [[("IDENTITY_CAPTCHA", provider.name())].as_slice(), &ON[1..]].concat();
+            let captcha = read(&on).expect("a configuration").expect("a captcha");
+            assert_eq!((captcha.provider, Ok(captcha.url)), (provider, ServiceUrl::parse(provider.url())));
+            let captcha = read(&[on.as_slice(), &[("IDENTITY_CAPTCHA_URL", "https://example.com")]].concat());
+            assert_eq!(
+                captcha.expect("a configuration").map(|captcha| captcha.url),
+                ServiceUrl::parse("https://example.com").ok()
+            );
+        }
+    }
+
+    #[test]
+    fn it_protects_what_it_is_told_to() {
+        let protected = |list| {
+            let captcha = read(&[ON.as_slice(), &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", list)]].concat());
+            captcha.map(|captcha| captcha.map(|captcha| captcha.protected).unwrap_or_default())
+        };
+        let expected = [ProtectedOperation::UserCreate, ProtectedOperation::PasswordReset];
+        assert_eq!(protected(" user_create, password_reset").as_deref(), Ok(expected.as_slice()));
+        for bad in ["user_create,", ",", "all", "user_create;password_reset"] {
+            assert_eq!(protected(bad).err().as_deref(), Some("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS"), "{bad}");
+        }
+    }
+}
