@@ -7,6 +7,17 @@
 
 mod harness;
 
+mod access {
+    mod auth;
+    mod authorize;
+    mod jwks;
+    mod nginx;
+}
+mod captcha {
+    mod operations;
+    mod providers;
+    mod register_geetest;
+}
 mod email {
     mod confirm_code;
     mod generate_code;
@@ -22,7 +33,17 @@ mod mail {
     mod feedback;
     mod send;
 }
+mod otp {
+    mod disable;
+    mod enable;
+    mod generate_qrcode;
+    mod recovery;
+    mod rules;
+    mod story;
+    mod verify;
+}
 mod password {
+    mod breached;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
@@ -44,6 +65,7 @@ mod cors;
 mod events;
 mod hostile;
 mod hostile_bodies;
+mod limits;
 mod request;
 mod request_limits;
 mod secrets;

@@ -15,6 +15,7 @@ const GRANTS: &[(&str, &[&str])] = &[
         "session-create",
         &[
             "GetSecretValue TokenSecret",
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:GetItem UsersTable",
             "dynamodb:UpdateItem UsersTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -36,6 +37,7 @@ const GRANTS: &[(&str, &[&str])] = &[
     (
         "email-generate-code",
         &[
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:BatchGetItem GrantsTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -54,8 +56,30 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "authorize",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    (
+        "auth",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    ("jwks", &["GetSecretValue TokenSecret"]),
+    (
         "password-generate-code",
         &[
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:BatchGetItem GrantsTable",
             "dynamodb:UpdateItem GrantsTable",
@@ -74,15 +98,66 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "otp-generate-qrcode",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-enable",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:GetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-disable",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:GetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+        ],
+    ),
+    (
+        "otp-verify",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+        ],
+    ),
+    (
         "user-create",
         &[
             "GetSecretValue TokenSecret",
+            "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",
             "dynamodb:BatchGetItem UsersTable",
             "dynamodb:PutItem UsersTable",
             "dynamodb:UpdateItem GrantsTable",
             "dynamodb:PutItem GrantsTable",
         ],
     ),
+    ("captcha-register-geetest", &["GetSecretValue CaptchaSecretArn unless NoCaptchaSecret"]),
     (
         "mail-send",
         &[
@@ -140,8 +215,8 @@ fn every_function_has_an_event_and_every_event_a_function() {
 #[test]
 fn every_function_has_one_route_but_those_that_only_aws_calls() {
     for function in Template::read().functions {
-        let is_called_over_http = !["mail-send", "mail-feedback"].contains(&function.binary.as_str());
-        assert_eq!(function.routes.len(), usize::from(is_called_over_http), "{}", function.binary);
+        let has_route = !["mail-send", "mail-feedback", "authorize"].contains(&function.binary.as_str());
+        assert_eq!(function.routes.len(), usize::from(has_route), "{}", function.binary);
     }
 }
 
@@ -209,6 +284,8 @@ fn described(config: &Config) -> Vec<String> {
         config.activity_life.to_string(),
         format!("{:?}", config.access_token),
         format!("{:?}", config.trusted_proxies),
+        format!("{:?}", config.captcha),
+        format!("{:?}", config.breached_passwords),
     ]
 }
 

@@ -27,4 +27,5 @@ pub use error::Error;
 pub use log::Log;
 pub use options::Options;
 pub use runtime::Failure;
+pub use secrets::captcha_secret;
 pub use stack::Stack;

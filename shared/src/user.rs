@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::HEXUPPER;
+use data_encoding::{BASE32_NOPAD, HEXUPPER};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, clock::Timestamp, email::EmailAddress, password::PasswordHash, random};
@@ -31,6 +31,9 @@ pub struct User {
     /// A secret that was drawn for an authenticator and does not count before a code of it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_pending_secret: Option<OtpSecret>,
+    /// The recovery codes of `otp_secret` that are left, hashed with one salt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_dynamo::string_set")]
+    pub otp_recovery_codes: Vec<PasswordHash>,
     /// Goes up when every session of the user ends: a session that began in another epoch is over.
     pub session_epoch: u64,
     /// A JSON text of the client's.
@@ -95,6 +98,12 @@ const PRIVATE: &str = "private";
 pub struct OtpSecret(String);
 
 impl OtpSecret {
+    /// A new secret of 160 random bits, which is what RFC 4226 recommends.
+    #[must_use]
+    pub fn draw() -> Self {
+        Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -135,6 +144,7 @@ impl User {
             otp_secret: None,
             otp_last_step: None,
             otp_pending_secret: None,
+            otp_recovery_codes: Vec::new(),
             session_epoch: 0,
             data: new.data,
             referral_uid: new.referral_uid,

@@ -15,7 +15,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub type Snapshot = BTreeMap<String, Item>;
 
 const USERS: &str = "UsersTable";
-const GRANTS: &str = "GrantsTable";
+pub(super) const GRANTS: &str = "GrantsTable";
 
 /// The value of a number attribute.
 #[track_caller]
@@ -30,8 +30,9 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 }
 
 impl Latchkey {
-    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; and what is written for nobody,
-    /// so that an unknown address takes the time of a known one, is of no account.
+    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; what is written for nobody,
+    /// so that an unknown address takes the time of a known one, is of no account; and what is counted and recorded of refusals
+    /// too has tests of its own.
     pub async fn everything(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -40,7 +41,7 @@ impl Latchkey {
             for mut item in items {
                 item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
                 let key = ["pk", "sk"].map(|name| item.get(name).map_or("", |value| value.as_s().unwrap())).join(" ");
-                if key.starts_with("NOBODY#") {
+                if key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
                     continue;
                 }
                 all.insert(format!("{table} {key}"), item);
@@ -123,6 +124,12 @@ impl Latchkey {
         self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
     }
 
+    /// What was done to the user's account, as `login succeed`, the oldest first.
+    pub async fn activities(&self, user: &User) -> Vec<String> {
+        let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
+        self.held(user, "ACTIVITY#").await.iter().map(told).collect()
+    }
+
     /// Takes the user away, and leaves what is stored under the uid.
     pub async fn delete_user(&self, user: &User) {
         let key = AttributeValue::S(format!("USER#{}", user.email.to_lowercase()));
@@ -131,6 +138,10 @@ impl Latchkey {
 
     /// The mails that were queued for the user, with what became of them.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
+        self.held(user, "MAIL#").await
+    }
+
+    async fn held(&self, user: &User, prefix: &str) -> Vec<Item> {
         let query = self
             .tables
             .query()
@@ -138,11 +149,11 @@ impl Latchkey {
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", AttributeValue::S(user.uid.clone()))
-            .expression_attribute_values(":sk", AttributeValue::S("MAIL#".to_owned()));
+            .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
         spawn(query.send()).await.unwrap().unwrap().items.unwrap()
     }
 
-    async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
+    pub(super) async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
         let mut get = self.tables.get_item().table_name(table).consistent_read(true).key("pk", AttributeValue::S(pk.to_owned()));
         if let Some(sk) = sk {
             get = get.key("sk", AttributeValue::S(sk.to_owned()));
@@ -150,12 +161,12 @@ impl Latchkey {
         spawn(get.send()).await.unwrap().unwrap().item
     }
 
-    async fn put(&self, table: &str, item: Item) {
+    pub(super) async fn put(&self, table: &str, item: Item) {
         spawn(self.tables.put_item().table_name(table).set_item(Some(item)).send()).await.unwrap().unwrap();
     }
 }
 
-fn move_back(item: &mut Item, name: &str, seconds: i64) {
+pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
 }

@@ -21,13 +21,13 @@ pub const OPERATIONS: [Operation; 7] = [
     Operation {
         path: "/identity/sessions",
         module: "identity.session",
-        parameters: &[("email", 254), ("password", 1024), ("captcha_response", 1024), ("otp_code", 1024)],
+        parameters: &[("email", 254), ("password", 1024), ("captcha_response", 4096), ("otp_code", 1024)],
         missing: &["identity.session.missing_email", "identity.session.missing_password"],
     },
     Operation {
         path: "/identity/users/password/generate_code",
         module: "identity.user",
-        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 1024)],
+        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
@@ -43,7 +43,7 @@ pub const OPERATIONS: [Operation; 7] = [
     Operation {
         path: "/identity/users/email/generate_code",
         module: "identity.user",
-        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 1024)],
+        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
@@ -60,7 +60,7 @@ pub const OPERATIONS: [Operation; 7] = [
             ("password", 1024),
             ("refid", 1024),
             ("lang", 1024),
-            ("captcha_response", 1024),
+            ("captcha_response", 4096),
             ("data", 1024),
         ],
         missing: &["identity.user.missing_email", "identity.user.missing_password"],

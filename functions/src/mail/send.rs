@@ -140,12 +140,14 @@ impl Send {
         let link = match mail.kind {
             Kind::PasswordReset => self.link(mail, Purpose::Reset, "password_reset?reset_token").await?,
             Kind::Confirmation => self.link(mail, Purpose::Confirmation, "confirmation?confirmation_token").await?,
-            Kind::PasswordChanged => String::new(),
+            Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
         };
         let content = match mail.kind {
             Kind::PasswordReset => Content::PasswordReset { link: &link, life },
             Kind::Confirmation => Content::Confirmation { link: &link, life },
             Kind::PasswordChanged => Content::PasswordChanged { at: mail.queued_at.seconds() },
+            Kind::OtpEnabled => Content::OtpEnabled { at: mail.queued_at.seconds() },
+            Kind::OtpDisabled => Content::OtpDisabled { at: mail.queued_at.seconds() },
         };
         Ok(render(&content, mail.language, &self.config.app_name)?)
     }

@@ -31,6 +31,7 @@ struct FunctionProperties {
     environment: Environment,
     #[serde(default)]
     event_invoke_config: EventInvokeConfig,
+    /// Without any, nobody calls it but other stacks.
     #[serde(default)]
     events: BTreeMap<String, Event>,
 }

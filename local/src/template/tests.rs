@@ -79,6 +79,13 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
 }
 
 #[test]
+fn a_function_without_events_is_one_that_others_call() {
+    let authorizer = Template::parse(PROJECT, &parameters(&[])).unwrap();
+    let authorizer = function(&authorizer, "AuthorizeFunction");
+    assert!(authorizer.routes.is_empty() && authorizer.streams.is_empty(), "{authorizer:?}");
+}
+
+#[test]
 fn origins_are_the_domain_alone_or_those_that_are_given() {
     let origins =
         |given| Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)])).unwrap().cors.unwrap().allow_origins;

@@ -48,6 +48,12 @@ impl PasswordHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether both are one, in a time that does not tell how far they agree.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
+    }
 }
 
 impl fmt::Debug for PasswordHash {
@@ -102,6 +108,19 @@ impl Hasher {
             let salt = random::bytes::<SALT_BYTES>();
             let output = hasher.compute(&hasher.params, &password, &salt, OUTPUT_BYTES)?;
             encode(&hasher.params, &salt, &output)
+        })
+        .await
+    }
+
+    /// Hashes a password as another hash was made: of one password the two are equal. So one hash tells which of many it is that
+    /// were all made alike.
+    pub async fn hash_like(&self, other: &PasswordHash, password: &Password) -> Result<PasswordHash, HashingFailed> {
+        let (hasher, other, password) = (self.clone(), other.clone(), password.clone());
+        run(move || {
+            let Scheme::Argon2id { params, salt, output } = scheme::read(&other.0)? else {
+                return Err("a hash of a kind that is not made any more".into());
+            };
+            encode(&params, salt.as_ref(), &hasher.compute(&params, &password, salt.as_ref(), output.len())?)
         })
         .await
     }
@@ -209,6 +228,15 @@ mod tests {
         let hasher = hasher("m=8192,t=1,p=1");
         let first = hasher.hash(&password("x")).await.expect("a hash");
         assert_ne!(first, hasher.hash(&password("x")).await.expect("a hash"));
+    }
+
+    #[tokio::test]
+    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters() {
+        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let hash = old.hash(&password("x")).await.expect("a hash");
+        assert!(new.hash_like(&hash, &password("x")).await.expect("a hash").matches(&hash));
+        assert!(!new.hash_like(&hash, &password("y")).await.expect("a hash").matches(&hash));
+        assert!(new.hash_like(&PasswordHash("x".to_owned()), &password("x")).await.is_err());
     }
 
     #[tokio::test]

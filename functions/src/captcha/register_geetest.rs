@@ -1,0 +1,20 @@
+//! `GET /identity/users/register_geetest`: begins a captcha, where it is one that wants to be begun.
+
+use serde::Serialize;
+use shared::{
+    Error,
+    captcha::Registration,
+    http::{Body, Response, StatusCode, json},
+};
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    gt: &'a str,
+    challenge: String,
+}
+
+/// Answers with what the provider's widget begins with.
+pub async fn handle(registration: &Registration) -> Result<Response<Body>, Error> {
+    let (gt, challenge) = registration.begin().await?;
+    json(StatusCode::OK, &Answer { gt, challenge })
+}
