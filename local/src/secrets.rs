@@ -93,9 +93,9 @@ impl Secrets {
         };
         let asked = request.secret_id.as_str();
         let versions = self.generated.iter().find(|(name, _)| asked == **name || asked == secret_arn(name));
-        let (name, current, previous) = match (versions, self.given.get(asked)) {
-            (Some((name, versions)), _) => (name.as_str(), &versions.current, versions.previous.as_ref()),
-            (None, Some(text)) => (asked, text, None),
+        let (name, current, previous, created_at) = match (versions, self.given.get(asked)) {
+            (Some((name, versions)), _) => (name.as_str(), &versions.current, versions.previous.as_ref(), versions.created_at),
+            (None, Some(text)) => (asked, text, None, None),
             (None, None) => return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
         };
         let value = match request.version_stage.as_str() {
@@ -111,7 +111,7 @@ impl Secrets {
                     "Name": name,
                     "SecretString": value,
                     "VersionStages": [request.version_stage],
-                    "CreatedDate": versions.created_at,
+                    "CreatedDate": created_at,
                 }),
             ),
             None => refusal(
