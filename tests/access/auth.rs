@@ -4,13 +4,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Latchkey, User, bearer_of, event, forgeries, latchkey, now, number};
+use crate::harness::{Answer, Latchkey, Request, User, bearer_of, claims, event, forgeries, latchkey, now, number};
 
 const PATH: &str = "/auth/request";
 const ROUTE: &str = "/auth/{path+}";
 
 /// Asserts that the gateway is told to refuse, with the key where it can find it, and that nothing of the user changes.
-async fn refuses(latchkey: &Latchkey, user: &User, request: crate::harness::Request, key: &str) {
+async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) {
     let before = latchkey.items_of(user).await;
     is_refused(&request.send().await, key);
     assert_eq!(latchkey.items_of(user).await, before);
@@ -35,19 +35,19 @@ async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
         latchkey.post(PATH).cookie(&user.session).header("x-csrf-token", &user.csrf_token),
     ] {
         let answer = request.send().await;
-        let mut claims = latchkey.verified(bearer_of(&answer)).await.expect("a genuine token");
+        let mut told = latchkey.verified(bearer_of(&answer)).await.expect("a genuine token");
         assert_eq!((answer.header("cache-control"), answer.header("set-cookie")), (Some("no-store"), None));
-        let made_at = claims["iat"].as_i64().unwrap();
-        assert!((before..=now()).contains(&made_at), "{claims}");
-        assert_eq!(claims["exp"], made_at + 300);
+        let made_at = told["iat"].as_i64().unwrap();
+        assert!((before..=now()).contains(&made_at), "{told}");
+        assert_eq!(told["exp"], made_at + 300);
         for drawn in ["iat", "exp", "jti"] {
-            claims.as_object_mut().unwrap().remove(drawn);
+            told.as_object_mut().unwrap().remove(drawn);
         }
         let expected = json!({
             "iss": latchkey.domain(), "aud": "latchkey", "sub": "session", "uid": user.uid, "email": user.email, "role": "member",
             "level": 3, "state": "pending", "referral_uid": referrer.uid,
         });
-        assert_eq!(claims, expected);
+        assert_eq!(told, expected);
     }
 }
 
@@ -70,7 +70,7 @@ async fn issuer_and_audience_are_the_operators_to_choose() {
     let latchkey = Latchkey::start(&variables).await;
     let user = latchkey.signed_up("auth-names").await;
     let answer = latchkey.get(PATH).bearer(&user.session).send().await;
-    let claims = crate::harness::claims(bearer_of(&answer));
+    let claims = claims(bearer_of(&answer));
     assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://id.example"), &json!("shop")));
 }
 

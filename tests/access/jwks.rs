@@ -31,23 +31,22 @@ async fn a_session_token_is_not_signed_by_a_key_that_is_published() {
 }
 
 /// A stack that is stopped, and started again with another secret.
-struct Rotating {
-    folder: Folder,
-    session: String,
-}
+struct Rotating(Folder);
+
+const CREDENTIALS: [(&str, &str); 2] = [("email", "rotation@example.com"), ("password", PASSWORD)];
 
 impl Rotating {
     async fn start(name: &str) -> (Self, Program) {
         let folder = Folder::new(name);
         let program = Program::start(&["--listen", "127.0.0.1:0", "--data-dir", folder.path()]).await;
-        let signed_up = program.post("/identity/users", &[("email", "r@example.com"), ("password", PASSWORD)]).await;
-        (Self { folder, session: signed_up.session() }, program)
+        assert_eq!(program.post("/identity/users", &CREDENTIALS).await.status, 201);
+        (Self(folder), program)
     }
 
     /// Makes the current value the previous one; the new one was set so many seconds ago, if that is known.
     async fn rotate(&self, program: Program, secret: &str, age: Option<i64>) -> Program {
         assert!(program.end("INT").await);
-        let file = format!("{}/secrets.json", self.folder.path());
+        let file = format!("{}/secrets.json", self.0.path());
         let mut secrets: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let previous = secrets["TokenSecret"]["AWSCURRENT"].take();
         secrets["TokenSecret"] = json!({ "AWSCURRENT": secret.repeat(64), "AWSPREVIOUS": previous });
@@ -55,13 +54,15 @@ impl Rotating {
             secrets["TokenSecret"]["CreatedDate"] = json!(now() - age);
         }
         std::fs::write(&file, secrets.to_string()).unwrap();
-        Program::start(&["--listen", "127.0.0.1:0", "--data-dir", self.folder.path()]).await
+        Program::start(&["--listen", "127.0.0.1:0", "--data-dir", self.0.path()]).await
     }
+}
 
-    async fn access_token(&self, program: &Program) -> String {
-        let request = reqwest::Client::new().get(format!("{}/auth/request", program.url)).bearer_auth(&self.session);
-        bearer_of(&program.send(request).await).to_owned()
-    }
+/// An access token of the user, who signs in for it.
+async fn access_token(program: &Program) -> String {
+    let session = program.post("/identity/sessions", &CREDENTIALS).await.session();
+    let request = reqwest::Client::new().get(format!("{}/auth/request", program.url)).bearer_auth(session);
+    bearer_of(&program.send(request).await).to_owned()
 }
 
 /// What a token says, wherever the stack was when it was made: a restart takes another port.
@@ -73,11 +74,11 @@ fn verified_by(answer: &Answer, token: &str) -> Option<Value> {
 #[tokio::test]
 async fn during_a_rotation_both_keys_are_published_and_the_tokens_of_both_verify() {
     let (stack, program) = Rotating::start("jwks-rotation").await;
-    let old = stack.access_token(&program).await;
+    let old = access_token(&program).await;
     let before = program.get(PATH).await;
     let program = stack.rotate(program, "1", None).await;
     let after = program.get(PATH).await;
-    let new = stack.access_token(&program).await;
+    let new = access_token(&program).await;
 
     assert_eq!(after.json()["keys"].as_array().unwrap().len(), 2);
     assert_eq!(after.json()["keys"][1], before.json()["keys"][0]);
@@ -96,14 +97,14 @@ async fn a_new_key_is_published_before_it_signs() {
     let (stack, program) = Rotating::start("jwks-lead").await;
     let before = program.get(PATH).await;
     let program = stack.rotate(program, "1", Some(0)).await;
-    let early = stack.access_token(&program).await;
+    let early = access_token(&program).await;
     let after = program.get(PATH).await;
     assert_eq!(after.json()["keys"].as_array().unwrap().len(), 2);
     // Whoever has not heard of the new key can verify what is signed now.
     assert!(verified_by(&before, &early).is_some() && verified_by(&after, &early).is_some());
 
     let program = stack.rotate(program, "2", Some(600)).await;
-    let late = stack.access_token(&program).await;
+    let late = access_token(&program).await;
     assert_eq!(kid(&late).as_deref(), program.get(PATH).await.json()["keys"][0]["kid"].as_str());
     assert!(program.end("INT").await);
 }

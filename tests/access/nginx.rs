@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::{Json, Router, extract::Request as Received};
+use axum::{Router, extract::Request as Received};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 

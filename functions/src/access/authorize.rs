@@ -68,7 +68,7 @@ impl Authorize {
         // What serde says of an event may quote it, and cookies are secrets.
         let event = Event::deserialize(event).map_err(|_| "this is no event of an authorizer in payload format 2.0")?;
         let Http { method, source_ip } = event.request_context.http;
-        let headers = headers(event.headers.unwrap_or_default(), &event.cookies.unwrap_or_default());
+        let headers = headers(&event.headers.unwrap_or_default(), &event.cookies.unwrap_or_default());
         let client = client_at(source_ip, &headers);
         // What is no method is at least none that is known to change nothing.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
@@ -92,7 +92,7 @@ fn context(user: User, token: String) -> Context {
 }
 
 /// Headers as HTTP has them. What cannot stand in one presents nothing.
-fn headers(fields: BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
+fn headers(fields: &BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let cookies = cookies.iter().map(|cookie| (header::COOKIE, cookie));
     let fields = fields.iter().filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value)));

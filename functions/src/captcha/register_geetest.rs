@@ -4,6 +4,7 @@ use serde::Serialize;
 use shared::{
     Error,
     captcha::Registration,
+    clock::Timestamp,
     http::{Body, Response, StatusCode, json},
 };
 
@@ -14,7 +15,7 @@ struct Answer<'a> {
 }
 
 /// Answers with what the provider's widget begins with.
-pub async fn handle(registration: &Registration) -> Result<Response<Body>, Error> {
-    let (gt, challenge) = registration.begin().await?;
+pub async fn handle(registration: &Registration, now: Timestamp) -> Result<Response<Body>, Error> {
+    let (gt, challenge) = registration.begin(now).await?;
     json(StatusCode::OK, &Answer { gt, challenge })
 }

@@ -45,7 +45,7 @@ impl GenerateCode {
         admitted?;
         let mut found = found?;
         MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
-        self.captcha.check(captcha_response.as_ref(), &client).await?;
+        self.captcha.check(captcha_response.as_ref(), &client, now).await?;
         let Ok(email) = EmailAddress::parse(&email) else { return Ok(empty(StatusCode::CREATED)) };
         while self.ask((&email, language.as_deref()), &key, found, now).await? == Asked::Overtaken {
             found = self.store.find_user_and_mail_log(&key, code::Kind::Confirmation).await?;

@@ -46,7 +46,7 @@ impl GenerateCode {
         admitted?;
         let mut found = found?;
         MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
-        self.captcha.check(input.captcha_response.as_ref(), &client).await?;
+        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
         while self.ask(&input, &key, found, recorder).await? == Asked::Overtaken {
             found = self.store.find_user_and_mail_log(&key, code::Kind::Reset).await?;
         }

@@ -70,7 +70,7 @@ impl Create {
         user: Option<User>,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
-        self.captcha.check(input.captcha_response.as_ref(), recorder.client).await?;
+        self.captcha.check(input.captcha_response.as_ref(), recorder.client, recorder.now).await?;
         let user = self.authenticate(&input.password, key, user, recorder).await?;
         if let Err(error) = user.may_sign_in() {
             self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;

@@ -59,7 +59,7 @@ impl Create {
             self.look_up(email.as_ref(), input.referral_uid.as_deref()),
         );
         admitted?;
-        self.captcha.check(input.captcha_response.as_ref(), &client).await?;
+        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
         let email = self.check(&input, email, taken?).await?;
         let Input { password, referral_uid, language, data, .. } = input;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };

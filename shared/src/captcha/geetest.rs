@@ -7,7 +7,7 @@ use md5::{Digest, Md5};
 use serde::Deserialize;
 
 use super::{CaptchaProvider, CaptchaResponse, Check, Refusal};
-use crate::{Error, aws::Aws, config::Config};
+use crate::{Error, aws::Aws, clock::Timestamp, config::Config};
 
 /// What the widget makes.
 #[derive(Deserialize)]
@@ -33,9 +33,9 @@ impl Registration {
     }
 
     /// The public key and a new challenge, which the widget begins with.
-    pub async fn begin(&self) -> Result<(&str, String), Error> {
+    pub async fn begin(&self, now: Timestamp) -> Result<(&str, String), Error> {
         let check = self.0.as_ref().ok_or(Error::RecordNotFound)?;
-        let secret = check.secret.text().await?;
+        let secret = check.secret.text(now).await?;
         let id = &check.settings.id;
         let url = check.settings.url.join("register.php").with_query(&[("gt", id), ("json_format", "1")]);
         let answer = check.outbound.get(&url, None).await.map_err(|error| Error::Unavailable(error.into()))?;

@@ -13,6 +13,7 @@ pub use settings::{CaptchaProvider, CaptchaSettings, ProtectedOperation};
 use crate::{
     Error,
     aws::Aws,
+    clock::Timestamp,
     config::Config,
     outbound::{Outbound, OutboundError},
     secret::Secret,
@@ -60,12 +61,12 @@ impl Captcha {
     }
 
     /// Lets pass who solved it, and everybody where there is none. A response is to be checked once: providers take it once.
-    pub async fn check(&self, response: Option<&CaptchaResponse>, client: &Client) -> Result<(), Error> {
+    pub async fn check(&self, response: Option<&CaptchaResponse>, client: &Client, now: Timestamp) -> Result<(), Error> {
         let Some(check) = &self.0 else { return Ok(()) };
         let response = response.ok_or(Error::CaptchaRequired)?;
         let provider = check.settings.provider.name();
         // Boxed, so that a request without a captcha does not carry it along.
-        match Box::pin(check.verify(response, client)).await? {
+        match Box::pin(check.verify(response, client, now)).await? {
             Ok(()) => return Ok(()),
             Err(Refusal::Wrong(cause)) => tracing::info!(event = "captcha_refused", provider, cause, "a captcha was not solved"),
             Err(Refusal::Unknown(cause)) => {
@@ -85,8 +86,8 @@ impl Check {
         }
     }
 
-    async fn verify(&self, response: &CaptchaResponse, client: &Client) -> Result<Result<(), Refusal>, Error> {
-        let secret = self.secret.text().await?;
+    async fn verify(&self, response: &CaptchaResponse, client: &Client, now: Timestamp) -> Result<Result<(), Refusal>, Error> {
+        let secret = self.secret.text(now).await?;
         Ok(match (self.settings.provider, response) {
             (CaptchaProvider::Geetest, response) => self.verify_geetest(&secret, response).await,
             (_, CaptchaResponse::Text(token)) => self.verify_token(&secret, token, client).await,
