@@ -31,6 +31,7 @@ enum Command {
 }
 
 #[derive(Args)]
+#[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where brackets are noise")]
 struct Run {
     /// Address to serve the API on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = address)]

@@ -19,12 +19,13 @@ async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
     for _ in 0..30 {
         latchkey.signed_in(&user).await;
     }
-    assert!(latchkey.items_of(&user).await.len() > 60);
+    assert!(latchkey.items_of(&user).await.len() > 30 && latchkey.activities(&user).await.len() > 30);
     let others = latchkey.items_of(&other).await;
 
     let answer = delete(&latchkey, &user).await.unwrap().unwrap();
     assert_eq!(answer, json!({ "deleted": { "uid": user.uid, "email": user.email } }));
     assert_eq!(latchkey.items_of(&user).await.into_keys().collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(latchkey.activities(&user).await, Vec::<String>::new());
     assert_eq!(latchkey.items_of(&other).await, others);
     latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
     latchkey.sign_in(&user.email, &user.password).send().await.is_refused(404, &["identity.session.invalid_params"]);

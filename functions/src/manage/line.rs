@@ -120,9 +120,10 @@ fn password_hash(fields: &mut Fields) -> Result<PasswordHash, Refusal> {
 
 fn uid(fields: &mut Fields, name: &'static str) -> Result<Option<String>, Refusal> {
     let uid = fields.text(name)?;
-    match uid.as_deref().is_none_or(has_uid_form) {
-        true => Ok(uid),
-        false => Err(Refusal::invalid(name, "not two to six letters and ten hexadecimal digits")),
+    if uid.as_deref().is_none_or(has_uid_form) {
+        Ok(uid)
+    } else {
+        Err(Refusal::invalid(name, "not two to six letters and ten hexadecimal digits"))
     }
 }
 
@@ -130,9 +131,10 @@ fn uid(fields: &mut Fields, name: &'static str) -> Result<Option<String>, Refusa
 pub fn role_of(fields: &mut Fields) -> Result<Option<String>, Refusal> {
     let role = fields.text("role")?;
     let is_good = |role: &str| role.len() <= 64 && role.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-    match role.as_deref().is_none_or(is_good) {
-        true => Ok(role),
-        false => Err(Refusal::invalid("role", "not 1 to 64 letters, digits, underscores and hyphens")),
+    if role.as_deref().is_none_or(is_good) {
+        Ok(role)
+    } else {
+        Err(Refusal::invalid("role", "not 1 to 64 letters, digits, underscores and hyphens"))
     }
 }
 

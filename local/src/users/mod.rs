@@ -16,6 +16,7 @@ use std::{
 ///
 /// In AWS the same is done by invoking the function: aws lambda invoke --function-name <name of ManageUsersFunction>.
 #[derive(Args)]
+#[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where brackets are noise")]
 pub struct Users {
     /// Data folder of the running stack
     #[arg(long, global = true, value_name = "DIR", default_value = ".latchkey")]
