@@ -124,12 +124,12 @@ impl Latchkey {
         counter.map_or(0, |counter| number(&counter, "count"))
     }
 
-    /// Lets the user's address wait for a minute, after so many failures.
+    /// Lets the user's address wait for ten minutes, after so many failures.
     pub async fn hold_back(&self, user: &User, failures: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         self.edit_grant(&failures_of(user), "-", |item| {
             item.insert("count".to_owned(), number(failures));
-            item.insert("retry_at".to_owned(), number((now() + 60) * 1000));
+            item.insert("retry_at".to_owned(), number((now() + 600) * 1000));
         })
         .await;
     }
