@@ -54,12 +54,12 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
-    /// Lets an address wait for a minute, after so many failures.
+    /// Lets an address wait for ten minutes, after so many failures.
     pub async fn hold_back(&self, email: &str, failures: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let mut item = self.failures_item(email).await.expect("failures");
         item.insert("count".to_owned(), number(failures));
-        item.insert("retry_at".to_owned(), number((now() + 60) * 1000));
+        item.insert("retry_at".to_owned(), number((now() + 600) * 1000));
         self.put(GRANTS, item).await;
     }
 }

@@ -167,8 +167,8 @@ impl Store {
             SecondFactor::TimeStep(_) => Self::update(&self.users, key, "SET otp_last_step = :code", &condition, values),
             SecondFactor::RecoveryCode(hash) => {
                 let [uid, secret, code] = values;
-                let used = (":used", recovery_set(slice::from_ref(hash)));
-                Self::update(&self.users, key, "DELETE otp_recovery_codes :used", &condition, [uid, secret, code, used])
+                let spent = (":spent", recovery_set(slice::from_ref(hash)));
+                Self::update(&self.users, key, "DELETE otp_recovery_codes :spent", &condition, [uid, secret, code, spent])
             }
         }
     }
