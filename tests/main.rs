@@ -30,6 +30,7 @@ mod general {
 }
 mod mail {
     mod delivery;
+    mod feedback;
     mod send;
 }
 mod otp {

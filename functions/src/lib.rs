@@ -22,6 +22,7 @@ pub mod general {
 }
 pub mod mail {
     mod address;
+    pub mod feedback;
     pub mod render;
     pub mod send;
 }
