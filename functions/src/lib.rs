@@ -18,6 +18,7 @@ pub mod mail {
     pub mod send;
 }
 pub mod password {
+    pub mod change;
     pub mod confirm_code;
     pub mod generate_code;
     pub mod validate;
@@ -25,7 +26,12 @@ pub mod password {
 pub mod session {
     pub mod create;
     pub mod delete;
+    pub mod end;
+    pub mod end_others;
+    pub mod list;
 }
 pub mod user {
+    pub mod activity;
     pub mod create;
+    pub mod me;
 }

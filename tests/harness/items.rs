@@ -31,7 +31,8 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 
 impl Latchkey {
     /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; and what is written for nobody,
-    /// so that an unknown address takes the time of a known one, is of no account.
+    /// so that an unknown address takes the time of a known one, is of no account. That something was tried is counted and recorded whatever
+    /// comes of it; the tests of those say so.
     pub async fn everything(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -40,7 +41,7 @@ impl Latchkey {
             for mut item in items {
                 item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
                 let key = ["pk", "sk"].map(|name| item.get(name).map_or("", |value| value.as_s().unwrap())).join(" ");
-                if key.starts_with("NOBODY#") {
+                if key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
                     continue;
                 }
                 all.insert(format!("{table} {key}"), item);
@@ -102,9 +103,14 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
+    /// Changes what is stored of a session.
+    pub async fn edit_session(&self, user: &User, session: &str, edit: impl FnOnce(&mut Item)) {
+        self.edit_grant(user, &session_key(session), edit).await;
+    }
+
     /// Lets so many seconds pass for what is stored of a session: all its times move back.
     pub async fn age_session(&self, user: &User, session: &str, seconds: i64) {
-        self.edit_grant(user, &session_key(session), |item| {
+        self.edit_session(user, session, |item| {
             for name in ["began_at", "last_used_at", "expires_at"] {
                 move_back(item, name, seconds);
             }
@@ -114,13 +120,37 @@ impl Latchkey {
 
     /// The same for what is stored of a reset code.
     pub async fn age_code(&self, user: &User, seconds: i64) {
-        self.edit_grant(user, "RESET", |item| move_back(item, "expires_at", seconds)).await;
+        self.age_grant(user, "RESET", seconds).await;
+    }
+
+    /// The same for what is stored under a key.
+    pub async fn age_grant(&self, user: &User, key: &str, seconds: i64) {
+        self.edit_grant(user, key, |item| move_back(item, "expires_at", seconds)).await;
     }
 
     /// Notes that the session was used just now.
     pub async fn use_session(&self, user: &User, session: &str) {
         let now = AttributeValue::N(now().to_string());
-        self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
+        self.edit_session(user, session, |item| drop(item.insert("last_used_at".to_owned(), now))).await;
+    }
+
+    /// How many wrong passwords and codes in a row are counted for the user.
+    pub async fn failures(&self, user: &User) -> i64 {
+        self.item(GRANTS, &failures_key(user), Some("-")).await.map_or(0, |item| number(&item, "count"))
+    }
+
+    /// So many wrong ones are counted, and the next attempt has to wait for so many seconds.
+    pub async fn edit_failures(&self, user: &User, count: i64, wait: i64) {
+        let text = |text: String| AttributeValue::S(text);
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let item = [
+            ("pk", text(failures_key(user))),
+            ("sk", text("-".to_owned())),
+            ("count", number(count)),
+            ("retry_at", number((now() + wait) * 1000)),
+            ("expires_at", number(now() + wait + 900)),
+        ];
+        self.put(GRANTS, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
     }
 
     /// Takes the user away, and leaves what is stored under the uid.
@@ -158,6 +188,11 @@ impl Latchkey {
 fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
+}
+
+/// The key under which wrong passwords and codes are counted.
+fn failures_key(user: &User) -> String {
+    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&shared::email::lookup_key(&user.email)))
 }
 
 /// The key under which a session is stored.

@@ -20,7 +20,7 @@ pub use event::event;
 pub use forge::{claims, forgeries, jti};
 pub use items::{Item, number, text};
 pub use mailbox::Mail;
-pub use operations::{OPERATIONS, Operation, borrowed};
+pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};
 pub use program::{Folder, Program, command};

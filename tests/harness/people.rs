@@ -69,6 +69,21 @@ impl Latchkey {
         self.post("/identity/sessions").form(&[("email", email), ("password", password)])
     }
 
+    /// The user with a session of her own for this.
+    pub async fn signed_in_anew(&self, user: &User) -> User {
+        User::from_answer(&self.sign_in(&user.email, &user.password).send().await, &user.password)
+    }
+
+    /// A request of somebody who is signed in, as a page of the front end sends it.
+    pub fn by(&self, user: &User, method: &str, path: &str) -> Request {
+        self.request(method.parse().unwrap(), path).cookie(&user.session).csrf(&user.csrf_token)
+    }
+
+    pub fn change_password(&self, user: &User, old: &str, new: &str) -> Request {
+        let fields = [("old_password", old), ("new_password", new), ("confirm_password", new)];
+        self.by(user, "PUT", "/resource/users/password").form(&fields)
+    }
+
     /// The token of a new session of the user.
     pub async fn signed_in(&self, user: &User) -> String {
         let answer = self.sign_in(&user.email, &user.password).send().await;

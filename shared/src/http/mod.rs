@@ -8,7 +8,7 @@ mod serve;
 pub use credential::Credential;
 pub use lambda_http::{
     Body, Request, RequestExt, Response,
-    http::{HeaderMap, Method, StatusCode},
+    http::{HeaderMap, HeaderValue, Method, StatusCode},
 };
 pub use parameters::{Form, Parameters};
 pub use response::{cacheable_json, empty, json, with_cookie};
