@@ -195,7 +195,12 @@ fn failures_key(user: &User) -> String {
     format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&shared::email::lookup_key(&user.email)))
 }
 
+/// What a session is stored and listed by.
+pub fn session_id(session: &str) -> String {
+    shared::random::sha256_hex(&jti(session))
+}
+
 /// The key under which a session is stored.
 fn session_key(session: &str) -> String {
-    format!("SESSION#{}", shared::random::sha256_hex(&jti(session)))
+    format!("SESSION#{}", session_id(session))
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use client::{Answer, Request, all_at_once};
 pub use event::event;
 pub use forge::{claims, forgeries, jti};
-pub use items::{Item, number, text};
+pub use items::{Item, number, session_id, text};
 pub use mailbox::Mail;
 pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};

@@ -79,6 +79,13 @@ impl Latchkey {
         self.request(method.parse().unwrap(), path).cookie(&user.session).csrf(&user.csrf_token)
     }
 
+    /// The ids of her sessions that the user is told, newest first.
+    pub async fn session_ids(&self, user: &User) -> Vec<String> {
+        let answer = self.by(user, "GET", "/resource/sessions").send().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json().as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+    }
+
     pub fn change_password(&self, user: &User, old: &str, new: &str) -> Request {
         let fields = [("old_password", old), ("new_password", new), ("confirm_password", new)];
         self.by(user, "PUT", "/resource/users/password").form(&fields)

@@ -2,10 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::{
-    harness::{Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp},
-    session::list::{id, ids},
-};
+use crate::harness::{Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp, session_id};
 
 const PATH: &str = "/resource/users/password";
 const NEW: &str = "Newer-Horse-7-Battery";
@@ -19,7 +16,8 @@ fn change(latchkey: &Latchkey, user: &User, fields: &[(&str, &str)]) -> Request 
 async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let activities = latchkey.get("/resource/users/activity/password").cookie(&user.session).send().await.json();
     let changes = activities.as_array().unwrap().iter().filter(|activity| activity["action"] == "password change");
-    let told = |activity: &Value| format!("{} {}", activity["result"].as_str().unwrap(), activity["data"].as_str().unwrap_or("-"));
+    let told =
+        |activity: &Value| format!("{} {}", activity["result"].as_str().unwrap(), activity["data"].as_str().unwrap_or("-"));
     changes.map(told).rev().collect()
 }
 
@@ -68,14 +66,15 @@ async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
     }
     assert!(latchkey.mails_to(&user.email).await.iter().all(|mail| !mail.is_notice()));
     // No session was ended, the code that was out works, and so does the password.
-    assert_eq!(ids(latchkey, &user).await.len(), 2);
+    assert_eq!(latchkey.session_ids(&user).await.len(), 2);
     latchkey.signed_in(&user).await;
     latchkey.confirm(&reset, NEW).send().await.is_empty(201);
 }
 
 #[tokio::test]
 async fn an_old_password_that_is_no_longer_good_enough_is_told_to_be_the_same() {
-    let latchkey = Latchkey::start(&[("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"), ("IDENTITY_PASSWORD_MIN_ENTROPY", "0")]).await;
+    let latchkey =
+        Latchkey::start(&[("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"), ("IDENTITY_PASSWORD_MIN_ENTROPY", "0")]).await;
     let user = latchkey.signed_up_with("same", &json!({ "password": "weak" })).await;
     let key = ["resource.password.no_change_provided"];
     latchkey.refuses(&user, latchkey.change_password(&user, "weak", "weak"), 400, &key).await;
@@ -106,7 +105,7 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
         latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
     }
     // One's own goes on with the same cookie and the same csrf token.
-    assert_eq!(ids(latchkey, &user).await, [id(&user.session)]);
+    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
     let renamed = User { password: NEW.to_owned(), ..user.clone() };
     latchkey.signed_in(&renamed).await;
     latchkey.change_password(&user, NEW, PASSWORD).send().await.is_empty(201);
@@ -116,9 +115,11 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
 #[tokio::test]
 async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
     let latchkey = latchkey().await;
-    for (name, data, lang, same_as) in
-        [("change-de", r#"{"language":"de"}"#, "fr", "de"), ("change-xx", r#"{"language":"xx"}"#, "fr", "en"), ("change-en", "[]", "", "en")]
-    {
+    for (name, data, lang, same_as) in [
+        ("change-de", r#"{"language":"de"}"#, "fr", "de"),
+        ("change-xx", r#"{"language":"xx"}"#, "fr", "en"),
+        ("change-en", "[]", "", "en"),
+    ] {
         let user = latchkey.signed_up_with(name, &json!({ "data": data })).await;
         // The operation has no such parameter.
         let fields = [("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", NEW), ("lang", lang)];
@@ -211,7 +212,7 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
     // It was not looked at.
     assert_eq!(recorded(&latchkey, &user).await, before);
     // Nothing else of hers waits, nor does anybody else.
-    assert_eq!(ids(&latchkey, &user).await, [id(&user.session)]);
+    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
     latchkey.change_password(&other, PASSWORD, NEW).send().await.is_empty(201);
 }
 
@@ -240,7 +241,8 @@ async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
         people.push(latchkey.signed_in_anew(&user).await);
     }
     let password = |number: usize| format!("Racing-Horse-{number}-Battery");
-    let requests = people.iter().enumerate().map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
+    let requests =
+        people.iter().enumerate().map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
     let answers = all_at_once(requests).await;
 
     let winners: Vec<usize> = (0..16).filter(|&number| answers[number].status == 201).collect();

@@ -1,9 +1,6 @@
 //! `DELETE /resource/sessions`
 
-use crate::{
-    harness::{Latchkey, Request, User, all_at_once, latchkey},
-    session::list::{id, ids},
-};
+use crate::harness::{Latchkey, Request, User, all_at_once, latchkey, session_id};
 
 const PATH: &str = "/resource/sessions";
 
@@ -20,7 +17,7 @@ async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
         let answer = end_others(latchkey, &user).send().await;
         answer.is_empty(204);
         assert_eq!(answer.header("set-cookie"), None);
-        assert_eq!(ids(latchkey, &user).await, [id(&user.session)]);
+        assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
     }
     for session in &ended {
         latchkey.get(PATH).cookie(session).send().await.is_refused(401, &["authz.invalid_session"]);
@@ -28,9 +25,9 @@ async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
     }
     // Her csrf token holds on, she may sign in again, and nobody else is concerned.
     let again = latchkey.signed_in(&user).await;
-    assert_eq!(ids(latchkey, &user).await.len(), 2);
-    latchkey.by(&user, "DELETE", &format!("{PATH}/{}", id(&again))).send().await.is_empty(204);
-    assert_eq!(ids(latchkey, &other).await, [id(&other.session)]);
+    assert_eq!(latchkey.session_ids(&user).await.len(), 2);
+    latchkey.by(&user, "DELETE", &format!("{PATH}/{}", session_id(&again))).send().await.is_empty(204);
+    assert_eq!(latchkey.session_ids(&other).await, [session_id(&other.session)]);
 }
 
 #[tokio::test]
@@ -77,7 +74,7 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_is_left() {
     for loser in answers.iter().filter(|answer| answer.status != 204) {
         loser.is_refused(401, &["authz.invalid_session"]);
     }
-    assert_eq!(ids(latchkey, winner).await, [id(&winner.session)]);
+    assert_eq!(latchkey.session_ids(winner).await, [session_id(&winner.session)]);
 }
 
 #[tokio::test]
@@ -88,6 +85,6 @@ async fn sixteen_requests_of_one_session_at_once_all_succeed_and_it_goes_on() {
     for answer in all_at_once((0..16).map(|_| end_others(latchkey, &user))).await {
         answer.is_empty(204);
     }
-    assert_eq!(ids(latchkey, &user).await, [id(&user.session)]);
+    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
     latchkey.sign_out(&ended).send().await.is_refused(404, &["identity.session.not_found"]);
 }

@@ -4,24 +4,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::{clock::Timestamp, random::sha256_hex};
 
-use crate::harness::{Latchkey, User, jti, latchkey, number};
+use crate::harness::{Latchkey, User, jti, latchkey, number, session_id};
 
 const PATH: &str = "/resource/sessions";
 
-/// What a session is listed by.
-pub fn id(session: &str) -> String {
-    sha256_hex(&jti(session))
-}
-
-pub async fn listed(latchkey: &Latchkey, user: &User) -> Vec<Value> {
+async fn listed(latchkey: &Latchkey, user: &User) -> Vec<Value> {
     let answer = latchkey.get(PATH).cookie(&user.session).send().await;
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json().as_array().unwrap().clone()
-}
-
-/// The ids of the sessions that are listed.
-pub async fn ids(latchkey: &Latchkey, user: &User) -> Vec<String> {
-    listed(latchkey, user).await.iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
@@ -34,12 +24,15 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
     let time = |name: &str, seconds: i64| Timestamp::from_seconds(number(&item, name) + seconds).rfc3339();
 
     let sessions = listed(latchkey, &user).await;
-    assert_eq!((sessions.len(), &sessions[0]["id"], &sessions[0]["user_agent"]), (2, &json!(id(&other)), &json!("Other/2")));
+    assert_eq!(
+        (sessions.len(), &sessions[0]["id"], &sessions[0]["user_agent"]),
+        (2, &json!(session_id(&other)), &json!("Other/2"))
+    );
     assert_eq!(sessions[0]["current"], false);
     // That it is listed is a use of it.
     let used = latchkey.session_item(&user, &user.session).await.unwrap();
     let expected = json!({
-        "id": id(&user.session),
+        "id": session_id(&user.session),
         "user_ip": "127.0.0.1",
         "user_agent": "",
         "created_at": time("began_at", 0),
@@ -62,7 +55,7 @@ async fn what_is_listed_lets_nobody_in() {
     for secret in [&user.session, &jti(&user.session), &user.csrf_token, &sha256_hex(&user.csrf_token)] {
         assert!(!answer.text().contains(secret.as_str()), "{secret}");
     }
-    for id in ids(latchkey, &user).await {
+    for id in latchkey.session_ids(&user).await {
         latchkey.get(PATH).bearer(&id).send().await.is_refused(401, &["authz.invalid_session"]);
     }
 }
@@ -85,12 +78,12 @@ async fn only_live_sessions_of_the_user_are_listed() {
     latchkey.edit_session(&user, &of_before, |item| drop(item.insert("epoch".to_owned(), other_epoch))).await;
     latchkey.sign_out(&ended).send().await.is_empty(204);
 
-    let mut expected = [id(&user.session), id(&live)];
+    let mut expected = [session_id(&user.session), session_id(&live)];
     expected.sort();
-    let mut found = ids(latchkey, &user).await;
+    let mut found = latchkey.session_ids(&user).await;
     found.sort();
     assert_eq!(found, expected);
-    assert_eq!(ids(latchkey, &other).await, [id(&other.session)]);
+    assert_eq!(latchkey.session_ids(&other).await, [session_id(&other.session)]);
 }
 
 #[tokio::test]

@@ -77,7 +77,9 @@ async fn a_topic_without_activities_and_one_that_is_none_are_refused() {
     for topic in ["session", "otp", "password", "password?page=2"] {
         activity(latchkey, &user, topic).await.is_refused(422, &["resource.user.no_activity"]);
     }
-    for topic in ["none", "ALL", "Session", "all%20", "%20", "all,session", "sessions", "%00", "a%0Db", "%E2%80%AE", "%ff", "a%7Cb", "%5B"] {
+    for topic in
+        ["none", "ALL", "Session", "all%20", "%20", "all,session", "sessions", "%00", "a%0Db", "%E2%80%AE", "%ff", "a%7Cb", "%5B"]
+    {
         activity(latchkey, &user, topic).await.is_refused(422, &["resource.user.wrong_topic"]);
     }
     activity(latchkey, &user, &"x".repeat(2000)).await.is_refused(422, &["resource.user.wrong_topic"]);

@@ -37,5 +37,8 @@ async fn everybody_is_told_of_herself_alone() {
     let uid = async |request: crate::harness::Request| request.send().await.json()["uid"].clone();
     assert_eq!(uid(latchkey.get(PATH).cookie(&one.session)).await, one.uid);
     // The bearer counts where both come, and no parameter does.
-    assert_eq!(uid(latchkey.get(&format!("{PATH}?uid={}", one.uid)).cookie(&one.session).bearer(&other.session)).await, other.uid);
+    assert_eq!(
+        uid(latchkey.get(&format!("{PATH}?uid={}", one.uid)).cookie(&one.session).bearer(&other.session)).await,
+        other.uid
+    );
 }

@@ -1,7 +1,9 @@
 //! `PUT /resource/users/password`
 
 use functions::password::change::Change;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, keys::Keys, password::Hasher, store::Store, telemetry};
+use shared::{
+    BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, keys::Keys, password::Hasher, store::Store, telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

@@ -25,8 +25,7 @@ impl End {
         Form::read(request).await?;
         let (store, config) = (&self.gate.store, &self.gate.config);
         let sessions = store.sessions(&signed_in.user.uid).await?;
-        let is_meant =
-            |session: &&Session| session.id_hash == id && session.is_live(&signed_in.user, config.session_life, now);
+        let is_meant = |session: &&Session| session.id_hash == id && session.is_live(&signed_in.user, config.session_life, now);
         let session = sessions.iter().find(is_meant).ok_or(Error::RecordNotFound)?;
         let activity = signed_in.recorder(config, now).succeeded(&signed_in.user.uid, Action::Logout);
         if !store.end_session(&session.uid, &session.id_hash, Some(&activity)).await? {
