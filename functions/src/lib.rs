@@ -35,6 +35,7 @@ pub mod otp {
     pub mod verify;
 }
 pub mod password {
+    pub mod change;
     pub mod confirm_code;
     pub mod generate_code;
     pub mod validate;
@@ -42,7 +43,12 @@ pub mod password {
 pub mod session {
     pub mod create;
     pub mod delete;
+    pub mod end;
+    pub mod end_others;
+    pub mod list;
 }
 pub mod user {
+    pub mod activity;
     pub mod create;
+    pub mod me;
 }

@@ -101,7 +101,7 @@ async fn during_the_wait_no_code_is_looked_at() {
     let secret = latchkey.drawn_secret(&off).await;
     for user in [&on, &off] {
         latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery").send().await;
-        latchkey.hold_back(&user.email, 12).await;
+        latchkey.edit_failures(&user.email, 12, 600).await;
     }
     let request = |operation: &str, code: &str| -> Request { latchkey.otp(operation, &on.session, code) };
     for (user, request) in [
