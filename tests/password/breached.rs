@@ -106,6 +106,16 @@ async fn a_reset_to_a_breached_password_changes_nothing_and_leaves_the_token_usa
 }
 
 #[tokio::test]
+async fn nobody_changes_a_password_to_a_breached_one() {
+    let outside = Outside::start().await;
+    let latchkey = outside.knows_passwords().await;
+    let user = latchkey.signed_up("breached-change").await;
+    let fields = [("old_password", user.password.as_str()), ("new_password", BREACHED), ("confirm_password", BREACHED)];
+    let request = latchkey.request(reqwest::Method::PUT, "/resource/users/password").bearer(&user.session).form(&fields);
+    latchkey.refuses(&user, request, 422, &["password.breached"]).await;
+}
+
+#[tokio::test]
 async fn a_password_that_has_been_breached_still_signs_in() {
     let outside = Outside::start().await;
     let latchkey = outside.knows_passwords().await;

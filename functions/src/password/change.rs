@@ -8,7 +8,7 @@ use shared::{
     http::{Body, Form, Request, Response, StatusCode, empty},
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{Hasher, Password, Verdict},
+    password::{BreachedPasswords, Hasher, Password, Verdict},
     user::User,
 };
 
@@ -21,6 +21,8 @@ pub struct Change {
     pub gate: Gate,
     /// Checks the old password and hashes the new one.
     pub hasher: Hasher,
+    /// Knows passwords that no new one may be.
+    pub breached: BreachedPasswords,
 }
 
 struct Input {
@@ -62,7 +64,8 @@ impl Change {
         if input.new == input.old {
             return Err(Error::PasswordUnchanged);
         }
-        self.gate.config.password_policy.check(input.new.reveal()).map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
+        let accepted = self.gate.config.password_policy.accept(&input.new, &self.breached).await;
+        accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
     }
 
     /// The attempt is counted before the password is looked at, and taken back where it was not wrong.
