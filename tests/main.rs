@@ -1,12 +1,23 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
+//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod harness;
 
+mod access {
+    mod auth;
+    mod authorize;
+    mod jwks;
+    mod nginx;
+}
+mod captcha {
+    mod operations;
+    mod providers;
+    mod register_geetest;
+}
 mod email {
     mod confirm_code;
     mod generate_code;
@@ -19,6 +30,7 @@ mod general {
 }
 mod mail {
     mod delivery;
+    mod feedback;
     mod send;
 }
 mod otp {
@@ -31,6 +43,8 @@ mod otp {
     mod verify;
 }
 mod password {
+    mod breached;
+    mod change;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
@@ -41,17 +55,24 @@ mod session {
     mod create_imported;
     mod create_otp;
     mod delete;
+    mod end;
+    mod end_others;
+    mod list;
 }
 mod user {
+    mod activity;
     mod create;
     mod create_fields;
+    mod me;
 }
 
 mod config;
 mod cors;
 mod events;
+mod gate;
 mod hostile;
 mod hostile_bodies;
+mod limits;
 mod request;
 mod request_limits;
 mod secrets;

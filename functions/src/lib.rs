@@ -2,6 +2,14 @@
 //!
 //! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
 
+pub mod access {
+    pub mod auth;
+    pub mod authorize;
+    pub mod jwks;
+}
+pub mod captcha {
+    pub mod register_geetest;
+}
 pub mod email {
     pub mod confirm_code;
     pub mod generate_code;
@@ -14,6 +22,7 @@ pub mod general {
 }
 pub mod mail {
     mod address;
+    pub mod feedback;
     pub mod render;
     pub mod send;
 }
@@ -26,6 +35,7 @@ pub mod otp {
     pub mod verify;
 }
 pub mod password {
+    pub mod change;
     pub mod confirm_code;
     pub mod generate_code;
     pub mod validate;
@@ -33,7 +43,12 @@ pub mod password {
 pub mod session {
     pub mod create;
     pub mod delete;
+    pub mod end;
+    pub mod end_others;
+    pub mod list;
 }
 pub mod user {
+    pub mod activity;
     pub mod create;
+    pub mod me;
 }

@@ -15,7 +15,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub type Snapshot = BTreeMap<String, Item>;
 
 const USERS: &str = "UsersTable";
-const GRANTS: &str = "GrantsTable";
+pub(super) const GRANTS: &str = "GrantsTable";
 
 /// The value of a number attribute.
 #[track_caller]
@@ -30,9 +30,9 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 }
 
 impl Latchkey {
-    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; and what is written for nobody,
-    /// so that an unknown address takes the time of a known one, is of no account. That something was tried is counted and recorded whatever
-    /// comes of it; the tests of those say so.
+    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; what is written for nobody,
+    /// so that an unknown address takes the time of a known one, is of no account; and what is counted and recorded of refusals
+    /// too has tests of its own.
     pub async fn everything(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -103,9 +103,14 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
+    /// Changes what is stored of a session.
+    pub async fn edit_session(&self, user: &User, session: &str, edit: impl FnOnce(&mut Item)) {
+        self.edit_grant(user, &session_key(session), edit).await;
+    }
+
     /// Lets so many seconds pass for what is stored of a session: all its times move back.
     pub async fn age_session(&self, user: &User, session: &str, seconds: i64) {
-        self.edit_grant(user, &session_key(session), |item| {
+        self.edit_session(user, session, |item| {
             for name in ["began_at", "last_used_at", "expires_at"] {
                 move_back(item, name, seconds);
             }
@@ -115,13 +120,24 @@ impl Latchkey {
 
     /// The same for what is stored of a reset code.
     pub async fn age_code(&self, user: &User, seconds: i64) {
-        self.edit_grant(user, "RESET", |item| move_back(item, "expires_at", seconds)).await;
+        self.age_grant(user, "RESET", seconds).await;
+    }
+
+    /// The same for what is stored under a key.
+    pub async fn age_grant(&self, user: &User, key: &str, seconds: i64) {
+        self.edit_grant(user, key, |item| move_back(item, "expires_at", seconds)).await;
     }
 
     /// Notes that the session was used just now.
     pub async fn use_session(&self, user: &User, session: &str) {
         let now = AttributeValue::N(now().to_string());
-        self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
+        self.edit_session(user, session, |item| drop(item.insert("last_used_at".to_owned(), now))).await;
+    }
+
+    /// What was done to the user's account, as `login succeed`, the oldest first.
+    pub async fn activities(&self, user: &User) -> Vec<String> {
+        let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
+        self.held(user, "ACTIVITY#").await.iter().map(told).collect()
     }
 
     /// Takes the user away, and leaves what is stored under the uid.
@@ -132,6 +148,10 @@ impl Latchkey {
 
     /// The mails that were queued for the user, with what became of them.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
+        self.held(user, "MAIL#").await
+    }
+
+    async fn held(&self, user: &User, prefix: &str) -> Vec<Item> {
         let query = self
             .tables
             .query()
@@ -139,11 +159,11 @@ impl Latchkey {
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", AttributeValue::S(user.uid.clone()))
-            .expression_attribute_values(":sk", AttributeValue::S("MAIL#".to_owned()));
+            .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
         spawn(query.send()).await.unwrap().unwrap().items.unwrap()
     }
 
-    async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
+    pub(super) async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
         let mut get = self.tables.get_item().table_name(table).consistent_read(true).key("pk", AttributeValue::S(pk.to_owned()));
         if let Some(sk) = sk {
             get = get.key("sk", AttributeValue::S(sk.to_owned()));
@@ -151,17 +171,22 @@ impl Latchkey {
         spawn(get.send()).await.unwrap().unwrap().item
     }
 
-    async fn put(&self, table: &str, item: Item) {
+    pub(super) async fn put(&self, table: &str, item: Item) {
         spawn(self.tables.put_item().table_name(table).set_item(Some(item)).send()).await.unwrap().unwrap();
     }
 }
 
-fn move_back(item: &mut Item, name: &str, seconds: i64) {
+pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
 }
 
+/// What a session is stored and listed by.
+pub fn session_id(session: &str) -> String {
+    shared::random::sha256_hex(&jti(session))
+}
+
 /// The key under which a session is stored.
 fn session_key(session: &str) -> String {
-    format!("SESSION#{}", shared::random::sha256_hex(&jti(session)))
+    format!("SESSION#{}", session_id(session))
 }

@@ -3,14 +3,8 @@
 use aws_lc_rs::hmac;
 use aws_sdk_dynamodb::types::AttributeValue;
 use data_encoding::{BASE32_NOPAD, BASE64};
-use shared::random::sha256_hex;
 
-use super::{
-    Answer, Request, User,
-    items::{number, text},
-    now,
-    stack::{Latchkey, spawn},
-};
+use super::{Answer, Request, User, items::number, now, stack::Latchkey};
 
 /// The shared secret of those who have the second factor on: that of the standard's examples.
 pub const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -121,41 +115,11 @@ impl Latchkey {
         (user, authenticator)
     }
 
-    /// How many wrong passwords and codes are counted for the user's address.
-    pub async fn failures(&self, user: &User) -> i64 {
-        let counter = self.grant(&failures_of(user), "-").await;
-        counter.map_or(0, |counter| number(&counter, "count"))
-    }
-
-    /// Lets the user's address wait for ten minutes, after so many failures.
-    pub async fn hold_back(&self, user: &User, failures: i64) {
-        let number = |number: i64| AttributeValue::N(number.to_string());
-        self.edit_grant(&failures_of(user), "-", |item| {
-            item.insert("count".to_owned(), number(failures));
-            item.insert("retry_at".to_owned(), number((now() + 600) * 1000));
-        })
-        .await;
-    }
-
-    /// What is recorded of the user's second factor, the first first: action and result.
+    /// What is recorded of the user's second factor, as `enable 2FA succeed`, the oldest first.
     pub async fn otp_activities(&self, user: &User) -> Vec<String> {
-        let query = self
-            .tables
-            .query()
-            .table_name("GrantsTable")
-            .consistent_read(true)
-            .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
-            .expression_attribute_values(":pk", AttributeValue::S(user.uid.clone()))
-            .expression_attribute_values(":sk", AttributeValue::S("ACTIVITY#".to_owned()));
-        let items = spawn(query.send()).await.unwrap().unwrap().items.unwrap();
-        let all = items.iter().map(|item| format!("{}: {}", text(item, "action"), text(item, "result")));
+        let all = self.activities(user).await.into_iter();
         all.filter(|activity| activity.contains("2FA")).collect()
     }
-}
-
-/// Who holds the counter of the wrong attempts at the user's secrets.
-fn failures_of(user: &User) -> User {
-    User { uid: format!("LIMIT#sign_in#{}", sha256_hex(&user.email.to_lowercase())), ..user.clone() }
 }
 
 /// The recovery codes that an answer tells.

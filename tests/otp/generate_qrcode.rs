@@ -60,7 +60,7 @@ async fn a_secret_counts_for_nothing_before_a_code_of_it_is_given() {
     let item = latchkey.user_item(&user).await;
     assert_eq!((text(&item, "otp_pending_secret"), item.get("otp_secret")), (secret.as_str(), None));
     assert_eq!(latchkey.sign_in(&user.email, &user.password).send().await.json()["otp"], false);
-    assert_eq!(latchkey.otp_activities(&user).await, ["request QR code for 2FA: succeed"]);
+    assert_eq!(latchkey.otp_activities(&user).await, ["request QR code for 2FA succeed"]);
 }
 
 #[tokio::test]

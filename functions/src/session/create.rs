@@ -3,6 +3,7 @@
 use shared::{
     Error,
     activity::{Action, Recorder},
+    captcha::{Captcha, CaptchaResponse},
     clock::Timestamp,
     config::Config,
     email::lookup_key,
@@ -25,12 +26,15 @@ pub struct Create {
     pub keys: Keys,
     /// Checks passwords.
     pub hasher: Hasher,
+    /// Lets people pass.
+    pub captcha: Captcha,
 }
 
 struct Input {
     email: String,
     password: Password,
     otp_code: Option<String>,
+    captcha_response: Option<CaptchaResponse>,
 }
 
 impl Create {
@@ -66,6 +70,7 @@ impl Create {
         user: Option<User>,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
+        self.captcha.check(input.captcha_response.as_ref(), recorder.client, recorder.now).await?;
         let user = self.authenticate(&input.password, key, user, recorder).await?;
         if let Err(error) = user.may_sign_in() {
             self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;
@@ -131,7 +136,7 @@ async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.session");
     let email = parameters.email();
     let password = parameters.password("password");
-    parameters.captcha_response();
+    let captcha_response = parameters.captcha_response();
     let otp_code = parameters.optional("otp_code");
-    parameters.finish().map(|()| Input { email, password, otp_code })
+    parameters.finish().map(|()| Input { email, password, otp_code, captcha_response })
 }

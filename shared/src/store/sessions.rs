@@ -95,6 +95,13 @@ impl Store {
         Ok(session.zip(user))
     }
 
+    /// The same of a session and a user that were found before.
+    pub async fn find_session_again(&self, session: &Session, user: &User) -> Result<Option<(Session, User)>, Error> {
+        let key = session_key(&session.uid, &session.id_hash);
+        let (user, session) = self.user_and_grant(&user.email.key(), key).await?;
+        Ok(session.zip(user))
+    }
+
     /// The sessions of a user that are stored, live or not, in no order.
     pub async fn sessions(&self, uid: &str) -> Result<Vec<Session>, Error> {
         let mut pages = self
