@@ -69,6 +69,16 @@ async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
         ("IDENTITY_SENDER_EMAIL", &["", "nobody", "a@b", "a@b.co, c@d.co", "a@b.co\nBcc: c@d.co"]),
         ("IDENTITY_SENDER_NAME", &["a\r\nBcc: c@d.co"]),
         ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", &["yes", "1", "TRUE "]),
+        ("IDENTITY_CAPTCHA", &["yes", "Turnstile", "none "]),
+        ("IDENTITY_CAPTCHA_ID", &["two words", "ключ"]),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", &["two words"]),
+        (
+            "IDENTITY_CAPTCHA_URL",
+            &["http://captcha.example", "captcha.example", "https://captcha.example/?a=b", "ftp://captcha.example"],
+        ),
+        ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", &["all", "session_create,", "session_create;user_create", "users"]),
+        ("IDENTITY_BREACHED_PASSWORDS", &["on", "true", "HIBP"]),
+        ("IDENTITY_BREACHED_PASSWORDS_URL", &["http://range.example", "range.example", "https://range.example/#a"]),
         ("IDENTITY_USERS_TABLE", &[""]),
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
@@ -89,6 +99,7 @@ async fn every_function_that_is_configured_says_so() {
         "password-generate-code",
         "password-confirm-code",
         "user-create",
+        "captcha-register-geetest",
         "mail-send",
     ] {
         let said = end_of(binary, &[("IDENTITY_SESSION_EXPIRE_TIME", "soon")]).await;
@@ -113,10 +124,31 @@ async fn values_that_can_be_right_stop_nothing() {
         ("IDENTITY_SENDER_NAME", &["", "Acme & Söhne"]),
         ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", &["", "true", "false"]),
         ("IDENTITY_MAIL_CONFIGURATION_SET", &["", "mails"]),
+        ("IDENTITY_CAPTCHA", &["", "none"]),
+        ("IDENTITY_CAPTCHA_ID", &["", "6Lc_aXkUAAAAA-site"]),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", &["", "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha-AbCdEf"]),
+        ("IDENTITY_CAPTCHA_URL", &["", "https://captcha.example/verify", "http://localhost:8080"]),
+        ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", &["", "user_create", "email_confirmation, password_reset"]),
+        ("IDENTITY_BREACHED_PASSWORDS", &["", "off", "hibp"]),
+        ("IDENTITY_BREACHED_PASSWORDS_URL", &["", "https://range.example/range", "http://127.0.0.1:8080/"]),
     ] {
         for value in values {
             let said = end_of("session-create", &[(variable, value)]).await;
             assert!(!said.contains("IDENTITY_"), "{variable}={value:?}: {said}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_captcha_without_its_keys_stops_the_function() {
+    let keys = [("IDENTITY_CAPTCHA_ID", "id"), ("IDENTITY_CAPTCHA_SECRET_ARN", "arn")];
+    for provider in ["recaptcha", "hcaptcha", "turnstile", "geetest"] {
+        let on = ("IDENTITY_CAPTCHA", provider);
+        for (given, missing) in [(keys[0], keys[1].0), (keys[1], keys[0].0)] {
+            let said = end_of("session-create", &[on, given]).await;
+            assert!(said.contains(missing) && !said.contains(given.0), "{said}");
+        }
+        let said = end_of("session-create", &[on, keys[0], keys[1]]).await;
+        assert!(!said.contains("IDENTITY_"), "{provider}: {said}");
     }
 }

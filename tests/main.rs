@@ -7,6 +7,17 @@
 
 mod harness;
 
+mod access {
+    mod auth;
+    mod authorize;
+    mod jwks;
+    mod nginx;
+}
+mod captcha {
+    mod operations;
+    mod providers;
+    mod register_geetest;
+}
 mod email {
     mod confirm_code;
     mod generate_code;
@@ -19,9 +30,20 @@ mod general {
 }
 mod mail {
     mod delivery;
+    mod feedback;
     mod send;
 }
+mod otp {
+    mod disable;
+    mod enable;
+    mod generate_qrcode;
+    mod recovery;
+    mod rules;
+    mod story;
+    mod verify;
+}
 mod password {
+    mod breached;
     mod change;
     mod confirm_code;
     mod confirm_code_tokens;
@@ -30,6 +52,7 @@ mod password {
 }
 mod session {
     mod create;
+    mod create_imported;
     mod create_otp;
     mod delete;
     mod end;
@@ -49,6 +72,7 @@ mod events;
 mod gate;
 mod hostile;
 mod hostile_bodies;
+mod limits;
 mod request;
 mod request_limits;
 mod secrets;

@@ -3,7 +3,7 @@
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Latchkey, Mail, claims, jti, otp, text};
+use crate::harness::{Latchkey, Mail, bearer_of, claims, event, jti, otp, text};
 
 const FIRST: &str = "First-Horse-7-Battery&+";
 const WRONG: &str = "Wrong-Horse-7-Battery";
@@ -44,6 +44,16 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
     for (code, status) in [(&wrong, 403), (&code, 201), (&code, 403)] {
         let fields = [("email", EMAIL), ("password", FIRST), ("otp_code", code)];
         assert_eq!(latchkey.post("/identity/sessions").form(&fields).send().await.status, status);
+    }
+    let let_through = latchkey.get("/auth/request").cookie(&signed_in.session()).send().await;
+    secrets.push(bearer_of(&let_through).to_owned());
+    latchkey.post("/auth/request").cookie(&signed_in.session()).send().await.is_refused(401, &["authz.missing_csrf_token"]);
+    for token in [signed_in.session(), bearer_of(&let_through).to_owned()] {
+        let mut asked = event("GET", "/orders");
+        asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
+        asked["headers"]["authorization"] = json!(format!("Bearer {token}"));
+        let answer = latchkey.invoke("AuthorizeFunction", asked).await.unwrap();
+        secrets.extend(answer["context"]["token"].as_str().map(str::to_owned));
     }
     latchkey.sign_out(&signed_in.session()).send().await.is_empty(204);
     latchkey.sign_out(&signed_in.session()).send().await.is_refused(404, &["identity.session.not_found"]);

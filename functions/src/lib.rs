@@ -2,6 +2,14 @@
 //!
 //! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
 
+pub mod access {
+    pub mod auth;
+    pub mod authorize;
+    pub mod jwks;
+}
+pub mod captcha {
+    pub mod register_geetest;
+}
 pub mod email {
     pub mod confirm_code;
     pub mod generate_code;
@@ -14,8 +22,17 @@ pub mod general {
 }
 pub mod mail {
     mod address;
+    pub mod feedback;
     pub mod render;
     pub mod send;
+}
+pub mod otp {
+    mod barcode;
+    mod code;
+    pub mod disable;
+    pub mod enable;
+    pub mod generate_qrcode;
+    pub mod verify;
 }
 pub mod password {
     pub mod change;

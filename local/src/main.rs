@@ -12,7 +12,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Runs Latchkey on this machine: the API, DynamoDB and a mailbox, as template.yaml describes them.
 ///
 /// The functions are built first and are then the same programs that Lambda runs. Variables that begin with IDENTITY_
-/// are passed on to them and win over the template, for example IDENTITY_APP_NAME.
+/// are passed on to them and win over the template, for example IDENTITY_APP_NAME. The secret that
+/// IDENTITY_CAPTCHA_SECRET_ARN names, whatever it says, is the value of LATCHKEY_CAPTCHA_SECRET.
 #[derive(Parser)]
 #[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where backticks are noise")]
 #[command(name = "latchkey", version)]
@@ -60,6 +61,7 @@ async fn run(arguments: Arguments) -> Result<(), Error> {
         data_dir: (!arguments.in_memory).then_some(arguments.data_dir),
         cors_origins: arguments.cors_origins,
         env: local::variables("IDENTITY_").collect(),
+        secrets: local::captcha_secret()?,
         ..Options::default()
     };
     Stack::check(&options).await?;

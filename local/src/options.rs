@@ -17,6 +17,8 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// `IDENTITY_*` variables of the functions: they win over the template's.
     pub env: BTreeMap<String, String>,
+    /// Secrets beside those that the template generates, by what the functions ask for: a name or an ARN.
+    pub secrets: BTreeMap<String, String>,
     pub template: PathBuf,
     pub log: Log,
 }
@@ -30,6 +32,7 @@ impl Default for Options {
             binaries: build::folder(),
             cors_origins: Vec::new(),
             env: BTreeMap::new(),
+            secrets: BTreeMap::new(),
             template: build::workspace().join("template.yaml"),
             log: Log::Terminal,
         }

@@ -1,4 +1,5 @@
-//! Secrets Manager, as far as the functions use it: `GetSecretValue` of the secrets that the template generates.
+//! Secrets Manager, as far as the functions use it: `GetSecretValue` of the secrets that the template generates, and of those
+//! that operators keep there.
 
 use crate::{
     Error, ambient,
@@ -18,17 +19,23 @@ const FILE: &str = "secrets.json";
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
-/// By logical id.
-pub struct Secrets(BTreeMap<String, Versions>);
+pub struct Secrets {
+    /// By logical id.
+    generated: BTreeMap<String, Versions>,
+    /// By what the functions ask for. They are kept in memory alone.
+    given: BTreeMap<String, String>,
+}
 
 /// The versions of one secret by their staging labels. To try a rotation, stop the stack, move the value to
-/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another.
+/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another; `CreatedDate` may tell when that was, in seconds since the Unix epoch.
 #[derive(Serialize, Deserialize)]
 struct Versions {
     #[serde(rename = "AWSCURRENT")]
     current: String,
     #[serde(rename = "AWSPREVIOUS", skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
+    #[serde(rename = "CreatedDate", skip_serializing_if = "Option::is_none")]
+    created_at: Option<i64>,
 }
 
 #[derive(Deserialize)]
@@ -43,9 +50,20 @@ fn current() -> String {
     "AWSCURRENT".to_owned()
 }
 
+/// The captcha's private key, under the name that the functions are told; the key itself they are not.
+pub fn captcha_secret() -> Result<BTreeMap<String, String>, Error> {
+    let variable = |name| ambient::variable(name).filter(|value| !value.trim().is_empty());
+    match (variable("IDENTITY_CAPTCHA_SECRET_ARN"), variable("LATCHKEY_CAPTCHA_SECRET")) {
+        (Some(name), Some(key)) => Ok(BTreeMap::from([(name, key)])),
+        (Some(_), None) => Err(Error::new("IDENTITY_CAPTCHA_SECRET_ARN names a secret that is not known here.")
+            .advice("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET.")),
+        (None, _) => Ok(BTreeMap::new()),
+    }
+}
+
 impl Secrets {
-    /// Those that were kept, and new ones for the others.
-    pub fn open(wanted: &[Secret], data: &Data) -> Result<Self, Error> {
+    /// Those that were kept, new ones for the others, and those that are given.
+    pub fn open(wanted: &[Secret], given: BTreeMap<String, String>, data: &Data) -> Result<Self, Error> {
         let mut secrets: BTreeMap<String, Versions> = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
@@ -55,13 +73,13 @@ impl Secrets {
         };
         for secret in wanted {
             if !secrets.contains_key(&secret.name) {
-                let versions = Versions { current: generate(secret.generate)?, previous: None };
+                let versions = Versions { current: generate(secret.generate)?, previous: None, created_at: None };
                 secrets.insert(secret.name.clone(), versions);
             }
         }
         let kept = serde_json::to_vec_pretty(&secrets).map_err(|error| Error::new(error.to_string()))?;
         data.write(FILE, &kept)?;
-        Ok(Self(secrets))
+        Ok(Self { generated: secrets, given })
     }
 
     /// Answers one call of the AWS JSON 1.1 protocol.
@@ -73,13 +91,16 @@ impl Secrets {
         let Ok(request) = serde_json::from_slice::<GetSecretValue>(body) else {
             return refusal("SerializationException", "The request is not understood.");
         };
-        let found = self.0.iter().find(|(name, _)| request.secret_id == **name || request.secret_id == secret_arn(name));
-        let Some((name, versions)) = found else {
-            return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+        let asked = request.secret_id.as_str();
+        let versions = self.generated.iter().find(|(name, _)| asked == **name || asked == secret_arn(name));
+        let (name, current, previous, created_at) = match (versions, self.given.get(asked)) {
+            (Some((name, versions)), _) => (name.as_str(), &versions.current, versions.previous.as_ref(), versions.created_at),
+            (None, Some(text)) => (asked, text, None, None),
+            (None, None) => return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret."),
         };
         let value = match request.version_stage.as_str() {
-            "AWSCURRENT" => Some(&versions.current),
-            "AWSPREVIOUS" => versions.previous.as_ref(),
+            "AWSCURRENT" => Some(current),
+            "AWSPREVIOUS" => previous,
             _ => None,
         };
         match value {
@@ -90,6 +111,7 @@ impl Secrets {
                     "Name": name,
                     "SecretString": value,
                     "VersionStages": [request.version_stage],
+                    "CreatedDate": created_at,
                 }),
             ),
             None => refusal(

@@ -2,6 +2,7 @@ use crate::{
     Error, Options, ambient,
     data::Data,
     database,
+    events::Courier,
     gateway::Gateway,
     log::Logger,
     mail::Mailbox,
@@ -27,7 +28,7 @@ use std::{
 };
 use tokio::{
     net::TcpListener,
-    sync::{Notify, oneshot},
+    sync::{Notify, mpsc, oneshot},
     task::{JoinHandle, JoinSet},
 };
 
@@ -67,8 +68,9 @@ impl Stack {
             Some(folder) => Data::open(folder)?,
             None => Data::in_memory(),
         });
-        let secrets = Secrets::open(&template.secrets, &data)?;
-        let mailbox = Arc::new(Mailbox::open(data.clone(), template.configuration_sets.clone(), log.clone())?);
+        let secrets = Secrets::open(&template.secrets, options.secrets, &data)?;
+        let (bus, events) = mpsc::unbounded_channel();
+        let mailbox = Arc::new(Mailbox::open(data.clone(), &template, bus, log.clone())?);
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;
 
@@ -112,6 +114,7 @@ impl Stack {
 
         let mut workers = JoinSet::new();
         workers.spawn(database::sweep(database.clone(), log.clone()));
+        workers.spawn(Courier::new(events, &template, functions.clone(), log.clone()).run(written.clone()));
         for follower in stream::followers(&template, &database, &functions, &positions, &log) {
             workers.spawn(follower.run(written.clone()));
         }

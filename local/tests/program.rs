@@ -115,3 +115,17 @@ async fn what_stops_a_start_is_told_with_what_to_do() {
         assert!(output.stdout.is_empty());
     }
 }
+
+#[tokio::test]
+async fn a_captcha_whose_key_nobody_has_stops_a_start() {
+    let folder = Folder::new("captcha");
+    let start = |key| {
+        let mut command = folder.latchkey(&["--in-memory", "--listen", "127.0.0.1:0"]);
+        command.envs([("IDENTITY_CAPTCHA_SECRET_ARN", "anything"), ("LATCHKEY_CAPTCHA_SECRET", key)]);
+        command
+    };
+    let output = start("").output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET"), "{error}");
+    ready(&mut start("key").spawn().unwrap()).await;
+}

@@ -37,6 +37,13 @@ impl Timestamp {
         self.milliseconds
     }
 
+    /// Reads RFC 3339, as `2026-01-31T23:59:59.999+01:00`.
+    #[must_use]
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        Some(Self { milliseconds: moment.unix_timestamp().checked_mul(1000)?.checked_add(moment.millisecond().into())? })
+    }
+
     /// RFC 3339 in UTC, as `2026-01-31T23:59:59Z`.
     #[must_use]
     pub fn rfc3339(self) -> String {
@@ -79,6 +86,16 @@ pub fn now() -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_read_with_its_offset_and_fraction() {
+        let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::milliseconds);
+        assert_eq!(read("2025-12-31T23:59:59.999Z"), Some(1_767_225_599_999));
+        assert_eq!(read("2026-01-01T00:59:59+01:00"), Some(1_767_225_599_000));
+        for text in ["", "2026-01-01", "2026-01-01T00:00:00", "1767225599", "2026-13-01T00:00:00Z"] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_time_is_told_in_utc_to_the_second() {

@@ -5,12 +5,14 @@ use std::{fmt, str::FromStr};
 use argon2::Params;
 
 use crate::{
+    captcha::CaptchaSettings,
     email::EmailAddress,
     environment,
     language::Language,
     limits::Limits,
     network::Network,
-    password::{PasswordPolicy, PasswordRule, parse_params},
+    outbound::{ServiceUrl, is_confidential},
+    password::{self, PasswordPolicy, PasswordRule, parse_params},
     session::SessionLife,
 };
 
@@ -49,6 +51,11 @@ pub struct Config {
     pub access_token: AccessToken,
     /// `IDENTITY_TRUSTED_PROXIES`: gateways that ask at `/auth`, whose word on the client's address is taken there.
     pub trusted_proxies: Vec<Network>,
+    /// `IDENTITY_CAPTCHA`, `IDENTITY_CAPTCHA_ID`, `IDENTITY_CAPTCHA_SECRET_ARN`, `IDENTITY_CAPTCHA_URL`,
+    /// `IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS`: what only people may do.
+    pub captcha: Option<CaptchaSettings>,
+    /// `IDENTITY_BREACHED_PASSWORDS`, `IDENTITY_BREACHED_PASSWORDS_URL`: where it is asked whether a password is known.
+    pub breached_passwords: Option<ServiceUrl>,
     /// `IDENTITY_USERS_TABLE`: name of the table of users.
     pub users_table: String,
     /// `IDENTITY_GRANTS_TABLE`: name of the table of what users hold for a time.
@@ -168,6 +175,8 @@ impl Config {
                     .collect::<Option<_>>()
                     .ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
             })?,
+            captcha: CaptchaSettings::read(&vars)?,
+            breached_passwords: password::breached_passwords_url(&vars)?,
             users_table: vars.required("IDENTITY_USERS_TABLE", |text| Ok(text.to_owned()))?,
             grants_table: vars.required("IDENTITY_GRANTS_TABLE", |text| Ok(text.to_owned()))?,
             token_secret: vars.required("IDENTITY_TOKEN_SECRET", |text| Ok(text.to_owned()))?,
@@ -180,10 +189,10 @@ impl Config {
 }
 
 /// Reads variables, with errors that name them.
-struct Variables<F>(F);
+pub(crate) struct Variables<F>(pub(crate) F);
 
 impl<F: Fn(&str) -> Option<String>> Variables<F> {
-    fn parsed<T>(
+    pub(crate) fn parsed<T>(
         &self,
         variable: &'static str,
         default: &str,
@@ -193,18 +202,32 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
         parse(value.as_deref().unwrap_or(default)).map_err(|why| problem(variable, why))
     }
 
-    fn required<T>(&self, variable: &'static str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    pub(crate) fn required<T>(
+        &self,
+        variable: &'static str,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
         let value = (self.0)(variable).ok_or_else(|| problem(variable, "is not set"))?;
         parse(&value).map_err(|why| problem(variable, why))
     }
 
-    fn text(&self, variable: &'static str, default: &str, is_good: impl Fn(&str) -> bool) -> Result<String, ConfigError> {
+    pub(crate) fn text(
+        &self,
+        variable: &'static str,
+        default: &str,
+        is_good: impl Fn(&str) -> bool,
+    ) -> Result<String, ConfigError> {
         self.parsed(variable, default, |text| {
             if is_good(text) { Ok(text.to_owned()) } else { Err("has characters or a length that it cannot have".to_owned()) }
         })
     }
 
-    fn number<T>(&self, variable: &'static str, default: &str, bounds: std::ops::RangeInclusive<T>) -> Result<T, ConfigError>
+    pub(crate) fn number<T>(
+        &self,
+        variable: &'static str,
+        default: &str,
+        bounds: std::ops::RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + fmt::Display,
     {
@@ -217,7 +240,7 @@ impl<F: Fn(&str) -> Option<String>> Variables<F> {
     }
 }
 
-fn problem(variable: &'static str, problem: impl Into<String>) -> ConfigError {
+pub(crate) fn problem(variable: &'static str, problem: impl Into<String>) -> ConfigError {
     ConfigError { variable, problem: problem.into() }
 }
 
@@ -238,8 +261,7 @@ fn parse_domain(text: &str) -> Result<String, String> {
     let uri: lambda_http::http::Uri = text.parse().map_err(|_| PROBLEM)?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or(PROBLEM)?;
     let bare = !authority.contains(['/', '?', '#', '@']);
-    let safe = scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host));
-    if bare && safe { Ok(text.to_owned()) } else { Err(PROBLEM.to_owned()) }
+    if bare && is_confidential(scheme, host) { Ok(text.to_owned()) } else { Err(PROBLEM.to_owned()) }
 }
 
 #[cfg(test)]
@@ -277,6 +299,7 @@ mod tests {
         assert_eq!((config.activity_life, config.trusted_proxies.len()), (90 * 86_400, 0));
         let AccessToken { issuer, audience } = config.access_token;
         assert_eq!((issuer.as_str(), audience.as_str()), ("https://example.com", "latchkey"));
+        assert!(config.captcha.is_none() && config.breached_passwords.is_none());
     }
 
     #[test]
@@ -332,6 +355,14 @@ mod tests {
             ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "\t"),
             ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/33"),
             ("IDENTITY_TRUSTED_PROXIES", "nginx"),
+            ("IDENTITY_CAPTCHA", "yes"),
+            ("IDENTITY_CAPTCHA_ID", "two words"),
+            ("IDENTITY_CAPTCHA_SECRET_ARN", "two words"),
+            ("IDENTITY_CAPTCHA_URL", "http://example.com"),
+            ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", "session_create,user_delete"),
+            ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", "session_create,"),
+            ("IDENTITY_BREACHED_PASSWORDS", "on"),
+            ("IDENTITY_BREACHED_PASSWORDS_URL", "example.com"),
         ] {
             assert_eq!(read(&[(variable, value)]).err().map(|error| error.variable), Some(variable), "{value}");
         }

@@ -276,6 +276,7 @@ impl From<crate::password::PasswordFault> for FieldFault {
         match fault {
             crate::password::PasswordFault::Requirements => Self::PasswordRequirements,
             crate::password::PasswordFault::Weak => Self::PasswordWeak,
+            crate::password::PasswordFault::Breached => Self::PasswordBreached,
         }
     }
 }

@@ -90,6 +90,12 @@ impl Gate {
         Ok(SignedIn { session, user, client: before.client })
     }
 
+    /// What other services are told of who was let in.
+    pub async fn access_token(&self, user: &User, now: Timestamp) -> Result<String, Error> {
+        let keyring = self.keys.access_keyring(now).await?;
+        keyring.sign(user, &self.config.access_token, now).map_err(Error::internal)
+    }
+
     fn live(&self, found: Option<(Session, User)>, now: Timestamp) -> Result<(Session, User), Error> {
         let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
         live.ok_or(Error::NotSignedIn)
@@ -100,9 +106,15 @@ fn is_active(user: &User) -> Result<(), Error> {
     if matches!(user.state, State::Active | State::Pending) { Ok(()) } else { Err(Error::UserNotActive) }
 }
 
+/// Whether requests of the method change something, or may.
+#[must_use]
+pub fn is_state_changing(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
 /// What changes something needs the csrf token, unless the session came in a way that no other site can make a browser send it.
 fn check_csrf(method: &Method, credential: Credential<'_>, headers: &HeaderMap, session: &Session) -> Result<(), Error> {
-    if matches!(credential, Credential::Bearer(_)) || [Method::GET, Method::HEAD, Method::OPTIONS].contains(method) {
+    if matches!(credential, Credential::Bearer(_)) || !is_state_changing(method) {
         return Ok(());
     }
     let csrf_token = headers.get(CSRF_HEADER).map(|value| value.to_str().unwrap_or_default().trim());

@@ -6,8 +6,10 @@
 
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod activity;
 pub mod aws;
+pub mod captcha;
 pub mod clock;
 pub mod code;
 pub mod config;
@@ -22,8 +24,10 @@ pub mod limits;
 pub mod mail;
 pub mod network;
 pub mod otp;
+pub mod outbound;
 pub mod password;
 pub mod random;
+pub mod secret;
 pub mod session;
 pub mod store;
 pub mod telemetry;

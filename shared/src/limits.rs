@@ -65,7 +65,7 @@ impl MailLog {
     pub fn with_one_more(&self, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
         let end = |start: i64, seconds: i64| Timestamp::from_milliseconds(start) + seconds;
         let mut asked_at: Vec<i64> = self.asked_at.iter().copied().filter(|&at| now < end(at, HOUR)).collect();
-        let after_last = asked_at.last().map(|&last| end(last, limits.mail_interval));
+        let after_last = asked_at.last().filter(|_| limits.mail_interval > 0).map(|&last| end(last, limits.mail_interval));
         let full = limits.mails_per_hour > 0 && asked_at.len() >= limits.mails_per_hour;
         let after_oldest = full.then(|| asked_at.get(asked_at.len() - limits.mails_per_hour).map(|&at| end(at, HOUR))).flatten();
         if let Some(next) = after_last.max(after_oldest).filter(|&next| now < next) {
@@ -74,6 +74,11 @@ impl MailLog {
         asked_at.push(now.milliseconds());
         let needed = limits.mails_per_hour.max(1);
         Ok(Self { asked_at: asked_at.split_off(asked_at.len().saturating_sub(needed)) })
+    }
+
+    /// Whether one more mail may be asked for now, after what a log says, if there is one; nothing is counted.
+    pub fn check(log: Option<&Self>, limits: &Limits, now: Timestamp) -> Result<(), Error> {
+        log.map_or(Ok(()), |log| log.with_one_more(limits, now).map(drop))
     }
 
     /// When nothing of it matters any more.

@@ -15,6 +15,10 @@ pub enum Kind {
     PasswordReset,
     /// A notice that the password was changed.
     PasswordChanged,
+    /// A notice that the second factor was turned on.
+    OtpEnabled,
+    /// A notice that the second factor was turned off.
+    OtpDisabled,
     /// A link to confirm the address.
     Confirmation,
 }

@@ -48,9 +48,67 @@ pub fn is_near(one: &str, other: &str) -> bool {
     }
 }
 
+/// The client's address when a request may come through a gateway: the reported one, unless that is a trusted proxy's. Then it is
+/// what the proxy nearest to the client wrote into `X-Forwarded-For`: of the addresses in it, each added to the right by who passed
+/// the request on, the last that is no trusted proxy. What is left of that is the client's own say and is not looked at; where the
+/// header does not tell an address, the reported one stands.
+#[must_use]
+pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) -> String {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    if !reported.parse().is_ok_and(is_trusted) {
+        return reported.to_owned();
+    }
+    let passed_on = forwarded_for.rsplit(',').map(|part| part.trim().parse::<IpAddr>());
+    match passed_on.into_iter().find(|part| !part.as_ref().is_ok_and(|&address| is_trusted(address))) {
+        Some(Ok(address)) => address.to_canonical().to_string(),
+        Some(Err(_)) | None => reported.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trusted_proxy_and_nobody_else_tells_the_address() {
+        let trusted: Vec<Network> =
+            ["203.0.113.0/24", "2001:db8:1::/48"].iter().map(|text| Network::parse(text).expect("a network")).collect();
+        let proxy = "203.0.113.7";
+        for (reported, forwarded_for, expected) in [
+            // Through the proxy; API Gateway has added the proxy's own address.
+            (proxy, "198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            (proxy, "198.51.100.1,203.0.113.7", "198.51.100.1"),
+            (proxy, "198.51.100.1", "198.51.100.1"),
+            // Through two of them.
+            (proxy, "198.51.100.1, 203.0.113.9, 203.0.113.7", "198.51.100.1"),
+            (proxy, "198.51.100.1, 2001:db8:1::9, 203.0.113.7", "198.51.100.1"),
+            // What the client says of itself.
+            (proxy, "192.0.2.99, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            (proxy, "203.0.113.8, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            (proxy, "unknown, <script>, \u{1f40e}, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            // Not through the proxy.
+            ("198.51.100.1", "192.0.2.99, 198.51.100.1", "198.51.100.1"),
+            ("198.51.100.1", "192.0.2.99, 203.0.113.7, 198.51.100.1", "198.51.100.1"),
+            ("198.51.100.1", "192.0.2.99", "198.51.100.1"),
+            // IPv6.
+            (proxy, "2001:db8:2::1, 203.0.113.7", "2001:db8:2::1"),
+            ("2001:db8:1::7", "2001:0db8:0002:0::1, 2001:db8:1::7", "2001:db8:2::1"),
+            (proxy, "::ffff:198.51.100.1, ::ffff:203.0.113.7", "198.51.100.1"),
+            ("::ffff:203.0.113.7", "198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            // The proxy does not tell.
+            (proxy, "", proxy),
+            (proxy, "203.0.113.7", proxy),
+            (proxy, "203.0.113.9, 203.0.113.7", proxy),
+            (proxy, "192.0.2.99, unknown, 203.0.113.7", proxy),
+            (proxy, "192.0.2.99, , 203.0.113.7", proxy),
+            (proxy, "192.0.2.99, 198.51.100.1:4711, 203.0.113.7", proxy),
+            ("", "192.0.2.99", ""),
+            ("unknown", "192.0.2.99", "unknown"),
+        ] {
+            assert_eq!(client_address(reported, forwarded_for, &trusted), expected, "{reported}: {forwarded_for}");
+            assert_eq!(client_address(reported, forwarded_for, &[]), reported, "{forwarded_for}");
+        }
+    }
 
     #[test]
     fn a_network_is_an_address_and_its_first_bits() {

@@ -16,6 +16,8 @@ use crate::{BoxError, clock::Timestamp};
 /// Who issues tokens and who accepts them. Two stacks are kept apart by their keys, not by this name.
 const ISSUER: &str = "latchkey";
 const SEED_BYTES: usize = 32;
+/// Names the key of these tokens among those that come from the secret.
+const KEY: &[u8] = b"ed25519 token key";
 
 /// What a token is for. A token of one purpose is nothing to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,12 +92,12 @@ pub struct Keyring {
 impl Keyring {
     /// Derives the keys from the current secret and, during a rotation, the one before it.
     pub fn from_secrets(current: &str, previous: Option<&str>) -> Result<Self, BoxError> {
-        let key = key_pair(current)?;
+        let key = key_pair(current, KEY)?;
         let mut header = Header::new(Algorithm::EdDSA);
         let mut verifying = vec![verifier(&key)];
         header.kid = verifying.first().map(|(kid, _)| kid.clone());
         if let Some(previous) = previous {
-            verifying.push(verifier(&key_pair(previous)?));
+            verifying.push(verifier(&key_pair(previous, KEY)?));
         }
         let signing = EncodingKey::from_ed_der(key.to_pkcs8().map_err(|_| "PKCS#8 encoding failed")?.as_ref());
         Ok(Self { signing, header, verifying })
@@ -131,23 +133,26 @@ impl KeyType for SeedLength {
     }
 }
 
-/// HKDF (RFC 5869) stretches the secret to the seed of a key that serves nothing but these tokens.
-fn key_pair(secret: &str) -> Result<Ed25519KeyPair, BoxError> {
+/// HKDF (RFC 5869) stretches the secret to the seed of a key that serves nothing but what it is named for.
+pub(crate) fn key_pair(secret: &str, name: &[u8]) -> Result<Ed25519KeyPair, BoxError> {
     let mut seed = Zeroizing::new([0; SEED_BYTES]);
     Salt::new(HKDF_SHA256, b"latchkey")
         .extract(secret.as_bytes())
-        .expand(&[b"ed25519 token key"], SeedLength)
+        .expand(&[name], SeedLength)
         .and_then(|okm| okm.fill(seed.as_mut()))
         .map_err(|_| "HKDF failed")?;
     Ok(Ed25519KeyPair::from_seed_unchecked(seed.as_ref())?)
 }
 
-/// The public key under its id, the start of its SHA-256.
 fn verifier(key: &Ed25519KeyPair) -> (String, DecodingKey) {
-    let public = key.public_key().as_ref();
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public);
+    (key_id(key), DecodingKey::from_ed_der(key.public_key().as_ref()))
+}
+
+/// The key's id, the start of the public half's SHA-256.
+pub(crate) fn key_id(key: &Ed25519KeyPair) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key().as_ref());
     let kid = digest.as_ref().iter().copied().take(9).collect::<Vec<_>>();
-    (BASE64URL_NOPAD.encode(&kid), DecodingKey::from_ed_der(public))
+    BASE64URL_NOPAD.encode(&kid)
 }
 
 #[cfg(test)]
@@ -209,7 +214,7 @@ mod tests {
         let hs256 = {
             let mut header = Header::new(Algorithm::HS256);
             header.kid = Some(kid.clone());
-            let public = key_pair("secret").expect("a key");
+            let public = key_pair("secret", KEY).expect("a key");
             jsonwebtoken::encode(&header, &claims(Purpose::Session), &EncodingKey::from_secret(public.public_key().as_ref()))
                 .expect("a token")
         };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use data_encoding::HEXUPPER;
+use data_encoding::{BASE32_NOPAD, HEXUPPER};
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, clock::Timestamp, email::EmailAddress, password::PasswordHash, random};
@@ -31,6 +31,9 @@ pub struct User {
     /// A secret that was drawn for an authenticator and does not count before a code of it is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_pending_secret: Option<OtpSecret>,
+    /// The recovery codes of `otp_secret` that are left, hashed with one salt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_dynamo::string_set")]
+    pub otp_recovery_codes: Vec<PasswordHash>,
     /// Goes up when every session of the user ends: a session that began in another epoch is over.
     pub session_epoch: u64,
     /// A JSON text of the client's.
@@ -80,12 +83,27 @@ pub struct Label {
     pub updated_at: Timestamp,
 }
 
+/// Key of the label that says what is known of the address.
+const EMAIL: &str = "email";
+/// Its owner has shown that mails to the address reach her.
+const VERIFIED: &str = "verified";
+/// Mails to the address come back, or are complained of.
+const BOUNCED: &str = "bounced";
+/// Scope of labels that the user cannot change.
+const PRIVATE: &str = "private";
+
 /// The secret that a user shares with an authenticator, base32 (RFC 4648).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OtpSecret(String);
 
 impl OtpSecret {
+    /// A new secret of 160 random bits, which is what RFC 4226 recommends.
+    #[must_use]
+    pub fn draw() -> Self {
+        Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -126,6 +144,7 @@ impl User {
             otp_secret: None,
             otp_last_step: None,
             otp_pending_secret: None,
+            otp_recovery_codes: Vec::new(),
             session_epoch: 0,
             data: new.data,
             referral_uid: new.referral_uid,
@@ -148,12 +167,36 @@ impl User {
     /// The user once her address is confirmed: active, of level 1 at least, with the label that says so.
     #[must_use]
     pub fn confirmed(&self, now: Timestamp) -> Self {
-        const KEY: &str = "email";
-        let (of_email, mut labels): (Vec<Label>, Vec<Label>) = self.labels.iter().cloned().partition(|label| label.key == KEY);
-        let created_at = of_email.first().map_or(now, |label| label.created_at);
-        let (key, value, scope) = (KEY.to_owned(), "verified".to_owned(), "private".to_owned());
-        labels.push(Label { key, value, scope, created_at, updated_at: now });
+        let labels = self.labels_with_email(VERIFIED, now);
         Self { state: State::Active, level: self.level.max(1), labels, updated_at: now, ..self.clone() }
+    }
+
+    /// The user once a mail to her came back for good, or she complained of one, at that time: with the label that says so, and
+    /// otherwise as she was. `None` where that is known already, or where she has confirmed the address since.
+    #[must_use]
+    pub fn bounced(&self, at: Timestamp, now: Timestamp) -> Option<Self> {
+        let is_outdated = self.email_label().is_some_and(|label| label.updated_at > at);
+        let news = !self.has_bounced() && !is_outdated;
+        news.then(|| Self { labels: self.labels_with_email(BOUNCED, now), updated_at: now, ..self.clone() })
+    }
+
+    /// Whether mails to the address come back, or are complained of: it gets no more.
+    #[must_use]
+    pub fn has_bounced(&self) -> bool {
+        self.email_label().is_some_and(|label| label.value == BOUNCED)
+    }
+
+    fn email_label(&self) -> Option<&Label> {
+        self.labels.iter().find(|label| label.key == EMAIL && label.scope == PRIVATE)
+    }
+
+    /// The labels, with one of the address alone, which says this.
+    fn labels_with_email(&self, value: &str, now: Timestamp) -> Vec<Label> {
+        let (of_email, mut labels): (Vec<Label>, Vec<Label>) = self.labels.iter().cloned().partition(|label| label.key == EMAIL);
+        let created_at = of_email.first().map_or(now, |label| label.created_at);
+        let (key, value, scope) = (EMAIL.to_owned(), value.to_owned(), PRIVATE.to_owned());
+        labels.push(Label { key, value, scope, created_at, updated_at: now });
+        labels
     }
 
     /// What is told of the user.
@@ -281,6 +324,27 @@ mod tests {
         assert_eq!(confirmed.updated_at, Timestamp::from_seconds(9));
         let first = User { labels: Vec::new(), level: 3, ..user("pending") }.confirmed(Timestamp::from_seconds(9));
         assert_eq!((first.level, first.labels), (3, vec![label(9, 9)]));
+    }
+
+    #[test]
+    fn what_is_known_of_an_address_is_one_label_and_the_newest_word_counts() {
+        let at = Timestamp::from_seconds;
+        let bounced = user("active").bounced(at(5), at(9)).expect("news");
+        assert!(bounced.has_bounced() && !user("active").has_bounced());
+        let told = |user: &User| user.labels.iter().map(|label| format!("{}: {}", label.key, label.value)).collect::<Vec<_>>();
+        assert_eq!(told(&bounced), ["email: bounced"]);
+        assert_eq!((bounced.labels[0].created_at, bounced.labels[0].updated_at, bounced.updated_at), (at(1), at(9), at(9)));
+        assert_eq!((bounced.state, bounced.level), (State::Active, 0));
+        assert!(bounced.bounced(at(9), at(10)).is_none(), "it is known");
+        assert!(user("active").bounced(at(1), at(9)).is_none(), "confirmed at 2, after it bounced");
+        assert!(user("active").bounced(at(2), at(9)).is_some());
+        let confirmed = bounced.confirmed(at(12));
+        assert_eq!(told(&confirmed), ["email: verified"]);
+        assert!(!confirmed.has_bounced() && confirmed.bounced(at(9), at(13)).is_none());
+        assert_eq!(
+            told(&User { labels: Vec::new(), ..user("pending") }.bounced(at(1), at(1)).expect("news")),
+            ["email: bounced"]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::harness::{Latchkey, PASSWORD, latchkey};
+use crate::harness::{Latchkey, Outside, PASSWORD, captcha, latchkey};
 
 const DEFAULT_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
 
@@ -41,4 +41,16 @@ async fn the_rules_that_are_told_are_the_rules_that_hold() {
     sign_up("rules@example.com", PASSWORD).await.is_refused(422, &["password.requirements"]);
     sign_up("rules@example.com", "aaaaaaaaaaaa").await.is_refused(422, &["password.weak"]);
     assert_eq!(sign_up("rules@example.com", "mangrove lantern quiver").await.status, 201);
+}
+
+#[tokio::test]
+async fn front_ends_are_told_which_captcha_to_show() {
+    let outside = Outside::start().await;
+    for provider in captcha::PROVIDERS {
+        let answer = outside.protects(provider, &[]).await.get("/identity/configs").send().await;
+        let configs = answer.json();
+        assert_eq!((&configs["captcha_type"], &configs["captcha_id"]), (&json!(provider), &json!(captcha::ID)));
+        answer.has_names(&["session_expire_time", "captcha_type", "captcha_id", "password_min_entropy", "password_regexp"]);
+        assert!(!answer.text().contains(captcha::SECRET) && !answer.text().contains(captcha::SECRET_NAME));
+    }
 }

@@ -15,7 +15,7 @@ pub type Item = HashMap<String, AttributeValue>;
 pub type Snapshot = BTreeMap<String, Item>;
 
 const USERS: &str = "UsersTable";
-const GRANTS: &str = "GrantsTable";
+pub(super) const GRANTS: &str = "GrantsTable";
 
 /// The value of a number attribute.
 #[track_caller]
@@ -30,9 +30,9 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 }
 
 impl Latchkey {
-    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; and what is written for nobody,
-    /// so that an unknown address takes the time of a known one, is of no account. That something was tried is counted and recorded whatever
-    /// comes of it; the tests of those say so.
+    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation made; what is written for nobody,
+    /// so that an unknown address takes the time of a known one, is of no account; and what is counted and recorded of refusals
+    /// too has tests of its own.
     pub async fn everything(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -134,23 +134,10 @@ impl Latchkey {
         self.edit_session(user, session, |item| drop(item.insert("last_used_at".to_owned(), now))).await;
     }
 
-    /// How many wrong passwords and codes in a row are counted for the user.
-    pub async fn failures(&self, user: &User) -> i64 {
-        self.item(GRANTS, &failures_key(user), Some("-")).await.map_or(0, |item| number(&item, "count"))
-    }
-
-    /// So many wrong ones are counted, and the next attempt has to wait for so many seconds.
-    pub async fn edit_failures(&self, user: &User, count: i64, wait: i64) {
-        let text = |text: String| AttributeValue::S(text);
-        let number = |number: i64| AttributeValue::N(number.to_string());
-        let item = [
-            ("pk", text(failures_key(user))),
-            ("sk", text("-".to_owned())),
-            ("count", number(count)),
-            ("retry_at", number((now() + wait) * 1000)),
-            ("expires_at", number(now() + wait + 900)),
-        ];
-        self.put(GRANTS, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
+    /// What was done to the user's account, as `login succeed`, the oldest first.
+    pub async fn activities(&self, user: &User) -> Vec<String> {
+        let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
+        self.held(user, "ACTIVITY#").await.iter().map(told).collect()
     }
 
     /// Takes the user away, and leaves what is stored under the uid.
@@ -161,6 +148,10 @@ impl Latchkey {
 
     /// The mails that were queued for the user, with what became of them.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
+        self.held(user, "MAIL#").await
+    }
+
+    async fn held(&self, user: &User, prefix: &str) -> Vec<Item> {
         let query = self
             .tables
             .query()
@@ -168,11 +159,11 @@ impl Latchkey {
             .consistent_read(true)
             .key_condition_expression("pk = :pk AND begins_with(sk, :sk)")
             .expression_attribute_values(":pk", AttributeValue::S(user.uid.clone()))
-            .expression_attribute_values(":sk", AttributeValue::S("MAIL#".to_owned()));
+            .expression_attribute_values(":sk", AttributeValue::S(prefix.to_owned()));
         spawn(query.send()).await.unwrap().unwrap().items.unwrap()
     }
 
-    async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
+    pub(super) async fn item(&self, table: &str, pk: &str, sk: Option<&str>) -> Option<Item> {
         let mut get = self.tables.get_item().table_name(table).consistent_read(true).key("pk", AttributeValue::S(pk.to_owned()));
         if let Some(sk) = sk {
             get = get.key("sk", AttributeValue::S(sk.to_owned()));
@@ -180,19 +171,14 @@ impl Latchkey {
         spawn(get.send()).await.unwrap().unwrap().item
     }
 
-    async fn put(&self, table: &str, item: Item) {
+    pub(super) async fn put(&self, table: &str, item: Item) {
         spawn(self.tables.put_item().table_name(table).set_item(Some(item)).send()).await.unwrap().unwrap();
     }
 }
 
-fn move_back(item: &mut Item, name: &str, seconds: i64) {
+pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     let earlier = number(item, name) - seconds;
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
-}
-
-/// The key under which wrong passwords and codes are counted.
-fn failures_key(user: &User) -> String {
-    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&shared::email::lookup_key(&user.email)))
 }
 
 /// What a session is stored and listed by.

@@ -1,6 +1,9 @@
 //! What the tests share: a stack, a client, people, their mail and what is stored of them.
 
+mod access;
+pub mod captcha;
 mod client;
+mod counters;
 mod event;
 mod forge;
 mod items;
@@ -15,16 +18,18 @@ mod template;
 
 use std::time::Duration;
 
+pub use access::{bearer_of, kid, verified};
+pub use captcha::Outside;
 pub use client::{Answer, Request, all_at_once};
 pub use event::event;
 pub use forge::{claims, forgeries, jti};
-pub use items::{Item, number, session_id, text};
+pub use items::{Item, Snapshot, number, session_id, text};
 pub use mailbox::Mail;
 pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};
 pub use program::{Folder, Program, command};
-pub use stack::{Latchkey, binaries, latchkey};
+pub use stack::{Latchkey, binaries, latchkey, spawn};
 pub use template::{Function, Template, workspace};
 
 /// How long anything may take that a test waits for.

@@ -30,7 +30,7 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/sessions",
         signed_in: false,
         module: "identity.session",
-        parameters: &[("email", 254), ("password", 1024), ("captcha_response", 1024), ("otp_code", 1024)],
+        parameters: &[("email", 254), ("password", 1024), ("captcha_response", 4096), ("otp_code", 1024)],
         missing: &["identity.session.missing_email", "identity.session.missing_password"],
     },
     Operation {
@@ -38,7 +38,7 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/users/password/generate_code",
         signed_in: false,
         module: "identity.user",
-        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 1024)],
+        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
@@ -58,7 +58,7 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/users/email/generate_code",
         signed_in: false,
         module: "identity.user",
-        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 1024)],
+        parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
@@ -79,7 +79,7 @@ pub const OPERATIONS: [Operation; 8] = [
             ("password", 1024),
             ("refid", 1024),
             ("lang", 1024),
-            ("captcha_response", 1024),
+            ("captcha_response", 4096),
             ("data", 1024),
         ],
         missing: &["identity.user.missing_email", "identity.user.missing_password"],

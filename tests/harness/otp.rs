@@ -1,9 +1,10 @@
 //! The authenticator app: RFC 6238 with SHA-1, six digits and thirty seconds.
 
 use aws_lc_rs::hmac;
-use data_encoding::BASE32_NOPAD;
+use aws_sdk_dynamodb::types::AttributeValue;
+use data_encoding::{BASE32_NOPAD, BASE64};
 
-use super::now;
+use super::{Answer, Request, User, items::number, now, stack::Latchkey};
 
 /// The shared secret of those who have the second factor on: that of the standard's examples.
 pub const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -13,9 +14,14 @@ pub fn step() -> i64 {
     now() / 30
 }
 
-/// The code of a step (RFC 4226, section 5.3).
+/// The code of a step, of those who have [`SECRET`].
 pub fn code(step: i64) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE32_NOPAD.decode(SECRET.as_bytes()).unwrap());
+    code_of(SECRET, step)
+}
+
+/// The code of a step (RFC 4226, section 5.3).
+pub fn code_of(secret: &str, step: i64) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE32_NOPAD.decode(secret.as_bytes()).unwrap());
     let mac = hmac::sign(&key, &step.to_be_bytes());
     let offset = usize::from(mac.as_ref()[19] & 0xf);
     let number = u32::from_be_bytes(mac.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
@@ -24,8 +30,101 @@ pub fn code(step: i64) -> String {
 
 /// A code that no step near the present one has.
 pub fn wrong_code() -> String {
-    let near: Vec<String> = (-3..=3).map(|distance| code(step() + distance)).collect();
+    wrong_code_of(SECRET)
+}
+
+pub fn wrong_code_of(secret: &str) -> String {
+    let near: Vec<String> = (-3..=3).map(|distance| code_of(secret, step() + distance)).collect();
     (0..10).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
+}
+
+/// What somebody has who turned the second factor on.
+#[derive(Clone)]
+pub struct Authenticator {
+    pub secret: String,
+    pub recovery_codes: Vec<String>,
+}
+
+impl Authenticator {
+    /// What it shows now.
+    pub fn code(&self) -> String {
+        code_of(&self.secret, step())
+    }
+
+    pub fn wrong_code(&self) -> String {
+        wrong_code_of(&self.secret)
+    }
+}
+
+/// What the camera of an authenticator sees: the size of the picture, and what its QR code says.
+pub fn photograph(barcode: &str) -> ((usize, usize), String) {
+    let png = BASE64.decode(barcode.as_bytes()).unwrap();
+    let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
+    decoder.set_transformations(png::Transformations::EXPAND);
+    let mut reader = decoder.read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let size = reader.next_frame(&mut pixels).unwrap();
+    let (width, height) = (size.width as usize, size.height as usize);
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
+    let (_, text) = image.detect_grids().first().expect("a QR code").decode().unwrap();
+    ((width, height), text)
+}
+
+/// The value of a parameter of an authenticator's URL.
+pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
+    url.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+}
+
+impl Latchkey {
+    /// A request of an operation of the second factor, as the user. A bearer needs no csrf token.
+    pub fn otp(&self, operation: &str, session: &str, code: &str) -> Request {
+        self.post(&format!("/resource/otp/{operation}")).bearer(session).form(&[("code", code)])
+    }
+
+    pub fn sign_in_with(&self, user: &User, code: &str) -> Request {
+        let fields = [("email", user.email.as_str()), ("password", &user.password), ("otp_code", code)];
+        self.post("/identity/sessions").form(&fields)
+    }
+
+    /// Has a secret drawn.
+    pub async fn drawn_secret(&self, user: &User) -> String {
+        let answer = self.post("/resource/otp/generate_qrcode").bearer(&user.session).send().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        parameter(answer.json()["data"]["url"].as_str().unwrap(), "secret").unwrap().to_owned()
+    }
+
+    /// Turns the second factor on, some time ago: the code of the present step is unused.
+    pub async fn enroll(&self, user: &User) -> Authenticator {
+        let secret = self.drawn_secret(user).await;
+        let answer = self.otp("enable", &user.session, &code_of(&secret, step())).send().await;
+        self.edit_user(user, |item| {
+            let earlier = number(item, "otp_last_step") - 10;
+            item.insert("otp_last_step".to_owned(), AttributeValue::N(earlier.to_string()));
+        })
+        .await;
+        Authenticator { secret, recovery_codes: recovery_codes(&answer) }
+    }
+
+    /// Somebody who signed up and turned it on.
+    pub async fn enrolled(&self, name: &str) -> (User, Authenticator) {
+        let user = self.signed_up(name).await;
+        let authenticator = self.enroll(&user).await;
+        (user, authenticator)
+    }
+
+    /// What is recorded of the user's second factor, as `enable 2FA succeed`, the oldest first.
+    pub async fn otp_activities(&self, user: &User) -> Vec<String> {
+        let all = self.activities(user).await.into_iter();
+        all.filter(|activity| activity.contains("2FA")).collect()
+    }
+}
+
+/// The recovery codes that an answer tells.
+#[track_caller]
+pub fn recovery_codes(answer: &Answer) -> Vec<String> {
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let codes = answer.json()["recovery_codes"].as_array().unwrap().clone();
+    codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
 }
 
 #[test]

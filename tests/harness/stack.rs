@@ -12,6 +12,8 @@ use local::{Log, Options, Stack};
 use serde_json::Value;
 use tokio::{runtime::Runtime, sync::OnceCell, task::JoinHandle};
 
+use super::captcha;
+
 /// Runs what outlives a single test: the stacks, and the connections to them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
@@ -54,6 +56,7 @@ impl Latchkey {
             binaries: binaries().await.to_owned(),
             cors_origins: Self::ORIGINS.map(str::to_owned).to_vec(),
             env: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+            secrets: [(captcha::SECRET_NAME, captcha::SECRET)].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             log: Log::Captured(Arc::clone(&log)),
             ..Options::default()
         };

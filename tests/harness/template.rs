@@ -63,13 +63,20 @@ impl Function {
 
     /// Where the endpoint, its test and its binary are: area and verb, as `session` and `create`.
     pub fn place(&self) -> (String, String) {
-        let (area, verb) = self.binary.split_once('-').unwrap_or(("general", &self.binary));
+        let area = if ["authorize", "auth", "jwks"].contains(&self.binary.as_str()) { "access" } else { "general" };
+        let (area, verb) = self.binary.split_once('-').unwrap_or((area, &self.binary));
         (area.to_owned(), verb.replace('-', "_"))
     }
 }
 
-/// What a policy grants, as `dynamodb:GetItem UsersTable`.
+/// What a policy grants, as `dynamodb:GetItem UsersTable`; of one that depends on a condition, what it may grant, and when not:
+/// `dynamodb:GetItem UsersTable unless Condition`.
 fn grants(policy: &Value) -> Vec<String> {
+    if let Value::Tagged(tagged) = policy {
+        let [condition, nothing, policy] = &list(&tagged.value)[..] else { panic!("not understood: {policy:?}") };
+        assert!(tagged.tag == "If" && reference(nothing) == "AWS::NoValue", "not understood: {tagged:?}");
+        return grants(policy).into_iter().map(|grant| format!("{grant} unless {}", scalar(condition))).collect();
+    }
     let Some(statements) = policy.get("Statement") else {
         let (name, arguments) = policy.as_mapping().unwrap().iter().next().unwrap();
         return arguments

@@ -200,7 +200,7 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
     latchkey.refuses(&user, latchkey.change_password(&user, WRONG, NEW), 400, &wrong).await;
     // A change that is refused for another reason does not reset the counter.
     latchkey.refuses(&user, latchkey.change_password(&user, PASSWORD, "weak"), 422, &["password.requirements"]).await;
-    latchkey.edit_failures(&user, 8, 60).await;
+    latchkey.edit_failures(&user.email, 8, 60).await;
     let before = recorded(&latchkey, &user).await;
     for old in [PASSWORD, WRONG] {
         let answer = latchkey.change_password(&user, old, NEW).send().await;
@@ -223,12 +223,12 @@ async fn wrong_old_passwords_start_the_wait_of_the_sign_in() {
     for _ in 0..5 {
         latchkey.change_password(&user, WRONG, NEW).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
     }
-    assert_eq!(latchkey.failures(&user).await, 5);
+    assert_eq!(latchkey.failures(&user.email).await, 5);
     // A right one neither counts nor resets.
     latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
-    assert_eq!(latchkey.failures(&user).await, 5);
+    assert_eq!(latchkey.failures(&user.email).await, 5);
     latchkey.change_password(&user, WRONG, PASSWORD).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
-    assert_eq!(latchkey.failures(&user).await, 6);
+    assert_eq!(latchkey.failures(&user.email).await, 6);
 }
 
 #[tokio::test]

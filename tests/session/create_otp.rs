@@ -49,6 +49,7 @@ async fn a_wrong_code_is_refused() {
     ];
     for code in codes {
         latchkey.refuses(&user, sign_in(latchkey, &user, code), 403, &["identity.session.invalid_otp"]).await;
+        latchkey.forgive(&user.email).await;
     }
     is_signed_in(&sign_in(latchkey, &user, &right).send().await);
 }
@@ -64,11 +65,11 @@ async fn a_code_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn of_one_code_presented_eight_times_at_once_one_signs_in() {
+async fn of_one_code_presented_five_times_at_once_one_signs_in() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-race").await;
     let code = otp::code(otp::step());
-    let answers = all_at_once((0..8).map(|_| sign_in(latchkey, &user, &code))).await;
+    let answers = all_at_once((0..5).map(|_| sign_in(latchkey, &user, &code))).await;
     let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(winners.len(), 1);
     for loser in losers {

@@ -1,7 +1,17 @@
 //! `POST /identity/users/password/confirm_code`
 
 use functions::password::confirm_code::ConfirmCode;
-use shared::{BoxError, aws::Aws, clock, config::Config, http::serve, keys::Keys, password::Hasher, store::Store, telemetry};
+use shared::{
+    BoxError,
+    aws::Aws,
+    clock,
+    config::Config,
+    http::serve,
+    keys::Keys,
+    password::{BreachedPasswords, Hasher},
+    store::Store,
+    telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -11,6 +21,7 @@ async fn main() -> Result<(), BoxError> {
         store: Store::new(aws.dynamodb(), &config),
         keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
         hasher: Hasher::new(config.argon2.clone())?,
+        breached: BreachedPasswords::new(&config),
         config,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

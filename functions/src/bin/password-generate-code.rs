@@ -1,12 +1,25 @@
 //! `POST /identity/users/password/generate_code`
 
 use functions::password::generate_code::GenerateCode;
-use shared::{BoxError, aws::Aws, clock, config::Config, http::serve, store::Store, telemetry};
+use shared::{
+    BoxError,
+    aws::Aws,
+    captcha::{Captcha, ProtectedOperation},
+    clock,
+    config::Config,
+    http::serve,
+    store::Store,
+    telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init();
     let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let endpoint = GenerateCode { store: Store::new(aws.dynamodb(), &config), config };
+    let endpoint = GenerateCode {
+        store: Store::new(aws.dynamodb(), &config),
+        captcha: Captcha::of(ProtectedOperation::PasswordReset, &config, &aws),
+        config,
+    };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

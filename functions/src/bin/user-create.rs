@@ -1,7 +1,18 @@
 //! `POST /identity/users`
 
 use functions::user::create::Create;
-use shared::{BoxError, aws::Aws, clock, config::Config, http::serve, keys::Keys, password::Hasher, store::Store, telemetry};
+use shared::{
+    BoxError,
+    aws::Aws,
+    captcha::{Captcha, ProtectedOperation},
+    clock,
+    config::Config,
+    http::serve,
+    keys::Keys,
+    password::{BreachedPasswords, Hasher},
+    store::Store,
+    telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
@@ -11,6 +22,8 @@ async fn main() -> Result<(), BoxError> {
         store: Store::new(aws.dynamodb(), &config),
         keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
         hasher: Hasher::new(config.argon2.clone())?,
+        captcha: Captcha::of(ProtectedOperation::UserCreate, &config, &aws),
+        breached: BreachedPasswords::new(&config),
         config,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

@@ -2,6 +2,7 @@
 
 use shared::{
     Error,
+    captcha::{Captcha, CaptchaResponse},
     clock::Timestamp,
     code::{self, Code},
     config::Config,
@@ -20,11 +21,14 @@ pub struct GenerateCode {
     pub config: Config,
     /// The tables.
     pub store: Store,
+    /// Lets people pass.
+    pub captcha: Captcha,
 }
 
 struct Input {
     email: String,
     language: Option<String>,
+    captcha_response: Option<CaptchaResponse>,
 }
 
 impl GenerateCode {
@@ -32,16 +36,19 @@ impl GenerateCode {
     /// same time.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let Input { email, language } = read(request).await?;
+        let Input { email, language, captcha_response } = read(request).await?;
         let (key, network) = (lookup_key(&email), client.network());
-        let (admitted, mut found) = tokio::join!(
+        let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.config.limits, now),
             self.store.find_user_and_mail_log(&key, code::Kind::Confirmation),
         );
         admitted?;
+        let mut found = found?;
+        MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
+        self.captcha.check(captcha_response.as_ref(), &client, now).await?;
         let Ok(email) = EmailAddress::parse(&email) else { return Ok(empty(StatusCode::CREATED)) };
-        while self.ask((&email, language.as_deref()), &key, found?, now).await? == Asked::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, code::Kind::Confirmation).await;
+        while self.ask((&email, language.as_deref()), &key, found, now).await? == Asked::Overtaken {
+            found = self.store.find_user_and_mail_log(&key, code::Kind::Confirmation).await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
@@ -79,6 +86,6 @@ async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.user");
     let email = parameters.email();
     let language = parameters.optional("lang");
-    parameters.captcha_response();
-    parameters.finish().map(|()| Input { email, language })
+    let captcha_response = parameters.captcha_response();
+    parameters.finish().map(|()| Input { email, language, captcha_response })
 }

@@ -11,6 +11,8 @@ use shared::{
 struct Configs<'a> {
     session_expire_time: i64,
     captcha_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    captcha_id: Option<&'a str>,
     password_min_entropy: serde_json::Number,
     password_regexp: &'a str,
 }
@@ -19,7 +21,8 @@ struct Configs<'a> {
 pub fn handle(config: &Config) -> Result<Response<Body>, Error> {
     cacheable_json(&Configs {
         session_expire_time: config.session_life.idle,
-        captcha_type: "none",
+        captcha_type: config.captcha.as_ref().map_or("none", |captcha| captcha.provider.name()),
+        captcha_id: config.captcha.as_ref().map(|captcha| captcha.id.as_str()),
         password_min_entropy: number(config.password_policy.min_entropy),
         password_regexp: config.password_policy.rule.expression(),
     })

@@ -12,6 +12,10 @@ pub enum Content<'a> {
     PasswordReset { link: &'a str, life: u64 },
     /// The notice that the password is a new one since that Unix time.
     PasswordChanged { at: i64 },
+    /// The notice that the second factor is on since that Unix time.
+    OtpEnabled { at: i64 },
+    /// The notice that the second factor is off since that Unix time.
+    OtpDisabled { at: i64 },
     /// A link to confirm an address; it lives that many seconds.
     Confirmation { link: &'a str, life: u64 },
 }
@@ -26,9 +30,12 @@ pub struct Mail {
 /// Writes a mail. It fails on a time that no calendar has.
 pub fn render(content: &Content<'_>, language: Language, app_name: &str) -> Result<Mail, askama::Error> {
     let link_mail = |link, life| LinkMail { app_name, language, link, life: duration(life, language) };
+    let notice = |at| utc(at).map(|at| Notice { app_name, language, at });
     match *content {
         Content::PasswordReset { link, life } => password_reset(&link_mail(link, life)),
-        Content::PasswordChanged { at } => password_changed(&Notice { app_name, language, at: utc(at)? }),
+        Content::PasswordChanged { at } => password_changed(&notice(at)?),
+        Content::OtpEnabled { at } => otp_enabled(&notice(at)?),
+        Content::OtpDisabled { at } => otp_disabled(&notice(at)?),
         Content::Confirmation { link, life } => confirmation(&link_mail(link, life)),
     }
 }
@@ -100,6 +107,32 @@ templates! {
         De: "password_changed/de.subject.txt", "password_changed/de.txt", "password_changed/de.html";
         Pt: "password_changed/pt.subject.txt", "password_changed/pt.txt", "password_changed/pt.html";
         Zh: "password_changed/zh.subject.txt", "password_changed/zh.txt", "password_changed/zh.html";
+    }
+}
+
+templates! {
+    otp_enabled(Notice) {
+        En: "otp_enabled/en.subject.txt", "otp_enabled/en.txt", "otp_enabled/en.html";
+        Ru: "otp_enabled/ru.subject.txt", "otp_enabled/ru.txt", "otp_enabled/ru.html";
+        Uk: "otp_enabled/uk.subject.txt", "otp_enabled/uk.txt", "otp_enabled/uk.html";
+        Es: "otp_enabled/es.subject.txt", "otp_enabled/es.txt", "otp_enabled/es.html";
+        Fr: "otp_enabled/fr.subject.txt", "otp_enabled/fr.txt", "otp_enabled/fr.html";
+        De: "otp_enabled/de.subject.txt", "otp_enabled/de.txt", "otp_enabled/de.html";
+        Pt: "otp_enabled/pt.subject.txt", "otp_enabled/pt.txt", "otp_enabled/pt.html";
+        Zh: "otp_enabled/zh.subject.txt", "otp_enabled/zh.txt", "otp_enabled/zh.html";
+    }
+}
+
+templates! {
+    otp_disabled(Notice) {
+        En: "otp_disabled/en.subject.txt", "otp_disabled/en.txt", "otp_disabled/en.html";
+        Ru: "otp_disabled/ru.subject.txt", "otp_disabled/ru.txt", "otp_disabled/ru.html";
+        Uk: "otp_disabled/uk.subject.txt", "otp_disabled/uk.txt", "otp_disabled/uk.html";
+        Es: "otp_disabled/es.subject.txt", "otp_disabled/es.txt", "otp_disabled/es.html";
+        Fr: "otp_disabled/fr.subject.txt", "otp_disabled/fr.txt", "otp_disabled/fr.html";
+        De: "otp_disabled/de.subject.txt", "otp_disabled/de.txt", "otp_disabled/de.html";
+        Pt: "otp_disabled/pt.subject.txt", "otp_disabled/pt.txt", "otp_disabled/pt.html";
+        Zh: "otp_disabled/zh.subject.txt", "otp_disabled/zh.txt", "otp_disabled/zh.html";
     }
 }
 
@@ -183,10 +216,12 @@ mod tests {
     /// 2026-11-22 19:26:40 UTC
     const AT: i64 = 1_795_375_600;
 
-    fn contents(link: &str) -> [Content<'_>; 3] {
+    fn contents(link: &str) -> [Content<'_>; 5] {
         [
             Content::PasswordReset { link, life: 3600 },
             Content::PasswordChanged { at: AT },
+            Content::OtpEnabled { at: AT },
+            Content::OtpDisabled { at: AT },
             Content::Confirmation { link, life: 3600 },
         ]
     }
@@ -205,8 +240,8 @@ mod tests {
         every_mail(LINK, "Latchkey", |content, language, mail| {
             let life = duration(3600, language);
             let facts = match content {
-                Content::PasswordChanged { .. } => vec!["Latchkey", "2026-11-22 19:26 UTC"],
-                _ => vec!["Latchkey", LINK, &life],
+                Content::PasswordReset { .. } | Content::Confirmation { .. } => vec!["Latchkey", LINK, &life],
+                _ => vec!["Latchkey", "2026-11-22 19:26 UTC"],
             };
             for fact in facts {
                 assert!(mail.text.contains(fact), "{fact}: {}", mail.text);
@@ -249,7 +284,7 @@ mod tests {
             assert!(mail.subject.contains("<script>Lock & Key</script>"));
             assert!(mail.text.contains("<script>Lock & Key</script>"));
             assert!(!mail.html.contains("<script") && !mail.html.contains("Lock & Key"));
-            if !matches!(content, Content::PasswordChanged { .. }) {
+            if matches!(content, Content::PasswordReset { .. } | Content::Confirmation { .. }) {
                 assert!(mail.text.contains(link));
                 assert!(!mail.html.contains("a=1&b") && !mail.html.contains("b=\""));
             }

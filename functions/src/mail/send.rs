@@ -7,7 +7,7 @@ use aws_sdk_sesv2::{
     Client,
     error::DisplayErrorContext,
     operation::send_email::SendEmailError,
-    types::{Body, Content as Part, Destination, EmailContent, Message},
+    types::{Body, Content as Part, Destination, EmailContent, Message, MessageTag},
 };
 use serde::Deserialize;
 use shared::{
@@ -41,6 +41,8 @@ pub struct Send {
 enum SendError {
     /// SES will never send it.
     Refused(BoxError),
+    /// The address causes bounces or complaints.
+    Unwanted,
     /// SES may send it later.
     Failed(BoxError),
 }
@@ -79,6 +81,9 @@ impl Send {
                 Err(SendError::Refused(cause)) => {
                     tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, %cause, "the mail was refused");
                 }
+                Err(SendError::Unwanted) => {
+                    tracing::warn!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "not sent: mails to the address bounce");
+                }
                 Err(SendError::Failed(cause)) => {
                     if let Err(error) = self.store.release_mail(&mail, now).await {
                         tracing::error!(mail = mail.id, %error, "the mail could not be given back; its lease ends by itself");
@@ -95,10 +100,17 @@ impl Send {
     }
 
     async fn send(&self, mail: &QueuedMail) -> Result<String, SendError> {
+        let user = self.store.find_user(&mail.email.key()).await.map_err(|error| SendError::Failed(error.into()))?;
+        if user.is_some_and(|user| user.has_bounced()) {
+            return Err(SendError::Unwanted);
+        }
         let Mail { subject, text, html } = self.compose(mail).await.map_err(SendError::Failed)?;
         let part =
             |data: String| Part::builder().data(data).charset("UTF-8").build().map_err(|error| SendError::Failed(error.into()));
         let body = Body::builder().text(part(text)?).html(part(html)?).build();
+        let tag = |name: &str, value: &str| {
+            MessageTag::builder().name(name).value(value).build().map_err(|error| SendError::Failed(error.into()))
+        };
         let message = Message::builder().subject(part(subject)?).body(body).build();
         let request = self
             .ses
@@ -106,6 +118,9 @@ impl Send {
             .from_email_address(mailbox(&self.config.sender))
             .destination(Destination::builder().to_addresses(ascii(&mail.email)).build())
             .content(EmailContent::builder().simple(message).build())
+            // They come back with what SES tells of the mail later: see `feedback`.
+            .email_tags(tag("uid", &mail.uid)?)
+            .email_tags(tag("mail", &mail.id)?)
             .set_configuration_set_name(self.config.mail_configuration_set.clone());
         match request.send().await {
             Ok(output) => Ok(output.message_id.unwrap_or_default()),
@@ -125,12 +140,14 @@ impl Send {
         let link = match mail.kind {
             Kind::PasswordReset => self.link(mail, Purpose::Reset, "password_reset?reset_token").await?,
             Kind::Confirmation => self.link(mail, Purpose::Confirmation, "confirmation?confirmation_token").await?,
-            Kind::PasswordChanged => String::new(),
+            Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
         };
         let content = match mail.kind {
             Kind::PasswordReset => Content::PasswordReset { link: &link, life },
             Kind::Confirmation => Content::Confirmation { link: &link, life },
             Kind::PasswordChanged => Content::PasswordChanged { at: mail.queued_at.seconds() },
+            Kind::OtpEnabled => Content::OtpEnabled { at: mail.queued_at.seconds() },
+            Kind::OtpDisabled => Content::OtpDisabled { at: mail.queued_at.seconds() },
         };
         Ok(render(&content, mail.language, &self.config.app_name)?)
     }

@@ -10,7 +10,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{Hasher, Password},
+    password::{BreachedPasswords, Hasher, Password},
     store::{PasswordChange, Store},
     token::Purpose,
     user::{State, User},
@@ -26,6 +26,8 @@ pub struct ConfirmCode {
     pub keys: Keys,
     /// Hashes the new password.
     pub hasher: Hasher,
+    /// Knows passwords that no new one may be.
+    pub breached: BreachedPasswords,
 }
 
 struct Input {
@@ -42,7 +44,7 @@ impl ConfirmCode {
         let Input { token, password, language } = read(request).await?;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let (user, code) = self.find(&token, now).await?;
-        if let Err(fault) = self.config.password_policy.check(password.reveal()) {
+        if let Err(fault) = self.config.password_policy.accept(&password, &self.breached).await {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store.record(&recorder.failed(&user.uid, Action::PasswordReset, &error)).await?;
             return Err(error);

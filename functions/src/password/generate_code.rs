@@ -3,6 +3,7 @@
 use shared::{
     Error, FieldFault,
     activity::{Action, Recorder},
+    captcha::{Captcha, CaptchaResponse},
     clock::Timestamp,
     code::{self, Code},
     config::Config,
@@ -21,11 +22,14 @@ pub struct GenerateCode {
     pub config: Config,
     /// The tables.
     pub store: Store,
+    /// Lets people pass.
+    pub captcha: Captcha,
 }
 
 struct Input {
     email: EmailAddress,
     language: Option<String>,
+    captcha_response: Option<CaptchaResponse>,
 }
 
 impl GenerateCode {
@@ -35,20 +39,23 @@ impl GenerateCode {
         let input = read(request).await?;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let (key, network) = (input.email.key(), client.network());
-        let (admitted, mut found) = tokio::join!(
+        let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.config.limits, now),
             self.store.find_user_and_mail_log(&key, code::Kind::Reset),
         );
         admitted?;
-        while self.ask(&input, &key, found?, recorder).await? == Asked::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, code::Kind::Reset).await;
+        let mut found = found?;
+        MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
+        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
+        while self.ask(&input, &key, found, recorder).await? == Asked::Overtaken {
+            found = self.store.find_user_and_mail_log(&key, code::Kind::Reset).await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
 
     async fn ask(
         &self,
-        Input { email, language }: &Input,
+        Input { email, language, .. }: &Input,
         key: &str,
         (user, log): (Option<User>, Option<MailLog>),
         recorder: Recorder<'_>,
@@ -84,8 +91,8 @@ async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.user");
     let email = parameters.email();
     let language = parameters.optional("lang");
-    parameters.captcha_response();
+    let captcha_response = parameters.captcha_response();
     parameters.finish()?;
     let email = EmailAddress::parse(&email).map_err(|_| Error::Fields(vec![FieldFault::EmailInvalid]))?;
-    Ok(Input { email, language })
+    Ok(Input { email, language, captcha_response })
 }

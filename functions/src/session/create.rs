@@ -3,6 +3,7 @@
 use shared::{
     Error,
     activity::{Action, Recorder},
+    captcha::{Captcha, CaptchaResponse},
     clock::Timestamp,
     config::Config,
     email::lookup_key,
@@ -25,12 +26,15 @@ pub struct Create {
     pub keys: Keys,
     /// Checks passwords.
     pub hasher: Hasher,
+    /// Lets people pass.
+    pub captcha: Captcha,
 }
 
 struct Input {
     email: String,
     password: Password,
     otp_code: Option<String>,
+    captcha_response: Option<CaptchaResponse>,
 }
 
 impl Create {
@@ -66,6 +70,7 @@ impl Create {
         user: Option<User>,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
+        self.captcha.check(input.captcha_response.as_ref(), recorder.client, recorder.now).await?;
         let user = self.authenticate(&input.password, key, user, recorder).await?;
         if let Err(error) = user.may_sign_in() {
             self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;
@@ -73,7 +78,8 @@ impl Create {
         }
         let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
         let cookie = new.cookie(&user.email, &*self.keys.keyring().await?, &self.config).map_err(Error::internal)?;
-        let opened = match second_factor(&user, input.otp_code.as_deref(), recorder.now) {
+        let factor = self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await;
+        let opened = match factor {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
                 self.store.open_session(&user, &new.session, &activity).await.map(Some)
@@ -112,26 +118,25 @@ impl Create {
             None => {
                 self.store
                     .record_decoy(key, &recorder.failed("", Action::Login, &Error::InvalidCredentials), recorder.now)
-                    .await?
+                    .await?;
             }
         }
         Err(Error::InvalidCredentials)
     }
-}
 
-/// What the second factor's code uses up; `None` where there is no second factor.
-fn second_factor(user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
-    let Some(secret) = &user.otp_secret else { return Ok(None) };
-    let code = code.ok_or(Error::OtpMissing)?;
-    let step = otp::accepted_step(secret, code, user.otp_last_step, now).map_err(Error::internal)?;
-    step.map(|step| Some(SecondFactor::TimeStep(step))).ok_or(Error::OtpInvalid)
+    /// What the code of the second factor uses up; `None` where there is no second factor.
+    async fn second_factor(&self, user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
+        let Some(secret) = &user.otp_secret else { return Ok(None) };
+        let code = code.ok_or(Error::OtpMissing)?;
+        otp::accepted(user, secret, code, &self.hasher, now).await?.map(Some).ok_or(Error::OtpInvalid)
+    }
 }
 
 async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.session");
     let email = parameters.email();
     let password = parameters.password("password");
-    parameters.captcha_response();
+    let captcha_response = parameters.captcha_response();
     let otp_code = parameters.optional("otp_code");
-    parameters.finish().map(|()| Input { email, password, otp_code })
+    parameters.finish().map(|()| Input { email, password, otp_code, captcha_response })
 }

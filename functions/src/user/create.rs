@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 use shared::{
     Error, FieldFault,
     activity::{Action, Recorder},
+    captcha::{Captcha, CaptchaResponse},
     clock::Timestamp,
     code::Code,
     config::Config,
@@ -12,7 +13,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{Hasher, Password},
+    password::{BreachedPasswords, Hasher, Password},
     session::NewSession,
     store::{SignUp, Store},
     user::{NewUser, User, is_uid},
@@ -31,6 +32,10 @@ pub struct Create {
     pub keys: Keys,
     /// Hashes the password.
     pub hasher: Hasher,
+    /// Lets people pass.
+    pub captcha: Captcha,
+    /// Knows passwords that no new one may be.
+    pub breached: BreachedPasswords,
 }
 
 struct Input {
@@ -38,6 +43,7 @@ struct Input {
     password: Password,
     referral_uid: Option<String>,
     language: Option<String>,
+    captcha_response: Option<CaptchaResponse>,
     data: Option<String>,
 }
 
@@ -46,13 +52,16 @@ impl Create {
     /// sign-ups of one address one wins.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let Input { email, password, referral_uid, language, data } = read(request).await?;
-        let network = client.network();
-        let (admitted, email) = tokio::join!(
+        let input = read(request).await?;
+        let (network, email) = (client.network(), EmailAddress::parse(&input.email).ok());
+        let (admitted, taken) = tokio::join!(
             self.store.count_request(&network, &self.config.limits, now),
-            self.check(&email, &password, referral_uid.as_deref(), data.as_deref()),
+            self.look_up(email.as_ref(), input.referral_uid.as_deref()),
         );
-        let email = admitted.and(email)?;
+        admitted?;
+        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
+        let email = self.check(&input, email, taken?).await?;
+        let Input { password, referral_uid, language, data, .. } = input;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let password_hash = self.hasher.hash(&password).await?;
         let language = Language::choose(language.as_deref(), data.as_deref(), self.config.default_language);
@@ -74,33 +83,36 @@ impl Create {
         Err(Error::internal("no free uid was drawn"))
     }
 
+    /// Whether the address has an account, and whether the referral is somebody's. What is not well-formed is nobody's.
+    async fn look_up(&self, email: Option<&EmailAddress>, referral: Option<&str>) -> Result<(bool, bool), Error> {
+        let key = email.map(EmailAddress::key);
+        self.store.is_taken(key.as_deref(), referral.filter(|uid| is_uid(uid, &self.config.uid_prefix))).await
+    }
+
     /// What is wrong with the referral comes first and alone; the rest is told together.
     async fn check(
         &self,
-        email: &str,
-        password: &Password,
-        referral: Option<&str>,
-        data: Option<&str>,
+        Input { password, referral_uid, data, .. }: &Input,
+        email: Option<EmailAddress>,
+        (email_taken, referral_known): (bool, bool),
     ) -> Result<EmailAddress, Error> {
-        if referral.is_some_and(|uid| !is_uid(uid, &self.config.uid_prefix)) {
-            return Err(Error::ReferralInvalid);
+        if let Some(uid) = referral_uid
+            && !referral_known
+        {
+            return Err(if is_uid(uid, &self.config.uid_prefix) { Error::ReferralUnknown } else { Error::ReferralInvalid });
         }
-        let email = EmailAddress::parse(email);
-        let key = email.as_ref().ok().map(EmailAddress::key);
-        let (email_taken, referral_known) = self.store.is_taken(key.as_deref(), referral).await?;
-        if referral.is_some() && !referral_known {
-            return Err(Error::ReferralUnknown);
-        }
+        let password = self.config.password_policy.accept(password, &self.breached).await;
+        let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
-            email.is_err().then_some(FieldFault::EmailInvalid),
+            email.is_none().then_some(FieldFault::EmailInvalid),
             email_taken.then_some(FieldFault::EmailTaken),
-            self.config.password_policy.check(password.reveal()).err().map(FieldFault::from),
-            data.is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_err()).then_some(FieldFault::DataInvalid),
+            password.err().map(FieldFault::from),
+            data.as_ref().is_some_and(|text| !is_json(text)).then_some(FieldFault::DataInvalid),
         ]
         .into_iter()
         .flatten()
         .collect();
-        email.ok().filter(|_| faults.is_empty()).ok_or(Error::Fields(faults))
+        email.filter(|_| faults.is_empty()).ok_or(Error::Fields(faults))
     }
 }
 
@@ -110,7 +122,7 @@ async fn read(request: Request) -> Result<Input, Error> {
     let password = parameters.password("password");
     let referral_uid = parameters.optional("refid");
     let language = parameters.optional("lang");
-    parameters.captcha_response();
+    let captcha_response = parameters.captcha_response();
     let data = parameters.optional("data");
-    parameters.finish().map(|()| Input { email, password, referral_uid, language, data })
+    parameters.finish().map(|()| Input { email, password, referral_uid, language, captcha_response, data })
 }

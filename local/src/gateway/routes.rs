@@ -129,6 +129,8 @@ mod tests {
             environment: BTreeMap::new(),
             routes: vec![template::Route { method: (*method).to_owned(), path: (*path).to_owned() }],
             streams: Vec::new(),
+            rules: Vec::new(),
+            asynchronous_retries: 0,
         });
         Routes::new(&functions.collect::<Vec<_>>())
     }

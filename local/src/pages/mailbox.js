@@ -52,7 +52,7 @@ function row(message) {
   button.dataset.id = message.id;
   if (message.id === selected) button.setAttribute("aria-current", "true");
   button.append(
-    part("span", "to", message.to.join(", ")),
+    part("span", "to", recipients(message)),
     time(message.sent_at, { timeStyle: "short" }),
     part("span", "subject", message.subject),
   );
@@ -64,6 +64,11 @@ function row(message) {
   });
   item.append(button);
   return item;
+}
+
+// SES's simulator has mails that bounce, or are complained of.
+function recipients({ to, fate }) {
+  return to.join(", ") + (fate ? ` · ${fate}` : "");
 }
 
 function part(tag, className, text) {
@@ -85,7 +90,7 @@ function select(id) {
   read.add(id);
   at("subject").textContent = message.subject;
   at("from").textContent = decoded(message.from);
-  at("to").textContent = message.to.join(", ");
+  at("to").textContent = recipients(message);
   at("sent").replaceChildren(time(message.sent_at, { dateStyle: "medium", timeStyle: "medium" }));
   // Links of the mail open beside the mailbox.
   at("html").srcdoc = `<base target="_blank">${message.html}`;

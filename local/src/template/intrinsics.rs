@@ -17,6 +17,11 @@ pub fn stream_arn(table: &str) -> String {
     format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/stream/local")
 }
 
+/// The bus that every account has.
+pub fn default_bus_arn() -> String {
+    format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default")
+}
+
 pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error> {
     for (key, _) in entries(resource, at)? {
         // How a resource is deployed and deleted does not matter here; a condition would.

@@ -19,6 +19,7 @@ pub struct Template {
     pub tables: Vec<Table>,
     pub secrets: Vec<Secret>,
     pub configuration_sets: Vec<String>,
+    pub event_destinations: Vec<EventDestination>,
     pub cors: Option<Cors>,
 }
 
@@ -31,6 +32,18 @@ pub struct Function {
     pub environment: BTreeMap<String, String>,
     pub routes: Vec<Route>,
     pub streams: Vec<StreamSource>,
+    /// Patterns of events of the bus: one that matches any is delivered.
+    pub rules: Vec<serde_json::Value>,
+    /// How often an event of the bus is delivered again that the function failed to handle.
+    pub asynchronous_retries: u32,
+}
+
+/// What SES tells the bus of mails that were sent with a configuration set.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EventDestination {
+    pub configuration_set: String,
+    /// As `bounce`.
+    pub event_types: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -103,8 +116,14 @@ impl Template {
         }
         let resolver = Resolver::new(&document, parameters)?;
         let globals = Globals::read(&document)?;
-        let mut template =
-            Self { functions: Vec::new(), tables: Vec::new(), secrets: Vec::new(), configuration_sets: Vec::new(), cors: None };
+        let mut template = Self {
+            functions: Vec::new(),
+            tables: Vec::new(),
+            secrets: Vec::new(),
+            configuration_sets: Vec::new(),
+            event_destinations: Vec::new(),
+            cors: None,
+        };
         for (name, resource) in entries(&document["Resources"], "Resources")? {
             let at = format!("Resources.{name}");
             let properties = (format!("{at}.Properties"), &resource["Properties"]);
@@ -119,6 +138,9 @@ impl Template {
                     template.secrets.push(properties::secret(name, properties, &resolver)?);
                 }
                 "AWS::SES::ConfigurationSet" => template.configuration_sets.push(name.to_owned()),
+                "AWS::SES::ConfigurationSetEventDestination" => {
+                    template.event_destinations.extend(properties::event_destination(properties, &resolver)?);
+                }
                 kind if AWS_ONLY_RESOURCES.contains(&kind) => {}
                 kind => {
                     return Err(Error::new(format!("{at}.Type: {kind} is not known here")));
@@ -140,6 +162,11 @@ impl Template {
                         function.name, source.table
                     )));
                 }
+            }
+        }
+        for EventDestination { configuration_set, .. } in &self.event_destinations {
+            if !self.configuration_sets.contains(configuration_set) {
+                return Err(Error::new(format!("an event destination of {configuration_set}, which is no configuration set")));
             }
         }
         Ok(())

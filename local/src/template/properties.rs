@@ -2,8 +2,8 @@
 //! named, and any other is refused.
 
 use super::{
-    Function, Route, Secret, StreamSource, Table, entries,
-    intrinsics::{Resolver, stream_arn, text},
+    EventDestination, Function, Route, Secret, StreamSource, Table, entries,
+    intrinsics::{Resolver, default_bus_arn, stream_arn, text},
 };
 use crate::Error;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -29,7 +29,23 @@ struct FunctionProperties {
     timeout: u64,
     #[serde(default)]
     environment: Environment,
+    #[serde(default)]
+    event_invoke_config: EventInvokeConfig,
+    /// Without any, nobody calls it but other stacks.
+    #[serde(default)]
     events: BTreeMap<String, Event>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase", default)]
+struct EventInvokeConfig {
+    maximum_retry_attempts: Option<u32>,
+    /// Hours, which nobody waits for here.
+    #[serde(rename = "MaximumEventAgeInSeconds")]
+    _maximum_age: Json,
+    /// What still fails is told on the terminal.
+    #[serde(rename = "DestinationConfig")]
+    _destination: Json,
 }
 
 #[derive(Deserialize, Default)]
@@ -43,6 +59,8 @@ struct Environment {
 enum Event {
     HttpApi(HttpApiEvent),
     DynamoDB(DynamoDbEvent),
+    #[serde(rename = "EventBridgeRule")]
+    Rule(RuleEvent),
 }
 
 #[derive(Deserialize)]
@@ -52,6 +70,12 @@ struct HttpApiEvent {
     _api: String,
     method: String,
     path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct RuleEvent {
+    pattern: Json,
 }
 
 #[derive(Deserialize)]
@@ -142,6 +166,27 @@ pub struct GenerateSecretString {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct EventDestinationProperties {
+    configuration_set_name: String,
+    event_destination: EventDestinationDefinition,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct EventDestinationDefinition {
+    enabled: bool,
+    matching_event_types: Vec<String>,
+    event_bridge_destination: EventBridgeDestination,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct EventBridgeDestination {
+    event_bus_arn: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct ApiProperties {
     stage_name: String,
     definition_body: Option<Definition>,
@@ -223,6 +268,9 @@ pub(super) fn function(
         environment: BTreeMap::new(),
         routes: Vec::new(),
         streams: Vec::new(),
+        rules: Vec::new(),
+        // As often as Lambda does unless told otherwise.
+        asynchronous_retries: properties.event_invoke_config.maximum_retry_attempts.unwrap_or(2),
     };
     for (variable, value) in properties.environment.variables {
         let value = text(&value).ok_or_else(|| Error::new(format!("{at}.Environment.Variables.{variable}: not text")))?;
@@ -235,6 +283,10 @@ pub(super) fn function(
                 function.routes.push(Route { method: method.to_uppercase(), path });
             }
             Event::DynamoDB(event) => function.streams.push(stream_source(&event, &at)?),
+            Event::Rule(RuleEvent { pattern }) => {
+                let pattern = crate::pattern::check(pattern).map_err(|error| Error::new(format!("{at}.Pattern: {error}")))?;
+                function.rules.push(pattern);
+            }
         }
     }
     Ok(function)
@@ -254,7 +306,7 @@ fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error>
         .filter_criteria
         .filters
         .iter()
-        .map(|filter| crate::stream::filter::parse(&filter.pattern))
+        .map(|filter| crate::pattern::parse(&filter.pattern))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::new(format!("{at}.FilterCriteria: {error}")))?;
     // AWS reads -1 as "without end".
@@ -293,6 +345,19 @@ pub(super) fn table(name: &str, (at, properties): Properties, resolver: &Resolve
 pub(super) fn secret(name: &str, (at, properties): Properties, resolver: &Resolver) -> Result<Secret, Error> {
     let properties: SecretProperties = read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
     Ok(Secret { name: name.to_owned(), generate: properties.generate_secret_string })
+}
+
+/// `None` where it is switched off.
+pub(super) fn event_destination((at, properties): Properties, resolver: &Resolver) -> Result<Option<EventDestination>, Error> {
+    let properties: EventDestinationProperties = read(entries(properties, &at)?, &[], &at, resolver)?;
+    let EventDestinationDefinition { enabled, matching_event_types: event_types, event_bridge_destination: to } =
+        properties.event_destination;
+    let at = format!("{at}.EventDestination");
+    only(&format!("{at}.EventBridgeDestination.EventBusArn"), &to.event_bus_arn, &[&default_bus_arn()])?;
+    for kind in &event_types {
+        only(&format!("{at}.MatchingEventTypes"), kind, &["bounce", "complaint"])?;
+    }
+    Ok(enabled.then_some(EventDestination { configuration_set: properties.configuration_set_name, event_types }))
 }
 
 pub(super) fn cors((at, properties): Properties, resolver: &Resolver) -> Result<Option<Cors>, Error> {

@@ -39,6 +39,50 @@ fn the_projects_template_is_understood() {
     assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(template.secrets[0].generate.password_length, 64);
     assert_eq!(template.configuration_sets, ["MailConfigurationSet"]);
+    let told = EventDestination {
+        configuration_set: "MailConfigurationSet".to_owned(),
+        event_types: vec!["bounce".to_owned(), "complaint".to_owned()],
+    };
+    assert_eq!(template.event_destinations, [told]);
+    let feedback = function(&template, "MailFeedbackFunction");
+    assert_eq!(feedback.rules[0]["detail"]["mail"]["tags"]["ses:configuration-set"][0], "MailConfigurationSet");
+    assert_eq!(feedback.asynchronous_retries, 2);
+}
+
+#[test]
+fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
+    let at = "Resources.MailFeedbackDestination.Properties.EventDestination";
+    for (from, to, told) in [
+        ("[bounce, complaint]", "[bounce, open]", format!("{at}.MatchingEventTypes: open is not known here")),
+        ("event-bus/default", "event-bus/mine", format!("{at}.EventBridgeDestination.EventBusArn: ")),
+        (
+            "        Enabled: true\n        Matching",
+            "        Enabled: true\n        Name: x\n        Matching",
+            format!("{at}.Name: unknown field"),
+        ),
+        (
+            "ConfigurationSetName: !Ref MailConfigurationSet",
+            "ConfigurationSetName: other",
+            "an event destination of other, which is no configuration set".to_owned(),
+        ),
+        (
+            "source: [aws.ses]",
+            "source: [{ suffix: ses }]",
+            "Resources.MailFeedbackFunction.Properties.Events.Feedback.Pattern: ".to_owned(),
+        ),
+    ] {
+        let changed = PROJECT.replace(from, to);
+        assert_ne!(changed, PROJECT, "{from}");
+        let error = Template::parse(&changed, &parameters(&[])).unwrap_err().to_string();
+        assert!(error.starts_with(&told), "{told}\n{error}");
+    }
+}
+
+#[test]
+fn a_function_without_events_is_one_that_others_call() {
+    let authorizer = Template::parse(PROJECT, &parameters(&[])).unwrap();
+    let authorizer = function(&authorizer, "AuthorizeFunction");
+    assert!(authorizer.routes.is_empty() && authorizer.streams.is_empty(), "{authorizer:?}");
 }
 
 #[test]

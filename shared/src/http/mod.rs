@@ -8,8 +8,8 @@ mod serve;
 pub use credential::Credential;
 pub use lambda_http::{
     Body, Request, RequestExt, Response,
-    http::{HeaderMap, HeaderValue, Method, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 pub use parameters::{Form, Parameters};
-pub use response::{cacheable_json, empty, json, with_cookie};
-pub use serve::{client, serve};
+pub use response::{cacheable_json, empty, json, refusal, with_cookie};
+pub use serve::{client, client_at, serve};

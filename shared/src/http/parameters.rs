@@ -8,6 +8,7 @@ use percent_encoding::percent_decode;
 
 use crate::{
     Error, ParameterFault,
+    captcha::CaptchaResponse,
     error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
     password::Password,
 };
@@ -16,6 +17,7 @@ use crate::{
 const BODY_LIMIT: usize = 16 * 1024;
 /// Characters of a value at the most.
 const EMAIL_LIMIT: usize = 254;
+/// Of captcha responses too, which are tokens of their providers.
 const TOKEN_LIMIT: usize = 4096;
 const LIMIT: usize = 1024;
 
@@ -25,7 +27,7 @@ enum Value {
     /// Bytes that are not UTF-8.
     NotText,
     /// A JSON object.
-    Object,
+    Object(serde_json::Map<String, serde_json::Value>),
     /// A number, a list, a file.
     Other,
 }
@@ -100,13 +102,19 @@ impl Parameters {
     }
 
     /// `captcha_response`, text or an object.
-    pub fn captcha_response(&mut self) {
+    pub fn captcha_response(&mut self) -> Option<CaptchaResponse> {
         const NAME: &str = "captcha_response";
-        match self.form.get(NAME) {
-            Some(Value::Other) => self.unfit(NAME, InvalidFormat),
-            Some(Value::Text(_) | Value::NotText) => drop(self.optional(NAME)),
-            Some(Value::Object) | None => {}
+        match self.form.remove(NAME)? {
+            Value::Object(object) => return Some(CaptchaResponse::Object(object)),
+            Value::Other => self.unfit(NAME, InvalidFormat),
+            Value::NotText => self.malformed = true,
+            Value::Text(text) if is_blank(&text) => {}
+            Value::Text(text) => {
+                self.limit(NAME, &text, TOKEN_LIMIT);
+                return Some(CaptchaResponse::Text(text));
+            }
         }
+        None
     }
 
     /// Missing and blank parameters are told together and alone; what is too long or of the wrong type comes next.
@@ -136,7 +144,7 @@ impl Parameters {
     fn text(&mut self, name: &str) -> Option<String> {
         match self.form.remove(name)? {
             Value::Text(text) => Some(text),
-            Value::NotText | Value::Object | Value::Other => {
+            Value::NotText | Value::Object(_) | Value::Other => {
                 self.malformed = true;
                 None
             }
@@ -188,7 +196,7 @@ fn read_json(body: &[u8]) -> Result<HashMap<String, Value>, Error> {
         let value = match value {
             serde_json::Value::Null => return None,
             serde_json::Value::String(text) => Value::Text(text),
-            serde_json::Value::Object(_) => Value::Object,
+            serde_json::Value::Object(object) => Value::Object(object),
             _ => Value::Other,
         };
         Some((name, value))
@@ -333,20 +341,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_captcha_response_is_text_or_an_object() {
-        for (value, key) in [
-            ("\"x\"", None),
-            ("{\"geetest_challenge\": 1}", None),
-            ("null", None),
-            ("\"\"", None),
-            ("1", Some("m.invalid_captcha_format")),
-            ("[]", Some("m.invalid_captcha_format")),
-            ("true", Some("m.invalid_captcha_format")),
+        let long = |length| format!("\"{}\"", "x".repeat(length));
+        for (value, response, key) in [
+            ("\"x\"", Some("x"), None),
+            (&long(TOKEN_LIMIT), Some(&*"x".repeat(TOKEN_LIMIT)), None),
+            ("{\"geetest_challenge\": 1}", Some("{\"geetest_challenge\":1}"), None),
+            ("null", None, None),
+            ("\" \"", None, None),
+            ("1", None, Some("m.invalid_captcha_format")),
+            ("[]", None, Some("m.invalid_captcha_format")),
+            ("true", None, Some("m.invalid_captcha_format")),
+            (&long(TOKEN_LIMIT + 1), None, Some("m.too_long_captcha_response")),
         ] {
             let form = read(JSON, format!("{{\"captcha_response\": {value}}}").as_bytes()).await.expect("a form");
             let mut parameters = form.parameters("m");
-            parameters.captcha_response();
+            let read = parameters.captcha_response().map(|response| match response {
+                CaptchaResponse::Text(text) => text,
+                CaptchaResponse::Object(object) => serde_json::Value::from(object).to_string(),
+            });
             let found = parameters.finish().err().map(|error| (error.status().as_u16(), error.keys()));
             assert_eq!(found, key.map(|key| (422, vec![key.to_owned()])), "{value}");
+            if found.is_none() {
+                assert_eq!(read.as_deref(), response);
+            }
         }
     }
 

@@ -42,8 +42,8 @@ pub fn with_cookie(mut response: Response<Body>, cookie: &str) -> Result<Respons
     Ok(response)
 }
 
-/// `{"errors": [...]}`
-pub(super) fn refusal(error: &Error) -> Result<Response<Body>, Error> {
+/// The answer to what is refused: `{"errors": [...]}`.
+pub fn refusal(error: &Error) -> Result<Response<Body>, Error> {
     #[derive(Serialize)]
     struct Errors {
         errors: Vec<String>,

@@ -6,7 +6,10 @@ use data_encoding::BASE64;
 use lambda_http::{
     Adapter, Body, Request, RequestExt, Response,
     aws_lambda_events::apigw::ApiGatewayV2httpRequest,
-    http::header::{HOST, USER_AGENT},
+    http::{
+        HeaderMap,
+        header::{HOST, USER_AGENT},
+    },
     lambda_runtime::{self, LambdaEvent, service_fn},
     request::{LambdaRequest, RequestContext},
     tower::ServiceExt,
@@ -53,13 +56,19 @@ fn refuse(error: &Error, request_id: &str) -> Result<Response<Body>, BoxError> {
 /// text.
 #[must_use]
 pub fn client(request: &Request) -> Client {
-    const USER_AGENT_LIMIT: usize = 512;
     let address = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
         _ => None,
     };
-    let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Client { address: address.unwrap_or_default(), user_agent: user_agent.chars().take(USER_AGENT_LIMIT).collect() }
+    client_at(address.unwrap_or_default(), request.headers())
+}
+
+/// The same of a request that somebody else received, who says from which address.
+#[must_use]
+pub fn client_at(address: String, headers: &HeaderMap) -> Client {
+    const USER_AGENT_LIMIT: usize = 512;
+    let user_agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Client { address, user_agent: user_agent.chars().take(USER_AGENT_LIMIT).collect() }
 }
 
 /// What the `http` crate refuses in a query string, though clients can send it.

@@ -1,4 +1,4 @@
-//! Argon2id with one kept buffer a process.
+//! Argon2id with one kept buffer a process; bcrypt to verify what comes from Barong, never to make a new hash.
 //!
 //! A hash works in about 19 MiB of memory. Asking the allocator for it at each call fragments the heap until the function
 //! runs out of memory, so the buffer is taken once and used again.
@@ -9,34 +9,50 @@ use std::{
 };
 
 use argon2::{
-    Algorithm, Argon2, Block, Params, Version,
+    Argon2, Block, Params,
     password_hash::phc::{self, Ident, Output, ParamsString, Salt},
 };
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
 
-use super::Password;
+use super::{
+    Password,
+    scheme::{self, ALGORITHM, LANES, MEMORY_LIMIT, PASSES, Scheme, VERSION},
+};
 use crate::{BoxError, random};
 
-const ALGORITHM: Algorithm = Algorithm::Argon2id;
-const VERSION: Version = Version::V0x13;
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
-/// KiB that a stored hash may ask for. More would end the function instead of answering.
-const MEMORY_LIMIT: u32 = 512 * 1024;
 
-/// A password's hash as it is stored: a PHC string, as `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`.
+/// A password's hash as it is stored: a PHC string, as `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or that of bcrypt which an
+/// imported user has until her first sign-in, as `$2a$12$<salt and hash>`.
 ///
 /// <https://github.com/P-H-C/phc-string-format>
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
+/// Text that is no hash which could be verified here.
+#[derive(Debug, PartialEq, Eq)]
+pub struct InvalidHash;
+
 impl PasswordHash {
-    /// The PHC string.
+    /// Takes over a hash that was made elsewhere: Argon2id as a PHC string, or bcrypt (`$2a$`, `$2b$`, `$2y$`). One that would cost
+    /// so much that a function could not answer is refused.
+    pub fn import(text: &str) -> Result<Self, InvalidHash> {
+        scheme::read(text).map(|_| Self(text.to_owned())).map_err(|_| InvalidHash)
+    }
+
+    /// The text that is stored.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether both are one, in a time that does not tell how far they agree.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
     }
 }
 
@@ -53,7 +69,7 @@ pub enum Verdict {
     Wrong,
     /// The password.
     Right,
-    /// The password, hashed with other parameters than new hashes are: to be replaced.
+    /// The password, hashed with other parameters than new hashes are, or by bcrypt: to be replaced.
     RightButOutdated,
 }
 
@@ -96,6 +112,19 @@ impl Hasher {
         .await
     }
 
+    /// Hashes a password as another hash was made: of one password the two are equal. So one hash tells which of many it is that
+    /// were all made alike.
+    pub async fn hash_like(&self, other: &PasswordHash, password: &Password) -> Result<PasswordHash, HashingFailed> {
+        let (hasher, other, password) = (self.clone(), other.clone(), password.clone());
+        run(move || {
+            let Scheme::Argon2id { params, salt, output } = scheme::read(&other.0)? else {
+                return Err("a hash of a kind that is not made any more".into());
+            };
+            encode(&params, salt.as_ref(), &hasher.compute(&params, &password, salt.as_ref(), output.len())?)
+        })
+        .await
+    }
+
     /// Compares a password with the user's hash. Where there is no user it does the same work for nothing, so that an
     /// unknown address takes the time of a wrong password.
     pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, HashingFailed> {
@@ -107,13 +136,13 @@ impl Hasher {
     }
 
     fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
-        let phc = phc::PasswordHash::new(&stored.0)?;
-        let (Some(salt), Some(expected)) = (&phc.salt, &phc.hash) else { return Err("a hash without salt or output".into()) };
-        let params = Params::try_from(&phc)?;
-        let is_current = phc.algorithm.as_str() == ALGORITHM.as_str() && phc.version == Some(VERSION.into());
-        if !is_current || params.m_cost() > MEMORY_LIMIT {
-            return Err("a hash of a kind that is not supported".into());
-        }
+        let (params, salt, expected) = match scheme::read(&stored.0)? {
+            Scheme::Argon2id { params, salt, output } => (params, salt, output),
+            Scheme::Bcrypt(hash) => {
+                let right = scheme::is_bcrypt_of(hash, password)?;
+                return Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong });
+            }
+        };
         let output = self.compute(&params, password, salt.as_ref(), expected.len())?;
         if verify_slices_are_equal(&output, expected.as_bytes()).is_err() {
             return Ok(Verdict::Wrong);
@@ -148,8 +177,7 @@ pub fn parse_params(text: &str) -> Option<Params> {
     let mut numbers =
         ["m=", "t=", "p="].into_iter().zip(text.split(',')).map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
     let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let sane =
-        text.split(',').count() == 3 && (8192..=MEMORY_LIMIT).contains(&m) && (1..=16).contains(&t) && (1..=16).contains(&p);
+    let sane = text.split(',').count() == 3 && (8192..=MEMORY_LIMIT).contains(&m) && PASSES.contains(&t) && LANES.contains(&p);
     sane.then(|| Params::new(m, t, p, None).ok())?
 }
 
@@ -203,6 +231,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters() {
+        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let hash = old.hash(&password("x")).await.expect("a hash");
+        assert!(new.hash_like(&hash, &password("x")).await.expect("a hash").matches(&hash));
+        assert!(!new.hash_like(&hash, &password("y")).await.expect("a hash").matches(&hash));
+        assert!(new.hash_like(&PasswordHash("x".to_owned()), &password("x")).await.is_err());
+    }
+
+    #[tokio::test]
     async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
         let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
         let hash = old.hash(&password("x")).await.expect("a hash");
@@ -244,6 +281,20 @@ mod tests {
         ] {
             let stored = PasswordHash(text.to_owned());
             assert!(hasher("m=8192,t=1,p=1").verify(&password("x"), Some(&stored)).await.is_err(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hash_of_bcrypt_is_met_by_its_password_and_is_outdated() {
+        let hasher = hasher("m=8192,t=1,p=1");
+        for version in ["2a", "2b", "2y"] {
+            // A test vector of OpenBSD's and Openwall's implementations.
+            let text = format!("${version}$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+            let hash = PasswordHash::import(&text).expect("a hash");
+            assert_eq!(hasher.verify(&password("U*U"), Some(&hash)).await.ok(), Some(Verdict::RightButOutdated), "{version}");
+            for wrong in ["U*V", "u*U", "", "U*U*", "U*", "U*U\0", "U*U\0U*U"] {
+                assert_eq!(hasher.verify(&password(wrong), Some(&hash)).await.ok(), Some(Verdict::Wrong), "{version} {wrong:?}");
+            }
         }
     }
 

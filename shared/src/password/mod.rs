@@ -1,15 +1,19 @@
 //! Passwords: the rule they must meet, how guessable they are, and how they are kept.
 
+mod breached;
 mod hash;
 mod policy;
 mod rule;
+mod scheme;
 mod strength;
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub use hash::{Hasher, HashingFailed, PasswordHash, Verdict, parse_params};
+pub use breached::BreachedPasswords;
+pub(crate) use breached::breached_passwords_url;
+pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
 pub use strength::Strength;

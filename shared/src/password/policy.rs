@@ -1,7 +1,6 @@
 //! Which passwords are accepted
 
-use super::rule::PasswordRule;
-use super::strength::Strength;
+use super::{BreachedPasswords, Password, rule::PasswordRule, strength::Strength};
 
 /// What a new password must be
 #[derive(Debug, Clone)]
@@ -19,9 +18,17 @@ pub enum PasswordFault {
     Requirements,
     /// It matches, but is too easy to guess.
     Weak,
+    /// It is neither, but known from a breach of another service.
+    Breached,
 }
 
 impl PasswordPolicy {
+    /// Accepts a new password or names its fault. Only one that is not refused as it is is asked for elsewhere.
+    pub async fn accept(&self, password: &Password, breached: &BreachedPasswords) -> Result<(), PasswordFault> {
+        self.check(password.reveal())?;
+        if breached.contains(password).await { Err(PasswordFault::Breached) } else { Ok(()) }
+    }
+
     /// Accepts a password or names its fault, the rule's first.
     pub fn check(&self, password: &str) -> Result<(), PasswordFault> {
         if !self.rule.is_met_by(password) {

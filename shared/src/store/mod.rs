@@ -7,6 +7,7 @@ mod activities;
 mod codes;
 mod items;
 mod limits;
+mod otp;
 mod outbox;
 mod sessions;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use aws_sdk_dynamodb::{
 pub use activities::ActivityPage;
 pub use codes::{Asked, Asking, Confirmation, PasswordChange};
 pub use limits::Attempt;
+pub use otp::Enabling;
 pub use outbox::Claim;
 pub use users::SignUp;
 

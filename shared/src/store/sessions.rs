@@ -1,5 +1,7 @@
 //! Sessions of users.
 
+use std::slice;
+
 use aws_sdk_dynamodb::{
     operation::update_item::UpdateItemError,
     types::{DeleteRequest, PutRequest, WriteRequest},
@@ -11,6 +13,7 @@ use super::{
     failure,
     items::{grant_key, keyed, number, read, text, user_key},
     limits::failures_key,
+    otp::{recovery_set, unused},
     transaction::{Outcome, Write},
 };
 use crate::{
@@ -163,14 +166,17 @@ impl Store {
     /// The write that uses a code of the second factor up, if it is unused and the secret still the one it was checked with.
     pub(super) fn use_up(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
         let secret = user.otp_secret.as_ref().map_or("", |secret| secret.reveal());
+        let (unused, code) = unused(factor);
+        let key = user_key(&user.email.key());
+        let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
+        let values = [(":uid", text(&user.uid)), (":secret", text(secret)), (":code", code)];
         match factor {
-            SecondFactor::TimeStep(step) => Self::update(
-                &self.users,
-                user_key(&user.email.key()),
-                "SET otp_last_step = :step",
-                "uid = :uid AND otp_secret = :secret AND (attribute_not_exists(otp_last_step) OR otp_last_step < :step)",
-                [(":uid", text(&user.uid)), (":secret", text(secret)), (":step", number(*step))],
-            ),
+            SecondFactor::TimeStep(_) => Self::update(&self.users, key, "SET otp_last_step = :code", &condition, values),
+            SecondFactor::RecoveryCode(hash) => {
+                let [uid, secret, code] = values;
+                let spent = (":spent", recovery_set(slice::from_ref(hash)));
+                Self::update(&self.users, key, "DELETE otp_recovery_codes :spent", &condition, [uid, secret, code, spent])
+            }
         }
     }
 }

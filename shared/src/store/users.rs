@@ -7,7 +7,7 @@ use super::{
     activities::activity_write,
     codes::code_writes,
     failure,
-    items::{PK, keyed, read, text, uid_key, user_key},
+    items::{PK, keyed, number, read, text, uid_key, user_key},
     sessions::session_write,
     transaction::Outcome,
 };
@@ -37,6 +37,39 @@ impl Store {
     pub async fn find_user(&self, user: &str) -> Result<Option<User>, Error> {
         let request = self.client.get_item().table_name(&self.users).set_key(Some(user_key(user))).consistent_read(true);
         request.send().await.map_err(failure)?.item.map(read).transpose()
+    }
+
+    /// The user of a uid.
+    pub async fn find_user_by_uid(&self, uid: &str) -> Result<Option<User>, Error> {
+        let request = self.client.get_item().table_name(&self.users).set_key(Some(uid_key(uid))).consistent_read(true);
+        let pointer = request.send().await.map_err(failure)?.item.unwrap_or_default();
+        let Some(Ok(key)) = pointer.get("user").map(|key| key.as_s()) else { return Ok(None) };
+        Ok(self.find_user(key).await?.filter(|user| user.uid == uid))
+    }
+
+    /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed those of the `user` meanwhile.
+    pub async fn set_labels(&self, user: &User, changed: &User) -> Result<bool, Error> {
+        let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+        // No labels may be stored as none at all.
+        let unchanged = if user.labels.is_empty() { "attribute_not_exists(labels) OR " } else { "" };
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.users)
+            .set_key(Some(user_key(&user.email.key())))
+            .update_expression("SET labels = :labels, updated_at = :now")
+            .condition_expression(format!("uid = :uid AND ({unchanged}labels = :were)"))
+            .expression_attribute_values(":uid", text(&user.uid))
+            .expression_attribute_values(":were", labels(user)?)
+            .expression_attribute_values(":labels", labels(changed)?)
+            .expression_attribute_values(":now", number(changed.updated_at.seconds()));
+        match request.send().await {
+            Ok(_) => Ok(true),
+            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
+                Ok(false)
+            }
+            Err(error) => Err(failure(error)),
+        }
     }
 
     /// Whether an address has a user, and whether a uid is somebody's.

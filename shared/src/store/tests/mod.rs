@@ -32,11 +32,11 @@ use crate::{
     user::{NewUser, User},
 };
 
-const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
 
 /// A store of its own for each test.
-async fn store() -> Store {
+pub(super) async fn store() -> Store {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let database = Database::memory().expect("a database");
@@ -67,21 +67,21 @@ fn hash(text: &str) -> PasswordHash {
     serde_json::from_value(serde_json::json!(text)).expect("a hash")
 }
 
-fn new_user(email: &str) -> User {
+pub(super) fn new_user(email: &str) -> User {
     let email = EmailAddress::parse(email).expect("an address");
     User::new(NewUser { email, password_hash: hash("old"), referral_uid: None, data: Some("{}".to_owned()) }, "ID", NOW)
 }
 
-fn session_of(user: &User) -> Session {
+pub(super) fn session_of(user: &User) -> Session {
     NewSession::begin(user, Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
 }
 
-fn done(user: &User, action: Action, now: Timestamp) -> Activity {
+pub(super) fn done(user: &User, action: Action, now: Timestamp) -> Activity {
     let client = Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() };
     Recorder { client: &client, life: 60, now }.succeeded(&user.uid, action)
 }
 
-async fn sign_up(store: &Store, user: &User) -> SignUp {
+pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
     let code = Code::new(3600, NOW);
     let mail = QueuedMail::with_code(mail::Kind::Confirmation, (&user.uid, &user.email), Language::En, &code, NOW);
     store.sign_up(user, &session_of(user), (&code, &mail), &done(user, Action::SignUp, NOW)).await.expect("an answer")
@@ -93,7 +93,7 @@ async fn signed_up(store: &Store, email: &str) -> User {
     user
 }
 
-async fn stored(store: &Store, user: &User) -> User {
+pub(super) async fn stored(store: &Store, user: &User) -> User {
     store.find_user(&user.email.key()).await.expect("an answer").expect("a user")
 }
 
@@ -135,7 +135,10 @@ async fn live(store: &Store, user: &User, session: &Session) -> Option<Session> 
 }
 
 /// Runs as many at once and gives what came of each.
-async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(count: usize, work: impl Fn(usize) -> F) -> Vec<T> {
+pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    count: usize,
+    work: impl Fn(usize) -> F,
+) -> Vec<T> {
     let mut set = JoinSet::new();
     for place in 0..count {
         set.spawn(work(place));

@@ -1,6 +1,14 @@
 //! SES v2 `SendEmail`, and the mailbox that it delivers to.
 
-use crate::{Error, ambient, data::Data, log::Logger};
+mod simulator;
+
+use crate::{
+    Error, ambient,
+    data::Data,
+    events::Bus,
+    log::Logger,
+    template::{EventDestination, Template},
+};
 use axum::{
     Json as Body,
     http::StatusCode,
@@ -9,8 +17,9 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use simulator::{Fate, Sent};
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
 };
 use time::format_description::well_known::Rfc3339;
@@ -26,6 +35,9 @@ pub struct Mailbox {
     messages: Mutex<VecDeque<Message>>,
     /// Those that the template makes; mails through any other are refused.
     configuration_sets: Vec<String>,
+    destinations: Vec<EventDestination>,
+    /// Told of what becomes of mails.
+    bus: Bus,
     log: Logger,
 }
 
@@ -38,6 +50,9 @@ struct Message {
     text: String,
     html: String,
     sent_at: String,
+    /// What became of it, if it did not just arrive: `bounced` or `complained of`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fate: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -48,6 +63,15 @@ struct SendEmail {
     destination: Destination,
     content: Content,
     configuration_set_name: Option<String>,
+    #[serde(default)]
+    email_tags: Vec<Tag>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Tag {
+    name: String,
+    value: String,
 }
 
 #[derive(Deserialize, Default)]
@@ -92,7 +116,7 @@ struct Part {
 struct Refusal(&'static str, String);
 
 impl Mailbox {
-    pub fn open(data: Arc<Data>, configuration_sets: Vec<String>, log: Logger) -> Result<Self, Error> {
+    pub fn open(data: Arc<Data>, template: &Template, bus: Bus, log: Logger) -> Result<Self, Error> {
         let messages = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
@@ -100,7 +124,8 @@ impl Mailbox {
             })?,
             None => VecDeque::new(),
         };
-        Ok(Self { data, messages: Mutex::new(messages), configuration_sets, log })
+        let (configuration_sets, destinations) = (template.configuration_sets.clone(), template.event_destinations.clone());
+        Ok(Self { data, messages: Mutex::new(messages), configuration_sets, destinations, bus, log })
     }
 
     /// What `/_local/mailbox.json` tells.
@@ -153,22 +178,27 @@ impl Mailbox {
         if text.is_empty() && html.is_empty() {
             return Err(bad("Body is empty"));
         }
-        if let Some(set) = request.configuration_set_name
-            && !self.configuration_sets.contains(&set)
+        if let Some(set) = &request.configuration_set_name
+            && !self.configuration_sets.contains(set)
         {
             return Err(Refusal("NotFoundException", format!("Configuration set <{set}> does not exist.")));
         }
+        let tags = tags(request.email_tags)?;
         let id = ambient::random::<16>().map_err(|error| bad(&error.to_string()))?;
         let message = Message {
             id: HEXLOWER.encode(&id),
             from,
-            to,
             subject: simple.subject.data,
             text,
             html,
             sent_at: ambient::now().format(&Rfc3339).unwrap_or_default(),
+            fate: to.iter().find_map(|address| Fate::of(address)).map(|fate| fate.word().to_owned()),
+            to,
         };
         let id = message.id.clone();
+        if let Some(set) = &request.configuration_set_name {
+            self.tell(&message, set, &tags);
+        }
         self.change(|messages| {
             messages.push_back(message);
             while messages.len() > CAPACITY {
@@ -177,6 +207,38 @@ impl Mailbox {
         });
         Ok(id)
     }
+
+    /// Tells the bus what becomes of a mail, where the template has SES do so.
+    fn tell(&self, message: &Message, configuration_set: &str, tags: &BTreeMap<String, String>) {
+        let Message { id: message_id, from, subject, .. } = message;
+        let sent = Sent { message_id, from, subject, configuration_set, tags };
+        for address in &message.to {
+            let Some(fate) = Fate::of(address) else { continue };
+            let is_told = |destination: &EventDestination| {
+                destination.configuration_set == configuration_set
+                    && destination.event_types.iter().any(|kind| kind == fate.event_type())
+            };
+            if !self.destinations.iter().any(is_told) {
+                continue;
+            }
+            match fate.event(&sent, address) {
+                // Nobody listens while the stack ends.
+                Ok(event) => drop(self.bus.send(event)),
+                Err(error) => self.log.problem(&error.to_string()),
+            }
+        }
+    }
+}
+
+/// Names and values as SES takes them.
+fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
+    let is_good = |text: &str, more: &str| {
+        let known = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || more.contains(c);
+        !text.is_empty() && text.len() <= 256 && text.chars().all(known)
+    };
+    let good = tags.iter().all(|tag| is_good(&tag.name, "") && is_good(&tag.value, ".@"));
+    good.then(|| tags.into_iter().map(|tag| (tag.name, tag.value)).collect())
+        .ok_or_else(|| Refusal("BadRequestException", "Invalid message tag".to_owned()))
 }
 
 /// SES takes ASCII alone: a domain of another script has to come as punycode, a name as an encoded word.
@@ -210,8 +272,22 @@ mod tests {
     use crate::log::Log;
 
     fn mailbox() -> Mailbox {
+        mailbox_and_bus().0
+    }
+
+    fn mailbox_and_bus() -> (Mailbox, tokio::sync::mpsc::UnboundedReceiver<serde_json::Value>) {
+        let set = "Set".to_owned();
+        let template = Template {
+            functions: Vec::new(),
+            tables: Vec::new(),
+            secrets: Vec::new(),
+            configuration_sets: vec![set.clone(), "Silent".to_owned()],
+            event_destinations: vec![EventDestination { configuration_set: set, event_types: vec!["bounce".to_owned()] }],
+            cors: None,
+        };
         let log = Logger::new(Log::Captured(Arc::default()));
-        Mailbox::open(Arc::new(Data::in_memory()), vec!["Set".to_owned()], log).unwrap()
+        let (bus, events) = tokio::sync::mpsc::unbounded_channel();
+        (Mailbox::open(Arc::new(Data::in_memory()), &template, bus, log).unwrap(), events)
     }
 
     fn mail(from: &str, to: &str, set: &str) -> Vec<u8> {
@@ -220,6 +296,7 @@ mod tests {
             "Destination": { "ToAddresses": [to] },
             "Content": { "Simple": { "Subject": { "Data": "Hello" }, "Body": { "Text": { "Data": "text" }, "Html": { "Data": "<p>html" } } } },
             "ConfigurationSetName": set,
+            "EmailTags": [{ "Name": "uid", "Value": "ID1" }],
         })
         .to_string()
         .into_bytes()
@@ -253,6 +330,37 @@ mod tests {
         let Refusal(kind, _) = mailbox.send(&mail("noreply@example.com", "ann@example.com", "Other")).unwrap_err();
         assert_eq!(kind, "NotFoundException");
         assert_eq!(mailbox.list(), json!({ "messages": [] }));
+    }
+
+    #[test]
+    fn what_becomes_of_a_mail_is_told_where_the_template_says_so() {
+        let (mailbox, mut events) = mailbox_and_bus();
+        for (to, set) in [
+            ("bounce+1@simulator.amazonses.com", "Silent"),
+            ("complaint@simulator.amazonses.com", "Set"),
+            ("success@simulator.amazonses.com", "Set"),
+            ("bounce+2@simulator.amazonses.com", "Set"),
+        ] {
+            mailbox.send(&mail("noreply@example.com", to, set)).unwrap();
+        }
+        let event = events.try_recv().unwrap();
+        assert_eq!((&event["source"], &event["detail-type"]), (&json!("aws.ses"), &json!("Email Bounced")));
+        assert_eq!(event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"], "bounce+2@simulator.amazonses.com");
+        assert_eq!(event["detail"]["mail"]["tags"]["uid"], json!(["ID1"]));
+        assert_eq!(event["detail"]["mail"]["tags"]["ses:configuration-set"], json!(["Set"]));
+        assert!(events.try_recv().is_err(), "of the others nothing is told");
+        let list = mailbox.list();
+        let fates: Vec<_> = list["messages"].as_array().unwrap().iter().map(|message| message["fate"].as_str()).collect();
+        assert_eq!(fates, [Some("bounced"), Some("complained of"), None, Some("bounced")]);
+    }
+
+    #[test]
+    fn tags_are_of_few_characters() {
+        let tag = |name: &str, value: &str| tags(vec![Tag { name: name.to_owned(), value: value.to_owned() }]);
+        assert!(tag("uid", "ID0-_.@").is_ok());
+        for (name, value) in [("", "a"), ("a", ""), ("a b", "c"), ("a", "b c"), ("a@", "b"), ("a", "ü")] {
+            assert!(tag(name, value).is_err(), "{name} {value}");
+        }
     }
 
     #[test]

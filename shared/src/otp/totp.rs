@@ -4,13 +4,6 @@ use totp_rs::{Builder, Secret};
 
 use crate::{BoxError, clock::Timestamp, user::OtpSecret};
 
-/// A code of the second factor that is right, and what uses it up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecondFactor {
-    /// The time step whose code was given. It and those before it are used up by it.
-    TimeStep(u64),
-}
-
 /// The time step whose code this is, if it may still be used: later than the last one that was accepted.
 ///
 /// The caller must store the step under the condition that no later one was stored in between.

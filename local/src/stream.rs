@@ -1,11 +1,10 @@
 //! Event source mappings: follows the streams of tables and invokes functions with their records, one record a call.
 
-pub mod filter;
-
 use crate::{
     Error, ambient,
     data::Data,
     log::Logger,
+    pattern,
     runtime::Functions,
     template::{StreamSource, Template, stream_arn},
 };
@@ -201,7 +200,7 @@ impl Follower {
 
     fn wants(&self, record: &Json) -> bool {
         let patterns = &self.source.patterns;
-        patterns.is_empty() || patterns.iter().any(|pattern| filter::matches(pattern, record))
+        patterns.is_empty() || patterns.iter().any(|pattern| pattern::matches(pattern, record))
     }
 
     /// Tries until it works, or until the record is too old.

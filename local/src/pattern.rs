@@ -1,14 +1,18 @@
-//! Event filter patterns: nested objects whose leaves list what a value may be, exactly or by its beginning.
+//! Patterns of event sources and of rules: nested objects whose leaves list what a value may be, exactly or by its beginning.
 
 use crate::Error;
 use serde_json::Value as Json;
 
 pub fn parse(text: &str) -> Result<Json, Error> {
-    let pattern = serde_json::from_str(text).map_err(|error| Error::new(format!("{text}: {error}")))?;
+    serde_json::from_str(text).map_err(|error| Error::new(format!("{text}: {error}"))).and_then(check)
+}
+
+/// The pattern, if all of it is understood.
+pub fn check(pattern: Json) -> Result<Json, Error> {
     if is_known(&pattern) {
         return Ok(pattern);
     }
-    Err(Error::new(format!("{text}: only texts and {{\"prefix\": text}} are known here")))
+    Err(Error::new(format!("{pattern}: only texts and {{\"prefix\": text}} are known here")))
 }
 
 fn is_known(pattern: &Json) -> bool {
@@ -26,7 +30,11 @@ fn prefix(choice: &Json) -> Option<&str> {
     }
 }
 
+/// Of a list it is enough that one of its values matches.
 pub fn matches(pattern: &Json, value: &Json) -> bool {
+    if let (Json::Array(_), Json::Array(values)) = (pattern, value) {
+        return values.iter().any(|value| matches(pattern, value));
+    }
     match pattern {
         Json::Object(fields) => fields.iter().all(|(key, pattern)| value.get(key).is_some_and(|value| matches(pattern, value))),
         Json::Array(choices) => choices.iter().any(|choice| match prefix(choice) {
@@ -62,6 +70,14 @@ mod tests {
         let pattern = parse(r#"{"eventName":["INSERT","MODIFY"]}"#).unwrap();
         assert!(matches(&pattern, &record("MODIFY", "x")));
         assert!(!matches(&pattern, &record("REMOVE", "x")));
+    }
+
+    #[test]
+    fn of_a_list_one_value_is_enough() {
+        let pattern = parse(r#"{"tags":{"set":["a"]}}"#).unwrap();
+        assert!(matches(&pattern, &json!({ "tags": { "set": ["b", "a"] } })));
+        assert!(!matches(&pattern, &json!({ "tags": { "set": ["b"] } })));
+        assert!(!matches(&pattern, &json!({ "tags": { "set": [] } })));
     }
 
     #[test]

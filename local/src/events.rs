@@ -1,0 +1,72 @@
+//! EventBridge: hands what happens to the functions whose rules match, asynchronously, as Lambda does.
+
+use crate::{log::Logger, pattern, runtime::Functions, template::Template};
+use serde_json::Value as Json;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+
+/// Lambda waits a minute before the first retry and two before the second; here somebody watches.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// Where events are put.
+pub type Bus = mpsc::UnboundedSender<Json>;
+
+/// A function, the patterns of events that it wants, and how often one is delivered again that it could not handle.
+struct Target {
+    function: String,
+    rules: Vec<Json>,
+    retries: u32,
+}
+
+/// Delivers what is put on the bus.
+pub struct Courier {
+    events: mpsc::UnboundedReceiver<Json>,
+    targets: Vec<Arc<Target>>,
+    functions: Arc<Functions>,
+    log: Logger,
+}
+
+impl Courier {
+    pub fn new(events: mpsc::UnboundedReceiver<Json>, template: &Template, functions: Arc<Functions>, log: Logger) -> Self {
+        let targets = template.functions.iter().map(|function| Target {
+            function: function.name.clone(),
+            rules: function.rules.clone(),
+            retries: function.asynchronous_retries,
+        });
+        Self { events, targets: targets.map(Arc::new).collect(), functions, log }
+    }
+
+    /// Delivers until it is dropped. `written` is told of every delivery.
+    pub async fn run(mut self, written: Arc<Notify>) {
+        let mut deliveries = JoinSet::new();
+        loop {
+            tokio::select! {
+                Some(event) = self.events.recv() => {
+                    let wants = |target: &&Arc<Target>| target.rules.iter().any(|rule| pattern::matches(rule, &event));
+                    for target in self.targets.iter().filter(wants) {
+                        let (functions, log) = (self.functions.clone(), self.log.clone());
+                        deliveries.spawn(deliver(target.clone(), event.to_string(), functions, log));
+                    }
+                }
+                Some(_) = deliveries.join_next() => written.notify_one(),
+                else => return,
+            }
+        }
+    }
+}
+
+async fn deliver(target: Arc<Target>, event: String, functions: Arc<Functions>, log: Logger) {
+    for attempt in 0..=target.retries {
+        if attempt > 0 {
+            log.notice(&format!("{} gets the event again in {} ms.", target.function, RETRY.as_millis()));
+            tokio::time::sleep(RETRY).await;
+        }
+        if functions.invoke(&target.function, event.clone().into()).await.is_ok() {
+            return;
+        }
+    }
+    log.problem(&format!("{} could not handle an event; it is dropped.", target.function));
+}

@@ -1,0 +1,178 @@
+//! Secrets in Secrets Manager.
+
+use std::sync::Arc;
+
+use aws_sdk_secretsmanager::{
+    Client,
+    error::{DisplayErrorContext, SdkError},
+    operation::get_secret_value::GetSecretValueError,
+};
+use tokio::sync::Mutex;
+use zeroize::Zeroizing;
+
+use crate::{BoxError, Error, clock, clock::Timestamp};
+
+/// Seconds after which a secret is looked for again: so long after a change the old one may be used.
+const LIFE: i64 = 300;
+
+/// A version of a secret.
+pub(crate) struct Version {
+    pub value: Zeroizing<String>,
+    pub created_at: Option<Timestamp>,
+}
+
+/// The version of a secret that has that staging label, if there is one. What cannot be read may be readable soon.
+pub(crate) async fn version(client: &Client, secret: &str, stage: &str) -> Result<Option<Version>, Error> {
+    match client.get_secret_value().secret_id(secret).version_stage(stage).send().await {
+        Ok(output) => {
+            let created_at = output.created_date.map(|date| Timestamp::from_seconds(date.secs()));
+            Ok(output.secret_string.map(|value| Version { value: Zeroizing::new(value), created_at }))
+        }
+        Err(SdkError::ServiceError(error)) if matches!(error.err(), GetSecretValueError::ResourceNotFoundException(_)) => {
+            Ok(None)
+        }
+        Err(error) => Err(Error::Unavailable(BoxError::from(DisplayErrorContext(error).to_string()))),
+    }
+}
+
+/// A secret that an operator keeps, there when it is needed.
+#[derive(Clone)]
+pub struct Secret(Arc<Source>);
+
+struct Source {
+    client: Client,
+    id: String,
+    loaded: Mutex<Option<Loaded>>,
+}
+
+struct Loaded {
+    text: Arc<Zeroizing<String>>,
+    at: Timestamp,
+}
+
+impl Secret {
+    /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again when the secret is needed.
+    #[must_use]
+    pub fn fetch(client: Client, id: &str) -> Self {
+        let secret = Self(Arc::new(Source { client, id: id.to_owned(), loaded: Mutex::default() }));
+        let early = secret.clone();
+        tokio::spawn(async move { drop(early.text(clock::now()).await) });
+        secret
+    }
+
+    /// The secret without white space around it, as soon as it is there. The lock is held while fetching, so whoever asks
+    /// meanwhile waits for the same answer. While Secrets Manager does not answer, the one that is known is better than none.
+    pub async fn text(&self, now: Timestamp) -> Result<Arc<Zeroizing<String>>, Error> {
+        let mut loaded = self.0.loaded.lock().await;
+        if let Some(loaded) = loaded.as_ref().filter(|loaded| now < loaded.at + LIFE) {
+            return Ok(Arc::clone(&loaded.text));
+        }
+        let text = match (version(&self.0.client, &self.0.id, "AWSCURRENT").await, loaded.as_ref()) {
+            (Ok(Some(version)), _) if !version.value.trim().is_empty() => {
+                Arc::new(Zeroizing::new(version.value.trim().to_owned()))
+            }
+            (Ok(_), _) => return Err(Error::internal("a secret that the configuration names has no text")),
+            (Err(_), Some(known)) => {
+                tracing::warn!("a secret could not be looked at again");
+                Arc::clone(&known.text)
+            }
+            (Err(error), None) => return Err(error),
+        };
+        *loaded = Some(Loaded { text: Arc::clone(&text), at: now });
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex as Shared;
+
+    use aws_smithy_runtime_api::{
+        client::{
+            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
+            orchestrator::{HttpRequest, HttpResponse},
+            result::ConnectorError,
+        },
+        http::StatusCode,
+    };
+    use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    /// Secrets Manager with a value; without one it does not answer. Counts how often it is asked.
+    #[derive(Clone, Debug, Default)]
+    struct Manager(Arc<Shared<(Option<&'static str>, usize)>>);
+
+    impl Manager {
+        fn holds(&self, value: Option<&'static str>) {
+            self.0.lock().expect("a lock").0 = value;
+        }
+
+        fn calls(&self) -> usize {
+            self.0.lock().expect("a lock").1
+        }
+
+        fn secret(&self) -> Secret {
+            let manager = self.clone();
+            let config = aws_sdk_secretsmanager::Config::builder()
+                .behavior_version_latest()
+                .region(aws_types::region::Region::new("eu-central-1"))
+                .credentials_provider(aws_credential_types::Credentials::new("tests", "tests", None, None, "tests"))
+                .retry_config(RetryConfig::disabled())
+                .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(manager.clone())));
+            let client = Client::from_conf(config.build());
+            Secret(Arc::new(Source { client, id: "Secret".to_owned(), loaded: Mutex::default() }))
+        }
+    }
+
+    impl HttpConnector for Manager {
+        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
+            let mut state = self.0.lock().expect("a lock");
+            state.1 += 1;
+            let Some(value) = state.0 else {
+                return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
+            };
+            let body = json!({ "SecretString": value }).to_string();
+            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).expect("a status"), SdkBody::from(body))))
+        }
+    }
+
+    async fn text(secret: &Secret, now: Timestamp) -> Option<String> {
+        secret.text(now).await.ok().map(|text| text.to_string())
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_kept_for_five_minutes() {
+        let manager = Manager::default();
+        let secret = manager.secret();
+        manager.holds(Some(" first\n"));
+        assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
+        manager.holds(Some("second"));
+        assert_eq!(text(&secret, NOW + 299).await.as_deref(), Some("first"));
+        assert_eq!((text(&secret, NOW + 300).await.as_deref(), manager.calls()), (Some("second"), 2));
+    }
+
+    #[tokio::test]
+    async fn one_that_is_known_serves_on_while_secrets_manager_does_not_answer() {
+        let manager = Manager::default();
+        let secret = manager.secret();
+        assert!(matches!(secret.text(NOW).await, Err(Error::Unavailable(_))));
+        manager.holds(Some("first"));
+        assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
+        manager.holds(None);
+        assert_eq!(text(&secret, NOW + 300).await.as_deref(), Some("first"));
+        assert_eq!((text(&secret, NOW + 301).await.as_deref(), manager.calls()), (Some("first"), 3));
+        manager.holds(Some("second"));
+        assert_eq!(text(&secret, NOW + 600).await.as_deref(), Some("second"));
+    }
+
+    #[tokio::test]
+    async fn a_blank_secret_is_none() {
+        let manager = Manager::default();
+        manager.holds(Some(" \n"));
+        assert!(matches!(manager.secret().text(NOW).await, Err(Error::Internal(_))));
+    }
+}

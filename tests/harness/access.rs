@@ -1,0 +1,41 @@
+//! What a service behind Latchkey does with an access token.
+
+use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
+use serde_json::Value;
+
+use super::{Answer, stack::Latchkey};
+
+/// The access token of an answer that lets a request through.
+#[track_caller]
+pub fn bearer_of(answer: &Answer) -> &str {
+    assert_eq!((answer.status, answer.text()), (200, ""), "{answer:?}");
+    answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap()
+}
+
+/// The id of the key that a token says it is signed by.
+pub fn kid(token: &str) -> Option<String> {
+    decode_header(token).unwrap().kid
+}
+
+/// What a token says, if it is an access token of that issuer, by a key that is published.
+pub fn verified(published: &Value, issuer: &str, token: &str) -> Option<Value> {
+    let published: JwkSet = serde_json::from_value(published.clone()).unwrap();
+    let key = published.find(&decode_header(token).ok()?.kid?)?;
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&["latchkey"]);
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    decode(token, &DecodingKey::from_jwk(key).unwrap(), &validation).ok().map(|token| token.claims)
+}
+
+impl Latchkey {
+    /// The keys that are published.
+    pub async fn jwks(&self) -> Value {
+        self.get("/.well-known/jwks.json").send().await.json()
+    }
+
+    /// What an access token of this stack says.
+    pub async fn verified(&self, token: &str) -> Option<Value> {
+        verified(&self.jwks().await, &self.domain(), token)
+    }
+}

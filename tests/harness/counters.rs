@@ -1,0 +1,65 @@
+//! What is counted: wrong passwords and codes, and mails.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::{
+    Item,
+    items::{GRANTS, move_back, number},
+    now,
+    stack::{Latchkey, spawn},
+};
+
+impl Latchkey {
+    /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
+    pub async fn forgive(&self, email: &str) {
+        let (pk, sk) = (failures_key(email), AttributeValue::S("-".to_owned()));
+        let delete = self.tables.delete_item().table_name(GRANTS).key("pk", AttributeValue::S(pk)).key("sk", sk);
+        spawn(delete.send()).await.unwrap().unwrap();
+    }
+
+    /// How many wrong passwords and codes of an address are counted.
+    pub async fn failures(&self, email: &str) -> i64 {
+        self.failures_item(email).await.map_or(0, |item| number(&item, "count"))
+    }
+
+    /// What is stored of them.
+    pub async fn failures_item(&self, email: &str) -> Option<Item> {
+        self.item(GRANTS, &failures_key(email), Some("-")).await
+    }
+
+    /// Lets so many seconds pass for them.
+    pub async fn age_failures(&self, email: &str, seconds: i64) {
+        let mut item = self.failures_item(email).await.expect("failures");
+        move_back(&mut item, "retry_at", seconds * 1000);
+        move_back(&mut item, "expires_at", seconds);
+        self.put(GRANTS, item).await;
+    }
+
+    /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
+    pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
+        let pk = format!("LIMIT#{kind}#{}", shared::random::sha256_hex(email));
+        let mut item = self.item(GRANTS, &pk, Some("-")).await.expect("a log of mails");
+        let earlier = |at: &AttributeValue| (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string();
+        let asked_at = item["asked_at"].as_l().unwrap().iter().map(|at| AttributeValue::N(earlier(at))).collect();
+        item.insert("asked_at".to_owned(), AttributeValue::L(asked_at));
+        self.put(GRANTS, item).await;
+    }
+
+    /// So many wrong ones are counted for an address, and the next attempt has to wait for so many seconds.
+    pub async fn edit_failures(&self, email: &str, count: i64, wait: i64) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let item = [
+            ("pk", AttributeValue::S(failures_key(email))),
+            ("sk", AttributeValue::S("-".to_owned())),
+            ("count", number(count)),
+            ("retry_at", number((now() + wait) * 1000)),
+            ("expires_at", number(now() + wait + 900)),
+        ];
+        self.put(GRANTS, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
+    }
+}
+
+/// The key under which the wrong passwords and codes of an address are counted.
+fn failures_key(email: &str) -> String {
+    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&email.trim().to_lowercase()))
+}
