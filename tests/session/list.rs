@@ -30,18 +30,18 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
     );
     assert_eq!(sessions[0]["current"], false);
     // That it is listed is a use of it.
-    let used = latchkey.session_item(&user, &user.session).await.unwrap();
+    let noted = latchkey.session_item(&user, &user.session).await.unwrap();
     let expected = json!({
         "id": session_id(&user.session),
         "user_ip": "127.0.0.1",
         "user_agent": "",
         "created_at": time("began_at", 0),
-        "last_used_at": Timestamp::from_seconds(number(&used, "last_used_at")).rfc3339(),
+        "last_used_at": Timestamp::from_seconds(number(&noted, "last_used_at")).rfc3339(),
         "expires_at": time("began_at", 86_400),
         "current": true,
     });
     assert_eq!(sessions[1], expected);
-    assert!(number(&used, "last_used_at") >= number(&item, "last_used_at") + 100);
+    assert!(number(&noted, "last_used_at") >= number(&item, "last_used_at") + 100);
     let answer = latchkey.get(PATH).bearer(&other).header("user-agent", "Other/2").send().await;
     assert_eq!(answer.json()[0]["current"], true);
     assert_eq!(answer.json()[1]["current"], false);
