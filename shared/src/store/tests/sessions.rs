@@ -102,10 +102,8 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
     assert_eq!(kept_on, Session { epoch: 1, ..kept.clone() });
     let now = stored(&store, &user).await;
     assert_eq!((now.session_epoch, now.updated_at), (1, user.updated_at));
-    assert_eq!(
-        store.activities(&user.uid, None, (1, 9), NOW).await.expect("an answer").activities[0].action.topic(),
-        Action::Logout.topic()
-    );
+    let recorded = store.activities(&user.uid, None, (1, 9), NOW).await.expect("an answer").activities;
+    assert!(recorded.iter().any(|activity| activity.action == Action::Logout));
     let of_now = opened(&store, &now).await;
     assert!(live(&store, &user, &of_now).await.is_some());
 
