@@ -33,6 +33,14 @@ mod mail {
     mod feedback;
     mod send;
 }
+mod manage {
+    mod change;
+    mod create;
+    mod delete;
+    mod import;
+    mod program;
+    mod users;
+}
 mod otp {
     mod disable;
     mod enable;

@@ -237,6 +237,18 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("mail-feedback", &["dynamodb:GetItem UsersTable", "dynamodb:UpdateItem UsersTable"]),
+    (
+        "manage-users",
+        &[
+            "dynamodb:GetItem UsersTable",
+            "dynamodb:PutItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:DeleteItem UsersTable",
+            "dynamodb:Scan UsersTable",
+            "dynamodb:Query GrantsTable",
+            "dynamodb:BatchWriteItem GrantsTable",
+        ],
+    ),
 ];
 
 #[test]
@@ -283,7 +295,7 @@ fn every_function_has_an_event_and_every_event_a_function() {
 #[test]
 fn every_function_has_one_route_but_those_that_only_aws_calls() {
     for function in Template::read().functions {
-        let has_route = !["mail-send", "mail-feedback", "authorize"].contains(&function.binary.as_str());
+        let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"].contains(&function.binary.as_str());
         assert_eq!(function.routes.len(), usize::from(has_route), "{}", function.binary);
     }
 }

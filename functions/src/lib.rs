@@ -26,6 +26,15 @@ pub mod mail {
     pub mod render;
     pub mod send;
 }
+pub mod manage {
+    mod change;
+    mod create;
+    mod export;
+    mod fields;
+    mod import;
+    mod line;
+    pub mod users;
+}
 pub mod otp {
     mod barcode;
     mod code;

@@ -60,6 +60,14 @@ impl Data {
         }
     }
 
+    /// Takes back what was written under this name.
+    pub fn remove(&self, name: &str) {
+        if let Some(folder) = &self.folder {
+            // It may be gone.
+            let _ = std::fs::remove_file(folder.path.join(name));
+        }
+    }
+
     /// Replaces the content as a whole: a stack that is killed meanwhile leaves the old one or the new one.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let Some(folder) = &self.folder else {

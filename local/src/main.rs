@@ -1,7 +1,7 @@
 //! `latchkey`: builds the functions, runs the stack until it is told to stop.
 
-use clap::Parser;
-use local::{Error, Options, Stack};
+use clap::{Args, Parser, Subcommand};
+use local::{Error, Options, Stack, Users};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
@@ -16,8 +16,22 @@ use tokio::signal::unix::{SignalKind, signal};
 /// IDENTITY_CAPTCHA_SECRET_ARN names, whatever it says, is the value of LATCHKEY_CAPTCHA_SECRET.
 #[derive(Parser)]
 #[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where backticks are noise")]
-#[command(name = "latchkey", version)]
+#[command(name = "latchkey", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: Run,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Users(Users),
+}
+
+#[derive(Args)]
+struct Run {
     /// Address to serve the API on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
@@ -45,7 +59,12 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run(Arguments::parse()).await {
+    let Arguments { command, run: arguments } = Arguments::parse();
+    let done = match command {
+        Some(Command::Users(users)) => users.run().await,
+        None => run(arguments).await,
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {error}");
@@ -54,7 +73,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(arguments: Arguments) -> Result<(), Error> {
+async fn run(arguments: Run) -> Result<(), Error> {
     let mut stop = Stop::new()?;
     let mut options = Options {
         listen: arguments.listen,
@@ -85,15 +104,18 @@ fn welcome(stack: &Stack) -> String {
 
   API       {url}
   Mailbox   {}
+  AWS       {}  (Lambda, SES, Secrets Manager)
 
   Try it: sign up, then look into the mailbox.
 
     curl -i {url}/identity/users -d email=ann@example.com -d password=Tr0ub4dor-Zebra
 
+  Users are created, changed and moved by `cargo run -- users`; --help tells how.
   Ctrl-C stops it.\n\n",
         stack.dynamodb_url(),
         stack.url(),
         stack.mailbox_url(),
+        stack.aws_url(),
     )
 }
 

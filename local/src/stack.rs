@@ -4,6 +4,7 @@ use crate::{
     database,
     events::Courier,
     gateway::Gateway,
+    lambda,
     log::Logger,
     mail::Mailbox,
     pages::{MAILBOX, Pages},
@@ -18,6 +19,7 @@ use axum::{
     http::HeaderMap,
     routing::{any, post},
 };
+use serde_json::json;
 use std::{
     collections::BTreeMap,
     io,
@@ -32,6 +34,8 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+/// File in the data folder that tells other programs where the stack is while it runs.
+pub const WHEREABOUTS: &str = "stack.json";
 /// How long requests under way may take to end when the stack stops.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -48,6 +52,7 @@ pub struct Stack {
     /// Followers of streams and the like, which go on until they are aborted.
     workers: JoinSet<()>,
     written: Arc<Notify>,
+    data: Arc<Data>,
 }
 
 impl Stack {
@@ -106,19 +111,22 @@ impl Stack {
                 let _ = dynoxide::server::serve_with_shutdown(dynamodb_listener, database, stop).await;
             }
         });
-        let router = aws_router(secrets, mailbox.clone()).merge(runtime::router(exchanges));
+        let router = aws_router(secrets, mailbox.clone())
+            .merge(runtime::router(exchanges))
+            .merge(lambda::router(functions.clone(), written.clone()));
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
         let gateway = Gateway::new(&template, functions.clone(), Pages::new(mailbox), written.clone(), log.clone());
         let router = Router::new().fallback(Gateway::handle).with_state(Arc::new(gateway));
         let gateway = Server::start(|stop| serve(gateway_listener, router, stop));
 
+        data.write(WHEREABOUTS, json!({ "aws": aws_url }).to_string().as_bytes())?;
         let mut workers = JoinSet::new();
         workers.spawn(database::sweep(database.clone(), log.clone()));
         workers.spawn(Courier::new(events, &template, functions.clone(), log.clone()).run(written.clone()));
         for follower in stream::followers(&template, &database, &functions, &positions, &log) {
             workers.spawn(follower.run(written.clone()));
         }
-        Ok(Self { address, url, dynamodb_url, aws_url, functions, gateway, dynamodb, aws, workers, written })
+        Ok(Self { address, url, dynamodb_url, aws_url, functions, gateway, dynamodb, aws, workers, written, data })
     }
 
     /// Where the API is, such as `http://127.0.0.1:3000`.
@@ -144,7 +152,7 @@ impl Stack {
         &self.dynamodb_url
     }
 
-    /// Where SES and Secrets Manager are.
+    /// Where SES, Secrets Manager and Lambda are.
     #[must_use]
     pub fn aws_url(&self) -> &str {
         &self.aws_url
@@ -160,6 +168,7 @@ impl Stack {
 
     /// Ends everything: requests under way are answered first, then the functions end, then what they rely on.
     pub async fn stop(mut self) {
+        self.data.remove(WHEREABOUTS);
         self.workers.shutdown().await;
         self.gateway.end().await;
         self.functions.end().await;

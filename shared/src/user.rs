@@ -104,6 +104,13 @@ impl OtpSecret {
         Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
     }
 
+    /// Takes over a secret that was drawn elsewhere; `None` where authenticators could not share it.
+    #[must_use]
+    pub fn import(text: &str) -> Option<Self> {
+        let bare = text.trim_end_matches('=');
+        BASE32_NOPAD.decode(bare.as_bytes()).is_ok_and(|bytes| bytes.len() >= 10).then(|| Self(bare.to_owned()))
+    }
+
     /// The secret itself.
     #[must_use]
     pub fn reveal(&self) -> &str {
@@ -167,8 +174,13 @@ impl User {
     /// The user once her address is confirmed: active, of level 1 at least, with the label that says so.
     #[must_use]
     pub fn confirmed(&self, now: Timestamp) -> Self {
-        let labels = self.labels_with_email(VERIFIED, now);
-        Self { state: State::Active, level: self.level.max(1), labels, updated_at: now, ..self.clone() }
+        Self { state: State::Active, level: self.level.max(1), ..self.verified(now) }
+    }
+
+    /// The user with the label that says that mails reach her, and otherwise as she was.
+    #[must_use]
+    pub fn verified(&self, now: Timestamp) -> Self {
+        Self { labels: self.labels_with_email(VERIFIED, now), updated_at: now, ..self.clone() }
     }
 
     /// The user once a mail to her came back for good, or she complained of one, at that time: with the label that says so, and
@@ -270,6 +282,16 @@ fn new_uid(prefix: &str) -> String {
     format!("{prefix}{}", HEXUPPER.encode(&random::bytes::<5>()))
 }
 
+/// Whether the text has the form of a uid that Latchkey or Barong may have given, with whatever prefix: two to six letters and ten
+/// hexadecimal digits.
+#[must_use]
+pub fn has_uid_form(text: &str) -> bool {
+    let Some((prefix, digits)) = text.len().checked_sub(10).and_then(|end| text.split_at_checked(end)) else { return false };
+    (2..=6).contains(&prefix.len())
+        && prefix.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Whether the text has the form of a uid with this prefix.
 #[must_use]
 pub fn is_uid(text: &str, prefix: &str) -> bool {
@@ -345,6 +367,36 @@ mod tests {
             told(&User { labels: Vec::new(), ..user("pending") }.bounced(at(1), at(1)).expect("news")),
             ["email: bounced"]
         );
+    }
+
+    #[test]
+    fn uids_of_other_prefixes_have_the_form_too() {
+        for text in ["ID0123456789", "UACAFE000000", "PREFIX0123456789", "idabcdefabcd"] {
+            assert!(has_uid_form(text), "{text}");
+        }
+        for text in [
+            "",
+            "I0123456789",
+            "TOOLONG0123456789",
+            "ID012345678",
+            "ID01234567890",
+            "ID012345678g",
+            "I10123456789",
+            "ID-123456789",
+            "ßß0123456789",
+        ] {
+            assert!(!has_uid_form(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_from_elsewhere_is_base32() {
+        let read = |text: &str| OtpSecret::import(text).map(|secret| secret.0);
+        assert_eq!(read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(), Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"));
+        assert_eq!(read("GEZDGNBVGY3TQOJQGEZA====").as_deref(), Some("GEZDGNBVGY3TQOJQGEZA"));
+        for text in ["", "GEZDGNBV", "GEZDGNBVGY3TQOJ1", "gezdgnbvgy3tqojq", "GEZDGNBV GY3TQOJQ"] {
+            assert_eq!(read(text), None, "{text}");
+        }
     }
 
     #[test]

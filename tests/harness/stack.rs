@@ -82,9 +82,13 @@ impl Latchkey {
 
     /// Calls a function by its logical id, without the gateway.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, String> {
+        self.invoke_later(function, event).await.unwrap()
+    }
+
+    /// The same, begun at once and not waited for.
+    pub fn invoke_later(&self, function: &str, event: Value) -> JoinHandle<Result<Value, String>> {
         let (stack, function) = (Arc::clone(&self.stack), function.to_owned());
-        let answer = spawn(async move { stack.invoke(&function, event).await.map_err(|error| format!("{error:?}")) });
-        answer.await.unwrap()
+        spawn(async move { stack.invoke(&function, event).await.map_err(|error| format!("{error:?}")) })
     }
 
     /// The secret that the keys of all tokens come from, asked for as the functions do.

@@ -80,6 +80,12 @@ impl Functions {
         Ok(Self { pools: pools.collect(), surroundings, exchanges, group: Group::new()?, log })
     }
 
+    /// The function of that name, or with that binary.
+    pub fn resolve(&self, name: &str) -> Option<&str> {
+        let known = |(own, pool): &(&String, &Pool)| *own == name || pool.function.binary == name;
+        self.pools.iter().find(known).map(|(own, _)| own.as_str())
+    }
+
     /// Hands the event to an instance of the function and waits for what comes of it. Dropping the future ends that instance.
     pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Answer, Failure> {
         let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;

@@ -4,6 +4,7 @@
 //! outcome, not a failure.
 
 mod activities;
+mod administration;
 mod codes;
 mod items;
 mod limits;
@@ -24,6 +25,7 @@ use aws_sdk_dynamodb::{
 };
 
 pub use activities::ActivityPage;
+pub use administration::{Change, StoredUser};
 pub use codes::{Asked, Asking, Confirmation, PasswordChange};
 pub use limits::Attempt;
 pub use otp::Enabling;

@@ -9,7 +9,7 @@ use super::{
     failure,
     items::{PK, keyed, number, read, text, uid_key, user_key},
     sessions::session_write,
-    transaction::Outcome,
+    transaction::{Outcome, Write},
 };
 use crate::{
     Error,
@@ -113,23 +113,33 @@ impl Store {
         (code, mail): (&Code, &QueuedMail),
         activity: &Activity,
     ) -> Result<SignUp, Error> {
+        let [user_write, uid_write] = self.new_user_writes(user, None)?;
+        let [code, mail] = code_writes(&self.grants, &user.uid, Kind::Confirmation, code, mail)?;
+        let writes =
+            [user_write, uid_write, session_write(&self.grants, session)?, code, mail, activity_write(&self.grants, activity)?];
+        Ok(SignUp::of(&self.transact(writes).await?))
+    }
+
+    /// The writes that store a new user, under the address and under the uid, neither of which may be taken. A state that this
+    /// service has no name for is given beside.
+    pub(super) fn new_user_writes(&self, user: &User, state: Option<&str>) -> Result<[Write; 2], Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
         let key = user.email.key();
+        let mut item = keyed(user_key(&key), user)?;
+        item.extend(state.map(|state| ("state".to_owned(), text(state))));
         let mut pointer = uid_key(&user.uid);
         pointer.insert("user".to_owned(), text(&key));
-        let [code, mail] = code_writes(&self.grants, &user.uid, Kind::Confirmation, code, mail)?;
-        let writes = [
-            Self::put(&self.users, keyed(user_key(&key), user)?, NEW, [])?,
-            Self::put(&self.users, pointer, NEW, [])?,
-            session_write(&self.grants, session)?,
-            code,
-            mail,
-            activity_write(&self.grants, activity)?,
-        ];
-        Ok(match self.transact(writes).await? {
-            Outcome::Written => SignUp::Done,
-            Outcome::Refused(0) => SignUp::EmailTaken,
-            Outcome::Refused(_) => SignUp::UidTaken,
-        })
+        Ok([Self::put(&self.users, item, NEW, [])?, Self::put(&self.users, pointer, NEW, [])?])
+    }
+}
+
+impl SignUp {
+    /// Of a transaction that begins with [`Store::new_user_writes`].
+    pub(super) fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Written => Self::Done,
+            Outcome::Refused(0) => Self::EmailTaken,
+            Outcome::Refused(_) => Self::UidTaken,
+        }
     }
 }

@@ -1,0 +1,96 @@
+//! `set-state`, `set-role`, `verify-email`, `end-sessions`, `disable-otp`: `email` or `uid`, and what is to be.
+
+use serde_json::Value;
+use shared::{
+    clock::Timestamp,
+    store::Change,
+    user::{State, User},
+};
+
+use super::{
+    fields::{Failure, Fields, Refusal},
+    line::role_of,
+    users::{Users, Who, told},
+};
+
+/// How often a change is tried while others change the user too.
+const TRIES: usize = 4;
+
+/// A role and a level, each as it was where it is not given.
+pub struct Role {
+    role: Option<String>,
+    level: Option<u32>,
+}
+
+impl Role {
+    pub fn of(&self, user: &User) -> Change {
+        Change::Role(self.role.clone().unwrap_or_else(|| user.role.clone()), self.level.unwrap_or(user.level))
+    }
+}
+
+/// `state`
+pub fn state(fields: &mut Fields) -> Result<State, Refusal> {
+    match fields.required("state")?.as_str() {
+        "pending" => Ok(State::Pending),
+        "active" => Ok(State::Active),
+        "banned" => Ok(State::Banned),
+        "deleted" => Ok(State::Deleted),
+        _ => Err(Refusal::invalid("state", "none of pending, active, banned and deleted")),
+    }
+}
+
+/// `role`, `level`, or both
+pub fn role(fields: &mut Fields) -> Result<Role, Refusal> {
+    let (role, level) = (role_of(fields)?, fields.number("level")?);
+    if role.is_none() && level.is_none() {
+        return Err(Refusal::of("role", "missing", "required, or level"));
+    }
+    Ok(Role { role, level })
+}
+
+pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
+    if user.otp_secret.is_none() {
+        return Err(Refusal::whole("not_enabled", "The user has no second factor."));
+    }
+    Ok(Change::DisableOtp)
+}
+
+fn conflict() -> Failure {
+    Refusal::whole("conflict", "Others keep changing the user. Try again.").into()
+}
+
+impl Users {
+    /// Makes a change that may depend on what the user is, as long as she stays that.
+    pub(super) async fn change(
+        &self,
+        mut fields: Fields,
+        action: &str,
+        change: impl Fn(&User) -> Result<Change, Refusal>,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
+        let who = Who::read(&mut fields)?;
+        fields.finish()?;
+        for _ in 0..TRIES {
+            let user = self.find(&who).await?;
+            if self.store.change_user(&user, &change(&user)?, now).await? {
+                tracing::info!(action, uid = user.uid, "done");
+                return told(&self.find(&who).await?);
+            }
+        }
+        Err(conflict())
+    }
+
+    /// Says that mails reach the user's address, which lifts a mark that it bounces.
+    pub(super) async fn verify_email(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
+        let who = Who::read(&mut fields)?;
+        fields.finish()?;
+        for _ in 0..TRIES {
+            let user = self.find(&who).await?;
+            if self.store.set_labels(&user, &user.verified(now)).await? {
+                tracing::info!(action = "verify-email", uid = user.uid, "done");
+                return told(&self.find(&who).await?);
+            }
+        }
+        Err(conflict())
+    }
+}

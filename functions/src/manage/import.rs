@@ -1,0 +1,69 @@
+//! `import`: `lines`, JSON texts with a user each. Answers with what became of each line, by its number from 1, and with how many had
+//! which outcome: `imported`, `exists` (the same user is there), `taken` (somebody else has the address or the uid) or `invalid`.
+
+use serde_json::{Value, json};
+use shared::{clock::Timestamp, store::SignUp};
+
+use super::{
+    fields::{Failure, Fields, Refusal},
+    line::Line,
+    users::Users,
+};
+
+/// Lines in a call: there is time for as many.
+const MOST: usize = 1000;
+
+impl Users {
+    /// Stores the users of the lines, one after another, each whole or not at all. Nobody who is there is changed, so lines may be
+    /// sent again.
+    pub(super) async fn import(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
+        let text = fields.required("lines")?;
+        fields.finish()?;
+        let lines: Vec<(usize, &str)> =
+            text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| (index + 1, line)).collect();
+        if lines.len() > MOST {
+            return Err(Refusal::invalid("lines", format!("more than {MOST} lines: send them in several calls")).into());
+        }
+        let mut results = Vec::with_capacity(lines.len());
+        let mut counts = json!({ "imported": 0, "exists": 0, "taken": 0, "invalid": 0 });
+        for (number, line) in lines {
+            let mut result = match self.import_line(line, now).await {
+                Ok(result) => result,
+                Err(Failure::Refused(Refusal { field, message, .. })) => {
+                    json!({ "outcome": "invalid", "field": field, "message": message })
+                }
+                Err(failure) => return Err(failure),
+            };
+            if let Some(outcome) = result["outcome"].as_str() {
+                counts[outcome] = json!(counts[outcome].as_u64().unwrap_or_default() + 1);
+            }
+            result["line"] = json!(number);
+            results.push(result);
+        }
+        tracing::info!(action = "import", %counts, "done");
+        counts["results"] = json!(results);
+        Ok(counts)
+    }
+
+    async fn import_line(&self, line: &str, now: Timestamp) -> Result<Value, Failure> {
+        let fields = serde_json::from_str(line).ok().and_then(Fields::of);
+        let fields = fields.ok_or_else(|| Refusal::whole("invalid", "not a JSON object"))?;
+        let has_uid = fields.has("uid");
+        let Line { user, state, note } = Line::read(fields, &self.config.uid_prefix, now)?;
+        match self.store.create_user(&user, &state).await? {
+            SignUp::Done => {
+                let mut result = json!({ "outcome": "imported", "uid": user.uid });
+                if let Some(note) = note {
+                    result["note"] = json!(note);
+                }
+                Ok(result)
+            }
+            SignUp::EmailTaken => {
+                let there = self.store.find_user(&user.email.key()).await?;
+                let is_same = there.is_some_and(|there| !has_uid || there.uid == user.uid);
+                Ok(if is_same { json!({ "outcome": "exists" }) } else { json!({ "outcome": "taken", "field": "email" }) })
+            }
+            SignUp::UidTaken => Ok(json!({ "outcome": "taken", "field": "uid" })),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! The way to the function of the running stack.
+
+use crate::{Error, stack::WHEREABOUTS};
+use serde_json::{Map, Value as Json, json};
+use std::path::Path;
+
+const FUNCTION: &str = "manage-users";
+
+pub struct Client {
+    url: String,
+    http: reqwest::Client,
+    /// For whom nothing answers.
+    folder: String,
+}
+
+impl Client {
+    /// Of the stack at that endpoint or, without one, of that which runs on the data of the folder.
+    pub fn new(endpoint: Option<String>, folder: &Path) -> Result<Self, Error> {
+        let folder_name = folder.display().to_string();
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
+            None => std::fs::read(folder.join(WHEREABOUTS))
+                .ok()
+                .and_then(|told| serde_json::from_slice::<Json>(&told).ok())
+                .and_then(|told| told["aws"].as_str().map(str::to_owned))
+                .ok_or_else(|| not_running(&folder_name))?,
+        };
+        let url = format!("{}/2015-03-31/functions/{FUNCTION}/invocations", endpoint.trim_end_matches('/'));
+        Ok(Self { url, http: reqwest::Client::new(), folder: folder_name })
+    }
+
+    /// Has the function do something, and returns what it answers, unless that is an error.
+    pub async fn manage(&self, action: &str, mut event: Map<String, Json>) -> Result<Json, Error> {
+        event.insert("action".to_owned(), json!(action));
+        let request = self.http.post(&self.url).header("authorization", "none").json(&event);
+        let response = request.send().await.map_err(|error| {
+            if error.is_connect() { not_running(&self.folder) } else { Error::new(format!("The stack does not answer: {error}")) }
+        })?;
+        let failed = !response.status().is_success() || response.headers().contains_key("x-amz-function-error");
+        let answer: Json = response.json().await.unwrap_or_default();
+        if failed || !answer.is_object() {
+            return Err(Error::new(format!("{FUNCTION} failed: {answer}")).advice("The terminal of the stack tells more."));
+        }
+        match answer.get("error") {
+            None => Ok(answer),
+            Some(error) => {
+                let message = error["message"].as_str().unwrap_or_default();
+                Err(Error::new(match error["field"].as_str() {
+                    Some(field) => format!("{field}: {message}"),
+                    None => message.to_owned(),
+                }))
+            }
+        }
+    }
+}
+
+fn not_running(folder: &str) -> Error {
+    Error::new(format!("No stack is running on the data in {folder}.")).advice(
+        "Start one in another terminal with `cargo run`, or name another one's folder with --data-dir or its address with --endpoint.",
+    )
+}

@@ -1,0 +1,110 @@
+//! Exports and imports, page by page. Users go over standard output and input, everything else is told on standard error.
+
+use super::client::Client;
+use crate::Error;
+use serde_json::{Map, Value as Json, json};
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Write},
+    path::Path,
+};
+
+/// Lines, and bytes of them, that are sent at once.
+const LINES: usize = 250;
+const BYTES: usize = 1024 * 1024;
+
+pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> Result<(), Error> {
+    let mut count = 0;
+    loop {
+        let resume = |error: Error| match &after {
+            Some(key) => Error::new(error.to_string())
+                .advice(format!("{count} users were written. To add the others: users export --after '{key}'")),
+            None => error,
+        };
+        let fields = Map::from_iter([("after".to_owned(), json!(after)), ("limit".to_owned(), json!(page))]);
+        let answer = client.manage("export", fields).await.map_err(resume)?;
+        let mut output = std::io::stdout().lock();
+        let written = output.write_all(answer["lines"].as_str().unwrap_or_default().as_bytes()).and_then(|()| output.flush());
+        written.map_err(|error| resume(error.into()))?;
+        count += answer["count"].as_u64().unwrap_or_default();
+        after = answer["next"].as_str().map(str::to_owned);
+        eprintln!("{count} users exported{}", if after.is_none() { "." } else { " ..." });
+        if after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// What became of lines.
+#[derive(Default)]
+struct Tally {
+    imported: u64,
+    exists: u64,
+    refused: u64,
+}
+
+pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
+    let mut lines: Box<dyn Iterator<Item = std::io::Result<String>>> = match file {
+        Some(path) => {
+            let unreadable = |error| Error::new(format!("{} cannot be read: {error}", path.display()));
+            Box::new(BufReader::new(File::open(path).map_err(unreadable)?).lines())
+        }
+        None => Box::new(std::io::stdin().lines()),
+    };
+    let (mut tally, mut sent) = (Tally::default(), 0);
+    loop {
+        let (batch, count) = next_batch(&mut lines)?;
+        if count == 0 {
+            break;
+        }
+        let fields = Map::from_iter([("lines".to_owned(), json!(batch))]);
+        if !batch.trim().is_empty() {
+            let answer = client.manage("import", fields).await.map_err(|error| {
+                Error::new(error.to_string()).advice(format!(
+                    "It failed after line {sent}. Import everything again: who is there already stays as they are."
+                ))
+            })?;
+            tally.add(&answer, sent);
+        }
+        sent += count;
+        eprintln!("{sent} lines read: {} imported, {} there already, {} refused", tally.imported, tally.exists, tally.refused);
+    }
+    if tally.refused == 0 {
+        return Ok(());
+    }
+    Err(Error::new(format!("{} lines were not imported.", tally.refused)).advice("Correct them and import them again."))
+}
+
+/// The next lines, and how many they are.
+fn next_batch(lines: &mut dyn Iterator<Item = std::io::Result<String>>) -> Result<(String, u64), Error> {
+    let (mut batch, mut count) = (String::new(), 0);
+    for line in lines {
+        batch += &line?;
+        batch.push('\n');
+        count += 1;
+        if count >= LINES || batch.len() >= BYTES {
+            break;
+        }
+    }
+    Ok((batch, count as u64))
+}
+
+impl Tally {
+    /// Counts what became of lines, the first of which comes after so many others, and tells what did not go well.
+    fn add(&mut self, answer: &Json, before: u64) {
+        let number = |name: &str| answer[name].as_u64().unwrap_or_default();
+        self.imported += number("imported");
+        self.exists += number("exists");
+        self.refused += number("taken") + number("invalid");
+        for result in answer["results"].as_array().into_iter().flatten() {
+            let line = before + result["line"].as_u64().unwrap_or_default();
+            let text = |name: &str| result[name].as_str().unwrap_or_default();
+            match text("outcome") {
+                "taken" => eprintln!("line {line}: {}: somebody else has it", text("field")),
+                "invalid" => eprintln!("line {line}: {}", [text("field"), text("message")].join(": ").trim_start_matches(": ")),
+                _ if result.get("note").is_some() => eprintln!("line {line}: {}", text("note")),
+                _ => {}
+            }
+        }
+    }
+}

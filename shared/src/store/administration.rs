@@ -1,0 +1,169 @@
+//! What only an operator does to users.
+
+use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
+
+use super::{
+    Item, SignUp, Store, failure,
+    items::{PK, SK, number, read, text, user_key},
+    transaction::Outcome,
+};
+use crate::{
+    Error,
+    clock::Timestamp,
+    user::{State, User},
+};
+
+/// Items that one batch can write.
+const BATCH: usize = 25;
+/// How often the rest of a batch is sent again that DynamoDB left out.
+const TRIES: usize = 5;
+
+/// What an operator changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// The state. Who is banned or deleted by it loses every session.
+    State(State),
+    /// Role and level, if nobody changed them meanwhile.
+    Role(String, u32),
+    /// Every session ends.
+    EndSessions,
+    /// The second factor goes, if it is on.
+    DisableOtp,
+}
+
+/// A user with her state as it is stored, which may be one that this service has no name for.
+#[derive(Clone, Debug)]
+pub struct StoredUser {
+    /// The user.
+    pub user: User,
+    /// Her state.
+    pub state: String,
+    /// What to go on after, see [`Store::scan_users`].
+    pub key: String,
+}
+
+impl Store {
+    /// Stores a user, whole, unless the address or the uid is taken.
+    pub async fn create_user(&self, user: &User, state: &str) -> Result<SignUp, Error> {
+        Ok(SignUp::of(&self.transact(self.new_user_writes(user, Some(state))?).await?))
+    }
+
+    /// Changes a user; `false`, and nothing is changed, when what the change relies on is another meanwhile.
+    pub async fn change_user(&self, user: &User, change: &Change, now: Timestamp) -> Result<bool, Error> {
+        let key = user_key(&user.email.key());
+        let (uid, now) = ((":uid", text(&user.uid)), (":now", number(now.seconds())));
+        let write = match change {
+            Change::State(state) => {
+                let ends = number(i32::from(matches!(state, State::Banned | State::Deleted)));
+                let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
+                let set = "SET #state = :state, updated_at = :now ADD session_epoch :ends";
+                Self::update(&self.users, key, set, "uid = :uid", [uid, now, (":state", state), (":ends", ends)])
+            }
+            Change::Role(role, level) => Self::update(
+                &self.users,
+                key,
+                "SET #role = :role, #level = :level, updated_at = :now",
+                "uid = :uid AND #role = :was_role AND #level = :was_level",
+                [
+                    uid,
+                    now,
+                    (":role", text(role)),
+                    (":level", number(*level)),
+                    (":was_role", text(&user.role)),
+                    (":was_level", number(user.level)),
+                ],
+            ),
+            Change::EndSessions => {
+                let set = "SET updated_at = :now ADD session_epoch :one";
+                Self::update(&self.users, key, set, "uid = :uid", [uid, now, (":one", number(1))])
+            }
+            Change::DisableOtp => Self::update(
+                &self.users,
+                key,
+                "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_pending_secret, otp_recovery_codes",
+                "uid = :uid AND attribute_exists(otp_secret)",
+                [uid, now],
+            ),
+        };
+        Ok(self.transact([write?]).await? == Outcome::Written)
+    }
+
+    /// Erases a user and everything under the uid; `false` when she is gone. She is shut out first, so that nothing new comes
+    /// to be; who is half erased because a call failed can be erased again.
+    pub async fn erase_user(&self, user: &User, now: Timestamp) -> Result<bool, Error> {
+        if !self.change_user(user, &Change::State(State::Deleted), now).await? {
+            return Ok(false);
+        }
+        self.erase_grants(&user.uid).await?;
+        let key = user_key(&user.email.key());
+        let writes = [
+            Self::delete(&self.users, key, Some("uid = :uid"), [(":uid", text(&user.uid))])?,
+            Self::delete(&self.users, super::items::uid_key(&user.uid), None, [])?,
+        ];
+        let erased = self.transact(writes).await? == Outcome::Written;
+        // What was on its way while she was shut out.
+        self.erase_grants(&user.uid).await?;
+        Ok(erased)
+    }
+
+    async fn erase_grants(&self, uid: &str) -> Result<(), Error> {
+        let mut keys = self
+            .client
+            .query()
+            .table_name(&self.grants)
+            .consistent_read(true)
+            .key_condition_expression("pk = :uid")
+            .expression_attribute_values(":uid", text(uid))
+            .projection_expression(format!("{PK}, {SK}"))
+            .into_paginator()
+            .items()
+            .send();
+        let mut batch = Vec::new();
+        while let Some(key) = keys.next().await {
+            let delete = DeleteRequest::builder().set_key(Some(key.map_err(failure)?)).build().map_err(Error::internal)?;
+            batch.push(WriteRequest::builder().delete_request(delete).build());
+            if batch.len() == BATCH {
+                self.write_grants(std::mem::take(&mut batch)).await?;
+            }
+        }
+        if batch.is_empty() { Ok(()) } else { self.write_grants(batch).await }
+    }
+
+    async fn write_grants(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
+        for _ in 0..TRIES {
+            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
+            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
+            if writes.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(Error::Unavailable("DynamoDB left a part of a batch out".into()))
+    }
+
+    /// A page of the users, in no order, after a key that was read before, and what to go on after; `None` where nothing follows.
+    /// Of at most `limit` items, so there may be fewer users in it, or none.
+    pub async fn scan_users(&self, after: Option<&str>, limit: i32) -> Result<(Vec<StoredUser>, Option<String>), Error> {
+        let start: Option<Item> = after.map(|key| [(PK.to_owned(), text(key))].into());
+        let request = self
+            .client
+            .scan()
+            .table_name(&self.users)
+            .consistent_read(true)
+            .limit(limit)
+            .set_exclusive_start_key(start)
+            .filter_expression("begins_with(pk, :user)")
+            .expression_attribute_values(":user", text("USER#"));
+        let output = request.send().await.map_err(failure)?;
+        let users = output.items.unwrap_or_default().into_iter().map(stored).collect::<Result<_, _>>()?;
+        Ok((users, output.last_evaluated_key.map(|key| text_of(&key, PK))))
+    }
+}
+
+fn stored(item: Item) -> Result<StoredUser, Error> {
+    let (key, state) = (text_of(&item, PK), text_of(&item, "state"));
+    Ok(StoredUser { user: read(item)?, state, key })
+}
+
+fn text_of(item: &Item, name: &str) -> String {
+    item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned().unwrap_or_default()
+}

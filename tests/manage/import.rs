@@ -1,0 +1,264 @@
+//! Moving users: exports and imports
+
+use std::fmt::Write;
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::{Value, json};
+
+use super::users::manage;
+use crate::harness::{Latchkey, User, latchkey, otp};
+
+/// `Pass-123-word`, by libxcrypt.
+const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
+const ARGON2: &str = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
+
+async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
+    let lines: String = lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n");
+    manage(latchkey, json!({ "action": "import", "lines": lines })).await
+}
+
+/// Every line of an export, taken so many at a time.
+async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
+    let (mut lines, mut after) = (Vec::new(), Value::Null);
+    loop {
+        let page = manage(latchkey, json!({ "action": "export", "limit": limit, "after": after })).await;
+        let told: Vec<String> = page["lines"].as_str().unwrap().lines().map(ToOwned::to_owned).collect();
+        assert_eq!(page["count"], told.len());
+        assert!(told.len() <= limit);
+        lines.extend(told);
+        after = page["next"].clone();
+        if after.is_null() {
+            return lines;
+        }
+    }
+}
+
+/// What Barong tells of somebody.
+fn barong(name: &str) -> Value {
+    json!({
+        "id": 7,
+        "uid": format!("UA{:0>10}", name.len()),
+        "email": format!("{name}@Example.com"),
+        "password_digest": BCRYPT,
+        "role": "trader",
+        "level": 2,
+        "state": "active",
+        "otp": false,
+        "referral_id": null,
+        "referral_uid": null,
+        "data": "{\"language\":\"de\"}",
+        "labels": [
+            { "id": 1, "user_id": 7, "key": "email", "value": "verified", "scope": "private", "description": null },
+            { "key": "tier", "value": "gold", "scope": "public", "created_at": "2019-08-03T00:00:00Z", "updated_at": "2019-08-04T00:00:00Z" },
+        ],
+        "created_at": "2019-08-01T12:00:00.000+02:00",
+        "updated_at": "2019-08-02T12:00:00Z",
+    })
+}
+
+#[tokio::test]
+async fn users_of_barong_are_imported_and_sign_in_with_their_passwords() {
+    let latchkey = latchkey().await;
+    let line = barong("import-barong");
+    let answer = import(latchkey, std::slice::from_ref(&line)).await;
+    assert_eq!(answer["results"], json!([{ "line": 1, "outcome": "imported", "uid": line["uid"] }]));
+
+    let signed_in = latchkey.sign_in("import-barong@example.com", "Pass-123-word").send().await;
+    assert_eq!(signed_in.status, 201);
+    let user = signed_in.json();
+    for name in ["uid", "email", "role", "level", "state", "data", "referral_uid"] {
+        assert_eq!(user[name], line[name], "{name}");
+    }
+    assert_eq!((&user["created_at"], &user["updated_at"]), (&json!("2019-08-01T10:00:00Z"), &line["updated_at"]));
+    let label = |key: &str, value: &str, scope: &str, created: &str, updated: &str| json!({ "key": key, "value": value, "scope": scope, "created_at": created, "updated_at": updated });
+    let expected = json!([
+        label("email", "verified", "private", "2019-08-01T10:00:00Z", "2019-08-02T12:00:00Z"),
+        label("tier", "gold", "public", "2019-08-03T00:00:00Z", "2019-08-04T00:00:00Z"),
+    ]);
+    assert_eq!(user["labels"], expected);
+}
+
+#[tokio::test]
+async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
+    let latchkey = Latchkey::start(&[]).await;
+    let there = latchkey.signed_up("import-there").await;
+    let before = latchkey.items_of(&there).await;
+    let with = |name: &str, more: Value| {
+        let mut line = barong(name);
+        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line.to_string()
+    };
+    let again = barong("import-a").to_string();
+    let lines = [
+        again.clone(),
+        again,
+        String::new(),
+        "{".to_owned(),
+        "[]".to_owned(),
+        "\"text\"".to_owned(),
+        with("import-there", json!({ "password_digest": BCRYPT })),
+        with("import-there", json!({ "uid": there.uid })),
+        with("import-there", json!({ "uid": null })),
+        with("import-bb", json!({ "uid": there.uid })),
+        with("import-ccc", json!({ "password_digest": "secret-digest" })),
+        with("import-ccc", json!({ "password_digest": null })),
+        with("import-ccc", json!({ "uid": "1" })),
+        with("import-ccc", json!({ "created_at": "01.08.2019" })),
+        with("import-ccc", json!({ "phones": [{ "number": "1" }] })),
+        with("import-ccc", json!({ "labels": [{ "key": "a", "value": 7 }] })),
+        with("import-ccc", json!({ "otp_secret": "secret-seed" })),
+        with("import-ccc", json!({ "phones": [], "otp": true })),
+    ]
+    .join("\r\n");
+    let answer = manage(&latchkey, json!({ "action": "import", "lines": lines })).await;
+    let told: Vec<String> = answer["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|result| {
+            format!("{} {} {}", result["line"], result["outcome"].as_str().unwrap(), result["field"].as_str().unwrap_or("-"))
+        })
+        .collect();
+    let expected = [
+        "1 imported -",
+        "2 exists -",
+        "4 invalid -",
+        "5 invalid -",
+        "6 invalid -",
+        "7 taken email",
+        "8 exists -",
+        "9 exists -",
+        "10 taken uid",
+        "11 invalid password_digest",
+        "12 invalid password_hash",
+        "13 invalid uid",
+        "14 invalid created_at",
+        "15 invalid phones",
+        "16 invalid labels.value",
+        "17 invalid otp_secret",
+        "18 imported -",
+    ];
+    assert_eq!(told, expected);
+    assert_eq!([&answer["imported"], &answer["exists"], &answer["taken"], &answer["invalid"]], [2, 3, 2, 10]);
+    assert!(answer["results"][16]["note"].as_str().unwrap().contains("second factor is off"), "{answer}");
+    for secret in ["secret-digest", "secret-seed", BCRYPT] {
+        assert!(!answer.to_string().contains(secret), "{answer}");
+        assert!(!latchkey.log().iter().any(|line| line.contains(secret)));
+    }
+    assert_eq!(latchkey.items_of(&there).await, before);
+    let keys = latchkey.everything().await.into_keys().filter(|key| key.starts_with("UsersTable"));
+    assert_eq!(keys.count(), 6, "three users, whole");
+}
+
+#[tokio::test]
+async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
+    let (from, to) = (Latchkey::start(&[]).await, Latchkey::start(&[]).await);
+    let user = from.signed_up_with("export-all", &json!({ "data": "{\"a\": [1, \"ü\"]}" })).await;
+    let plain = from.signed_up("export-plain").await;
+    let codes = ["/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M", "AX5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M"]
+        .map(|end| format!("{}{end}", &ARGON2[..ARGON2.rfind('$').unwrap() + 1]));
+    let label = [("key", "email"), ("value", "verified"), ("scope", "private")].map(|(name, value)| (name.to_owned(), s(value)));
+    let times = [("created_at", "1"), ("updated_at", "2")].map(|(name, value)| (name.to_owned(), n(value)));
+    from.edit_user(&user, |item| {
+        item.extend([
+            ("state".to_owned(), s("locked")),
+            ("role".to_owned(), s("admin")),
+            ("level".to_owned(), n("3")),
+            ("otp_secret".to_owned(), s(otp::SECRET)),
+            ("otp_last_step".to_owned(), n("59000000")),
+            ("otp_recovery_codes".to_owned(), AttributeValue::Ss(codes.to_vec())),
+            ("session_epoch".to_owned(), n("4")),
+            ("referral_uid".to_owned(), s("ID0123456789")),
+            ("labels".to_owned(), AttributeValue::L(vec![AttributeValue::M(label.into_iter().chain(times).collect())])),
+        ]);
+    })
+    .await;
+    from.edit_user(&plain, |item| drop(item.insert("otp_pending_secret".to_owned(), s(otp::SECRET)))).await;
+
+    let lines = export(&from, 1000).await;
+    assert_eq!(lines.len(), 2);
+    let answer = manage(&to, json!({ "action": "import", "lines": lines.join("\n") })).await;
+    assert_eq!(answer["imported"], 2, "{answer}");
+    for user in [&user, &plain] {
+        assert_eq!(sorted(to.user_item(user).await), sorted(from.user_item(user).await));
+        let shown = manage(&to, json!({ "action": "show", "uid": user.uid })).await;
+        assert_eq!(shown["user"]["email"], user.email);
+    }
+    assert_eq!(export(&to, 1000).await.len(), 2);
+    to.signed_in(&plain).await;
+}
+
+fn s(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
+fn n(number: &str) -> AttributeValue {
+    AttributeValue::N(number.to_owned())
+}
+
+/// A set has no order.
+fn sorted(mut item: crate::harness::Item) -> crate::harness::Item {
+    if let Some(AttributeValue::Ss(codes)) = item.get_mut("otp_recovery_codes") {
+        codes.sort();
+    }
+    item
+}
+
+#[tokio::test]
+async fn a_large_table_moves_page_by_page() {
+    const USERS: usize = 2500;
+    let (from, to) = (Latchkey::start(&[]).await, Latchkey::start(&[]).await);
+    for start in (0..USERS).step_by(1000) {
+        let mut lines = String::new();
+        for number in start..(start + 1000).min(USERS) {
+            let line = json!({ "uid": format!("ID{number:010}"), "email": format!("user{number}@example.com"), "password_digest": BCRYPT });
+            writeln!(lines, "{line}").unwrap();
+        }
+        let answer = manage(&from, json!({ "action": "import", "lines": lines })).await;
+        assert_eq!(answer["imported"], (start + 1000).min(USERS) - start, "{}", answer["error"]);
+    }
+    let lines = export(&from, 700).await;
+    assert_eq!(lines.len(), USERS);
+    let mut uids: Vec<String> =
+        lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["uid"].as_str().unwrap().to_owned()).collect();
+    uids.sort();
+    uids.dedup();
+    assert_eq!(uids.len(), USERS, "each once");
+
+    // An import that was broken off goes on by sending everything again.
+    for (lines, outcome) in
+        [(&lines[..900], "imported"), (&lines[..900], "exists"), (&lines[900..1800], "imported"), (&lines[1800..], "imported")]
+    {
+        let answer = manage(&to, json!({ "action": "import", "lines": lines.join("\n") })).await;
+        assert_eq!(answer[outcome], lines.len(), "{}", answer["error"]);
+    }
+    let mut moved = export(&to, 5000).await;
+    let mut lines = lines;
+    moved.sort();
+    lines.sort();
+    assert!(moved == lines, "what was moved is what was there");
+    let user = User {
+        email: "user1234@example.com".to_owned(),
+        password: "Pass-123-word".to_owned(),
+        uid: "ID0000001234".to_owned(),
+        session: String::new(),
+        csrf_token: String::new(),
+    };
+    to.signed_in(&user).await;
+}
+
+#[tokio::test]
+async fn an_answer_stays_below_lambdas_limit() {
+    let latchkey = Latchkey::start(&[]).await;
+    let data = "\\\"".repeat(10_000);
+    for start in 0..10 {
+        let lines: Vec<Value> = (0..20)
+            .map(|number| json!({ "email": format!("large{start}-{number}@example.com"), "password_hash": ARGON2, "data": format!("\"{data}\"") }))
+            .collect();
+        assert_eq!(import(&latchkey, &lines).await["imported"], 20);
+    }
+    let page = manage(&latchkey, json!({ "action": "export" })).await;
+    let bytes = page.to_string().len();
+    assert!((4_000_000..6_000_000).contains(&bytes) && !page["next"].is_null(), "{bytes}");
+    assert_eq!(export(&latchkey, 1000).await.len(), 200);
+}
