@@ -23,7 +23,7 @@ fn listed(answer: &Answer, header: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_gateway_answers_the_preflight_of_an_allowed_origin() {
     for origin in Latchkey::ORIGINS {
-        for (method, header) in [("POST", "content-type"), ("DELETE", "authorization"), ("POST", "x-csrf-token")] {
+        for (method, header) in [("POST", "content-type"), ("DELETE", "authorization"), ("PUT", "x-csrf-token")] {
             let answer = preflight(origin, method, header).await;
             assert!([200, 204].contains(&answer.status), "{answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
@@ -33,7 +33,7 @@ async fn the_gateway_answers_the_preflight_of_an_allowed_origin() {
             assert_eq!(listed(&answer, "access-control-allow-headers"), expected);
             let methods = listed(&answer, "access-control-allow-methods");
             assert!(
-                ["get", "post", "delete"].iter().all(|method| methods.iter().any(|allowed| allowed == method)),
+                ["get", "post", "put", "delete"].iter().all(|method| methods.iter().any(|allowed| allowed == method)),
                 "{methods:?}"
             );
         }
@@ -69,6 +69,7 @@ async fn an_allowed_origin_may_read_every_answer_and_the_headers_that_pages_need
         latchkey.get("/identity/configs"),
         latchkey.post(PATH),
         latchkey.delete(PATH),
+        latchkey.request(Method::PUT, "/resource/users/password"),
         latchkey.sign_in("nobody@example.com", "x"),
     ] {
         let answer = request.header("origin", origin).send().await;

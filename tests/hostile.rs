@@ -70,7 +70,8 @@ fn is_an_answer(operation: &Operation, answer: &Answer, what: &str) {
 
 #[tokio::test]
 async fn hostile_texts_are_refused_and_change_nothing() {
-    let latchkey = Latchkey::start(&[]).await;
+    // Without waits, so that every text is looked at.
+    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
     let user = latchkey.signed_up("hostile").await;
     let before = latchkey.everything().await;
     for operation in OPERATIONS {
@@ -79,7 +80,7 @@ async fn hostile_texts_are_refused_and_change_nothing() {
         for (name, _) in operation.parameters {
             for (number, text) in hostile_texts().iter().enumerate() {
                 let fields = operation.harmless_but(email, name, text);
-                let request = latchkey.post(operation.path);
+                let request = operation.request(&latchkey, &user);
                 let request = if number % 2 == 0 { request.form(&borrowed(&fields)) } else { request.json(&object(&fields)) };
                 is_an_answer(&operation, &request.send().await, &format!("{} {name}: {text:?}", operation.path));
             }
@@ -135,7 +136,9 @@ async fn hostile_events_are_answered() {
                 event["requestContext"]["http"]["sourceIp"] = json!(text);
                 event["requestContext"]["http"]["userAgent"] = json!(text);
                 event["headers"]["host"] = json!(text);
-                if method == "POST" {
+                event["rawPath"] = json!(format!("{path}/{text}"));
+                event["pathParameters"] = json!({ "id": text, "topic": text });
+                if method != "GET" {
                     event["headers"]["content-type"] = json!("application/json");
                     event["body"] = json!(text);
                 }
@@ -155,9 +158,9 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_failure_of_the_server(
         let function = template
             .functions
             .iter()
-            .find(|function| function.routes.contains(&("POST".to_owned(), operation.path.to_owned())))
+            .find(|function| function.routes.contains(&(operation.method.to_owned(), operation.path.to_owned())))
             .unwrap();
-        let mut event = event("POST", operation.path);
+        let mut event = event(operation.method, operation.path);
         event["headers"]["content-type"] = json!("application/json");
         event["body"] = json!("{no base64}");
         event["isBase64Encoded"] = json!(true);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Latchkey, OPERATIONS, Operation};
+use crate::harness::{Latchkey, OPERATIONS, Operation, User};
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -75,9 +75,9 @@ fn with_a_value_that_is_no_text(name: &str) -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-async fn is_malformed(latchkey: &Latchkey, operation: &Operation, bodies: Vec<(&str, Vec<u8>)>) {
+async fn is_malformed(latchkey: &Latchkey, user: &User, operation: &Operation, bodies: Vec<(&str, Vec<u8>)>) {
     for (media_type, body) in bodies {
-        let answer = latchkey.post(operation.path).body(media_type, body.clone()).send().await;
+        let answer = operation.request(latchkey, user).body(media_type, body.clone()).send().await;
         let what = format!("{} {media_type} {:?}", operation.path, String::from_utf8_lossy(&body[..body.len().min(100)]));
         assert_eq!((answer.status, answer.text()), (400, r#"{"errors":["request.malformed_body"]}"#), "{what}");
     }
@@ -86,9 +86,10 @@ async fn is_malformed(latchkey: &Latchkey, operation: &Operation, bodies: Vec<(&
 #[tokio::test]
 async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
     let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;
     for operation in OPERATIONS {
-        is_malformed(&latchkey, &operation, malformed()).await;
+        is_malformed(&latchkey, &user, &operation, malformed()).await;
     }
     assert_eq!(latchkey.everything().await, before);
 }
@@ -96,13 +97,14 @@ async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
 #[tokio::test]
 async fn a_value_that_is_no_text_is_malformed() {
     let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;
     for operation in OPERATIONS {
         // What a captcha's response may be is a rule of its own.
         for (name, _) in operation.parameters.iter().filter(|(name, _)| *name != "captcha_response") {
             let mut bodies = with_a_value_that_is_no_text(name);
             bodies.push((JSON, json!({ *name: { "a": "b" } }).to_string().into_bytes()));
-            is_malformed(&latchkey, &operation, bodies).await;
+            is_malformed(&latchkey, &user, &operation, bodies).await;
         }
     }
     assert_eq!(latchkey.everything().await, before);
@@ -111,6 +113,7 @@ async fn a_value_that_is_no_text_is_malformed() {
 #[tokio::test]
 async fn odd_bodies_are_never_a_failure_of_the_server() {
     let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;
     let deep: Value = (0..100).fold(json!({}), |inner, _| json!({ "a": inner }));
     let bodies: Vec<(&str, Vec<u8>)> = vec![
@@ -136,7 +139,7 @@ async fn odd_bodies_are_never_a_failure_of_the_server() {
     ];
     for operation in OPERATIONS {
         for (media_type, body) in &bodies {
-            let answer = latchkey.post(operation.path).body(media_type, body.clone()).send().await;
+            let answer = operation.request(&latchkey, &user).body(media_type, body.clone()).send().await;
             let what = format!("{} {media_type} {:?}", operation.path, String::from_utf8_lossy(&body[..body.len().min(100)]));
             assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
             assert!(answer.json()["errors"].is_array(), "{what}: {answer:?}");

@@ -1,7 +1,7 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
+//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -52,6 +52,7 @@ mod otp {
 }
 mod password {
     mod breached;
+    mod change;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
@@ -62,15 +63,21 @@ mod session {
     mod create_imported;
     mod create_otp;
     mod delete;
+    mod end;
+    mod end_others;
+    mod list;
 }
 mod user {
+    mod activity;
     mod create;
     mod create_fields;
+    mod me;
 }
 
 mod config;
 mod cors;
 mod events;
+mod gate;
 mod hostile;
 mod hostile_bodies;
 mod limits;

@@ -10,14 +10,16 @@ const SESSIONS: &str = "/identity/sessions";
 #[tokio::test]
 async fn no_body_at_all_is_an_empty_set_of_parameters() {
     let latchkey = latchkey().await;
+    let user = latchkey.signed_up("no-body").await;
     for operation in OPERATIONS {
+        let request = || operation.request(latchkey, &user);
         for request in [
-            latchkey.post(operation.path),
-            latchkey.post(operation.path).header("content-type", "application/json"),
-            latchkey.post(operation.path).header("content-type", "multipart/form-data; boundary=x"),
-            latchkey.post(operation.path).header("content-type", "text/plain"),
-            latchkey.post(operation.path).body("application/x-www-form-urlencoded", ""),
-            latchkey.post(operation.path).json(&json!({})),
+            request(),
+            request().header("content-type", "application/json"),
+            request().header("content-type", "multipart/form-data; boundary=x"),
+            request().header("content-type", "text/plain"),
+            request().body("application/x-www-form-urlencoded", ""),
+            request().json(&json!({})),
         ] {
             request.send().await.is_refused(400, operation.missing);
         }
@@ -30,7 +32,8 @@ async fn only_get_operations_read_the_query_string() {
     let user = latchkey.signed_up("query").await;
     for operation in OPERATIONS {
         let query: Vec<String> = operation.harmless(&user.email).iter().map(|(name, value)| format!("{name}={value}")).collect();
-        latchkey.post(&format!("{}?{}", operation.path, query.join("&"))).send().await.is_refused(400, operation.missing);
+        let request = operation.request_with(latchkey, &user, &format!("?{}", query.join("&")));
+        request.send().await.is_refused(400, operation.missing);
     }
 }
 
@@ -77,15 +80,11 @@ async fn a_body_of_another_media_type_or_of_none_is_not_read() {
             "*/*",
             ";",
         ] {
-            let answer = latchkey.post(operation.path).body(media_type, json.as_str()).send().await;
+            let answer = operation.request(latchkey, &user).body(media_type, json.as_str()).send().await;
             answer.is_refused(415, &["request.unsupported_media_type"]);
         }
-        latchkey
-            .post(operation.path)
-            .untyped_body(json.as_str())
-            .send()
-            .await
-            .is_refused(415, &["request.unsupported_media_type"]);
+        let answer = operation.request(latchkey, &user).untyped_body(json.as_str()).send().await;
+        answer.is_refused(415, &["request.unsupported_media_type"]);
     }
     assert_eq!(latchkey.items_of(&user).await, before);
 }
@@ -107,10 +106,11 @@ async fn a_sign_out_reads_its_body_by_the_same_rules() {
 #[tokio::test]
 async fn null_and_blank_count_as_absent() {
     let latchkey = latchkey().await;
+    let user = latchkey.signed_up("nulls").await;
     for operation in OPERATIONS {
         let nulls: serde_json::Map<String, Value> =
             operation.parameters.iter().map(|(name, _)| ((*name).to_owned(), Value::Null)).collect();
-        latchkey.post(operation.path).json(&nulls.into()).send().await.is_refused(400, operation.missing);
+        operation.request(latchkey, &user).json(&nulls.into()).send().await.is_refused(400, operation.missing);
     }
     let user = latchkey.signed_up_with("blank", &json!({ "refid": "", "lang": " ", "data": "\t", "captcha_response": "" })).await;
     let blank = [("email", user.email.as_str()), ("password", PASSWORD), ("otp_code", "  "), ("captcha_response", "")];
@@ -202,7 +202,10 @@ async fn what_is_no_route_is_not_found() {
         ("GET", "/Identity/Ping"),
         ("GET", "/identity//ping"),
         ("POST", "/identity/users/password"),
-        ("GET", "/resource/users/me"),
+        ("POST", "/resource/users/me"),
+        ("GET", "/resource/users/activity"),
+        ("GET", "/resource/users/activity/all/all"),
+        ("GET", "/resource/sessions/none"),
     ] {
         let answer = latchkey.request(method.parse().unwrap(), path).send().await;
         assert_eq!(answer.status, 404, "{method} {path}");

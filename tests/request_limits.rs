@@ -42,7 +42,7 @@ async fn a_body_over_16_kib_is_refused_by_every_operation() {
         for length in [LIMIT + 1, 100_000, 1_000_000] {
             let mut fields = operation.harmless(&user.email);
             fields.push(("padding", "x".repeat(length)));
-            latchkey.post(operation.path).form(&borrowed(&fields)).send().await.is_refused(413, &["request.too_large"]);
+            operation.request(latchkey, &user).form(&borrowed(&fields)).send().await.is_refused(413, &["request.too_large"]);
         }
     }
     assert_eq!(latchkey.items_of(&user).await, before);
@@ -58,7 +58,7 @@ async fn a_parameter_over_its_length_is_refused() {
             // Characters count, not bytes.
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(limit + 1));
             let key = format!("{}.too_long_{name}", operation.module);
-            latchkey.post(operation.path).multipart(&borrowed(&fields)).send().await.is_refused(422, &[&key]);
+            operation.request(latchkey, &user).multipart(&borrowed(&fields)).send().await.is_refused(422, &[&key]);
         }
     }
     assert_eq!(latchkey.items_of(&user).await, before);
@@ -71,7 +71,7 @@ async fn a_parameter_of_just_its_length_is_read() {
     for operation in OPERATIONS {
         for (name, limit) in operation.parameters {
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(*limit));
-            let answer = latchkey.post(operation.path).multipart(&borrowed(&fields)).send().await;
+            let answer = operation.request(latchkey, &user).multipart(&borrowed(&fields)).send().await;
             assert!(!answer.text().contains("too_long") && answer.status < 500, "{name}: {answer:?}");
         }
     }

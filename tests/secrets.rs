@@ -8,6 +8,7 @@ use crate::harness::{Latchkey, Mail, bearer_of, claims, event, jti, otp, text};
 const FIRST: &str = "First-Horse-7-Battery&+";
 const WRONG: &str = "Wrong-Horse-7-Battery";
 const SECOND: &str = "Second-Horse-7-Battery";
+const CHANGED: &str = "Changed-Horse-7-Battery";
 const EMAIL: &str = "Whistle.Blower@secrets.example";
 
 /// The forms in which a secret may find its way into a line.
@@ -31,6 +32,10 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
     let user = latchkey.signed_up_with("-", &json!({ "email": EMAIL, "password": FIRST })).await;
     let mut secrets = vec![user.session.clone(), user.csrf_token.clone()];
 
+    latchkey.change_password(&user, WRONG, CHANGED).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    latchkey.change_password(&user, FIRST, CHANGED).send().await.is_empty(201);
+    latchkey.change_password(&user, CHANGED, FIRST).csrf("wrong").send().await.is_refused(401, &["authz.csrf_token_mismatch"]);
+    latchkey.change_password(&user, CHANGED, FIRST).send().await.is_empty(201);
     latchkey.sign_in(EMAIL, WRONG).send().await.is_refused(404, &["identity.session.invalid_params"]);
     let signed_in = latchkey.sign_in(EMAIL, FIRST).cookie(&user.session).send().await;
     secrets.extend([signed_in.session(), signed_in.json()["csrf_token"].as_str().unwrap().to_owned()]);
@@ -73,7 +78,7 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
     latchkey.confirm(&format!("{token}x"), SECOND).send().await.is_refused(422, &["jwt.decode_and_verify"]);
     latchkey.confirm(token, SECOND).send().await.is_empty(201);
     latchkey.confirm(token, SECOND).send().await.is_refused(422, &["identity.user.utilized_token"]);
-    latchkey.mail_to(EMAIL, 1, Mail::is_notice).await;
+    latchkey.mail_to(EMAIL, 3, Mail::is_notice).await;
     latchkey.post("/identity/password/validate").form(&[("password", SECOND)]).send().await;
     for (media_type, body) in [("application/json", format!("{{\"password\":\"{SECOND}\"")), ("text/plain", SECOND.to_owned())] {
         assert!(latchkey.post("/identity/users").body(media_type, body).send().await.status >= 400);
@@ -86,7 +91,7 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
         secrets.push(jti(&token));
         secrets.extend(token.split('.').skip(1).map(str::to_owned));
     }
-    secrets.extend([FIRST, WRONG, SECOND, otp::SECRET].map(str::to_owned));
+    secrets.extend([FIRST, WRONG, CHANGED, SECOND, otp::SECRET].map(str::to_owned));
     secrets.push(latchkey.token_secret().await);
     secrets
 }

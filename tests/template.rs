@@ -35,6 +35,74 @@ const GRANTS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "user-me",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
+        "user-activity",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:Query GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
+        "password-change",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
+        "session-list",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:Query GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
+        "session-end",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+            "dynamodb:Query GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
+        "session-end-others",
+        &[
+            "GetSecretValue TokenSecret",
+            "dynamodb:BatchGetItem UsersTable",
+            "dynamodb:UpdateItem UsersTable",
+            "dynamodb:BatchGetItem GrantsTable",
+            "dynamodb:DeleteItem GrantsTable",
+            "dynamodb:PutItem GrantsTable",
+            "dynamodb:UpdateItem GrantsTable",
+        ],
+    ),
+    (
         "email-generate-code",
         &[
             "GetSecretValue CaptchaSecretArn unless NoCaptchaSecret",

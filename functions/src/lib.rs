@@ -44,6 +44,7 @@ pub mod otp {
     pub mod verify;
 }
 pub mod password {
+    pub mod change;
     pub mod confirm_code;
     pub mod generate_code;
     pub mod validate;
@@ -51,7 +52,12 @@ pub mod password {
 pub mod session {
     pub mod create;
     pub mod delete;
+    pub mod end;
+    pub mod end_others;
+    pub mod list;
 }
 pub mod user {
+    pub mod activity;
     pub mod create;
+    pub mod me;
 }

@@ -65,22 +65,29 @@ impl Gate {
     ) -> Result<SignedIn, Error> {
         let credential = Credential::of(headers, &self.config.session_name).ok_or(Error::NotSignedIn)?;
         let claims = self.keys.verify(Purpose::Session, credential.token(), now).await?.ok_or(Error::NotSignedIn)?;
-        let found = self.store.find_session(&claims).await?;
-        let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
-        let (session, user) = live.ok_or(Error::NotSignedIn)?;
+        let (mut session, user) = self.live(self.store.find_session(&claims).await?, now)?;
         if !session.is_of(&client) {
             self.store.end_session(&session.uid, &session.id_hash, None).await?;
             return Err(Error::ClientMismatch);
         }
         check_csrf(method, credential, headers, &session)?;
-        if !matches!(user.state, State::Active | State::Pending) {
-            return Err(Error::UserNotActive);
-        }
-        // Ended at this very moment.
-        if session.is_to_be_touched(now) && !self.store.touch_session(&session, now).await? {
-            return Err(Error::NotSignedIn);
+        is_active(&user)?;
+        if session.is_to_be_touched(now) {
+            if !self.store.touch_session(&session, now).await? {
+                // Ended at this very moment.
+                return Err(Error::NotSignedIn);
+            }
+            session.last_used_at = now;
         }
         Ok(SignedIn { session, user, client })
+    }
+
+    /// The same user and session as they are by now, if they would still be let in: for who was overtaken by another request.
+    pub async fn admit_again(&self, before: SignedIn, now: Timestamp) -> Result<SignedIn, Error> {
+        let found = self.store.find_session_again(&before.session, &before.user).await?;
+        let (session, user) = self.live(found, now)?;
+        is_active(&user)?;
+        Ok(SignedIn { session, user, client: before.client })
     }
 
     /// What other services are told of who was let in.
@@ -88,6 +95,15 @@ impl Gate {
         let keyring = self.keys.access_keyring(now).await?;
         keyring.sign(user, &self.config.access_token, now).map_err(Error::internal)
     }
+
+    fn live(&self, found: Option<(Session, User)>, now: Timestamp) -> Result<(Session, User), Error> {
+        let live = found.filter(|(session, user)| session.is_live(user, self.config.session_life, now));
+        live.ok_or(Error::NotSignedIn)
+    }
+}
+
+fn is_active(user: &User) -> Result<(), Error> {
+    if matches!(user.state, State::Active | State::Pending) { Ok(()) } else { Err(Error::UserNotActive) }
 }
 
 /// Whether requests of the method change something, or may.

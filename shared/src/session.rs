@@ -112,11 +112,15 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, user: &User, life: SessionLife, now: Timestamp) -> bool {
         let same_user = self.uid == user.uid && self.epoch == user.session_epoch;
-        same_user && now < self.expires_at && now < self.began_at + life.absolute && now < self.last_used_at + life.idle
+        same_user && now < self.ends_at(life) && now < self.last_used_at + life.idle
     }
-}
 
-impl Session {
+    /// When the session ends, whatever its use. A life that was made shorter since it began counts.
+    #[must_use]
+    pub fn ends_at(&self, life: SessionLife) -> Timestamp {
+        self.expires_at.min(self.began_at + life.absolute)
+    }
+
     /// Whether a use now is to be noted, so that the session does not idle out.
     #[must_use]
     pub fn is_to_be_touched(&self, now: Timestamp) -> bool {

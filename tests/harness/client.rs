@@ -69,6 +69,10 @@ impl Request {
         self.header("authorization", format!("Bearer {session}"))
     }
 
+    pub fn csrf(self, csrf_token: &str) -> Self {
+        self.header("x-csrf-token", csrf_token)
+    }
+
     pub async fn send(self) -> Answer {
         let receiving = async {
             let response = self.0.send().await.expect("an answer");

@@ -27,15 +27,6 @@ impl Latchkey {
         self.item(GRANTS, &failures_key(email), Some("-")).await
     }
 
-    /// Has it that there were so many, and that the wait which the last of them started is over.
-    pub async fn set_failures(&self, email: &str, count: u32) {
-        self.age_failures(email, 900).await;
-        let mut item = self.failures_item(email).await.expect("failures");
-        item.insert("count".to_owned(), AttributeValue::N(count.to_string()));
-        item.insert("expires_at".to_owned(), AttributeValue::N((now() + 60).to_string()));
-        self.put(GRANTS, item).await;
-    }
-
     /// Lets so many seconds pass for them.
     pub async fn age_failures(&self, email: &str, seconds: i64) {
         let mut item = self.failures_item(email).await.expect("failures");
@@ -54,13 +45,17 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
-    /// Lets an address wait for a minute, after so many failures.
-    pub async fn hold_back(&self, email: &str, failures: i64) {
+    /// So many wrong ones are counted for an address, and the next attempt has to wait for so many seconds.
+    pub async fn edit_failures(&self, email: &str, count: i64, wait: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
-        let mut item = self.failures_item(email).await.expect("failures");
-        item.insert("count".to_owned(), number(failures));
-        item.insert("retry_at".to_owned(), number((now() + 60) * 1000));
-        self.put(GRANTS, item).await;
+        let item = [
+            ("pk", AttributeValue::S(failures_key(email))),
+            ("sk", AttributeValue::S("-".to_owned())),
+            ("count", number(count)),
+            ("retry_at", number((now() + wait) * 1000)),
+            ("expires_at", number(now() + wait + 900)),
+        ];
+        self.put(GRANTS, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
     }
 }
 

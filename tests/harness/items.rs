@@ -103,9 +103,14 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
+    /// Changes what is stored of a session.
+    pub async fn edit_session(&self, user: &User, session: &str, edit: impl FnOnce(&mut Item)) {
+        self.edit_grant(user, &session_key(session), edit).await;
+    }
+
     /// Lets so many seconds pass for what is stored of a session: all its times move back.
     pub async fn age_session(&self, user: &User, session: &str, seconds: i64) {
-        self.edit_grant(user, &session_key(session), |item| {
+        self.edit_session(user, session, |item| {
             for name in ["began_at", "last_used_at", "expires_at"] {
                 move_back(item, name, seconds);
             }
@@ -115,13 +120,18 @@ impl Latchkey {
 
     /// The same for what is stored of a reset code.
     pub async fn age_code(&self, user: &User, seconds: i64) {
-        self.edit_grant(user, "RESET", |item| move_back(item, "expires_at", seconds)).await;
+        self.age_grant(user, "RESET", seconds).await;
+    }
+
+    /// The same for what is stored under a key.
+    pub async fn age_grant(&self, user: &User, key: &str, seconds: i64) {
+        self.edit_grant(user, key, |item| move_back(item, "expires_at", seconds)).await;
     }
 
     /// Notes that the session was used just now.
     pub async fn use_session(&self, user: &User, session: &str) {
         let now = AttributeValue::N(now().to_string());
-        self.edit_grant(user, &session_key(session), |item| drop(item.insert("last_used_at".to_owned(), now))).await;
+        self.edit_session(user, session, |item| drop(item.insert("last_used_at".to_owned(), now))).await;
     }
 
     /// What was done to the user's account, as `login succeed`, the oldest first.
@@ -171,7 +181,12 @@ pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
 }
 
+/// What a session is stored and listed by.
+pub fn session_id(session: &str) -> String {
+    shared::random::sha256_hex(&jti(session))
+}
+
 /// The key under which a session is stored.
 fn session_key(session: &str) -> String {
-    format!("SESSION#{}", shared::random::sha256_hex(&jti(session)))
+    format!("SESSION#{}", session_id(session))
 }

@@ -1,8 +1,13 @@
 //! The operations that take parameters, for the rules that hold for each of them.
 
+use super::{Latchkey, Request, Template, User};
+
 /// An operation that takes parameters.
 pub struct Operation {
+    pub method: &'static str,
     pub path: &'static str,
+    /// Whether it is only for who is signed in.
+    pub signed_in: bool,
     /// What its keys begin with.
     pub module: &'static str,
     /// Its parameters and the most characters of each, in their order.
@@ -11,27 +16,35 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 7] = [
+pub const OPERATIONS: [Operation; 8] = [
     Operation {
+        method: "POST",
         path: "/identity/password/validate",
+        signed_in: false,
         module: "identity.general",
         parameters: &[("password", 1024)],
         missing: &["identity.general.missing_password"],
     },
     Operation {
+        method: "POST",
         path: "/identity/sessions",
+        signed_in: false,
         module: "identity.session",
         parameters: &[("email", 254), ("password", 1024), ("captcha_response", 4096), ("otp_code", 1024)],
         missing: &["identity.session.missing_email", "identity.session.missing_password"],
     },
     Operation {
+        method: "POST",
         path: "/identity/users/password/generate_code",
+        signed_in: false,
         module: "identity.user",
         parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
+        method: "POST",
         path: "/identity/users/password/confirm_code",
+        signed_in: false,
         module: "identity.user",
         parameters: &[("reset_password_token", 4096), ("password", 1024), ("confirm_password", 1024), ("lang", 1024)],
         missing: &[
@@ -41,19 +54,25 @@ pub const OPERATIONS: [Operation; 7] = [
         ],
     },
     Operation {
+        method: "POST",
         path: "/identity/users/email/generate_code",
+        signed_in: false,
         module: "identity.user",
         parameters: &[("email", 254), ("lang", 1024), ("captcha_response", 4096)],
         missing: &["identity.user.missing_email"],
     },
     Operation {
+        method: "POST",
         path: "/identity/users/email/confirm_code",
+        signed_in: false,
         module: "identity.user",
         parameters: &[("token", 4096), ("lang", 1024)],
         missing: &["identity.user.missing_token"],
     },
     Operation {
+        method: "POST",
         path: "/identity/users",
+        signed_in: false,
         module: "identity.user",
         parameters: &[
             ("email", 254),
@@ -65,14 +84,44 @@ pub const OPERATIONS: [Operation; 7] = [
         ],
         missing: &["identity.user.missing_email", "identity.user.missing_password"],
     },
+    Operation {
+        method: "PUT",
+        path: "/resource/users/password",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("old_password", 1024), ("new_password", 1024), ("confirm_password", 1024)],
+        missing: &[
+            "resource.user.missing_old_password",
+            "resource.user.missing_new_password",
+            "resource.user.missing_confirm_password",
+        ],
+    },
 ];
 
+/// Method and path of every operation that is only for who is signed in, with values for the parameters of the paths.
+pub fn signed_in_operations() -> Vec<(String, String)> {
+    let routes = Template::read().functions.into_iter().flat_map(|function| function.routes);
+    let signed_in = routes.filter(|(_, path)| path.starts_with("/resource/"));
+    signed_in.map(|(method, path)| (method, path.replace("{topic}", "all").replace("{id}", "none"))).collect()
+}
+
 impl Operation {
+    /// A request to it, by the user where it is only for who is signed in.
+    pub fn request(&self, latchkey: &Latchkey, user: &User) -> Request {
+        self.request_with(latchkey, user, "")
+    }
+
+    /// The same with a query string.
+    pub fn request_with(&self, latchkey: &Latchkey, user: &User, query: &str) -> Request {
+        let path = format!("{}{query}", self.path);
+        if self.signed_in { latchkey.by(user, self.method, &path) } else { latchkey.request(self.method.parse().unwrap(), &path) }
+    }
+
     /// Values of all parameters that are well-formed, and open nothing: the address has an account and the token is none.
     pub fn harmless(&self, email: &str) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {
             "email" => email.to_owned(),
-            "password" | "confirm_password" => "Wrong-Horse-7-Battery".to_owned(),
+            "password" | "old_password" | "new_password" | "confirm_password" => "Wrong-Horse-7-Battery".to_owned(),
             "lang" => "en".to_owned(),
             "data" => "{}".to_owned(),
             "reset_password_token" | "token" => "token".to_owned(),

@@ -69,6 +69,28 @@ impl Latchkey {
         self.post("/identity/sessions").form(&[("email", email), ("password", password)])
     }
 
+    /// The user with a session of her own for this.
+    pub async fn signed_in_anew(&self, user: &User) -> User {
+        User::from_answer(&self.sign_in(&user.email, &user.password).send().await, &user.password)
+    }
+
+    /// A request of somebody who is signed in, as a page of the front end sends it.
+    pub fn by(&self, user: &User, method: &str, path: &str) -> Request {
+        self.request(method.parse().unwrap(), path).cookie(&user.session).csrf(&user.csrf_token)
+    }
+
+    /// The ids of her sessions that the user is told, newest first.
+    pub async fn session_ids(&self, user: &User) -> Vec<String> {
+        let answer = self.by(user, "GET", "/resource/sessions").send().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json().as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub fn change_password(&self, user: &User, old: &str, new: &str) -> Request {
+        let fields = [("old_password", old), ("new_password", new), ("confirm_password", new)];
+        self.by(user, "PUT", "/resource/users/password").form(&fields)
+    }
+
     /// The token of a new session of the user.
     pub async fn signed_in(&self, user: &User) -> String {
         let answer = self.sign_in(&user.email, &user.password).send().await;

@@ -58,7 +58,7 @@ async fn what_is_off_cannot_be_turned_off() {
 
 #[tokio::test]
 async fn of_sixteen_that_disable_by_one_code_at_once_one_wins() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("otp-disable-race").await;
     let code = authenticator.code();
     let answers = all_at_once((0..16).map(|_| latchkey.otp("disable", &user.session, &code))).await;

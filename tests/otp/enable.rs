@@ -78,7 +78,7 @@ async fn it_is_turned_on_once() {
 
 #[tokio::test]
 async fn of_sixteen_that_enable_by_one_code_at_once_one_wins_and_its_recovery_codes_count() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let user = latchkey.signed_up("otp-enable-race").await;
     let secret = latchkey.drawn_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());
@@ -95,7 +95,7 @@ async fn of_sixteen_that_enable_by_one_code_at_once_one_wins_and_its_recovery_co
 
 #[tokio::test]
 async fn a_code_that_enables_verifies_nothing_at_the_same_moment() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let user = latchkey.signed_up("otp-enable-verify").await;
     let secret = latchkey.drawn_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());

@@ -1,11 +1,6 @@
 //! Recovery codes at sign-in
 
-use crate::harness::{Answer, Latchkey, Request, User, all_at_once, latchkey};
-
-/// Signs in without a limit of attempts, which is another test's matter.
-async fn unlimited() -> Latchkey {
-    Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await
-}
+use crate::harness::{Answer, Latchkey, Request, User, all_at_once, latchkey, otp};
 
 async fn recovery_codes_left(latchkey: &Latchkey, user: &User) -> usize {
     latchkey.user_item(user).await.get("otp_recovery_codes").map_or(0, |codes| codes.as_ss().unwrap().len())
@@ -13,7 +8,7 @@ async fn recovery_codes_left(latchkey: &Latchkey, user: &User) -> usize {
 
 #[tokio::test]
 async fn each_stands_in_once_for_a_code_however_it_is_spelled() {
-    let latchkey = unlimited().await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery").await;
     let spell: [fn(&str) -> String; 5] = [
         str::to_owned,
@@ -61,7 +56,7 @@ async fn the_password_is_checked_first_and_the_code_is_not_used_up() {
 
 #[tokio::test]
 async fn of_one_code_sixteen_times_at_once_one_signs_in() {
-    let latchkey = unlimited().await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-race").await;
     let code = &authenticator.recovery_codes[0];
     let answers = all_at_once((0..16).map(|_| latchkey.sign_in_with(&user, code))).await;
@@ -74,7 +69,7 @@ async fn of_one_code_sixteen_times_at_once_one_signs_in() {
 
 #[tokio::test]
 async fn two_codes_at_the_same_moment_both_sign_in() {
-    let latchkey = unlimited().await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-two").await;
     let requests: Vec<Request> = authenticator.recovery_codes.iter().map(|code| latchkey.sign_in_with(&user, code)).collect();
     let statuses: Vec<u16> = all_at_once(requests).await.iter().map(|answer| answer.status).collect();
@@ -84,7 +79,7 @@ async fn two_codes_at_the_same_moment_both_sign_in() {
 
 #[tokio::test]
 async fn a_code_signs_in_or_turns_off_at_the_same_moment_not_both() {
-    let latchkey = unlimited().await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-disable").await;
     let code = &authenticator.recovery_codes[0];
     let requests = [latchkey.sign_in_with(&user, code), latchkey.otp("disable", &user.session, code)];

@@ -50,7 +50,7 @@ async fn who_has_no_second_factor_is_told_so() {
 
 #[tokio::test]
 async fn of_one_code_sixteen_times_at_once_here_and_at_sign_in_one_is_taken() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-race").await;
     let code = authenticator.code();
     let requests = (0..16).map(|place| match place % 2 {

@@ -106,6 +106,21 @@ async fn a_reset_to_a_breached_password_changes_nothing_and_leaves_the_token_usa
 }
 
 #[tokio::test]
+async fn a_change_to_a_breached_password_changes_nothing() {
+    let outside = Outside::start().await;
+    let latchkey = outside.knows_passwords().await;
+    let user = latchkey.signed_up("breached-change").await;
+    let asked = outside.asked().len();
+    latchkey
+        .refuses(&user, latchkey.change_password(&user, BREACHED, BREACHED), 400, &["resource.password.prev_pass_not_correct"])
+        .await;
+    assert_eq!(outside.asked().len(), asked, "what is refused as it is is told nobody");
+    latchkey.refuses(&user, latchkey.change_password(&user, PASSWORD, BREACHED), 422, &["password.breached"]).await;
+    latchkey.change_password(&user, PASSWORD, "Another-Horse-7-Battery").send().await.is_empty(201);
+    assert_eq!(outside.asked().len(), asked + 2);
+}
+
+#[tokio::test]
 async fn a_password_that_has_been_breached_still_signs_in() {
     let outside = Outside::start().await;
     let latchkey = outside.knows_passwords().await;

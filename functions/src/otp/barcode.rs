@@ -34,3 +34,46 @@ pub fn barcode(text: &str) -> Result<Vec<u8>, BoxError> {
     encoder.write_header()?.write_image_data(&data)?;
     Ok(image)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    /// The rows of the picture, dark or not.
+    fn picture(text: &str) -> Vec<Vec<bool>> {
+        let image = barcode(text).unwrap();
+        let mut decoder = png::Decoder::new(Cursor::new(&image));
+        decoder.set_transformations(png::Transformations::EXPAND);
+        let mut reader = decoder.read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        assert_eq!((reader.info().width, reader.info().height), (300, 300));
+        pixels.chunks(SIDE).map(|row| row.iter().map(|&pixel| pixel == 0).collect()).collect()
+    }
+
+    #[test]
+    fn modules_are_whole_pixels_within_a_quiet_zone_however_much_is_said() {
+        for (bytes, pixels) in [(1, 10), (120, 6), (600, 3), (2900, 1)] {
+            let picture = picture(&"x".repeat(bytes));
+            let width = QrCode::with_error_correction_level("x".repeat(bytes), EcLevel::L).unwrap().width();
+            let margin = (SIDE - width * pixels) / 2;
+            assert!(margin >= QUIET_ZONE * pixels, "{bytes}");
+            let code = margin..margin + width * pixels;
+            for (y, row) in picture.iter().enumerate() {
+                for (x, &is_dark) in row.iter().enumerate() {
+                    let inside = code.contains(&x) && code.contains(&y);
+                    let corner = |place: usize| margin + place.saturating_sub(margin) / pixels * pixels;
+                    assert!(if inside { is_dark == picture[corner(y)][corner(x)] } else { !is_dark }, "{bytes}: {x} {y}");
+                }
+            }
+            assert!(picture[margin][margin], "the corner of the finder pattern");
+        }
+    }
+
+    #[test]
+    fn more_than_a_qr_code_holds_is_an_error() {
+        assert!(barcode(&"x".repeat(3000)).is_err());
+    }
+}

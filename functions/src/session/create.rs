@@ -78,7 +78,8 @@ impl Create {
         }
         let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
         let cookie = new.cookie(&user.email, &*self.keys.keyring().await?, &self.config).map_err(Error::internal)?;
-        let opened = match self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await {
+        let factor = self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await;
+        let opened = match factor {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
                 self.store.open_session(&user, &new.session, &activity).await.map(Some)

@@ -15,7 +15,6 @@ const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 const LENGTH: usize = 10;
 
 /// A recovery code in one spelling: upper case, no hyphen. It cannot be stored, and leaves no trace in memory.
-#[derive(Clone, PartialEq)]
 pub struct RecoveryCode(Password);
 
 impl RecoveryCode {
@@ -56,15 +55,15 @@ impl fmt::Debug for RecoveryCode {
 
 /// The codes as they are stored: with the live parameters and one new salt for all, so that one hash finds a code among them.
 pub async fn hash_recovery_codes(codes: &[RecoveryCode], hasher: &Hasher) -> Result<Vec<PasswordHash>, HashingFailed> {
-    let mut hashes: Vec<PasswordHash> = Vec::with_capacity(codes.len());
+    let mut stored: Vec<PasswordHash> = Vec::with_capacity(codes.len());
     for RecoveryCode(code) in codes {
-        let hash = match hashes.first() {
+        let hash = match stored.first() {
             None => hasher.hash(code).await?,
             Some(first) => hasher.hash_like(first, code).await?,
         };
-        hashes.push(hash);
+        stored.push(hash);
     }
-    Ok(hashes)
+    Ok(stored)
 }
 
 /// The stored code that this is, if it is one. All are looked at, so the time tells neither which nor how near it came.

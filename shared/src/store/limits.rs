@@ -92,7 +92,10 @@ impl Store {
         for _ in 0..TRIES {
             let with = Failures::with_one_more(before.as_ref(), limits, now)?;
             match failures_after(self.replace_failures(user, before.as_ref(), &with)).await? {
-                Ok(with) => return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without: before }))),
+                Ok(with) => {
+                    let without = before.filter(|_| with.retry_at > now.milliseconds());
+                    return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without })));
+                }
                 Err(meanwhile) => before = meanwhile,
             }
         }
@@ -109,7 +112,16 @@ impl Store {
                 .condition_expression("#count > :zero")
                 .expression_attribute_values(":minus_one", number(-1))
                 .expression_attribute_values(":zero", number(0)),
-            Some(without) => self.replace_failures(user, Some(with), without),
+            // Free attempts that were under way may have been taken back meanwhile, so the count alone may be another.
+            Some(without) => self
+                .update_failures(user)
+                .update_expression("SET retry_at = :retry_at, expires_at = :end ADD #count :minus_one")
+                .condition_expression("retry_at = :wait AND #count > :zero")
+                .expression_attribute_values(":retry_at", number(without.retry_at))
+                .expression_attribute_values(":end", number(without.expires_at.seconds()))
+                .expression_attribute_values(":wait", number(with.retry_at))
+                .expression_attribute_values(":minus_one", number(-1))
+                .expression_attribute_values(":zero", number(0)),
         };
         // Who signed in meanwhile cleared the count, and who failed after a wait counted on from this one.
         failures_after(request).await.map(drop)

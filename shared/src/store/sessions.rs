@@ -95,6 +95,13 @@ impl Store {
         Ok(session.zip(user))
     }
 
+    /// The same of a session and a user that were found before.
+    pub async fn find_session_again(&self, session: &Session, user: &User) -> Result<Option<(Session, User)>, Error> {
+        let key = session_key(&session.uid, &session.id_hash);
+        let (user, session) = self.user_and_grant(&user.email.key(), key).await?;
+        Ok(session.zip(user))
+    }
+
     /// The sessions of a user that are stored, live or not, in no order.
     pub async fn sessions(&self, uid: &str) -> Result<Vec<Session>, Error> {
         let mut pages = self
@@ -167,8 +174,8 @@ impl Store {
             SecondFactor::TimeStep(_) => Self::update(&self.users, key, "SET otp_last_step = :code", &condition, values),
             SecondFactor::RecoveryCode(hash) => {
                 let [uid, secret, code] = values;
-                let used = (":used", recovery_set(slice::from_ref(hash)));
-                Self::update(&self.users, key, "DELETE otp_recovery_codes :used", &condition, [uid, secret, code, used])
+                let spent = (":spent", recovery_set(slice::from_ref(hash)));
+                Self::update(&self.users, key, "DELETE otp_recovery_codes :spent", &condition, [uid, secret, code, spent])
             }
         }
     }

@@ -1,0 +1,30 @@
+//! `PUT /resource/users/password`
+
+use functions::password::change::Change;
+use shared::{
+    BoxError,
+    aws::Aws,
+    clock,
+    config::Config,
+    gate::Gate,
+    http::serve,
+    keys::Keys,
+    password::{BreachedPasswords, Hasher},
+    store::Store,
+    telemetry,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init();
+    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let hasher = Hasher::new(config.argon2.clone())?;
+    let breached = BreachedPasswords::new(&config);
+    let gate = Gate {
+        store: Store::new(aws.dynamodb(), &config),
+        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
+        config,
+    };
+    let endpoint = Change { gate, hasher, breached };
+    serve(async |request| endpoint.handle(request, clock::now()).await).await
+}

@@ -1,0 +1,64 @@
+//! `GET /resource/users/activity/{topic}`: what was done to the account of who is signed in.
+
+use std::num::IntErrorKind;
+
+use shared::{
+    Error,
+    activity::{Activity, Topic},
+    clock::Timestamp,
+    gate::Gate,
+    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, json},
+};
+
+/// Activities on a page, at the most and by default.
+const LIMIT: usize = 100;
+
+/// What it works with.
+pub struct List {
+    /// Lets in who is signed in.
+    pub gate: Gate,
+}
+
+impl List {
+    /// Answers with a page of activities, newest first.
+    pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let signed_in = self.gate.admit(&request, now).await?;
+        let topic = topic(request.path_parameters().first("topic").unwrap_or_default())?;
+        let page = number(&request, "page").unwrap_or(1).max(1);
+        let limit = number(&request, "limit").unwrap_or(LIMIT).clamp(1, LIMIT);
+        let found = self.gate.store.activities(&signed_in.user.uid, topic, (page, limit), now).await?;
+        if found.total == 0 {
+            return Err(Error::NoActivity);
+        }
+        let views: Vec<_> = found.activities.iter().map(Activity::view).collect();
+        let mut response = json(StatusCode::OK, &views)?;
+        for (name, value) in [("total", found.total), ("page", found.page), ("per-page", limit)] {
+            response.headers_mut().insert(name, HeaderValue::from(value));
+        }
+        Ok(response)
+    }
+}
+
+/// `None` for all of them.
+fn topic(name: &str) -> Result<Option<Topic>, Error> {
+    match name {
+        "all" => Ok(None),
+        "session" => Ok(Some(Topic::Session)),
+        "otp" => Ok(Some(Topic::Otp)),
+        "password" => Ok(Some(Topic::Password)),
+        "account" => Ok(Some(Topic::Account)),
+        _ => Err(Error::TopicUnknown),
+    }
+}
+
+/// The parameter of the query string; one that is no number counts as absent, one that no type holds as the largest or the smallest.
+fn number(request: &Request, name: &str) -> Option<usize> {
+    let query = request.query_string_parameters();
+    let text = query.all(name)?.pop()?.trim();
+    let number = text.parse::<i64>().or_else(|error| match error.kind() {
+        IntErrorKind::PosOverflow => Ok(i64::MAX),
+        IntErrorKind::NegOverflow => Ok(i64::MIN),
+        _ => Err(error),
+    });
+    Some(usize::try_from(number.ok()?).unwrap_or_default())
+}

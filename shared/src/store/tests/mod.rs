@@ -1,0 +1,172 @@
+//! The store against DynamoDB's API: one file a port, as the store itself.
+
+mod activities;
+mod codes;
+mod limits;
+mod outbox;
+mod sessions;
+mod users;
+
+use std::time::Duration;
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+    types::{AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType},
+};
+use dynoxide::{Database, server::serve_with_shutdown};
+use tokio::{net::TcpListener, task::JoinSet};
+
+use super::{Asked, Asking, SignUp, Store};
+use crate::{
+    activity::{Action, Activity, Recorder},
+    clock::Timestamp,
+    code::{Code, Kind},
+    email::EmailAddress,
+    language::Language,
+    limits::MailLog,
+    mail::{self, QueuedMail},
+    password::PasswordHash,
+    session::{Client as Visitor, NewSession, Session, SessionLife},
+    token::{Claims, Purpose},
+    user::{NewUser, User},
+};
+
+pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+pub(super) const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
+
+/// A store of its own for each test.
+pub(super) async fn store() -> Store {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
+    let database = Database::memory().expect("a database");
+    tokio::spawn(serve_with_shutdown(listener, database, std::future::pending()));
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+        .endpoint_url(endpoint)
+        .build();
+    let store = Store { client: Client::from_conf(config), users: "Users".to_owned(), grants: "Grants".to_owned() };
+    create_table(&store.client, "Users", &[("pk", KeyType::Hash)]).await;
+    create_table(&store.client, "Grants", &[("pk", KeyType::Hash), ("sk", KeyType::Range)]).await;
+    store
+}
+
+async fn create_table(client: &Client, name: &str, keys: &[(&str, KeyType)]) {
+    let mut request = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    for (key, kind) in keys {
+        let schema = KeySchemaElement::builder().attribute_name(*key).key_type(kind.clone()).build();
+        let attribute = AttributeDefinition::builder().attribute_name(*key).attribute_type(ScalarAttributeType::S).build();
+        request = request.key_schema(schema.expect("a key")).attribute_definitions(attribute.expect("an attribute"));
+    }
+    request.send().await.expect("a table");
+}
+
+fn hash(text: &str) -> PasswordHash {
+    serde_json::from_value(serde_json::json!(text)).expect("a hash")
+}
+
+pub(super) fn new_user(email: &str) -> User {
+    let email = EmailAddress::parse(email).expect("an address");
+    User::new(NewUser { email, password_hash: hash("old"), referral_uid: None, data: Some("{}".to_owned()) }, "ID", NOW)
+}
+
+pub(super) fn session_of(user: &User) -> Session {
+    NewSession::begin(user, Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
+}
+
+pub(super) fn done(user: &User, action: Action, now: Timestamp) -> Activity {
+    let client = Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() };
+    Recorder { client: &client, life: 60, now }.succeeded(&user.uid, action)
+}
+
+pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
+    let code = Code::new(3600, NOW);
+    let mail = QueuedMail::with_code(mail::Kind::Confirmation, (&user.uid, &user.email), Language::En, &code, NOW);
+    store.sign_up(user, &session_of(user), (&code, &mail), &done(user, Action::SignUp, NOW)).await.expect("an answer")
+}
+
+async fn signed_up(store: &Store, email: &str) -> User {
+    let user = new_user(email);
+    assert_eq!(sign_up(store, &user).await, SignUp::Done);
+    user
+}
+
+pub(super) async fn stored(store: &Store, user: &User) -> User {
+    store.find_user(&user.email.key()).await.expect("an answer").expect("a user")
+}
+
+fn claims_of(user: &User, code: &Code) -> Claims {
+    Claims::new(Purpose::Reset, &code.jti, &user.uid, &user.email.key(), (NOW, code.expires_at))
+}
+
+fn reset_mail(user: &User, code: &Code) -> QueuedMail {
+    QueuedMail::with_code(mail::Kind::PasswordReset, (&user.uid, &user.email), Language::En, code, NOW)
+}
+
+/// Asks for a reset of the user's password.
+async fn reset_asked(store: &Store, user: &User) -> Code {
+    let code = Code::new(3600, NOW);
+    ask(store, user, Kind::Reset, &code, &reset_mail(user, &code)).await;
+    code
+}
+
+/// Stores a code and its mail.
+async fn ask(store: &Store, user: &User, kind: Kind, code: &Code, mail: &QueuedMail) {
+    let address = &user.email.key();
+    let (_, before) = store.find_user_and_mail_log(address, kind).await.expect("an answer");
+    let log = (before.as_ref(), &MailLog { asked_at: vec![NOW.milliseconds()] });
+    let asking = Asking { kind, address, log, code, mail, activity: None };
+    assert_eq!(store.store_code(&user.uid, &asking).await.expect("an answer"), Asked::Stored);
+}
+
+/// Opens a session of the user.
+async fn opened(store: &Store, user: &User) -> Session {
+    let session = session_of(user);
+    store.open_session(user, &session, &done(user, Action::Login, NOW)).await.expect("a session");
+    session
+}
+
+/// The session as it is stored now, if it is live.
+async fn live(store: &Store, user: &User, session: &Session) -> Option<Session> {
+    let (session, user) = store.find_session_again(session, user).await.expect("an answer")?;
+    session.is_live(&user, LIFE, NOW).then_some(session)
+}
+
+/// Runs as many at once and gives what came of each.
+pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    count: usize,
+    work: impl Fn(usize) -> F,
+) -> Vec<T> {
+    let mut set = JoinSet::new();
+    for place in 0..count {
+        set.spawn(work(place));
+    }
+    set.join_all().await
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_answer_is_unavailable() {
+    let store = store().await;
+    let config = store.client.config().to_builder();
+    let config = config.endpoint_url("http://127.0.0.1:1").retry_config(aws_smithy_types::retry::RetryConfig::disabled());
+    let client = Client::from_conf(
+        config
+            .timeout_config(aws_smithy_types::timeout::TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build())
+            .build(),
+    );
+    let cut_off = Store { client, ..store };
+    assert_eq!(cut_off.find_user("jane@example.com").await.expect_err("a failure").status(), 503);
+    let user = new_user("jane@example.com");
+    assert_eq!(
+        cut_off.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect_err("a failure").status(),
+        503
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_is_not_there_is_a_bug() {
+    let store = Store { users: "Nothing".to_owned(), ..store().await };
+    assert_eq!(store.find_user("jane@example.com").await.expect_err("a failure").status(), 500);
+}

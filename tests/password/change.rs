@@ -1,0 +1,277 @@
+//! `PUT /resource/users/password`
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp, session_id};
+
+const PATH: &str = "/resource/users/password";
+const NEW: &str = "Newer-Horse-7-Battery";
+const WRONG: &str = "Wrong-Horse-7-Battery";
+
+fn change(latchkey: &Latchkey, user: &User, fields: &[(&str, &str)]) -> Request {
+    latchkey.by(user, "PUT", PATH).form(fields)
+}
+
+/// Results and reasons of the changes that were tried, oldest first.
+async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
+    let activities = latchkey.get("/resource/users/activity/password").cookie(&user.session).send().await.json();
+    let changes = activities.as_array().unwrap().iter().filter(|activity| activity["action"] == "password change");
+    let told =
+        |activity: &Value| format!("{} {}", activity["result"].as_str().unwrap(), activity["data"].as_str().unwrap_or("-"));
+    changes.map(told).rev().collect()
+}
+
+#[tokio::test]
+async fn all_three_parameters_must_be_given() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-absent").await;
+    let [no_old, no_new, no_repetition] =
+        ["resource.user.missing_old_password", "resource.user.missing_new_password", "resource.user.missing_confirm_password"];
+    let [empty_old, empty_new, empty_repetition] =
+        ["resource.user.empty_old_password", "resource.user.empty_new_password", "resource.user.empty_confirm_password"];
+    for (fields, keys) in [
+        (&[][..], &[no_old, no_new, no_repetition][..]),
+        (&[("confirm_password", ""), ("new_password", " "), ("old_password", "\t")], &[empty_old, empty_new, empty_repetition]),
+        (&[("new_password", NEW), ("lang", "en")], &[no_old, no_repetition]),
+        (&[("old_password", WRONG), ("new_password", ""), ("confirm_password", NEW)], &[empty_new]),
+        (&[("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", "\u{a0}")], &[empty_repetition]),
+        (&[("password", PASSWORD), ("new_password", NEW), ("confirm_password", NEW)], &[no_old]),
+    ] {
+        latchkey.refuses(&user, change(latchkey, &user, fields), 400, keys).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-order").await;
+    let reset = latchkey.reset_token(&user).await;
+    latchkey.signed_in(&user).await;
+    for (old, new, repetition, status, key) in [
+        // Each of the later ones could be told too.
+        (WRONG, "weak", "other", 422, "resource.password.doesnt_match"),
+        (PASSWORD, NEW, "newer-Horse-7-Battery", 422, "resource.password.doesnt_match"),
+        (PASSWORD, NEW, "Newer-Horse-7-Battery ", 422, "resource.password.doesnt_match"),
+        (WRONG, WRONG, WRONG, 400, "resource.password.prev_pass_not_correct"),
+        (WRONG, "weak", "weak", 400, "resource.password.prev_pass_not_correct"),
+        ("correct-horse-7-battery", NEW, NEW, 400, "resource.password.prev_pass_not_correct"),
+        (" Correct-Horse-7-Battery", NEW, NEW, 400, "resource.password.prev_pass_not_correct"),
+        (PASSWORD, PASSWORD, PASSWORD, 400, "resource.password.no_change_provided"),
+        (PASSWORD, "password", "password", 422, "password.requirements"),
+        (PASSWORD, "no-upper-case-7", "no-upper-case-7", 422, "password.requirements"),
+        (PASSWORD, "Password1", "Password1", 422, "password.weak"),
+    ] {
+        let fields = [("old_password", old), ("new_password", new), ("confirm_password", repetition)];
+        latchkey.refuses(&user, change(latchkey, &user, &fields), status, &[key]).await;
+    }
+    assert!(latchkey.mails_to(&user.email).await.iter().all(|mail| !mail.is_notice()));
+    // No session was ended, the code that was out works, and so does the password.
+    assert_eq!(latchkey.session_ids(&user).await.len(), 2);
+    latchkey.signed_in(&user).await;
+    latchkey.confirm(&reset, NEW).send().await.is_empty(201);
+}
+
+#[tokio::test]
+async fn an_old_password_that_is_no_longer_good_enough_is_told_to_be_the_same() {
+    let latchkey =
+        Latchkey::start(&[("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"), ("IDENTITY_PASSWORD_MIN_ENTROPY", "0")]).await;
+    let user = latchkey.signed_up_with("same", &json!({ "password": "weak" })).await;
+    let key = ["resource.password.no_change_provided"];
+    latchkey.refuses(&user, latchkey.change_password(&user, "weak", "weak"), 400, &key).await;
+    latchkey.change_password(&user, "weak", "weaker").send().await.is_empty(201);
+}
+
+#[tokio::test]
+async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change").await;
+    latchkey.set_state(&user, "active").await;
+    let others = [latchkey.signed_in(&user).await, latchkey.signed_in(&user).await];
+    let before = latchkey.user_item(&user).await;
+
+    let answer = latchkey.change_password(&user, PASSWORD, NEW).send().await;
+    answer.is_empty(201);
+    assert_eq!(answer.header("set-cookie"), None);
+
+    let mut after = latchkey.user_item(&user).await;
+    assert_ne!(after["password_hash"], before["password_hash"]);
+    for changed in ["password_hash", "session_epoch", "updated_at"] {
+        after.insert(changed.to_owned(), before[changed].clone());
+    }
+    assert_eq!(after, before);
+    latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    for session in &others {
+        latchkey.get("/resource/sessions").cookie(session).send().await.is_refused(401, &["authz.invalid_session"]);
+        latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
+    }
+    // One's own goes on with the same cookie and the same csrf token.
+    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
+    let renamed = User { password: NEW.to_owned(), ..user.clone() };
+    latchkey.signed_in(&renamed).await;
+    latchkey.change_password(&user, NEW, PASSWORD).send().await.is_empty(201);
+    latchkey.signed_in(&user).await;
+}
+
+#[tokio::test]
+async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
+    let latchkey = latchkey().await;
+    for (name, data, lang, same_as) in [
+        ("change-de", r#"{"language":"de"}"#, "fr", "de"),
+        ("change-xx", r#"{"language":"xx"}"#, "fr", "en"),
+        ("change-en", "[]", "", "en"),
+    ] {
+        let user = latchkey.signed_up_with(name, &json!({ "data": data })).await;
+        // The operation has no such parameter.
+        let fields = [("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", NEW), ("lang", lang)];
+        latchkey.by(&user, "PUT", &format!("{PATH}?lang={lang}")).form(&fields).send().await.is_empty(201);
+        let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
+        let other = latchkey.signed_up(&format!("{name}-reset")).await;
+        let token = latchkey.reset_token(&other).await;
+        let fields = [("reset_password_token", token.as_str()), ("password", NEW), ("confirm_password", NEW), ("lang", same_as)];
+        latchkey.post("/identity/users/password/confirm_code").form(&fields).send().await.is_empty(201);
+        assert_eq!(notice.subject, latchkey.mail_to(&other.email, 1, Mail::is_notice).await.subject);
+        assert!(notice.link().is_none_or(|link| !link.contains("token=")), "{notice:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_outstanding_reset_code_is_voided() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-reset").await;
+    let token = latchkey.reset_token(&user).await;
+    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
+    assert_eq!(latchkey.grant(&user, "RESET").await, None);
+    latchkey.refuses(&user, latchkey.confirm(&token, PASSWORD), 422, &["identity.user.utilized_token"]).await;
+}
+
+#[tokio::test]
+async fn a_bearer_needs_no_csrf_token_and_every_media_type_will_do() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-bearer").await;
+    let password = " \u{1f40e} New+Horse%20 7-Battery\t";
+    let request = || latchkey.request(reqwest::Method::PUT, PATH).bearer(&user.session);
+    let body = json!({ "old_password": PASSWORD, "new_password": password, "confirm_password": password });
+    request().json(&body).send().await.is_empty(201);
+    let fields = [("old_password", password), ("new_password", NEW), ("confirm_password", NEW)];
+    request().multipart(&fields).send().await.is_empty(201);
+    latchkey.signed_in(&User { password: NEW.to_owned(), ..user.clone() }).await;
+}
+
+#[tokio::test]
+async fn the_second_factor_stays_as_it_is() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-otp").await;
+    latchkey.set_otp_secret(&user, otp::SECRET).await;
+    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
+    latchkey.sign_in(&user.email, NEW).send().await.is_refused(401, &["identity.session.missing_otp"]);
+}
+
+#[tokio::test]
+async fn every_change_that_is_tried_is_recorded_with_its_result() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-recorded").await;
+    let fields = [("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", WRONG)];
+    change(latchkey, &user, &fields).send().await;
+    change(latchkey, &user, &[]).send().await;
+    for (old, new) in [(WRONG, NEW), (PASSWORD, PASSWORD), (PASSWORD, "password"), (PASSWORD, "Password1"), (PASSWORD, NEW)] {
+        latchkey.change_password(&user, old, new).send().await;
+    }
+    let expected = [
+        r#"failed {"reason":"resource.password.doesnt_match"}"#,
+        r#"failed {"reason":"resource.password.prev_pass_not_correct"}"#,
+        r#"failed {"reason":"resource.password.no_change_provided"}"#,
+        r#"failed {"reason":"password.requirements"}"#,
+        r#"failed {"reason":"password.weak"}"#,
+        "succeed -",
+    ];
+    assert_eq!(recorded(latchkey, &user).await, expected);
+}
+
+#[tokio::test]
+async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
+    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1")]).await;
+    let (user, other) = (latchkey.signed_up("change-wait").await, latchkey.signed_up("change-other").await);
+    let wrong = ["resource.password.prev_pass_not_correct"];
+    // What is no wrong password counts neither way, however often it comes.
+    for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")].into_iter().cycle().take(6) {
+        let fields = [("old_password", PASSWORD), ("new_password", new), ("confirm_password", repetition)];
+        assert_ne!(change(&latchkey, &user, &fields).send().await.status, 429);
+    }
+    latchkey.refuses(&user, latchkey.change_password(&user, WRONG, NEW), 400, &wrong).await;
+    // A change that is refused for another reason does not reset the counter.
+    latchkey.refuses(&user, latchkey.change_password(&user, PASSWORD, "weak"), 422, &["password.requirements"]).await;
+    latchkey.edit_failures(&user.email, 8, 60).await;
+    let before = recorded(&latchkey, &user).await;
+    for old in [PASSWORD, WRONG] {
+        let answer = latchkey.change_password(&user, old, NEW).send().await;
+        answer.is_refused(429, &["request.too_many_attempts"]);
+        let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+        latchkey.sign_in(&user.email, old).send().await.is_refused(429, &["request.too_many_attempts"]);
+    }
+    // It was not looked at.
+    assert_eq!(recorded(&latchkey, &user).await, before);
+    // Nothing else of hers waits, nor does anybody else.
+    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
+    latchkey.change_password(&other, PASSWORD, NEW).send().await.is_empty(201);
+}
+
+#[tokio::test]
+async fn wrong_old_passwords_start_the_wait_of_the_sign_in() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-sixth").await;
+    for _ in 0..5 {
+        latchkey.change_password(&user, WRONG, NEW).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    }
+    assert_eq!(latchkey.failures(&user.email).await, 5);
+    // A right one neither counts nor resets.
+    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
+    assert_eq!(latchkey.failures(&user.email).await, 5);
+    latchkey.change_password(&user, WRONG, PASSWORD).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    assert_eq!(latchkey.failures(&user.email).await, 6);
+}
+
+#[tokio::test]
+async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
+    // Without waits, so that all of them are looked at.
+    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let user = latchkey.signed_up("change-race").await;
+    let mut people = vec![user.clone(); 8];
+    for _ in 0..8 {
+        people.push(latchkey.signed_in_anew(&user).await);
+    }
+    let password = |number: usize| format!("Racing-Horse-{number}-Battery");
+    let requests =
+        people.iter().enumerate().map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
+    let answers = all_at_once(requests).await;
+
+    let winners: Vec<usize> = (0..16).filter(|&number| answers[number].status == 201).collect();
+    let [winner] = winners[..] else { panic!("{winners:?}") };
+    for (number, loser) in answers.iter().enumerate().filter(|(number, _)| *number != winner) {
+        // The session of the winner goes on, and finds another password; the others are over.
+        if people[number].session == people[winner].session {
+            loser.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+        } else {
+            loser.is_refused(401, &["authz.invalid_session"]);
+        }
+    }
+    for number in 0..16 {
+        let status = latchkey.sign_in(&user.email, &password(number)).send().await.status;
+        assert_eq!(status, if number == winner { 201 } else { 404 }, "{number}");
+    }
+    let notices = latchkey.queued_mails(&user).await.iter().filter(|mail| !mail.contains_key("jti")).count();
+    assert_eq!(notices, 1);
+}
+
+#[tokio::test]
+async fn a_change_that_others_overtake_is_as_one_that_comes_after_them() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-overtaken").await;
+    let end_others = || latchkey.by(&user, "DELETE", "/resource/sessions");
+    let requests = [end_others(), latchkey.change_password(&user, PASSWORD, NEW), end_others()];
+    let [first, change, second]: [Answer; 3] = all_at_once(requests).await.try_into().unwrap();
+    change.is_empty(201);
+    first.is_empty(204);
+    second.is_empty(204);
+    latchkey.signed_in(&User { password: NEW.to_owned(), ..user.clone() }).await;
+}
