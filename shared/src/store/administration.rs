@@ -167,3 +167,74 @@ fn stored(item: Item) -> Result<StoredUser, Error> {
 fn text_of(item: &Item, name: &str) -> String {
     item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::tests::{NOW, new_user, store},
+        *,
+    };
+
+    async fn created(store: &Store, email: &str) -> User {
+        let user = new_user(email);
+        assert_eq!(store.create_user(&user, "active").await.expect("an answer"), SignUp::Done);
+        user
+    }
+
+    async fn stored(store: &Store, user: &User) -> User {
+        store.find_user_by_uid(&user.uid).await.expect("an answer").expect("a user")
+    }
+
+    #[tokio::test]
+    async fn an_address_and_a_uid_are_taken_once() {
+        let store = store().await;
+        let user = created(&store, "jane@example.com").await;
+        let (other, same) = (new_user("jane@example.com"), User { uid: user.uid.clone(), ..new_user("joan@example.com") });
+        assert_eq!(store.create_user(&other, "active").await.expect("an answer"), SignUp::EmailTaken);
+        assert_eq!(store.create_user(&same, "active").await.expect("an answer"), SignUp::UidTaken);
+        assert!(store.find_user("joan@example.com").await.expect("an answer").is_none());
+        assert_eq!(stored(&store, &user).await.state, State::Active);
+    }
+
+    #[tokio::test]
+    async fn what_relies_on_what_others_changed_changes_nothing() {
+        let store = store().await;
+        let user = created(&store, "jane@example.com").await;
+        let change = async |change: Change| store.change_user(&user, &change, NOW).await.expect("an answer");
+        assert!(change(Change::Role("admin".to_owned(), 1)).await);
+        assert!(!change(Change::Role("member".to_owned(), 2)).await, "the role was read as member");
+        assert!(!change(Change::DisableOtp).await, "it is off");
+        assert!(store.set_labels(&user, &user.verified(NOW)).await.expect("an answer"));
+        let bounced = user.bounced(NOW, NOW).expect("news");
+        assert!(!store.set_labels(&user, &bounced).await.expect("an answer"), "the labels were read as none");
+        let now = stored(&store, &user).await;
+        assert_eq!((now.role.as_str(), now.level, now.has_bounced(), now.labels.len()), ("admin", 1, false, 1));
+    }
+
+    #[tokio::test]
+    async fn a_change_of_somebody_who_has_the_address_of_another_changes_nothing() {
+        let store = store().await;
+        created(&store, "jane@example.com").await;
+        let gone = new_user("jane@example.com");
+        for change in [Change::State(State::Banned), Change::Role("member".to_owned(), 0), Change::EndSessions] {
+            assert!(!store.change_user(&gone, &change, NOW).await.expect("an answer"), "{change:?}");
+        }
+        assert!(!store.erase_user(&gone, NOW).await.expect("an answer"));
+        assert!(!store.set_labels(&gone, &gone.verified(NOW)).await.expect("an answer"));
+    }
+
+    #[tokio::test]
+    async fn a_scan_goes_on_after_any_user_that_it_told_of() {
+        let store = store().await;
+        for number in 0..9 {
+            created(&store, &format!("user{number}@example.com")).await;
+        }
+        let (all, next) = store.scan_users(None, 100).await.expect("an answer");
+        assert_eq!((all.len(), next), (9, None));
+        for (place, stored) in all.iter().enumerate() {
+            let (rest, _) = store.scan_users(Some(&stored.key), 100).await.expect("an answer");
+            let uids = |users: &[StoredUser]| users.iter().map(|stored| stored.user.uid.clone()).collect::<Vec<_>>();
+            assert_eq!(uids(&rest), uids(&all[place + 1..]));
+        }
+    }
+}
