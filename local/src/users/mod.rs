@@ -14,7 +14,7 @@ use std::{
 
 /// Creates, changes, moves and erases users of the stack that runs on this machine.
 ///
-/// In AWS the same is done by invoking the function: aws lambda invoke --function-name <name of ManageUsersFunction>.
+/// In AWS the same is done by invoking the function (aws lambda invoke) with the name that the stack puts out as ManageUsersFunctionName.
 #[derive(Args)]
 #[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where brackets are noise")]
 pub struct Users {
