@@ -56,7 +56,7 @@ impl Operation<'_> {
 async fn all() -> Vec<Operation<'static>> {
     let latchkey = latchkey().await;
     let operations = signed_in_operations();
-    assert!(operations.len() >= 6, "{operations:?}");
+    assert!(operations.len() >= 10, "{operations:?}");
     operations.into_iter().map(|(method, path)| Operation { latchkey, method, path }).collect()
 }
 
