@@ -8,6 +8,7 @@ use lambda_http::{
 use crate::{
     Error,
     activity::Recorder,
+    aws::Aws,
     clock::Timestamp,
     config::Config,
     http::{self, Credential},
@@ -50,6 +51,13 @@ impl SignedIn {
 }
 
 impl Gate {
+    /// The gate of a function, with clients of its own. Must be called within a tokio runtime, for the keys are fetched at once.
+    #[must_use]
+    pub fn new(config: Config, aws: &Aws) -> Self {
+        let store = Store::new(aws.dynamodb(), &config);
+        Self { store, keys: Keys::fetch(aws.secrets_manager(), &config.token_secret), config }
+    }
+
     /// Who sent the request, if that is who signed in. The first thing that is not in order is told.
     pub async fn admit(&self, request: &Request, now: Timestamp) -> Result<SignedIn, Error> {
         self.admit_client(request.method(), request.headers(), http::client(request), now).await

@@ -2,14 +2,13 @@
 
 use functions::access::authorize::Authorize;
 use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, keys::Keys, store::Store, telemetry};
+use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init();
     let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let (store, keys) = (Store::new(aws.dynamodb(), &config), Keys::fetch(aws.secrets_manager(), &config.token_secret));
-    let authorize = Authorize { gate: Gate { config, store, keys } };
+    let authorize = Authorize { gate: Gate::new(config, &aws) };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
     lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| Box::pin(authorize.handle(event.payload, clock::now())).await))
         .await

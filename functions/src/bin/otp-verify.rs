@@ -1,13 +1,12 @@
 //! `POST /resource/otp/verify`
 
 use functions::otp::verify::Verify;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, keys::Keys, store::Store, telemetry};
+use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init();
     let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let (store, keys) = (Store::new(aws.dynamodb(), &config), Keys::fetch(aws.secrets_manager(), &config.token_secret));
-    let endpoint = Verify { gate: Gate { config, store, keys } };
+    let endpoint = Verify { gate: Gate::new(config, &aws) };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

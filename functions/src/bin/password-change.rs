@@ -8,9 +8,7 @@ use shared::{
     config::Config,
     gate::Gate,
     http::serve,
-    keys::Keys,
     password::{BreachedPasswords, Hasher},
-    store::Store,
     telemetry,
 };
 
@@ -20,11 +18,6 @@ async fn main() -> Result<(), BoxError> {
     let (config, aws) = (Config::from_env()?, Aws::from_env());
     let hasher = Hasher::new(config.argon2.clone())?;
     let breached = BreachedPasswords::new(&config);
-    let gate = Gate {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
-        config,
-    };
-    let endpoint = Change { gate, hasher, breached };
+    let endpoint = Change { gate: Gate::new(config, &aws), hasher, breached };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

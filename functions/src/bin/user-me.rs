@@ -1,17 +1,12 @@
 //! `GET /resource/users/me`
 
 use functions::user::me::Me;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, keys::Keys, store::Store, telemetry};
+use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init();
     let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let gate = Gate {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
-        config,
-    };
-    let endpoint = Me { gate };
+    let endpoint = Me { gate: Gate::new(config, &aws) };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }
