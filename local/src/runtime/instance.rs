@@ -78,7 +78,11 @@ impl Instance {
             biased;
             Ok(answer) = has_answered => answer,
             status = self.child.wait() => Err(Failure::Died(self.last_words(status).await)),
-            () = tokio::time::sleep(limit) => Err(Failure::TimedOut),
+            () = tokio::time::sleep(limit) => {
+                // What was cut off has ended when that is told.
+                let _ = self.child.kill().await;
+                Err(Failure::TimedOut)
+            }
         }
     }
 
