@@ -41,7 +41,9 @@ impl Latchkey {
             for mut item in items {
                 item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
                 let key = ["pk", "sk"].map(|name| item.get(name).map_or("", |value| value.as_s().unwrap())).join(" ");
-                if key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
+                // What has expired is swept at any moment.
+                let has_expired = item.get("expires_at").is_some_and(|_| number(&item, "expires_at") <= now());
+                if has_expired || key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
                     continue;
                 }
                 all.insert(format!("{table} {key}"), item);
