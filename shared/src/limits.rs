@@ -64,6 +64,8 @@ impl MailLog {
     /// The log with one more mail, or how long that has to wait.
     pub fn with_one_more(&self, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
         let end = |start: i64, seconds: i64| Timestamp::from_milliseconds(start) + seconds;
+        // Of two requests at once the one that began first may come second, and clocks differ a little.
+        let now = self.asked_at.last().map_or(now, |&last| now.max(Timestamp::from_milliseconds(last)));
         let mut asked_at: Vec<i64> = self.asked_at.iter().copied().filter(|&at| now < end(at, HOUR)).collect();
         let after_last = asked_at.last().filter(|_| limits.mail_interval > 0).map(|&last| end(last, limits.mail_interval));
         let full = limits.mails_per_hour > 0 && asked_at.len() >= limits.mails_per_hour;
@@ -159,6 +161,14 @@ mod tests {
         assert_eq!(retry_after(six.with_one_more(&LIMITS, NOW + 3659)), Some(1));
         assert_eq!(six.asked_at.len(), 5);
         assert_eq!(six.expires_at(), NOW + 7200);
+    }
+
+    #[test]
+    fn who_began_before_the_last_mail_waits_no_longer_than_the_limit() {
+        let before = Timestamp::from_milliseconds(NOW.milliseconds() - 1);
+        assert_eq!(retry_after(log(&LIMITS, &[0]).with_one_more(&LIMITS, before)), Some(60));
+        let hourly = Limits { mail_interval: 0, mails_per_hour: 1, ..LIMITS };
+        assert_eq!(retry_after(log(&hourly, &[0]).with_one_more(&hourly, before)), Some(3600));
     }
 
     #[test]
