@@ -85,4 +85,5 @@ mod request;
 mod request_limits;
 mod secrets;
 mod stack;
+mod telemetry;
 mod template;

@@ -117,8 +117,13 @@ async fn functions_log_json_lines_that_name_nobody() {
     live_through_everything(&latchkey).await;
     for line in latchkey.log().iter().filter(|line| line.starts_with('{')) {
         let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        assert!(json["timestamp"].is_string() && json["level"].is_string() && json["fields"]["message"].is_string(), "{line}");
-        assert!(!line.to_lowercase().contains("whistle.blower"), "{line}");
+        if json["_aws"].is_null() {
+            assert!(
+                json["timestamp"].is_string() && json["level"].is_string() && json["fields"]["message"].is_string(),
+                "{line}"
+            );
+        }
+        assert!(!line.to_lowercase().contains("whistle.blower") && !line.contains("127.0.0.1"), "{line}");
     }
 }
 

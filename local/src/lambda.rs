@@ -53,7 +53,7 @@ async fn invoke(State(lambda): State<Lambda>, Path(name): Path<String>, headers:
     lambda.written.notify_one();
     let version = [("x-amz-executed-version", "$LATEST"), ("content-type", "application/json")];
     match answer {
-        Ok(answer) => (version, answer.payload).into_response(),
+        Ok(answer) => (version, answer).into_response(),
         Err(failure) => (version, [("x-amz-function-error", "Unhandled")], Body(told(failure))).into_response(),
     }
 }

@@ -1,7 +1,7 @@
 //! What the terminal shows while the stack runs.
 
 use crate::ambient;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write as _},
@@ -34,7 +34,7 @@ enum Colour {
     Cyan = 36,
 }
 
-/// One answered request.
+/// A request that no function answered: each function tells its own answers.
 pub struct Answered<'a> {
     pub method: &'a str,
     /// Without the query string: links carry tokens there.
@@ -42,7 +42,6 @@ pub struct Answered<'a> {
     pub status: u16,
     pub milliseconds: u128,
     pub function: Option<&'a str>,
-    pub cold: bool,
 }
 
 impl Logger {
@@ -52,26 +51,25 @@ impl Logger {
     }
 
     pub fn request(&self, answered: &Answered) {
-        let colour = match answered.status {
-            ..400 => Colour::Green,
-            400..500 => Colour::Yellow,
-            500.. => Colour::Red,
-        };
-        let status = self.paint(colour, &answered.status.to_string());
-        let mut line = format!("{:<6} {} {status} {} ms", answered.method, answered.path, answered.milliseconds);
-        if let Some(function) = answered.function {
-            let cold = if answered.cold { ", cold start" } else { "" };
-            line += &self.paint(Colour::Grey, &format!("  {function}{cold}"));
-        }
-        self.write(&line);
+        let route = format!("{:<6} {}", answered.method, answered.path);
+        let details = answered.function.unwrap_or_default();
+        self.write(&self.request_line(&route, u64::from(answered.status), &answered.milliseconds.to_string(), details));
     }
 
     /// A line that a function wrote.
     pub fn output(&self, function: &str, line: &str) {
         match &self.log {
             Log::Terminal => {
-                let readable = self.readable(line).unwrap_or_else(|| line.to_owned());
-                self.write(&format!("{} {readable}", self.paint(Colour::Cyan, function)));
+                let json: Option<Json> = serde_json::from_str(line).ok();
+                let fields = json.as_ref().and_then(|json| json["fields"].as_object());
+                if json.as_ref().is_some_and(|json| json["_aws"].is_object()) {
+                    // Metrics are for machines, and say nothing that the other lines do not.
+                } else if let Some(request) = fields.and_then(|fields| self.answered(fields)) {
+                    self.write(&request);
+                } else {
+                    let readable = json.and_then(|json| self.readable(&json)).unwrap_or_else(|| line.to_owned());
+                    self.write(&format!("{} {readable}", self.paint(Colour::Cyan, function)));
+                }
             }
             Log::Captured(lines) => ambient::lock(lines).push(line.to_owned()),
         }
@@ -97,9 +95,40 @@ impl Logger {
         }
     }
 
+    /// The line in which a function tells what it answered: route, status, time, and the rest.
+    fn answered(&self, fields: &Map<String, Json>) -> Option<String> {
+        let text = |name: &str| fields.get(name).and_then(Json::as_str);
+        let number = |name: &str| fields.get(name).and_then(Json::as_f64);
+        if text("message") != Some("answered") {
+            return None;
+        }
+        let (method, path) = text("route")?.split_once(' ')?;
+        let mut details = text("key").map(|key| format!("{key}  ")).unwrap_or_default();
+        details += text("operation")?;
+        if fields.get("cold_start") == Some(&Json::Bool(true)) {
+            details += ", cold start";
+        }
+        let _ = match number("round_trips")? {
+            1.0 => write!(details, ", 1 round trip"),
+            trips => write!(details, ", {trips} round trips"),
+        };
+        let _ = write!(details, ", from {}, request {}", text("address").unwrap_or("nowhere"), text("request_id")?);
+        let milliseconds = number("duration_ms")?.to_string();
+        Some(self.request_line(&format!("{method:<6} {path}"), fields.get("status")?.as_u64()?, &milliseconds, &details))
+    }
+
+    fn request_line(&self, route: &str, status: u64, milliseconds: &str, details: &str) -> String {
+        let colour = match status {
+            ..400 => Colour::Green,
+            400..500 => Colour::Yellow,
+            500.. => Colour::Red,
+        };
+        let status = self.paint(colour, &status.to_string());
+        format!("{route} {status} {milliseconds} ms  {}", self.paint(Colour::Grey, details))
+    }
+
     /// A JSON log line as a person would write it: level, message, `name=value`.
-    fn readable(&self, line: &str) -> Option<String> {
-        let line: Json = serde_json::from_str(line).ok()?;
+    fn readable(&self, line: &Json) -> Option<String> {
         let level = line.get("level")?.as_str()?;
         let fields = line.get("fields")?.as_object()?;
         let colour = match level {
@@ -133,7 +162,23 @@ mod tests {
     fn a_json_line_becomes_level_message_and_fields() {
         let logger = Logger { log: Log::Terminal, colour: false };
         let line = r#"{"timestamp":"t","level":"INFO","fields":{"message":"sent","id":"m1","tries":2},"target":"x"}"#;
-        assert_eq!(logger.readable(line).unwrap(), "INFO sent id=m1 tries=2");
-        assert_eq!(logger.readable("thread 'main' panicked"), None);
+        assert_eq!(logger.readable(&serde_json::from_str(line).unwrap()).unwrap(), "INFO sent id=m1 tries=2");
+        assert_eq!(logger.readable(&Json::String("thread 'main' panicked".to_owned())), None);
+    }
+
+    #[test]
+    fn what_a_function_answered_is_a_line_of_its_own_kind() {
+        let logger = Logger { log: Log::Terminal, colour: false };
+        let mut line = serde_json::json!({
+            "message": "answered", "request_id": "r1", "operation": "session-create", "route": "POST /identity/sessions",
+            "status": 404, "key": "identity.session.invalid_params", "duration_ms": 43.2, "cold_start": true,
+            "round_trips": 2, "address": "127.0.0.0/24"
+        });
+        assert_eq!(
+            logger.answered(line.as_object().unwrap()).unwrap(),
+            "POST   /identity/sessions 404 43.2 ms  identity.session.invalid_params  session-create, cold start, 2 round trips, from 127.0.0.0/24, request r1"
+        );
+        line["message"] = "handled".into();
+        assert_eq!(logger.answered(line.as_object().unwrap()), None);
     }
 }

@@ -162,7 +162,7 @@ impl Stack {
     pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Result<serde_json::Value, Failure> {
         let answer = self.functions.invoke(function, event.to_string().into()).await;
         self.written.notify_one();
-        let payload = answer?.payload;
+        let payload = answer?;
         Ok(serde_json::from_slice(&payload).unwrap_or(serde_json::Value::Null))
     }
 

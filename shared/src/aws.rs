@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::region::Region;
 
-use crate::environment::variable;
+use crate::{environment::variable, telemetry::Counted};
 
 /// The clients' configurations have the same methods and no common trait.
 macro_rules! client {
@@ -76,7 +76,7 @@ impl Aws {
                 None,
                 "environment",
             ),
-            http: Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https(),
+            http: SharedHttpClient::new(Counted(Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())),
         }
     }
 

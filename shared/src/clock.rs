@@ -1,6 +1,6 @@
 //! The one source of time.
 
-use std::ops::Add;
+use std::{ops::Add, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -81,6 +81,25 @@ impl Add<i64> for Timestamp {
 pub fn now() -> Timestamp {
     let now = OffsetDateTime::now_utc();
     Timestamp { milliseconds: now.unix_timestamp().saturating_mul(1000).saturating_add(now.millisecond().into()) }
+}
+
+/// Measures how long something takes, whatever is done to the clock meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// Begins.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Milliseconds since the beginning, to a tenth.
+    #[must_use]
+    pub fn milliseconds(self) -> f64 {
+        (self.0.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
+    }
 }
 
 #[cfg(test)]

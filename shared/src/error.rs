@@ -281,6 +281,21 @@ impl From<crate::password::PasswordFault> for FieldFault {
     }
 }
 
+/// The error and what caused it, each once.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -354,5 +369,12 @@ mod tests {
             let error = Error::Parameters(vec![fault(parameter, kind)]);
             assert_eq!((error.status().as_u16(), error.keys()), (status, vec![key.to_owned()]));
         }
+    }
+
+    #[test]
+    fn a_chain_of_causes_is_told_without_repetition() {
+        let inner = std::io::Error::other("refused");
+        let outer = std::io::Error::other(inner);
+        assert_eq!(causes(&outer), "refused");
     }
 }

@@ -16,6 +16,7 @@ pub mod config;
 pub mod email;
 pub mod environment;
 mod error;
+pub mod events;
 pub mod gate;
 pub mod http;
 pub mod keys;

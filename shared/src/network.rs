@@ -1,6 +1,6 @@
 //! Networks, to tell near addresses from far ones.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 /// The addresses that share their first bits (RFC 4632), as `203.0.113.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,15 @@ impl Network {
         Some(Self { address, prefix })
     }
 
+    /// Where an address is, roughly enough to name nobody: its first 24 bits (IPv4) or 48 bits (IPv6).
+    pub(crate) fn around(address: &str) -> Option<Self> {
+        let (address, prefix) = match address.parse::<IpAddr>().ok()?.to_canonical() {
+            IpAddr::V4(address) => (IpAddr::V4((address.to_bits() >> 8 << 8).into()), 24),
+            IpAddr::V6(address) => (IpAddr::V6((address.to_bits() >> 80 << 80).into()), 48),
+        };
+        Some(Self { address, prefix })
+    }
+
     /// Whether the address lies in it. An IPv4 address that is written as IPv6 counts as what it stands for.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -32,6 +41,12 @@ impl Network {
             }
             _ => false,
         }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
     }
 }
 
@@ -68,6 +83,15 @@ pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_masked_address_names_nobody() {
+        let around = |address: &str| Network::around(address).map(|network| network.to_string());
+        assert_eq!(around("203.0.113.10").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(around("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1::/48"));
+        assert_eq!(around("::ffff:203.0.113.10").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(around("nowhere"), None);
+    }
 
     #[test]
     fn a_trusted_proxy_and_nobody_else_tells_the_address() {

@@ -12,7 +12,7 @@ use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream, error::display::D
 use lambda_http::http::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::BoxError;
+use crate::{BoxError, telemetry::Counted};
 
 const USER_AGENT: &str = concat!("Latchkey/", env!("CARGO_PKG_VERSION"));
 
@@ -80,7 +80,7 @@ impl std::error::Error for OutboundError {}
 
 /// Sends requests to one service.
 pub struct Outbound {
-    connector: Connector,
+    connector: Counted<Connector>,
     patience: Duration,
     limit: usize,
 }
@@ -89,7 +89,8 @@ impl Outbound {
     /// One that waits so long for an answer, all in all, and reads so many bytes of it at the most.
     #[must_use]
     pub fn new(patience: Duration, limit: usize) -> Self {
-        Self { connector: Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build(), patience, limit }
+        let connector = Connector::builder().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build();
+        Self { connector: Counted(connector), patience, limit }
     }
 
     /// The text that the service answers to a form.

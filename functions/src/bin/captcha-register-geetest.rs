@@ -5,7 +5,7 @@ use shared::{BoxError, aws::Aws, captcha::Registration, clock, config::Config, h
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    telemetry::init();
+    telemetry::init(env!("CARGO_BIN_NAME"));
     let registration = Registration::new(&Config::from_env()?, &Aws::from_env());
     serve(async |_| register_geetest::handle(&registration, clock::now()).await).await
 }

@@ -1,12 +1,12 @@
 //! What operators do to users
 
 use functions::manage::users::Users;
-use lambda_http::{LambdaEvent, lambda_runtime, service_fn};
 use shared::{
     BoxError,
     aws::Aws,
     clock,
     config::Config,
+    events,
     password::{BreachedPasswords, Hasher},
     store::Store,
     telemetry,
@@ -14,7 +14,7 @@ use shared::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    telemetry::init();
+    telemetry::init(env!("CARGO_BIN_NAME"));
     let (config, aws) = (Config::from_env()?, Aws::from_env());
     let users = Users {
         store: Store::new(aws.dynamodb(), &config),
@@ -23,5 +23,5 @@ async fn main() -> Result<(), BoxError> {
         config,
     };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
-    lambda_runtime::run(service_fn(async |event: LambdaEvent<_>| Box::pin(users.handle(event.payload, clock::now())).await)).await
+    events::serve(async |event| Box::pin(users.handle(event, clock::now())).await).await
 }

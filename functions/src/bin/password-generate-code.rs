@@ -14,7 +14,7 @@ use shared::{
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    telemetry::init();
+    telemetry::init(env!("CARGO_BIN_NAME"));
     let (config, aws) = (Config::from_env()?, Aws::from_env());
     let endpoint = GenerateCode {
         store: Store::new(aws.dynamodb(), &config),

@@ -4,6 +4,6 @@ use shared::{BoxError, http::serve, telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
-    telemetry::init();
+    telemetry::init(env!("CARGO_BIN_NAME"));
     serve(async |_| functions::general::version::handle(&functions::general::version::BUILD)).await
 }

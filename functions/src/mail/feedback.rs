@@ -6,7 +6,13 @@
 
 use serde::Deserialize;
 use serde_json::Value;
-use shared::{BoxError, clock::Timestamp, store::Store, user::User};
+use shared::{
+    BoxError,
+    clock::Timestamp,
+    store::Store,
+    telemetry::metrics::{self, Mail as Outcome},
+    user::User,
+};
 
 use super::address::ascii;
 
@@ -108,6 +114,7 @@ impl Feedback {
                 return Ok(());
             };
             if self.store.set_labels(&user, &bounced).await? {
+                metrics::mail(if detail.bounce.is_some() { Outcome::Bounced } else { Outcome::Complained });
                 tracing::warn!(uid, mail, to = ?user.email, "the address gets no more mail");
                 return Ok(());
             }

@@ -17,6 +17,7 @@ use shared::{
     keys::Keys,
     mail::{Kind, QueuedMail},
     store::{Claim, Store},
+    telemetry::metrics::{self, Mail as Outcome, PasswordReset},
     token::{Claims, Purpose},
 };
 
@@ -72,19 +73,27 @@ impl Send {
             Claim::Busy => return Err("another delivery is sending this mail".into()),
         };
         if now >= mail.expires_at {
+            metrics::mail(Outcome::Expired);
             tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "the mail was not sent in time");
         } else {
             match self.send(&mail).await {
                 Ok(message_id) => {
+                    metrics::mail(Outcome::Sent);
+                    if mail.kind == Kind::PasswordReset {
+                        metrics::password_reset(PasswordReset::Sent);
+                    }
                     tracing::info!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, message_id, "the mail was sent");
                 }
                 Err(SendError::Refused(cause)) => {
+                    metrics::mail(Outcome::Refused);
                     tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, %cause, "the mail was refused");
                 }
                 Err(SendError::Unwanted) => {
+                    metrics::mail(Outcome::Suppressed);
                     tracing::warn!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "not sent: mails to the address bounce");
                 }
                 Err(SendError::Failed(cause)) => {
+                    metrics::mail(Outcome::Failed);
                     if let Err(error) = self.store.release_mail(&mail, now).await {
                         tracing::error!(mail = mail.id, %error, "the mail could not be given back; its lease ends by itself");
                     }

@@ -12,6 +12,7 @@ use shared::{
     mail::{Kind, QueuedMail},
     password::{BreachedPasswords, Hasher, Password},
     store::{PasswordChange, Store},
+    telemetry::metrics::{self, PasswordReset},
     token::Purpose,
     user::{State, User},
 };
@@ -54,7 +55,10 @@ impl ConfirmCode {
         let notice = QueuedMail::notice(Kind::PasswordChanged, (&user.uid, &user.email), language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
         match self.store.reset_password(&user, &hash, &code, &notice, &activity).await? {
-            PasswordChange::Done => Ok(empty(StatusCode::CREATED)),
+            PasswordChange::Done => {
+                metrics::password_reset(PasswordReset::Used);
+                Ok(empty(StatusCode::CREATED))
+            }
             PasswordChange::CodeUsed => Err(Error::TokenUtilized),
             PasswordChange::UserGone => Err(Error::RecordNotFound),
         }

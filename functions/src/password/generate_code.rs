@@ -13,6 +13,7 @@ use shared::{
     limits::MailLog,
     mail::{Kind, QueuedMail},
     store::{Asked, Asking, Store},
+    telemetry::metrics::{self, PasswordReset},
     user::{State, User},
 };
 
@@ -77,7 +78,13 @@ impl GenerateCode {
             activity: Some(&activity),
         };
         match user {
-            Some(_) => self.store.store_code(uid, &asking).await,
+            Some(_) => {
+                let asked = self.store.store_code(uid, &asking).await?;
+                if asked == Asked::Stored {
+                    metrics::password_reset(PasswordReset::Asked);
+                }
+                Ok(asked)
+            }
             None if self.config.prevent_user_existence_errors => self.store.store_decoy_code(&asking).await,
             None => match self.store.store_mail_log(&asking).await? {
                 Asked::Stored => Err(Error::UserDoesntExist),

@@ -13,6 +13,7 @@ use shared::{
     password::{Hasher, Password, Verdict},
     session::NewSession,
     store::Store,
+    telemetry::metrics::{self, SignIn},
     user::User,
 };
 
@@ -41,6 +42,12 @@ impl Create {
     /// Opens a session for who knows the password and, where it is on, has the second factor. The attempt is counted before
     /// either is looked at, and taken back where neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let outcome = self.attempt(request, now).await;
+        metrics::sign_in(SignIn::of(&outcome));
+        outcome
+    }
+
+    async fn attempt(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };

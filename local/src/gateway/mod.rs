@@ -40,15 +40,16 @@ pub struct Gateway {
     log: Logger,
 }
 
-/// What came of a request, for the log.
+/// What came of a request.
 struct Outcome {
     response: Response,
-    cold: bool,
+    /// Then the function has told so in the log.
+    by_function: bool,
 }
 
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
-        Self { response, cold: false }
+        Self { response, by_function: false }
     }
 }
 
@@ -70,20 +71,21 @@ impl Gateway {
         {
             return page;
         }
-        let Outcome { mut response, cold } = gateway.respond(&request, body, route.as_ref(), client).await;
+        let Outcome { mut response, by_function } = gateway.respond(&request, body, route.as_ref(), client).await;
         if let Some(cors) = &gateway.cors
             && request.method != axum::http::Method::OPTIONS
         {
             cors::finish(cors, &request.headers, response.headers_mut());
         }
-        gateway.log.request(&Answered {
-            method: request.method.as_str(),
-            path: request.uri.path(),
-            status: response.status().as_u16(),
-            milliseconds: started.elapsed().as_millis(),
-            function: route.as_ref().map(|route| route.function),
-            cold,
-        });
+        if !by_function {
+            gateway.log.request(&Answered {
+                method: request.method.as_str(),
+                path: request.uri.path(),
+                status: response.status().as_u16(),
+                milliseconds: started.elapsed().as_millis(),
+                function: route.as_ref().map(|route| route.function),
+            });
+        }
         response
     }
 
@@ -118,13 +120,13 @@ impl Gateway {
         let result = tokio::time::timeout(PATIENCE, work).await;
         self.written.notify_one();
         match result {
-            Ok(Ok(Ok(answer))) => Outcome {
-                response: response::response(&answer.payload).unwrap_or_else(|| {
-                    self.log.problem(&format!("{function} answered what API Gateway cannot make a response of."));
-                    response::internal_server_error()
-                }),
-                cold: answer.cold,
-            },
+            Ok(Ok(Ok(answer))) => {
+                if let Some(response) = response::response(&answer) {
+                    return Outcome { response, by_function: true };
+                }
+                self.log.problem(&format!("{function} answered what API Gateway cannot make a response of."));
+                response::internal_server_error().into()
+            }
             Ok(Ok(Err(Failure::TimedOut))) | Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into(),
             Ok(Ok(Err(_)) | Err(_)) => response::internal_server_error().into(),
         }

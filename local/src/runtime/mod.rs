@@ -26,13 +26,6 @@ pub use api::{Exchanges, router};
 /// One machine is no region: calls beyond this many at once of one function wait for their turn.
 const INSTANCES: usize = 64;
 
-/// What a function answered.
-pub struct Answer {
-    pub payload: Bytes,
-    /// A new instance was started for it.
-    pub cold: bool,
-}
-
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
@@ -87,12 +80,10 @@ impl Functions {
     }
 
     /// Hands the event to an instance of the function and waits for what comes of it. Dropping the future ends that instance.
-    pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Answer, Failure> {
+    pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Bytes, Failure> {
         let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
         let place = pool.places.acquire().await;
-        let warm = pool.take_idle();
-        let cold = warm.is_none();
-        let result = match warm {
+        let result = match pool.take_idle() {
             Some(instance) => self.call(pool, instance, event).await,
             None => match self.start(&pool.function) {
                 Ok(instance) => self.call(pool, instance, event).await,
@@ -103,7 +94,7 @@ impl Functions {
         if let Err(failure) = &result {
             self.log.problem(&explanation(name, failure));
         }
-        result.map(|payload| Answer { payload, cold })
+        result
     }
 
     async fn call(&self, pool: &Pool, mut instance: Instance, event: Bytes) -> Result<Bytes, Failure> {

@@ -18,6 +18,7 @@ use crate::{
     outbound::{Outbound, OutboundError},
     secret::Secret,
     session::Client,
+    telemetry::metrics,
 };
 
 /// For everything that a provider is asked for a request.
@@ -70,6 +71,7 @@ impl Captcha {
             Ok(()) => return Ok(()),
             Err(Refusal::Wrong(cause)) => tracing::info!(event = "captcha_refused", provider, cause, "a captcha was not solved"),
             Err(Refusal::Unknown(cause)) => {
+                metrics::captcha_unavailable();
                 tracing::warn!(event = "captcha_unavailable", provider, cause, "a captcha could not be checked");
             }
         }

@@ -42,13 +42,25 @@ pub fn with_cookie(mut response: Response<Body>, cookie: &str) -> Result<Respons
     Ok(response)
 }
 
+/// The first key of what is refused, to be told in the log.
+#[derive(Clone)]
+struct RefusalKey(String);
+
+/// The first key of an answer that is a [`refusal`].
+pub(super) fn refusal_key(response: &Response<Body>) -> Option<&str> {
+    response.extensions().get().map(|RefusalKey(key)| key.as_str())
+}
+
 /// The answer to what is refused: `{"errors": [...]}`.
 pub fn refusal(error: &Error) -> Result<Response<Body>, Error> {
     #[derive(Serialize)]
     struct Errors {
         errors: Vec<String>,
     }
-    let mut response = json(error.status(), &Errors { errors: error.keys() })?;
+    let errors = error.keys();
+    let key = errors.first().cloned();
+    let mut response = json(error.status(), &Errors { errors })?;
+    response.extensions_mut().insert(RefusalKey(key.unwrap_or_default()));
     if let Some(seconds) = error.retry_after() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }

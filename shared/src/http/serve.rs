@@ -16,11 +16,15 @@ use lambda_http::{
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::response::refusal;
-use crate::{BoxError, Error, session::Client};
+use super::response::{refusal, refusal_key};
+use crate::{
+    BoxError, Error,
+    session::Client,
+    telemetry::{Answered, Invocation},
+};
 
-/// Serves requests until Lambda ends the function. An [`Error`] becomes its answer; the cause of a failure is logged once,
-/// with the id of the request.
+/// Serves requests until Lambda ends the function. An [`Error`] becomes its answer. What was answered is told in one line of the
+/// log, and the cause of a failure in one more.
 pub async fn serve<H, F>(handler: H) -> Result<(), BoxError>
 where
     H: Fn(Request) -> F + Send + Sync,
@@ -33,23 +37,36 @@ where
             _ => Ok(()),
         };
         let answer = Adapter::from(service_fn(move |request: Request| async move {
-            let request_id = request.lambda_context().request_id;
+            let invocation = Invocation::begin(request.lambda_context().request_id);
+            let (route, address) = (route(&request), client(&request).address);
             let result = match tamed {
                 Ok(()) => handler(request).await,
                 Err(NotBase64) => Err(Error::MalformedBody),
             };
-            result.or_else(|error| refuse(&error, &request_id))
+            let response = match result {
+                Ok(response) => response,
+                Err(error) => {
+                    if let Some(cause) = error.cause() {
+                        invocation.failed(error.status().as_u16(), cause.as_ref());
+                    }
+                    refusal(&error)?
+                }
+            };
+            let (status, key) = (response.status().as_u16(), refusal_key(&response));
+            invocation.answered(&Answered { route: &route, status, key, address: &address });
+            Ok::<_, BoxError>(response)
         }));
         answer.oneshot(event)
     }))
     .await
 }
 
-fn refuse(error: &Error, request_id: &str) -> Result<Response<Body>, BoxError> {
-    if let Some(cause) = error.cause() {
-        tracing::error!(request_id, status = error.status().as_u16(), cause = %chain(cause.as_ref()), "the request failed");
+/// The route that led here, as the template spells it.
+fn route(request: &Request) -> String {
+    match request.request_context_ref() {
+        Some(RequestContext::ApiGatewayV2(context)) => context.route_key.clone().unwrap_or_default(),
+        _ => String::new(),
     }
-    Ok(refusal(error)?)
 }
 
 /// Where a request comes from: the address that API Gateway saw, never what a header says, and the User-Agent as far as it is
@@ -95,21 +112,6 @@ fn tame(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
     Ok(())
 }
 
-/// The error and what caused it, each once.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,12 +145,5 @@ mod tests {
             assert_eq!(tame(&mut request).is_ok(), is_good, "{body}");
             let _: Request = LambdaRequest::ApiGatewayV2(request).into();
         }
-    }
-
-    #[test]
-    fn a_chain_of_causes_is_told_without_repetition() {
-        let inner = std::io::Error::other("refused");
-        let outer = std::io::Error::other(inner);
-        assert_eq!(chain(&outer), "refused");
     }
 }

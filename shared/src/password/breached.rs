@@ -11,6 +11,7 @@ use super::Password;
 use crate::{
     config::{Config, ConfigError, Variables},
     outbound::{Outbound, ServiceUrl},
+    telemetry::metrics,
 };
 
 /// Nobody waits longer for it. Where it does not answer, passwords pass: the rule and the strength still hold.
@@ -50,6 +51,7 @@ impl BreachedPasswords {
             },
             Err(error) => error.to_string(),
         };
+        metrics::breached_passwords_unavailable();
         tracing::warn!(
             event = "breached_passwords_unavailable",
             cause,

@@ -19,7 +19,7 @@ use super::{
     Password,
     scheme::{self, ALGORITHM, LANES, MEMORY_LIMIT, PASSES, Scheme, VERSION},
 };
-use crate::{BoxError, random};
+use crate::{BoxError, clock::Stopwatch, random, telemetry::metrics};
 
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
@@ -158,12 +158,14 @@ impl Hasher {
             memory.resize(params.block_count(), Block::default());
         }
         let mut output = vec![0; length];
+        let begun = Stopwatch::start();
         Argon2::new(ALGORITHM, VERSION, params.clone()).hash_password_into_with_memory(
             password.reveal().as_bytes(),
             salt,
             &mut output,
             memory.as_mut_slice(),
         )?;
+        metrics::hash_time(begun);
         Ok(output)
     }
 }

@@ -1,0 +1,74 @@
+//! The line of an invocation.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{metrics, operation, round_trips};
+use crate::{BoxError, clock::Stopwatch, error::causes, network::Network};
+
+/// Whether this process was started for the invocation that is to come.
+static COLD: AtomicBool = AtomicBool::new(true);
+
+/// An invocation at work.
+pub struct Invocation {
+    request_id: String,
+    begun: Stopwatch,
+    cold_start: bool,
+}
+
+/// What an HTTP request was answered.
+pub struct Answered<'a> {
+    /// As API Gateway names it: `POST /identity/sessions`.
+    pub route: &'a str,
+    pub status: u16,
+    /// The first key of a refusal.
+    pub key: Option<&'a str>,
+    /// The client's, which is masked here.
+    pub address: &'a str,
+}
+
+impl Invocation {
+    /// `request_id` is Lambda's.
+    pub fn begin(request_id: String) -> Self {
+        Self { request_id, begun: Stopwatch::start(), cold_start: COLD.swap(false, Ordering::Relaxed) }
+    }
+
+    /// Tells the cause of a failure, which nobody else is told.
+    pub fn failed(&self, status: u16, cause: &(dyn std::error::Error + 'static)) {
+        tracing::error!(request_id = self.request_id, operation = operation(), status, cause = %causes(cause), "the request failed");
+    }
+
+    /// Tells what a request was answered.
+    pub fn answered(self, answered: &Answered) {
+        metrics::answered(answered.status);
+        tracing::info!(
+            request_id = self.request_id,
+            operation = operation(),
+            route = answered.route,
+            status = answered.status,
+            key = answered.key,
+            duration_ms = self.begun.milliseconds(),
+            cold_start = self.cold_start,
+            round_trips = round_trips::take(),
+            address = Network::around(answered.address).map(tracing::field::display),
+            "answered"
+        );
+        metrics::flush(&self.request_id);
+    }
+
+    /// Tells what became of an event.
+    pub fn handled<T>(self, outcome: &Result<T, BoxError>) {
+        let duration_ms = self.begun.milliseconds();
+        let round_trips = round_trips::take();
+        let Self { request_id, cold_start, .. } = self;
+        match outcome {
+            Ok(_) => {
+                tracing::info!(request_id, operation = operation(), duration_ms, cold_start, round_trips, "handled");
+            }
+            Err(error) => {
+                let cause = causes(error.as_ref());
+                tracing::error!(request_id, operation = operation(), cause, duration_ms, cold_start, round_trips, "not handled");
+            }
+        }
+        metrics::flush(&request_id);
+    }
+}
