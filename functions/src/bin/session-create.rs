@@ -25,5 +25,5 @@ async fn main() -> Result<(), BoxError> {
         captcha: Captcha::of(ProtectedOperation::SessionCreate, &config, &aws),
         config,
     };
-    serve(async |request| Box::pin(endpoint.handle(request, clock::now())).await).await
+    serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

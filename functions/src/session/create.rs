@@ -42,7 +42,7 @@ impl Create {
     /// Opens a session for who knows the password and, where it is on, has the second factor. The attempt is counted before
     /// either is looked at, and taken back where neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let outcome = self.attempt(request, now).await;
+        let outcome = Box::pin(self.attempt(request, now)).await;
         metrics::sign_in(SignIn::of(&outcome));
         outcome
     }
