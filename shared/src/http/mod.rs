@@ -12,4 +12,4 @@ pub use lambda_http::{
 };
 pub use parameters::{Form, Parameters};
 pub use response::{cacheable_json, empty, json, refusal, with_cookie};
-pub use serve::{client, client_at, serve};
+pub use serve::{NotBase64, client, client_at, serve, tame};
