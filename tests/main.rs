@@ -1,7 +1,7 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`stack`]).
+//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`emulator`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -76,6 +76,7 @@ mod user {
 
 mod config;
 mod cors;
+mod emulator;
 mod events;
 mod gate;
 mod hostile;
