@@ -82,6 +82,7 @@ mod gate;
 mod hostile;
 mod hostile_bodies;
 mod limits;
+mod openapi;
 mod request;
 mod request_limits;
 mod secrets;
