@@ -1,7 +1,7 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`],
+//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
 //! [`monitoring`], [`manual`], [`events`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -86,6 +86,7 @@ mod manual;
 mod monitoring;
 mod request;
 mod request_limits;
+mod rotation;
 mod secrets;
 mod stack;
 mod telemetry;
