@@ -1,6 +1,9 @@
 //! The sample events: every one through its real binary
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -16,7 +19,7 @@ pub fn events_of(function: &Function, template: &Template) -> Vec<PathBuf> {
 }
 
 /// Whose event a file is: of the functions whose binary it begins with, the one with the longest name.
-pub fn function_of<'a>(path: &std::path::Path, template: &'a Template) -> Option<&'a Function> {
+pub fn function_of<'a>(path: &Path, template: &'a Template) -> Option<&'a Function> {
     let stem = path.file_stem()?.to_str()?;
     let is_its =
         |function: &&Function| stem.strip_prefix(&function.binary).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
@@ -29,24 +32,30 @@ async fn every_sample_event_is_answered_by_its_function() {
     let latchkey = Latchkey::start(&[]).await;
     for function in &template.functions {
         for path in events_of(function, &template) {
-            let event: Value =
-                serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            let event = read(&path);
             let answer =
                 latchkey.invoke(&function.logical_id, event.clone()).await.unwrap_or_else(|error| panic!("{path:?}: {error}"));
-            if function.routes.is_empty() {
-                continue;
-            }
-            let (method, route) = &function.routes[0];
-            assert_eq!(event["routeKey"], format!("{method} {route}"), "{path:?}");
-            assert_eq!(event["version"], "2.0", "{path:?}");
-            let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{path:?}: {answer}"));
-            // An event that the door itself refuses shows nothing of its function.
-            assert!(
-                status < 500 && ![413, 415].contains(&status) && !answer.to_string().contains("request.malformed_body"),
-                "{path:?}: {answer}"
-            );
+            is_answered(function, &path, &event, &answer);
         }
     }
+}
+
+pub fn read(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+/// The answer is one that the function gives, not its door.
+#[track_caller]
+pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Value) {
+    assert!(answer.get("errorMessage").is_none(), "{path:?}: {answer}");
+    let Some((method, route)) = function.routes.first() else { return };
+    assert_eq!(event["routeKey"], format!("{method} {route}"), "{path:?}");
+    assert_eq!(event["version"], "2.0", "{path:?}");
+    let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{path:?}: {answer}"));
+    assert!(
+        status < 500 && ![413, 415].contains(&status) && !answer.to_string().contains("request.malformed_body"),
+        "{path:?}: {answer}"
+    );
 }
 
 #[tokio::test]

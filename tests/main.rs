@@ -2,7 +2,7 @@
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
 //! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
-//! [`monitoring`], [`manual`], [`events`], [`stack`]).
+//! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -77,6 +77,7 @@ mod user {
 
 mod config;
 mod cors;
+mod emulator;
 mod events;
 mod gate;
 mod hostile;

@@ -79,8 +79,7 @@ impl Stack {
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;
 
-        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let (dynamodb_listener, aws_listener) = (listen(local).await?, listen(local).await?);
+        let (dynamodb_listener, aws_listener) = (listen_beside(address, 1).await?, listen_beside(address, 2).await?);
         let url = format!("http://{address}");
         let dynamodb_url = format!("http://{}", local_address(&dynamodb_listener)?);
         let aws_url = format!("http://{}", local_address(&aws_listener)?);
@@ -255,6 +254,16 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
         _ => Error::new(format!("It is not possible to listen on {address}: {error}"))
             .advice("Choose another address, such as --listen 127.0.0.1:0 for a free port."),
     })
+}
+
+/// On a port that follows from the API's, so that other programs can be told of it beforehand (events/env.json is); on a free one
+/// where that is taken.
+async fn listen_beside(api: SocketAddr, distance: u16) -> Result<TcpListener, Error> {
+    let port = api.port().checked_add(distance).unwrap_or_default();
+    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        Ok(listener) => Ok(listener),
+        Err(_) => listen((Ipv4Addr::LOCALHOST, 0).into()).await,
+    }
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {

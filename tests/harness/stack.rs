@@ -75,6 +75,11 @@ impl Latchkey {
         self.stack.url()
     }
 
+    /// Where DynamoDB is, and where the other services of AWS are.
+    pub fn services(&self) -> (&str, &str) {
+        (self.stack.dynamodb_url(), self.stack.aws_url())
+    }
+
     /// What links in mails begin with.
     pub fn domain(&self) -> String {
         self.url().replace("127.0.0.1", "localhost")

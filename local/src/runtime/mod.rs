@@ -42,7 +42,7 @@ pub enum Failure {
 /// What is around every function.
 pub struct Surroundings {
     pub binaries: PathBuf,
-    /// Variables beside the function's own and those that Lambda sets.
+    /// Where services are, in place of what the function's own variables say.
     pub environment: BTreeMap<String, String>,
     /// Variables that win over the function's own.
     pub overrides: BTreeMap<String, String>,
@@ -143,8 +143,8 @@ impl Functions {
         ])
         .into_iter()
         .collect();
-        variables.extend(self.surroundings.environment.clone());
         variables.extend(function.environment.clone());
+        variables.extend(self.surroundings.environment.clone());
         variables.extend(self.surroundings.overrides.clone());
         variables
     }
