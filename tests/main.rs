@@ -1,7 +1,8 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`config`]), and what keeps the parts together ([`template`], [`events`], [`emulator`], [`stack`]).
+//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
+//! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -82,9 +83,13 @@ mod gate;
 mod hostile;
 mod hostile_bodies;
 mod limits;
+mod manual;
+mod monitoring;
 mod openapi;
 mod request;
 mod request_limits;
+mod rotation;
+mod schemathesis;
 mod secrets;
 mod stack;
 mod telemetry;

@@ -391,12 +391,3 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
     assert!(NOT_OF_THE_CONFIGURATION.iter().all(|variable| set.remove(*variable)));
     assert_eq!(read.into_inner(), set);
 }
-
-#[test]
-fn the_examples_are_shown_as_they_are() {
-    let read = |file: &str| fs::read_to_string(workspace().join("docs").join(file)).unwrap();
-    let shown = read("OPERATIONS.md");
-    for file in ["examples/nginx.conf", "examples/service.yaml"] {
-        assert!(shown.contains(&read(file)), "docs/OPERATIONS.md shows another {file}");
-    }
-}

@@ -1,5 +1,5 @@
-//! Secrets Manager, as far as the functions use it: `GetSecretValue` of the secrets that the template generates, and of those
-//! that operators keep there.
+//! Secrets Manager, as far as the functions and their operators use it: `GetSecretValue` of the secrets that the template generates
+//! and of those that operators keep there, and `PutSecretValue` to rotate the former.
 
 use crate::{
     Error, ambient,
@@ -13,7 +13,10 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 const FILE: &str = "secrets.json";
 const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -21,14 +24,14 @@ const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 
 pub struct Secrets {
     /// By logical id.
-    generated: BTreeMap<String, Versions>,
+    generated: Mutex<BTreeMap<String, Versions>>,
     /// By what the functions ask for. They are kept in memory alone.
     given: BTreeMap<String, String>,
+    data: Arc<Data>,
 }
 
-/// The versions of one secret by their staging labels. To try a rotation, stop the stack, move the value to
-/// `AWSPREVIOUS` in the file and give `AWSCURRENT` another; `CreatedDate` may tell when that was, in seconds since the Unix epoch.
-#[derive(Serialize, Deserialize)]
+/// The versions of one secret by their staging labels, and when the current one was put, in seconds since the Unix epoch.
+#[derive(Clone, Serialize, Deserialize)]
 struct Versions {
     #[serde(rename = "AWSCURRENT")]
     current: String,
@@ -44,6 +47,16 @@ struct GetSecretValue {
     secret_id: String,
     #[serde(default = "current")]
     version_stage: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct PutSecretValue {
+    secret_id: String,
+    secret_string: String,
+    /// Makes the tries of one call one version. The stack answers, so nobody tries again.
+    #[serde(default)]
+    client_request_token: String,
 }
 
 fn current() -> String {
@@ -63,7 +76,7 @@ pub fn captcha_secret() -> Result<BTreeMap<String, String>, Error> {
 
 impl Secrets {
     /// Those that were kept, new ones for the others, and those that are given.
-    pub fn open(wanted: &[Secret], given: BTreeMap<String, String>, data: &Data) -> Result<Self, Error> {
+    pub fn open(wanted: &[Secret], given: BTreeMap<String, String>, data: Arc<Data>) -> Result<Self, Error> {
         let mut secrets: BTreeMap<String, Versions> = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
@@ -77,22 +90,26 @@ impl Secrets {
                 secrets.insert(secret.name.clone(), versions);
             }
         }
-        let kept = serde_json::to_vec_pretty(&secrets).map_err(|error| Error::new(error.to_string()))?;
-        data.write(FILE, &kept)?;
-        Ok(Self { generated: secrets, given })
+        keep(&secrets, &data)?;
+        Ok(Self { generated: Mutex::new(secrets), given, data })
     }
 
     /// Answers one call of the AWS JSON 1.1 protocol.
     pub fn answer(&self, headers: &HeaderMap, body: &[u8]) -> Response {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok());
-        if target != Some("secretsmanager.GetSecretValue") {
-            return refusal("UnknownOperationException", "Only GetSecretValue is served here.");
+        match headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
+            Some("secretsmanager.GetSecretValue") => self.get(body),
+            Some("secretsmanager.PutSecretValue") => self.put(body),
+            _ => refusal("UnknownOperationException", "Only GetSecretValue and PutSecretValue are served here."),
         }
+    }
+
+    fn get(&self, body: &[u8]) -> Response {
         let Ok(request) = serde_json::from_slice::<GetSecretValue>(body) else {
             return refusal("SerializationException", "The request is not understood.");
         };
         let asked = request.secret_id.as_str();
-        let versions = self.generated.iter().find(|(name, _)| asked == **name || asked == secret_arn(name));
+        let generated = ambient::lock(&self.generated);
+        let versions = generated.iter().find(|(name, _)| asked == **name || asked == secret_arn(name));
         let (name, current, previous, created_at) = match (versions, self.given.get(asked)) {
             (Some((name, versions)), _) => (name.as_str(), &versions.current, versions.previous.as_ref(), versions.created_at),
             (None, Some(text)) => (asked, text, None, None),
@@ -120,6 +137,35 @@ impl Secrets {
             ),
         }
     }
+
+    /// A new version: it becomes the current one, and that the previous one.
+    fn put(&self, body: &[u8]) -> Response {
+        let Ok(PutSecretValue { secret_id, secret_string, client_request_token }) = serde_json::from_slice(body) else {
+            return refusal("SerializationException", "The request is not understood.");
+        };
+        let mut generated = ambient::lock(&self.generated);
+        let mut changed = generated.clone();
+        let Some((name, versions)) = changed.iter_mut().find(|(name, _)| secret_id == **name || secret_id == secret_arn(name))
+        else {
+            return refusal("ResourceNotFoundException", "Secrets Manager can't find the specified secret.");
+        };
+        let name = name.clone();
+        let previous = std::mem::replace(&mut versions.current, secret_string);
+        (versions.previous, versions.created_at) = (Some(previous), Some(ambient::now().unix_timestamp()));
+        if let Err(error) = keep(&changed, &self.data) {
+            return refusal("InternalServiceError", &error.to_string());
+        }
+        *generated = changed;
+        amz_json(
+            StatusCode::OK,
+            json!({ "ARN": secret_arn(&name), "Name": name, "VersionId": client_request_token, "VersionStages": ["AWSCURRENT"] }),
+        )
+    }
+}
+
+fn keep(secrets: &BTreeMap<String, Versions>, data: &Data) -> Result<(), Error> {
+    let secrets = serde_json::to_vec_pretty(secrets).map_err(|error| Error::new(error.to_string()))?;
+    data.write(FILE, &secrets)
 }
 
 fn refusal(kind: &str, message: &str) -> Response {

@@ -73,7 +73,7 @@ impl Stack {
             Some(folder) => Data::open(folder)?,
             None => Data::in_memory(),
         });
-        let secrets = Secrets::open(&template.secrets, options.secrets, &data)?;
+        let secrets = Secrets::open(&template.secrets, options.secrets, data.clone())?;
         let (bus, events) = mpsc::unbounded_channel();
         let mailbox = Arc::new(Mailbox::open(data.clone(), &template, bus, log.clone())?);
         let positions = Arc::new(Positions::open(data.clone())?);

@@ -17,6 +17,10 @@ use crate::{
 /// Seconds between two looks for a newer secret, so that forged key ids cost next to nothing.
 const REFRESH_INTERVAL: i64 = 60;
 
+/// Seconds after which whoever signs looks for a newer secret. Until then a key signs that the newer secret's holders verify as the
+/// one before; so two rotations have to be further apart.
+const SIGNING_INTERVAL: i64 = 300;
+
 /// Keys that are there when they are needed.
 #[derive(Clone)]
 pub struct Keys(Arc<Source>);
@@ -41,26 +45,20 @@ impl Keys {
     pub fn fetch(client: Client, secret: &str) -> Self {
         let keys = Self(Arc::new(Source { client, secret: secret.to_owned(), loaded: Mutex::default() }));
         let early = keys.clone();
-        tokio::spawn(async move { drop(early.keyring().await) });
+        tokio::spawn(async move { early.0.load(&mut *early.0.loaded.lock().await, |_| false).await.map(drop) });
         keys
     }
 
-    /// The keys, as soon as they are there.
-    pub async fn keyring(&self) -> Result<Arc<Keyring>, Error> {
+    /// The keys to sign with, of a secret that was looked at within the last five minutes.
+    pub async fn keyring(&self, now: Timestamp) -> Result<Arc<Keyring>, Error> {
         let mut loaded = self.0.loaded.lock().await;
-        Ok(Arc::clone(&self.0.load(&mut loaded, |_| false).await?.keyring))
+        Ok(Arc::clone(&self.0.recent(&mut loaded, now, SIGNING_INTERVAL).await?.keyring))
     }
 
-    /// The keys of access tokens, of a secret that was looked at within the last minute. While Secrets Manager does not answer, those
-    /// that are known are better than none.
+    /// The keys of access tokens, of a secret that was looked at within the last minute.
     pub async fn access_keyring(&self, now: Timestamp) -> Result<Arc<AccessKeyring>, Error> {
         let mut loaded = self.0.loaded.lock().await;
-        if let Err(error) = self.0.load(&mut loaded, |loaded| now >= loaded.at + REFRESH_INTERVAL).await {
-            let known = loaded.as_mut().ok_or(error)?;
-            tracing::warn!("the secret could not be looked at again");
-            known.at = now;
-        }
-        let loaded = self.0.load(&mut loaded, |_| false).await?;
+        let loaded = self.0.recent(&mut loaded, now, REFRESH_INTERVAL).await?;
         if let Some(access) = &loaded.access {
             return Ok(Arc::clone(access));
         }
@@ -72,10 +70,9 @@ impl Keys {
     /// The claims of a genuine token; `None` when it is refused. A token by a key that is not known yet, as there is after a
     /// rotation, makes it look for a newer secret.
     pub async fn verify(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Option<Claims>, Error> {
-        let verdict = self.keyring().await?.verify(purpose, token, now);
-        let verdict = match verdict {
+        let mut loaded = self.0.loaded.lock().await;
+        let verdict = match self.0.load(&mut loaded, |_| false).await?.keyring.verify(purpose, token, now) {
             Err(TokenError::UnknownKey) => {
-                let mut loaded = self.0.loaded.lock().await;
                 let loaded = self.0.load(&mut loaded, |loaded| now >= loaded.at + REFRESH_INTERVAL).await?;
                 loaded.keyring.verify(purpose, token, now)
             }
@@ -98,6 +95,17 @@ impl Source {
         loaded.as_mut().ok_or_else(|| Error::internal("what was loaded is gone"))
     }
 
+    /// What is loaded and no older than that, or else is now. While Secrets Manager does not answer, what is known is better than
+    /// nothing, and it is left alone for as long again.
+    async fn recent<'a>(&self, loaded: &'a mut Option<Loaded>, now: Timestamp, age: i64) -> Result<&'a mut Loaded, Error> {
+        if let Err(error) = self.load(loaded, |loaded| now >= loaded.at + age).await {
+            let known = loaded.as_mut().ok_or(error)?;
+            tracing::warn!("the secret could not be looked at again");
+            known.at = now;
+        }
+        self.load(loaded, |_| false).await
+    }
+
     async fn fetch(&self) -> Result<Loaded, Error> {
         let at = clock::now();
         let version = |stage| secret::version(&self.client, &self.secret, stage);
@@ -112,69 +120,14 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as Shared;
-
-    use aws_smithy_runtime_api::{
-        client::{
-            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
-            orchestrator::{HttpRequest, HttpResponse},
-            result::ConnectorError,
-        },
-        http::StatusCode,
-    };
-    use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::secrets_manager::Manager;
 
-    /// Secrets Manager.
-    #[derive(Clone, Debug, Default)]
-    struct Manager(Arc<Shared<State>>);
-
-    #[derive(Debug, Default)]
-    struct State {
-        /// The current and the previous value; without them it does not answer.
-        values: Option<[&'static str; 2]>,
-        calls: usize,
-    }
-
-    impl Manager {
-        fn holds(&self, values: Option<[&'static str; 2]>) {
-            self.0.lock().expect("a lock").values = values;
-        }
-
-        fn calls(&self) -> usize {
-            self.0.lock().expect("a lock").calls
-        }
-
-        fn keys(&self) -> Keys {
-            let manager = self.clone();
-            let config = aws_sdk_secretsmanager::Config::builder()
-                .behavior_version_latest()
-                .region(aws_types::region::Region::new("eu-central-1"))
-                .credentials_provider(aws_credential_types::Credentials::new("tests", "tests", None, None, "tests"))
-                .retry_config(RetryConfig::disabled())
-                .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(manager.clone())));
-            Keys(Arc::new(Source {
-                client: Client::from_conf(config.build()),
-                secret: "TokenSecret".to_owned(),
-                loaded: Mutex::default(),
-            }))
-        }
-    }
-
-    impl HttpConnector for Manager {
-        fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-            let mut state = self.0.lock().expect("a lock");
-            state.calls += 1;
-            let Some([current, previous]) = state.values else {
-                return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
-            };
-            let asked: Value = serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
-            let value = if asked["VersionStage"] == "AWSCURRENT" { current } else { previous };
-            let body = json!({ "SecretString": value }).to_string();
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).expect("a status"), SdkBody::from(body))))
-        }
+    fn keys(manager: &Manager) -> Keys {
+        let (client, secret) = (manager.client(), "TokenSecret".to_owned());
+        Keys(Arc::new(Source { client, secret, loaded: Mutex::default() }))
     }
 
     async fn kids(keys: &Keys, now: Timestamp) -> Vec<Value> {
@@ -182,13 +135,21 @@ mod tests {
         published["keys"].as_array().expect("keys").iter().map(|key| key["kid"].clone()).collect()
     }
 
+    async fn sign(keys: &Keys, now: Timestamp) -> String {
+        let claims = Claims::new(Purpose::Session, "jti", "ID0123456789", "a@example.com", (now, now + 86400));
+        keys.keyring(now).await.expect("keys").sign(&claims).expect("a token")
+    }
+
+    async fn is_verified(keys: &Keys, token: &str, now: Timestamp) -> bool {
+        keys.verify(Purpose::Session, token, now).await.expect("keys").is_some()
+    }
+
     #[tokio::test]
     async fn a_new_secret_is_noticed_within_a_minute() {
-        let manager = Manager::default();
-        manager.holds(Some(["second", "first"]));
-        let (keys, start) = (manager.keys(), clock::now());
+        let manager = Manager::with(&["second", "first"]);
+        let (keys, start) = (keys(&manager), clock::now());
         let before = kids(&keys, start).await;
-        manager.holds(Some(["third", "second"]));
+        manager.holds(&["third", "second"]);
         assert_eq!((kids(&keys, start + 58).await, manager.calls()), (before.clone(), 2));
         let after = kids(&keys, start + 62).await;
         assert!(after[0] != before[0] && after[1] == before[0], "{before:?} {after:?}");
@@ -196,30 +157,79 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_rotation_keeps_what_was_signed_before_it_and_the_next_one_ends_it() {
+        let manager = Manager::with(&["first"]);
+        let (signer, verifier, start) = (keys(&manager), keys(&manager), clock::now());
+        let old = sign(&signer, start).await;
+        assert!(is_verified(&verifier, &old, start).await);
+        manager.holds(&["second", "first"]);
+        let new = sign(&keys(&manager), start).await;
+        // One that was at work before, and one that was not.
+        for verifier in [&verifier, &keys(&manager)] {
+            assert!(is_verified(verifier, &new, start + 62).await && is_verified(verifier, &old, start + 62).await);
+        }
+        manager.holds(&["third", "second"]);
+        let verifier = keys(&manager);
+        assert!(is_verified(&verifier, &new, start).await && !is_verified(&verifier, &old, start).await);
+    }
+
+    #[tokio::test]
+    async fn who_signs_looks_for_a_newer_secret_every_five_minutes_and_no_oftener() {
+        let manager = Manager::with(&["first"]);
+        let (signer, start) = (keys(&manager), clock::now());
+        let first = sign(&signer, start).await;
+        manager.holds(&["second", "first"]);
+        for seconds in [0, 60, 298] {
+            assert!(is_verified(&keys(&manager), &sign(&signer, start + seconds).await, start).await);
+        }
+        let calls = manager.calls();
+        manager.holds(&["third", "second"]);
+        let newest = sign(&signer, start + 302).await;
+        assert_eq!(manager.calls(), calls + 2);
+        let verifier = keys(&manager);
+        assert!(is_verified(&verifier, &newest, start + 302).await && !is_verified(&verifier, &first, start).await);
+    }
+
+    #[tokio::test]
     async fn known_keys_serve_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute() {
         let manager = Manager::default();
-        let (keys, start) = (manager.keys(), clock::now());
+        let (keys, start) = (keys(&manager), clock::now());
         assert!(matches!(keys.access_keyring(start).await, Err(Error::Unavailable(_))));
-        manager.holds(Some(["second", "first"]));
+        manager.holds(&["second", "first"]);
         let before = kids(&keys, start).await;
-        manager.holds(None);
+        manager.is_down();
         let calls = manager.calls();
         for seconds in [62, 63, 120] {
             assert_eq!(kids(&keys, start + seconds).await, before);
         }
         assert_eq!(manager.calls(), calls + 2);
-        manager.holds(Some(["third", "second"]));
+        manager.holds(&["third", "second"]);
         assert_eq!(kids(&keys, start + 123).await[1], before[0]);
     }
 
     #[tokio::test]
-    async fn who_signs_no_access_token_derives_no_key_for_it() {
+    async fn known_keys_sign_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_in_five_minutes() {
         let manager = Manager::default();
-        manager.holds(Some(["second", "first"]));
-        let keys = manager.keys();
-        let claims = Claims::new(Purpose::Session, "jti", "ID0123456789", "a@example.com", (clock::now(), clock::now() + 60));
-        let token = keys.keyring().await.expect("keys").sign(&claims).expect("a token");
-        assert!(keys.verify(Purpose::Session, &token, clock::now()).await.expect("keys").is_some());
+        let (signer, start) = (keys(&manager), clock::now());
+        assert!(matches!(signer.keyring(start).await, Err(Error::Unavailable(_))));
+        manager.holds(&["first"]);
+        sign(&signer, start).await;
+        manager.is_down();
+        let calls = manager.calls();
+        let tokens = [sign(&signer, start + 302).await, sign(&signer, start + 601).await];
+        assert_eq!(manager.calls(), calls + 2);
+        manager.holds(&["first"]);
+        for token in &tokens {
+            assert!(is_verified(&keys(&manager), token, start + 302).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_signs_no_access_token_derives_no_key_for_it() {
+        let manager = Manager::with(&["second", "first"]);
+        let keys = keys(&manager);
+        let token = sign(&keys, clock::now()).await;
+        assert!(is_verified(&keys, &token, clock::now()).await);
         let is_derived = async || keys.0.loaded.lock().await.as_ref().expect("loaded").access.is_some();
         assert!(!is_derived().await);
         kids(&keys, clock::now()).await;

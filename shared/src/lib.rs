@@ -29,6 +29,8 @@ pub mod outbound;
 pub mod password;
 pub mod random;
 pub mod secret;
+#[cfg(test)]
+mod secrets_manager;
 pub mod session;
 pub mod store;
 pub mod telemetry;

@@ -85,59 +85,13 @@ impl Secret {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex as Shared;
-
-    use aws_smithy_runtime_api::{
-        client::{
-            http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn},
-            orchestrator::{HttpRequest, HttpResponse},
-            result::ConnectorError,
-        },
-        http::StatusCode,
-    };
-    use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
-    use serde_json::json;
-
     use super::*;
+    use crate::secrets_manager::Manager;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    /// Secrets Manager with a value; without one it does not answer. Counts how often it is asked.
-    #[derive(Clone, Debug, Default)]
-    struct Manager(Arc<Shared<(Option<&'static str>, usize)>>);
-
-    impl Manager {
-        fn holds(&self, value: Option<&'static str>) {
-            self.0.lock().expect("a lock").0 = value;
-        }
-
-        fn calls(&self) -> usize {
-            self.0.lock().expect("a lock").1
-        }
-
-        fn secret(&self) -> Secret {
-            let manager = self.clone();
-            let config = aws_sdk_secretsmanager::Config::builder()
-                .behavior_version_latest()
-                .region(aws_types::region::Region::new("eu-central-1"))
-                .credentials_provider(aws_credential_types::Credentials::new("tests", "tests", None, None, "tests"))
-                .retry_config(RetryConfig::disabled())
-                .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(manager.clone())));
-            let client = Client::from_conf(config.build());
-            Secret(Arc::new(Source { client, id: "Secret".to_owned(), loaded: Mutex::default() }))
-        }
-    }
-
-    impl HttpConnector for Manager {
-        fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-            let mut state = self.0.lock().expect("a lock");
-            state.1 += 1;
-            let Some(value) = state.0 else {
-                return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
-            };
-            let body = json!({ "SecretString": value }).to_string();
-            HttpConnectorFuture::ready(Ok(HttpResponse::new(StatusCode::try_from(200).expect("a status"), SdkBody::from(body))))
-        }
+    fn secret(manager: &Manager) -> Secret {
+        Secret(Arc::new(Source { client: manager.client(), id: "Secret".to_owned(), loaded: Mutex::default() }))
     }
 
     async fn text(secret: &Secret, now: Timestamp) -> Option<String> {
@@ -146,11 +100,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_secret_is_kept_for_five_minutes() {
-        let manager = Manager::default();
-        let secret = manager.secret();
-        manager.holds(Some(" first\n"));
+        let manager = Manager::with(&[" first\n"]);
+        let secret = secret(&manager);
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
-        manager.holds(Some("second"));
+        manager.holds(&["second"]);
         assert_eq!(text(&secret, NOW + 299).await.as_deref(), Some("first"));
         assert_eq!((text(&secret, NOW + 300).await.as_deref(), manager.calls()), (Some("second"), 2));
     }
@@ -158,21 +111,20 @@ mod tests {
     #[tokio::test]
     async fn one_that_is_known_serves_on_while_secrets_manager_does_not_answer() {
         let manager = Manager::default();
-        let secret = manager.secret();
+        let secret = secret(&manager);
         assert!(matches!(secret.text(NOW).await, Err(Error::Unavailable(_))));
-        manager.holds(Some("first"));
+        manager.holds(&["first"]);
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
-        manager.holds(None);
+        manager.is_down();
         assert_eq!(text(&secret, NOW + 300).await.as_deref(), Some("first"));
         assert_eq!((text(&secret, NOW + 301).await.as_deref(), manager.calls()), (Some("first"), 3));
-        manager.holds(Some("second"));
+        manager.holds(&["second"]);
         assert_eq!(text(&secret, NOW + 600).await.as_deref(), Some("second"));
     }
 
     #[tokio::test]
     async fn a_blank_secret_is_none() {
-        let manager = Manager::default();
-        manager.holds(Some(" \n"));
-        assert!(matches!(manager.secret().text(NOW).await, Err(Error::Internal(_))));
+        let manager = Manager::with(&[" \n"]);
+        assert!(matches!(secret(&manager).text(NOW).await, Err(Error::Internal(_))));
     }
 }

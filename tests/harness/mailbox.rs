@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{User, eventually, stack::Latchkey};
+use super::{Answer, User, eventually, stack::Latchkey};
 
 /// A mail that arrived.
 #[derive(Clone, Debug)]
@@ -46,12 +46,15 @@ impl Mail {
     }
 }
 
+/// The mails that a mailbox tells of, oldest first.
+pub fn mails_of(mailbox: &Answer) -> Vec<Mail> {
+    mailbox.json()["messages"].as_array().unwrap().iter().map(Mail::from_json).collect()
+}
+
 impl Latchkey {
     /// All mails to the address, oldest first.
     pub async fn mails_to(&self, email: &str) -> Vec<Mail> {
-        let answer = self.get("/_local/mailbox.json").send().await;
-        let mails: Value = serde_json::from_slice(&answer.body).unwrap();
-        let all = mails["messages"].as_array().unwrap().iter().map(Mail::from_json);
+        let all = mails_of(&self.get("/_local/mailbox.json").send().await).into_iter();
         all.filter(|mail| mail.to.iter().any(|to| to == email)).collect()
     }
 

@@ -26,7 +26,7 @@ pub use contract::CONTRACT;
 pub use event::event;
 pub use forge::{claims, forgeries, jti};
 pub use items::{Item, Snapshot, number, session_id, text};
-pub use mailbox::Mail;
+pub use mailbox::{Mail, mails_of};
 pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};

@@ -35,7 +35,7 @@ impl ConfirmCode {
         let user = user.filter(|user| user.uid == claims.uid && user.state == State::Pending).ok_or(Error::NothingToConfirm)?;
         let confirmed = user.confirmed(now);
         let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.config.session_life, now));
-        let keyring = self.keys.keyring().await?;
+        let keyring = self.keys.keyring(now).await?;
         let cookie =
             new.as_ref().map(|new| new.cookie(&user.email, &keyring, &self.config)).transpose().map_err(Error::internal)?;
         match self.store.confirm_email(&user, &confirmed, &code, new.as_ref().map(|new| &new.session)).await? {

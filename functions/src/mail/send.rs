@@ -76,7 +76,7 @@ impl Send {
             metrics::mail(Outcome::Expired);
             tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "the mail was not sent in time");
         } else {
-            match self.send(&mail).await {
+            match self.send(&mail, now).await {
                 Ok(message_id) => {
                     metrics::mail(Outcome::Sent);
                     if mail.kind == Kind::PasswordReset {
@@ -108,12 +108,12 @@ impl Send {
         Ok(())
     }
 
-    async fn send(&self, mail: &QueuedMail) -> Result<String, SendError> {
+    async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
         let user = self.store.find_user(&mail.email.key()).await.map_err(|error| SendError::Failed(error.into()))?;
         if user.is_some_and(|user| user.has_bounced()) {
             return Err(SendError::Unwanted);
         }
-        let Mail { subject, text, html } = self.compose(mail).await.map_err(SendError::Failed)?;
+        let Mail { subject, text, html } = self.compose(mail, now).await.map_err(SendError::Failed)?;
         let part =
             |data: String| Part::builder().data(data).charset("UTF-8").build().map_err(|error| SendError::Failed(error.into()));
         let body = Body::builder().text(part(text)?).html(part(html)?).build();
@@ -144,11 +144,11 @@ impl Send {
         }
     }
 
-    async fn compose(&self, mail: &QueuedMail) -> Result<Mail, BoxError> {
+    async fn compose(&self, mail: &QueuedMail, now: Timestamp) -> Result<Mail, BoxError> {
         let life = u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds())?;
         let link = match mail.kind {
-            Kind::PasswordReset => self.link(mail, Purpose::Reset, "password_reset?reset_token").await?,
-            Kind::Confirmation => self.link(mail, Purpose::Confirmation, "confirmation?confirmation_token").await?,
+            Kind::PasswordReset => self.link(mail, (Purpose::Reset, "password_reset?reset_token"), now).await?,
+            Kind::Confirmation => self.link(mail, (Purpose::Confirmation, "confirmation?confirmation_token"), now).await?,
             Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
         };
         let content = match mail.kind {
@@ -162,10 +162,10 @@ impl Send {
     }
 
     /// A link with the token of the mail's code. Only here are such tokens made.
-    async fn link(&self, mail: &QueuedMail, purpose: Purpose, page: &str) -> Result<String, BoxError> {
+    async fn link(&self, mail: &QueuedMail, (purpose, page): (Purpose, &str), now: Timestamp) -> Result<String, BoxError> {
         let jti = mail.jti.as_deref().ok_or("a mail without the code that it is about")?;
         let claims = Claims::new(purpose, jti, &mail.uid, &mail.email.key(), (mail.queued_at, mail.expires_at));
-        let token = self.keys.keyring().await?.sign(&claims)?;
+        let token = self.keys.keyring(now).await?.sign(&claims)?;
         Ok(format!("{}/accounts/{page}={token}&lang={}", self.config.domain, mail.language.as_str()))
     }
 }

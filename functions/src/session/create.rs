@@ -84,7 +84,8 @@ impl Create {
             return Err(error);
         }
         let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
-        let cookie = new.cookie(&user.email, &*self.keys.keyring().await?, &self.config).map_err(Error::internal)?;
+        let keyring = self.keys.keyring(recorder.now).await?;
+        let cookie = new.cookie(&user.email, &keyring, &self.config).map_err(Error::internal)?;
         let factor = self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await;
         let opened = match factor {
             Ok(None) => {

@@ -67,7 +67,7 @@ impl Create {
         let language = Language::choose(language.as_deref(), data.as_deref(), self.config.default_language);
         let code = Code::new(self.config.code_expire_time, now);
         let new_user = NewUser { email, password_hash, referral_uid, data };
-        let keyring = self.keys.keyring().await?;
+        let keyring = self.keys.keyring(now).await?;
         for _ in 0..DRAWS {
             let user = User::new(new_user.clone(), &self.config.uid_prefix, now);
             let new = NewSession::begin(&user, client.clone(), self.config.session_life, now);

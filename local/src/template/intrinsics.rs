@@ -24,8 +24,8 @@ pub fn default_bus_arn() -> String {
 
 pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error> {
     for (key, _) in entries(resource, at)? {
-        // How a resource is deployed and deleted does not matter here; a condition would.
-        if !["Type", "Properties", "Metadata", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy"].contains(&key) {
+        // How a resource is deployed and deleted does not matter here.
+        if !["Type", "Condition", "Properties", "Metadata", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy"].contains(&key) {
             return Err(Error::new(format!("{at}.{key}: not known here")));
         }
     }
@@ -64,6 +64,13 @@ impl Resolver {
             }
         }
         Ok(resolver)
+    }
+
+    /// Whether the condition of a resource, if it has one, holds.
+    pub fn is_wanted(&self, resource: &Yaml, at: &str) -> Result<bool, Error> {
+        let Some(condition) = resource.get("Condition") else { return Ok(true) };
+        let holds = condition.as_str().and_then(|name| self.conditions.get(name));
+        holds.copied().ok_or_else(|| Error::new(format!("{at}.Condition: not among the conditions")))
     }
 
     /// The value as JSON, every intrinsic function in it replaced by its result.

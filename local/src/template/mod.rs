@@ -79,8 +79,16 @@ pub struct Secret {
     pub generate: GenerateSecretString,
 }
 
-/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there, nothing raises an alarm.
-const AWS_ONLY_RESOURCES: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::SQS::Queue", "AWS::CloudWatch::Alarm"];
+/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there, nothing is measured and nothing
+/// raises an alarm.
+const AWS_ONLY_RESOURCES: [&str; 6] = [
+    "AWS::Logs::LogGroup",
+    "AWS::SQS::Queue",
+    "AWS::CloudWatch::Alarm",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::SNS::Topic",
+    "AWS::SNS::Subscription",
+];
 
 /// Sections that describe the template or concern its deployment; the others are acted on.
 const SECTIONS: [&str; 9] = [
@@ -126,6 +134,9 @@ impl Template {
         };
         for (name, resource) in entries(&document["Resources"], "Resources")? {
             let at = format!("Resources.{name}");
+            if !resolver.is_wanted(resource, &at)? {
+                continue;
+            }
             let properties = (format!("{at}.Properties"), &resource["Properties"]);
             match intrinsics::resource_type(resource, &at)? {
                 "AWS::Serverless::Function" => {

@@ -11,8 +11,8 @@ use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Who may do what, which processor, where logs go: of no effect on one machine.
-const AWS_ONLY_FUNCTION: [&str; 4] = ["Architectures", "Description", "LoggingConfig", "Policies"];
+/// Who may do what, which processor, where logs and traces go: of no effect on one machine.
+const AWS_ONLY_FUNCTION: [&str; 5] = ["Architectures", "Description", "LoggingConfig", "Policies", "Tracing"];
 /// Encryption and backups.
 const AWS_ONLY_TABLE: [&str; 3] = ["BillingMode", "PointInTimeRecoverySpecification", "SSESpecification"];
 const AWS_ONLY_SECRET: [&str; 1] = ["Description"];

@@ -28,6 +28,7 @@ fn the_projects_template_is_understood() {
         ("IDENTITY_USERS_TABLE", "UsersTable"),
         ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret"),
         ("IDENTITY_MAIL_CONFIGURATION_SET", "MailConfigurationSet"),
+        ("IDENTITY_METRICS_NAMESPACE", "Latchkey/local"),
     ] {
         assert_eq!(sign_in.environment[variable], value, "{variable}");
     }
@@ -76,6 +77,18 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
         let error = Template::parse(&changed, &parameters(&[])).unwrap_err().to_string();
         assert!(error.starts_with(&told), "{told}\n{error}");
     }
+}
+
+#[test]
+fn a_resource_is_there_if_its_condition_holds() {
+    let conditional = PROJECT
+        .replace("\nConditions:\n", "\nConditions:\n  IsAcme: !Equals [!Ref AppName, Acme]\n")
+        .replace("  PingFunction:\n", "  PingFunction:\n    Condition: IsAcme\n");
+    let has_ping = |app_name| {
+        let template = Template::parse(&conditional, &parameters(&[("AppName", app_name)])).unwrap();
+        template.functions.iter().any(|function| function.name == "PingFunction")
+    };
+    assert!(has_ping("Acme") && !has_ping("Latchkey"));
 }
 
 #[test]
@@ -133,7 +146,7 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "    Type: AWS::DynamoDB::Table",
             "    Type: AWS::DynamoDB::Table\n    Condition: Sometimes",
-            "Resources.GrantsTable.Condition: not known here",
+            "Resources.GrantsTable.Condition: not among the conditions",
         ),
         (
             "ExcludePunctuation",

@@ -1,0 +1,111 @@
+//! A new version of the secret that all tokens are signed by, put as an operator puts it.
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Folder, Mail, PASSWORD, Program, eventually, kid, mails_of};
+
+const EMAIL: &str = "rotation@example.com";
+const CREDENTIALS: [(&str, &str); 2] = [("email", EMAIL), ("password", PASSWORD)];
+const NEW_PASSWORD: &str = "Rotated-Horse-7-Battery";
+
+/// A stack that is deployed anew, and keeps what is stored.
+struct Deployment {
+    folder: Folder,
+    program: Program,
+}
+
+impl Deployment {
+    async fn first(name: &str) -> Self {
+        let folder = Folder::new(name);
+        let program = Self::start(&folder).await;
+        assert_eq!(program.post("/identity/users", &CREDENTIALS).await.status, 201);
+        Self { folder, program }
+    }
+
+    async fn start(folder: &Folder) -> Program {
+        Program::start(&["--listen", "127.0.0.1:0", "--data-dir", folder.path()]).await
+    }
+
+    /// `aws secretsmanager put-secret-value`.
+    async fn put_secret(&self, value: &str) {
+        let whereabouts = std::fs::read(format!("{}/stack.json", self.folder.path())).unwrap();
+        let whereabouts: Value = serde_json::from_slice(&whereabouts).unwrap();
+        let request = json!({ "SecretId": "TokenSecret", "SecretString": value.repeat(64) });
+        let request = reqwest::Client::new()
+            .post(whereabouts["aws"].as_str().unwrap())
+            .header("x-amz-target", "secretsmanager.PutSecretValue")
+            .body(request.to_string());
+        let answer = self.program.send(request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+
+    /// New instances of every function, none of which has seen a secret before.
+    async fn with_new_instances(self) -> Self {
+        assert!(self.program.end("INT").await);
+        let program = Self::start(&self.folder).await;
+        Self { folder: self.folder, program }
+    }
+
+    async fn sign_in(&self) -> String {
+        self.program.post("/identity/sessions", &CREDENTIALS).await.session()
+    }
+
+    async fn me(&self, session: &str) -> Answer {
+        self.program
+            .send(reqwest::Client::new().get(format!("{}/resource/users/me", self.program.url)).bearer_auth(session))
+            .await
+    }
+
+    /// The token of a reset that is asked for.
+    async fn reset_token(&self) -> String {
+        let token = |mail: &Mail| mail.reset_token().map(str::to_owned);
+        let mails = async || mails_of(&self.program.get("/_local/mailbox.json").await);
+        let before: Vec<String> = mails().await.iter().filter_map(token).collect();
+        assert_eq!(self.program.post("/identity/users/password/generate_code", &[("email", EMAIL)]).await.status, 201);
+        let newest = async || mails().await.iter().filter_map(token).find(|token| !before.contains(token));
+        eventually("the mail", newest).await
+    }
+
+    async fn confirm(&self, token: &str) -> Answer {
+        let fields = [("reset_password_token", token), ("password", NEW_PASSWORD), ("confirm_password", NEW_PASSWORD)];
+        self.program.post("/identity/users/password/confirm_code", &fields).await
+    }
+}
+
+#[tokio::test]
+async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
+    let stack = Deployment::first("rotation").await;
+    let (old, link) = (stack.sign_in().await, stack.reset_token().await);
+    assert_eq!((kid(&old), stack.me(&old).await.status), (kid(&link), 200));
+
+    stack.put_secret("1").await;
+    // Instances that were at work before the rotation serve on.
+    assert_eq!(stack.me(&old).await.status, 200);
+    let meanwhile = stack.sign_in().await;
+    assert_eq!(kid(&meanwhile), kid(&old));
+
+    let stack = stack.with_new_instances().await;
+    let new = stack.sign_in().await;
+    assert_ne!(kid(&new), kid(&old));
+    for session in [&old, &meanwhile, &new] {
+        assert_eq!(stack.me(session).await.status, 200);
+    }
+
+    stack.put_secret("2").await;
+    let stack = stack.with_new_instances().await;
+    assert_eq!(stack.me(&new).await.status, 200);
+    stack.me(&old).await.is_refused(401, &["authz.invalid_session"]);
+    stack.confirm(&link).await.is_refused(422, &["jwt.decode_and_verify"]);
+    assert!(stack.program.end("INT").await);
+}
+
+#[tokio::test]
+async fn a_link_that_was_mailed_before_a_rotation_works_after_it() {
+    let stack = Deployment::first("rotation-link").await;
+    let link = stack.reset_token().await;
+    stack.put_secret("1").await;
+    let stack = stack.with_new_instances().await;
+    stack.confirm(&link).await.is_empty(201);
+    assert_ne!(kid(&stack.reset_token().await), kid(&link));
+    assert!(stack.program.end("INT").await);
+}
