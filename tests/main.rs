@@ -86,6 +86,7 @@ mod hostile_bodies;
 mod limits;
 mod manual;
 mod monitoring;
+mod openapi;
 mod request;
 mod request_limits;
 mod rotation;

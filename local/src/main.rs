@@ -104,6 +104,7 @@ fn welcome(stack: &Stack) -> String {
   Latchkey is running.
 
   API       {url}
+  Try it    {url}/_local/api
   Mailbox   {}
   AWS       {}  (Lambda, SES, Secrets Manager)
 

@@ -7,7 +7,7 @@ use crate::{
     lambda,
     log::Logger,
     mail::Mailbox,
-    pages::{MAILBOX, Pages},
+    pages::{self, MAILBOX, Pages},
     runtime::{self, Exchanges, Failure, Functions},
     secrets::Secrets,
     stream::{self, Positions},
@@ -115,7 +115,7 @@ impl Stack {
             .merge(lambda::router(functions.clone(), written.clone()));
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
         let gateway = Gateway::new(&template, functions.clone(), Pages::new(mailbox), written.clone(), log.clone());
-        let router = Router::new().fallback(Gateway::handle).with_state(Arc::new(gateway));
+        let router = Router::new().fallback(Gateway::handle).with_state(Arc::new(gateway)).merge(pages::api());
         let gateway = Server::start(|stop| serve(gateway_listener, router, stop));
 
         data.write(WHEREABOUTS, json!({ "aws": aws_url }).to_string().as_bytes())?;

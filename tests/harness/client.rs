@@ -3,7 +3,10 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
-use super::stack::{Latchkey, spawn};
+use super::{
+    contract::CONTRACT,
+    stack::{Latchkey, spawn},
+};
 
 impl Latchkey {
     pub fn get(&self, path: &str) -> Request {
@@ -75,11 +78,16 @@ impl Request {
 
     pub async fn send(self) -> Answer {
         let receiving = async {
-            let response = self.0.send().await.expect("an answer");
+            let (client, request) = self.0.build_split();
+            let request = request.expect("a request");
+            let (method, path) = (request.method().clone(), request.url().path().to_owned());
+            let response = client.execute(request).await.expect("an answer");
             let status = response.status().as_u16();
             let headers =
                 response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-            Answer { status, headers, body: response.bytes().await.expect("a body").into() }
+            let answer = Answer { status, headers, body: response.bytes().await.expect("a body").into() };
+            CONTRACT.describes(method.as_str(), &path, &answer);
+            answer
         };
         spawn(receiving).await.unwrap()
     }

@@ -3,6 +3,7 @@
 mod access;
 pub mod captcha;
 mod client;
+mod contract;
 mod counters;
 mod event;
 mod forge;
@@ -21,6 +22,7 @@ use std::time::Duration;
 pub use access::{bearer_of, kid, verified};
 pub use captcha::Outside;
 pub use client::{Answer, Request, all_at_once};
+pub use contract::CONTRACT;
 pub use event::event;
 pub use forge::{claims, forgeries, jti};
 pub use items::{Item, Snapshot, number, session_id, text};

@@ -1,14 +1,22 @@
-//! What the stack serves beside the API: the mailbox, the pages that the links in mails open, and a first page.
+//! What the stack serves beside the API: the mailbox, the page to try the API at, those that the links in mails open, and a first
+//! page.
 
 use crate::mail::Mailbox;
 use axum::{
-    Json as Body,
+    Json as Body, Router,
     http::{HeaderValue, Method, StatusCode, header},
+    middleware::map_response,
     response::{IntoResponse, Response},
 };
 use std::{fmt::Write as _, sync::Arc};
+use swagger_ui_dist::{ApiDefinition, OpenApiSource};
 
 pub const MAILBOX: &str = "/_local/mailbox";
+pub const API: &str = "/_local/api";
+
+/// The page of the package starts its script in the page itself.
+const API_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
+    connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
@@ -60,13 +68,31 @@ fn file(kind: &'static str, content: impl Into<axum::body::Body>) -> Response {
     ([(header::CONTENT_TYPE, kind)], content.into()).into_response()
 }
 
+/// The API's description, and a page to try it at. Its assets come with it.
+pub fn api() -> Router {
+    let definition = ApiDefinition {
+        uri_prefix: API,
+        api_definition: OpenApiSource::InlineWithName {
+            definition: include_str!("../../../openapi.yaml"),
+            uri: "/_local/openapi.yaml",
+        },
+        title: Some("Latchkey: the API"),
+    };
+    swagger_ui_dist::generate_routes(definition)
+        .layer(map_response(|response: Response| async { guarded_by(API_POLICY, response) }))
+}
+
 /// Nothing from elsewhere, nothing kept, no address told to others: links here carry tokens. Styles may stand in the
 /// page because the mails in it bring theirs.
-fn guarded(mut response: Response) -> Response {
+fn guarded(response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+    guarded_by(POLICY, response)
+}
+
+fn guarded_by(policy: &'static str, mut response: Response) -> Response {
     for (name, value) in [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, policy),
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
