@@ -77,6 +77,7 @@ mod user {
 
 mod config;
 mod cors;
+mod cost;
 mod emulator;
 mod events;
 mod gate;

@@ -34,22 +34,34 @@ impl Latchkey {
     /// so that an unknown address takes the time of a known one, is of no account; and what is counted and recorded of refusals
     /// too has tests of its own.
     pub async fn everything(&self) -> Snapshot {
+        let mut all = self.stored().await;
+        all.retain(|key, item| {
+            item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
+            // What has expired is swept at any moment.
+            let has_expired = item.get("expires_at").is_some_and(|_| number(item, "expires_at") <= now());
+            !(has_expired || key.contains(" NOBODY#") || key.contains(" LIMIT#") || key.contains(" ACTIVITY#"))
+        });
+        all
+    }
+
+    /// Every item there is, by its table and key.
+    pub async fn stored(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
             let scan = self.tables.scan().table_name(table).consistent_read(true);
             let items = spawn(scan.into_paginator().items().send().collect::<Result<Vec<_>, _>>()).await.unwrap().unwrap();
-            for mut item in items {
-                item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
+            for item in items {
                 let key = ["pk", "sk"].map(|name| item.get(name).map_or("", |value| value.as_s().unwrap())).join(" ");
-                // What has expired is swept at any moment.
-                let has_expired = item.get("expires_at").is_some_and(|_| number(&item, "expires_at") <= now());
-                if has_expired || key.starts_with("NOBODY#") || key.starts_with("LIMIT#") || key.contains(" ACTIVITY#") {
-                    continue;
-                }
                 all.insert(format!("{table} {key}"), item);
             }
         }
         all
+    }
+
+    /// Copies an item into the users' table, as from one that was restored, if nobody is there.
+    pub async fn copy_back(&self, item: Item) {
+        let put = self.tables.put_item().table_name(USERS).set_item(Some(item)).condition_expression("attribute_not_exists(pk)");
+        spawn(put.send()).await.unwrap().unwrap();
     }
 
     /// Every item that belongs to the user.

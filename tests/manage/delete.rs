@@ -37,6 +37,21 @@ async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
 }
 
 #[tokio::test]
+async fn who_was_deleted_by_mistake_is_back_when_both_items_are_copied_from_a_restored_table() {
+    let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.signed_up("manage-restored").await;
+    let backup = latchkey.stored().await;
+    delete(&latchkey, &user).await.unwrap().unwrap();
+    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    for (_, item) in backup.into_iter().filter(|(key, _)| key.starts_with("UsersTable ")) {
+        latchkey.copy_back(item).await;
+    }
+    let answer = latchkey.sign_in(&user.email, &user.password).send().await;
+    assert_eq!((answer.status, &answer.json()["uid"]), (201, &json!(user.uid)));
+    assert_eq!(manage(&latchkey, json!({ "action": "show", "uid": user.uid })).await["user"]["email"], user.email);
+}
+
+#[tokio::test]
 async fn who_was_half_erased_is_erased_by_asking_again() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-half").await;
