@@ -23,6 +23,10 @@ mod email {
     mod confirm_code;
     mod generate_code;
 }
+mod faults {
+    mod lost_answers;
+    mod services;
+}
 mod general {
     mod configs;
     mod ping;

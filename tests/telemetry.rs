@@ -103,7 +103,6 @@ async fn an_event_is_one_line_too() {
     let shown = latchkey.invoke("ManageUsersFunction", json!({ "action": "show", "email": user.email })).await;
     assert!(shown.is_ok());
     latchkey.invocations("manage-users", "handled", 1).await;
-    assert!(latchkey.invoke("MailSendFunction", json!({ "Records": [{ "dynamodb": {} }] })).await.is_err());
 }
 
 #[tokio::test]

@@ -117,6 +117,11 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
+    /// Stores something that no operation did.
+    pub async fn put_grant(&self, item: Item) {
+        self.put(GRANTS, item).await;
+    }
+
     /// Changes what is stored of a session.
     pub async fn edit_session(&self, user: &User, session: &str, edit: impl FnOnce(&mut Item)) {
         self.edit_grant(user, &session_key(session), edit).await;

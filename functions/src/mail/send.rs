@@ -63,47 +63,62 @@ impl Send {
         Ok(())
     }
 
-    /// A record may come twice, and twice at once: who claims the mail sends it.
+    /// A record may come twice, and twice at once: who claims the mail sends it. What can never be sent is told and left, so that it
+    /// holds up nobody behind it.
     async fn deliver(&self, record: EventRecord, now: Timestamp) -> Result<(), BoxError> {
-        let OutboxKey { pk: uid, sk } = serde_dynamo::from_item(record.change.keys)?;
-        let id = sk.strip_prefix("MAIL#").ok_or("a record that is no mail")?;
-        let mail = match self.store.claim_mail(&uid, id, now).await? {
-            Claim::Claimed(mail) => mail,
-            Claim::Settled => return Ok(()),
-            Claim::Busy => return Err("another delivery is sending this mail".into()),
+        let key = serde_dynamo::from_item(record.change.keys).ok();
+        let Some((uid, id)) = key.and_then(|OutboxKey { pk, sk }| Some((pk, sk.strip_prefix("MAIL#")?.to_owned()))) else {
+            unreadable(&record.event_id);
+            return Ok(());
         };
-        if now >= mail.expires_at {
-            metrics::mail(Outcome::Expired);
-            tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "the mail was not sent in time");
-        } else {
-            match self.send(&mail, now).await {
-                Ok(message_id) => {
-                    metrics::mail(Outcome::Sent);
-                    if mail.kind == Kind::PasswordReset {
-                        metrics::password_reset(PasswordReset::Sent);
-                    }
-                    tracing::info!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, message_id, "the mail was sent");
-                }
-                Err(SendError::Refused(cause)) => {
-                    metrics::mail(Outcome::Refused);
-                    tracing::error!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, %cause, "the mail was refused");
-                }
-                Err(SendError::Unwanted) => {
-                    metrics::mail(Outcome::Suppressed);
-                    tracing::warn!(mail = mail.id, kind = ?mail.kind, to = ?mail.email, "not sent: mails to the address bounce");
-                }
-                Err(SendError::Failed(cause)) => {
-                    metrics::mail(Outcome::Failed);
-                    if let Err(error) = self.store.release_mail(&mail, now).await {
-                        tracing::error!(mail = mail.id, %error, "the mail could not be given back; its lease ends by itself");
+        match self.store.claim_mail(&uid, &id, now).await? {
+            Claim::Claimed(mail) => {
+                if let Err(cause) = self.try_to_send(&mail, now).await {
+                    if let Err(error) = self.store.release_mail(&uid, &id, now).await {
+                        tracing::error!(mail = id, %error, "the mail could not be given back; its lease ends by itself");
                     }
                     return Err(cause);
                 }
             }
+            Claim::Settled => return Ok(()),
+            Claim::Busy => return Err("another delivery is sending this mail".into()),
+            Claim::Unreadable => unreadable(&id),
         }
-        if let Err(error) = self.store.settle_mail(&mail, now).await {
+        if let Err(error) = self.store.settle_mail(&uid, &id, now).await {
             // Failing here would have the mail sent again.
-            tracing::error!(mail = mail.id, %error, "the mail could not be marked as settled");
+            tracing::error!(mail = id, %error, "the mail could not be marked as settled");
+        }
+        Ok(())
+    }
+
+    /// Sends a mail, or tells why it never will be. An error is one that may pass.
+    async fn try_to_send(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), BoxError> {
+        let (id, kind, to) = (&mail.id, mail.kind, &mail.email);
+        if now >= mail.expires_at {
+            metrics::mail(Outcome::Expired);
+            tracing::error!(mail = id, ?kind, ?to, "the mail was not sent in time");
+            return Ok(());
+        }
+        match self.send(mail, now).await {
+            Ok(message_id) => {
+                metrics::mail(Outcome::Sent);
+                if kind == Kind::PasswordReset {
+                    metrics::password_reset(PasswordReset::Sent);
+                }
+                tracing::info!(mail = id, ?kind, ?to, message_id, "the mail was sent");
+            }
+            Err(SendError::Refused(cause)) => {
+                metrics::mail(Outcome::Refused);
+                tracing::error!(mail = id, ?kind, ?to, %cause, "the mail was refused");
+            }
+            Err(SendError::Unwanted) => {
+                metrics::mail(Outcome::Suppressed);
+                tracing::warn!(mail = id, ?kind, ?to, "not sent: mails to the address bounce");
+            }
+            Err(SendError::Failed(cause)) => {
+                metrics::mail(Outcome::Failed);
+                return Err(cause);
+            }
         }
         Ok(())
     }
@@ -113,13 +128,10 @@ impl Send {
         if user.is_some_and(|user| user.has_bounced()) {
             return Err(SendError::Unwanted);
         }
-        let Mail { subject, text, html } = self.compose(mail, now).await.map_err(SendError::Failed)?;
-        let part =
-            |data: String| Part::builder().data(data).charset("UTF-8").build().map_err(|error| SendError::Failed(error.into()));
+        let Mail { subject, text, html } = self.compose(mail, now).await?;
+        let part = |data: String| Part::builder().data(data).charset("UTF-8").build().map_err(refused);
         let body = Body::builder().text(part(text)?).html(part(html)?).build();
-        let tag = |name: &str, value: &str| {
-            MessageTag::builder().name(name).value(value).build().map_err(|error| SendError::Failed(error.into()))
-        };
+        let tag = |name: &str, value: &str| MessageTag::builder().name(name).value(value).build().map_err(refused);
         let message = Message::builder().subject(part(subject)?).body(body).build();
         let request = self
             .ses
@@ -144,8 +156,8 @@ impl Send {
         }
     }
 
-    async fn compose(&self, mail: &QueuedMail, now: Timestamp) -> Result<Mail, BoxError> {
-        let life = u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds())?;
+    async fn compose(&self, mail: &QueuedMail, now: Timestamp) -> Result<Mail, SendError> {
+        let life = u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
         let link = match mail.kind {
             Kind::PasswordReset => self.link(mail, (Purpose::Reset, "password_reset?reset_token"), now).await?,
             Kind::Confirmation => self.link(mail, (Purpose::Confirmation, "confirmation?confirmation_token"), now).await?,
@@ -158,14 +170,25 @@ impl Send {
             Kind::OtpEnabled => Content::OtpEnabled { at: mail.queued_at.seconds() },
             Kind::OtpDisabled => Content::OtpDisabled { at: mail.queued_at.seconds() },
         };
-        Ok(render(&content, mail.language, &self.config.app_name)?)
+        render(&content, mail.language, &self.config.app_name).map_err(refused)
     }
 
     /// A link with the token of the mail's code. Only here are such tokens made.
-    async fn link(&self, mail: &QueuedMail, (purpose, page): (Purpose, &str), now: Timestamp) -> Result<String, BoxError> {
-        let jti = mail.jti.as_deref().ok_or("a mail without the code that it is about")?;
+    async fn link(&self, mail: &QueuedMail, (purpose, page): (Purpose, &str), now: Timestamp) -> Result<String, SendError> {
+        let jti = mail.jti.as_deref().ok_or_else(|| refused("a mail without the code that it is about"))?;
         let claims = Claims::new(purpose, jti, &mail.uid, &mail.email.key(), (mail.queued_at, mail.expires_at));
-        let token = self.keys.keyring(now).await?.sign(&claims)?;
+        let keyring = self.keys.keyring(now).await.map_err(|error| SendError::Failed(error.into()))?;
+        let token = keyring.sign(&claims).map_err(refused)?;
         Ok(format!("{}/accounts/{page}={token}&lang={}", self.config.domain, mail.language.as_str()))
     }
+}
+
+/// What was queued is wrong, and will not be any better later.
+fn refused(cause: impl Into<BoxError>) -> SendError {
+    SendError::Refused(cause.into())
+}
+
+fn unreadable(id: &str) {
+    metrics::mail(Outcome::Refused);
+    tracing::error!(event = "mail_unreadable", mail = id, "what was queued is no mail, and is left");
 }

@@ -1,6 +1,6 @@
 //! The loop: a request in, an answer out, whatever happens.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use data_encoding::BASE64;
 use lambda_http::{
@@ -19,6 +19,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::response::{refusal, refusal_key};
 use crate::{
     BoxError, Error,
+    clock::{self, Timestamp},
     session::Client,
     telemetry::{Answered, Invocation},
 };
@@ -39,8 +40,9 @@ where
         let answer = Adapter::from(service_fn(move |request: Request| async move {
             let invocation = Invocation::begin(request.lambda_context().request_id);
             let (route, address) = (route(&request), client(&request).address);
+            let patience = patience(request.lambda_context().deadline, clock::now());
             let result = match tamed {
-                Ok(()) => handler(request).await,
+                Ok(()) => answer_within(patience, handler(request)).await,
                 Err(NotBase64) => Err(Error::MalformedBody),
             };
             let response = match result {
@@ -59,6 +61,22 @@ where
         answer.oneshot(event)
     }))
     .await
+}
+
+/// Milliseconds before Lambda ends the function that remain for the answer.
+const MARGIN: i64 = 500;
+
+/// How long a request may be worked on that Lambda gives up at the deadline, in milliseconds since the Unix epoch.
+fn patience(deadline: u64, now: Timestamp) -> Duration {
+    let left = i64::try_from(deadline).unwrap_or(i64::MAX).saturating_sub(now.milliseconds()).saturating_sub(MARGIN);
+    Duration::from_millis(u64::try_from(left).unwrap_or_default())
+}
+
+/// Whatever is slow together, Lambda does not end the function over it: the client is told to come back. What is under way then is
+/// given up as if its answer had been lost.
+async fn answer_within<T>(patience: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let late = |_| Err(Error::Unavailable("not done when the function's time was over".into()));
+    tokio::time::timeout(patience, work).await.unwrap_or_else(late)
 }
 
 /// The route that led here, as the template spells it.
@@ -140,6 +158,22 @@ mod tests {
             let request: Request = LambdaRequest::ApiGatewayV2(request).into();
             assert_eq!((request.uri().path(), client(&request).address.as_str()), ("/identity/ping", "192.0.2.1"));
         }
+    }
+
+    #[test]
+    fn a_request_is_worked_on_until_shortly_before_the_deadline() {
+        let now = Timestamp::from_milliseconds(1_800_000_000_250);
+        assert_eq!(patience(1_800_000_010_000, now), Duration::from_millis(9250));
+        assert_eq!(patience(1_800_000_000_500, now), Duration::ZERO);
+        assert_eq!(patience(0, now), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_done_in_time_is_answered_503() {
+        let answer = answer_within(Duration::from_secs(9), std::future::pending::<Result<(), Error>>()).await;
+        assert!(matches!(answer, Err(Error::Unavailable(_))));
+        let done = answer_within(Duration::from_secs(9), async { Ok(1) }).await;
+        assert!(matches!(done, Ok(1)));
     }
 
     #[test]

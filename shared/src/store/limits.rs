@@ -102,29 +102,30 @@ impl Store {
         Err(Error::TooManyAttempts { retry_after: 1 })
     }
 
-    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before.
+    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before. A transaction, though of
+    /// one write: when its answer is lost and it is sent again, the attempt is not taken back twice.
     pub async fn take_back(&self, attempt: &Attempt) -> Result<(), Error> {
         let Some(Counted { user, with, without }) = &attempt.0 else { return Ok(()) };
-        let request = match without {
-            None => self
-                .update_failures(user)
-                .update_expression("ADD #count :minus_one")
-                .condition_expression("#count > :zero")
-                .expression_attribute_values(":minus_one", number(-1))
-                .expression_attribute_values(":zero", number(0)),
+        let (minus_one, zero) = ((":minus_one", number(-1)), (":zero", number(0)));
+        let write = match without {
+            None => Self::update(&self.grants, failures_key(user), "ADD #count :minus_one", "#count > :zero", [minus_one, zero])?,
             // Free attempts that were under way may have been taken back meanwhile, so the count alone may be another.
-            Some(without) => self
-                .update_failures(user)
-                .update_expression("SET retry_at = :retry_at, expires_at = :end ADD #count :minus_one")
-                .condition_expression("retry_at = :wait AND #count > :zero")
-                .expression_attribute_values(":retry_at", number(without.retry_at))
-                .expression_attribute_values(":end", number(without.expires_at.seconds()))
-                .expression_attribute_values(":wait", number(with.retry_at))
-                .expression_attribute_values(":minus_one", number(-1))
-                .expression_attribute_values(":zero", number(0)),
+            Some(without) => Self::update(
+                &self.grants,
+                failures_key(user),
+                "SET retry_at = :retry_at, expires_at = :end ADD #count :minus_one",
+                "retry_at = :wait AND #count > :zero",
+                [
+                    (":retry_at", number(without.retry_at)),
+                    (":end", number(without.expires_at.seconds())),
+                    (":wait", number(with.retry_at)),
+                    minus_one,
+                    zero,
+                ],
+            )?,
         };
         // Who signed in meanwhile cleared the count, and who failed after a wait counted on from this one.
-        failures_after(request).await.map(drop)
+        self.transact([write]).await.map(drop)
     }
 
     /// Counts a request of a client's address, or says how long it has to wait.

@@ -23,6 +23,8 @@ pub enum Claim {
     Settled,
     /// Another delivery is about to send it.
     Busy,
+    /// What is stored is no mail that could be sent, now or ever.
+    Unreadable,
 }
 
 impl Store {
@@ -42,7 +44,7 @@ impl Store {
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
-            Ok(output) => read(output.attributes.unwrap_or_default()).map(Claim::Claimed),
+            Ok(output) => Ok(read(output.attributes.unwrap_or_default()).map_or(Claim::Unreadable, Claim::Claimed)),
             Err(error) => match error.as_service_error() {
                 Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
                     let is_open = failed.item().is_some_and(|item| !item.contains_key("settled_at"));
@@ -54,21 +56,21 @@ impl Store {
     }
 
     /// Notes that nothing is left to do for a mail: it was sent, or never will be.
-    pub async fn settle_mail(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), Error> {
-        self.update_mail(mail, "SET settled_at = :now REMOVE leased_until", now).await
+    pub async fn settle_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
+        self.update_mail(uid, id, "SET settled_at = :now REMOVE leased_until", now).await
     }
 
     /// Gives a mail back that could not be sent, so that the next delivery need not wait.
-    pub async fn release_mail(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), Error> {
-        self.update_mail(mail, "SET released_at = :now REMOVE leased_until", now).await
+    pub async fn release_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
+        self.update_mail(uid, id, "SET released_at = :now REMOVE leased_until", now).await
     }
 
-    async fn update_mail(&self, mail: &QueuedMail, change: &str, now: Timestamp) -> Result<(), Error> {
+    async fn update_mail(&self, uid: &str, id: &str, change: &str, now: Timestamp) -> Result<(), Error> {
         let request = self
             .client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(mail_key(&mail.uid, &mail.id)))
+            .set_key(Some(mail_key(uid, id)))
             .update_expression(change)
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.seconds()));

@@ -1,0 +1,161 @@
+//! What is answered when a service of AWS does not do what it is asked, and that nothing came of it
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+
+use crate::harness::{Fault, Faulty, Mail, PASSWORD, Request, User, eventually, otp};
+
+const OTHER: &str = "Other-Horse-7-Battery";
+/// How often the SDK tries a call.
+const TRIES: usize = 3;
+
+#[track_caller]
+fn is_unavailable(answer: &crate::harness::Answer) {
+    answer.is_refused(503, &["server.unavailable"]);
+    assert_eq!(answer.header("retry-after"), Some("1"));
+}
+
+/// What the operations ask of the database: a request of each kind, and the calls that it cannot do without.
+fn requests(faulty: &Faulty, user: &User, token: &str) -> Vec<(Request, &'static [&'static str])> {
+    let latchkey = &faulty.latchkey;
+    vec![
+        (latchkey.sign_in(&user.email, PASSWORD), &["GetItem", "UpdateItem", "BatchWriteItem"]),
+        (latchkey.sign_in("nobody@example.com", PASSWORD), &["GetItem", "UpdateItem"]),
+        (latchkey.get("/resource/users/me").bearer(&user.session), &["BatchGetItem"]),
+        (latchkey.sign_out(&user.session), &["BatchGetItem", "TransactWriteItems"]),
+        (latchkey.ask_for_code(&user.email), &["BatchGetItem", "UpdateItem", "TransactWriteItems"]),
+        (latchkey.confirm(token, OTHER), &["BatchGetItem", "TransactWriteItems"]),
+        (latchkey.change_password(user, PASSWORD, OTHER), &["BatchGetItem", "UpdateItem", "TransactWriteItems"]),
+        (latchkey.by(user, "GET", "/resource/sessions"), &["Query"]),
+        (latchkey.by(user, "DELETE", "/resource/sessions"), &["TransactWriteItems"]),
+        (latchkey.by(user, "POST", "/resource/otp/generate_qrcode"), &["BatchGetItem"]),
+        (
+            latchkey.post("/identity/users").form(&[("email", "sign-up@example.com"), ("password", PASSWORD)]),
+            &["UpdateItem", "TransactWriteItems"],
+        ),
+    ]
+}
+
+/// A fault of each kind in each call of each operation: however it fails, the client is told to come back, the call is not tried more
+/// than a few times, and nothing has changed.
+#[tokio::test]
+async fn a_database_that_does_not_do_what_it_is_asked_loses_and_opens_nothing() {
+    let faulty = Faulty::start(&[otp::FOR_RACES[1], ("IDENTITY_REQUESTS_PER_MINUTE", "100000")]).await;
+    // Nothing is to be written when the answer is only lost: that is told apart in `lost_answers`.
+    for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
+        let user = faulty.latchkey.signed_up(&format!("faults-{fault:?}")).await;
+        let token = faulty.latchkey.reset_token(&user).await;
+        let before = faulty.latchkey.everything().await;
+        let count = requests(&faulty, &user, &token).len();
+        for number in 0..count {
+            let calls = requests(&faulty, &user, &token).remove(number).1;
+            for call in calls {
+                let (request, _) = requests(&faulty, &user, &token).remove(number);
+                faulty.fail_always(call, fault);
+                is_unavailable(&request.send().await);
+                let tried = faulty.calls(call);
+                assert!((1..=3 * TRIES).contains(&tried), "{fault:?} of {call}: {tried} times");
+                assert_eq!(faulty.latchkey.get("/identity/ping").send().await.status, 200);
+            }
+        }
+        faulty.heal();
+        assert_eq!(faulty.latchkey.everything().await, before, "{fault:?}");
+        // A fault that passes is not noticed.
+        for call in ["GetItem", "UpdateItem", "BatchWriteItem"] {
+            faulty.fail(call, 1, fault);
+            faulty.latchkey.signed_in(&user).await;
+        }
+        faulty.heal();
+    }
+}
+
+#[tokio::test]
+async fn a_counter_that_cannot_be_written_lets_nobody_through() {
+    let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+    let user = faulty.latchkey.signed_up("faults-counter").await;
+    faulty.fail_always("UpdateItem", Fault::Throttled);
+    for password in [PASSWORD, OTHER] {
+        is_unavailable(&faulty.latchkey.sign_in(&user.email, password).send().await);
+    }
+    assert_eq!((faulty.calls("BatchWriteItem"), faulty.calls("TransactWriteItems")), (0, 0));
+}
+
+#[tokio::test]
+async fn a_database_that_is_silent_is_not_waited_for_until_lambda_gives_up() {
+    let faulty = Faulty::start(&[]).await;
+    let user = faulty.latchkey.signed_up("faults-silence").await;
+    faulty.fail_always("BatchGetItem", Fault::Silence);
+    is_unavailable(&faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await);
+    assert!(faulty.calls("BatchGetItem") <= TRIES);
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_at_the_start_is_read_when_it_can_be() {
+    for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
+        let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+        faulty.fail_always("GetSecretValue", fault);
+        let fields = [("email", "faults-secret@example.com"), ("password", PASSWORD)];
+        is_unavailable(&faulty.latchkey.post("/identity/users").form(&fields).send().await);
+        assert!(faulty.latchkey.everything().await.is_empty());
+        // Once at the start and once when it was needed, both versions of it.
+        assert!(faulty.calls("GetSecretValue") <= 4 * TRIES, "{}", faulty.calls("GetSecretValue"));
+        for path in ["ping", "time", "version", "configs"] {
+            assert_eq!(faulty.latchkey.get(&format!("/identity/{path}")).send().await.status, 200);
+        }
+        faulty.heal();
+        assert_eq!(faulty.latchkey.post("/identity/users").form(&fields).send().await.status, 201);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_ses_does_not_take_is_sent_when_it_does_and_once() {
+    let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+    for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
+        faulty.fail_always("SendEmail", fault);
+        let user = faulty.latchkey.signed_up(&format!("faults-mail-{fault:?}")).await;
+        eventually("SES is asked again", || async { (faulty.calls("SendEmail") >= 2).then_some(()) }).await;
+        assert!(faulty.latchkey.mails_to(&user.email).await.is_empty());
+        faulty.heal();
+        faulty.latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+        eventually("the mail is settled", || async {
+            faulty.latchkey.queued_mails(&user).await.iter().all(|mail| mail.contains_key("settled_at")).then_some(())
+        })
+        .await;
+        assert_eq!(faulty.latchkey.mails_to(&user.email).await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_cannot_be_read_holds_up_nobody() {
+    let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+    let latchkey = &faulty.latchkey;
+    let user = latchkey.signed_up("faults-poison").await;
+    latchkey.mail_to(&user.email, 1, |_| true).await;
+    // Of the same user, so behind it in the stream.
+    let mail = latchkey.queued_mails(&user).await.remove(0);
+    for spoiled in ["kind", "email"] {
+        let item = mail.clone().into_iter().filter(|(name, _)| !["settled_at", spoiled].contains(&name.as_str()));
+        let id = [("sk".to_owned(), AttributeValue::S(format!("MAIL#without-{spoiled}")))];
+        latchkey.put_grant(item.chain(id).collect()).await;
+    }
+    let token = latchkey.reset_token(&user).await;
+    latchkey.confirm(&token, OTHER).send().await.is_empty(201);
+    latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
+    let told = || latchkey.log().iter().filter(|line| line.contains("mail_unreadable")).count();
+    assert_eq!(told(), 2);
+    // What is no mail at all is left too.
+    let nothing = json!({ "Records": [{ "eventID": "1", "dynamodb": { "Keys": { "pk": { "N": "1" } } } }] });
+    assert!(latchkey.invoke("MailSendFunction", nothing).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_user_who_cannot_be_read_is_a_failure_that_is_told_once() {
+    let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+    let user = faulty.latchkey.signed_up("faults-user").await;
+    faulty.latchkey.edit_user(&user, |item| drop(item.remove("level"))).await;
+    let before = faulty.latchkey.everything().await;
+    faulty.latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(500, &["server.internal_error"]);
+    assert_eq!(faulty.latchkey.everything().await, before);
+    let told = || faulty.latchkey.log().iter().filter(|line| line.contains("the request failed")).count();
+    eventually("the cause", || async { (told() == 1).then_some(()) }).await;
+}
