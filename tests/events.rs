@@ -47,15 +47,15 @@ pub fn read(path: &Path) -> Value {
 /// The answer is one that the function gives, not its door.
 #[track_caller]
 pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Value) {
-    assert!(answer.get("errorMessage").is_none(), "{}: {answer}", path.display());
+    let path = path.display();
+    assert!(answer.get("errorMessage").is_none(), "{path}: {answer}");
     let Some((method, route)) = function.routes.first() else { return };
-    assert_eq!(event["routeKey"], format!("{method} {route}"), "{}", path.display());
-    assert_eq!(event["version"], "2.0", "{}", path.display());
-    let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{}: {answer}", path.display()));
+    assert_eq!(event["routeKey"], format!("{method} {route}"), "{path}");
+    assert_eq!(event["version"], "2.0", "{path}");
+    let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{path}: {answer}"));
     assert!(
         status < 500 && ![413, 415].contains(&status) && !answer.to_string().contains("request.malformed_body"),
-        "{}: {answer}",
-        path.display()
+        "{path}: {answer}"
     );
 }
 

@@ -90,6 +90,7 @@ mod openapi;
 mod request;
 mod request_limits;
 mod rotation;
+mod schemathesis;
 mod secrets;
 mod stack;
 mod telemetry;
