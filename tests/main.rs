@@ -87,6 +87,7 @@ mod limits;
 mod manual;
 mod monitoring;
 mod openapi;
+mod pipeline;
 mod request;
 mod request_limits;
 mod rotation;
