@@ -151,7 +151,7 @@ fn every_alarm_is_sent_explained_and_says_what_silence_means() {
     }
 }
 
-/// CloudWatch refuses an alarm with two results, or with none; and a metric that the expression does not name is watched for nothing.
+/// An alarm with two results, or with none, is refused; and a metric that the expression does not name is watched for nothing.
 #[test]
 fn an_alarm_watches_one_result() {
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
