@@ -3,9 +3,11 @@
 use std::fs;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
 use serde_yaml_ng::Value;
+use shared::clock;
 
-use crate::harness::{Latchkey, PASSWORD, Template, workspace};
+use crate::harness::{Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp, session_id, workspace};
 
 /// US dollars for a million, of list prices in us-east-1.
 const GATEWAY: f64 = 1.0;
@@ -83,4 +85,97 @@ async fn what_is_stored_of_a_user_is_read_and_written_in_one_unit_an_item() {
         let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
         assert!(bytes <= 1024, "{key}: {bytes}");
     }
+}
+
+/// What a row of the manual says.
+fn said(rows: &[(String, Vec<f64>)], row: &str) -> Units {
+    let (_, numbers) = rows.iter().find(|(name, _)| name == row).unwrap_or_else(|| panic!("{row}"));
+    // A use that is noted once a minute is a tenth there; here it is none.
+    Units { read: numbers[0], written: numbers[1].floor() }
+}
+
+/// Compares what operations consume with the manual.
+struct Bill {
+    latchkey: Latchkey,
+    meter: Meter,
+    rows: Vec<(String, Vec<f64>)>,
+}
+
+impl Bill {
+    /// An operation that sends so many mails.
+    async fn checks<T>(&self, row: &str, mails: usize, operation: impl Future<Output = T>) -> T {
+        let (units, outcome) = self.meter.units(mails, operation).await;
+        assert_eq!(units, said(&self.rows, row), "{row}");
+        outcome
+    }
+
+    async fn checks_answer(&self, row: &str, mails: usize, request: Request) -> Answer {
+        let answer = self.checks(row, mails, request.send()).await;
+        assert!(answer.status < 300 || row.contains("wrong"), "{row}: {answer:?}");
+        answer
+    }
+
+    /// Somebody with a second factor, whose code of now is unused.
+    async fn enrolled(&self, name: &str) -> (User, otp::Authenticator) {
+        self.meter.units(2, self.latchkey.enrolled(name)).await.1
+    }
+}
+
+#[tokio::test]
+async fn the_tables_charge_what_the_manual_says() {
+    let variables = [("IDENTITY_REQUESTS_PER_MINUTE", "1000"), ("IDENTITY_MAIL_INTERVAL", "1"), otp::FOR_RACES[1]];
+    let (latchkey, meter) = Meter::start(&variables).await;
+    let bill = Bill { latchkey, meter, rows: rows() };
+    let latchkey = &bill.latchkey;
+    assert_eq!(said(&bill.rows, "`mail-send`"), Meter::MAIL);
+
+    let user = bill.checks("`user-create`", 1, latchkey.signed_up("units-user")).await;
+    let again = latchkey.post("/identity/users/email/generate_code").form(&[("email", &user.email)]);
+    bill.checks_answer("`email-generate-code`", 1, again).await;
+    let mail = latchkey.mail_to(&user.email, 2, |mail| mail.confirmation_token().is_some()).await;
+    let confirm = latchkey.post("/identity/users/email/confirm_code").form(&[("token", mail.confirmation_token().unwrap())]);
+    bill.checks_answer("`email-confirm-code`", 0, confirm).await;
+
+    bill.checks_answer("`session-create`, wrong password", 0, latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery")).await;
+    let session = bill.checks_answer("`session-create`", 0, latchkey.sign_in(&user.email, PASSWORD)).await.session();
+    bill.checks_answer("`session-delete`", 0, latchkey.sign_out(&session)).await;
+    bill.checks_answer("`user-me`", 0, latchkey.by(&user, "GET", "/resource/users/me")).await;
+    bill.checks_answer("`user-activity`", 0, latchkey.by(&user, "GET", "/resource/users/activity/all")).await;
+    bill.checks_answer("`session-list`", 0, latchkey.by(&user, "GET", "/resource/sessions")).await;
+    let other = session_id(&latchkey.signed_in(&user).await);
+    bill.checks_answer("`session-end`", 0, latchkey.by(&user, "DELETE", &format!("/resource/sessions/{other}"))).await;
+    bill.checks_answer("`session-end-others`", 0, latchkey.by(&user, "DELETE", "/resource/sessions")).await;
+    bill.checks_answer("`auth`", 0, latchkey.get("/auth/orders").cookie(&user.session)).await;
+    let mut asked = event("GET", "/orders");
+    asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
+    asked["headers"]["authorization"] = json!(format!("Bearer {}", user.session));
+    let let_in = bill.checks("`authorize`", 0, latchkey.invoke("AuthorizeFunction", asked)).await;
+    assert_eq!(let_in.unwrap()["isAuthorized"], true);
+
+    bill.checks_answer("`password-change`", 1, latchkey.change_password(&user, PASSWORD, "Second-Horse-7-Battery")).await;
+    bill.checks_answer("`password-generate-code`", 1, latchkey.ask_for_code(&user.email)).await;
+    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.reset_token().is_some()).await;
+    let confirm = latchkey.confirm(mail.reset_token().unwrap(), "Third-Horse-7-Battery");
+    bill.checks_answer("`password-confirm-code`", 1, confirm).await;
+
+    let (_, user) = bill.meter.units(1, latchkey.signed_up("units-otp")).await;
+    let secret = bill.checks("`otp-generate-qrcode`", 0, latchkey.drawn_secret(&user)).await;
+    let code = otp::code_of(&secret, otp::step());
+    bill.checks_answer("`otp-enable`", 1, latchkey.otp("enable", &user.session, &code)).await;
+    let (user, authenticator) = bill.enrolled("units-otp-session").await;
+    bill.checks_answer("`session-create`, second factor", 0, latchkey.sign_in_with(&user, &authenticator.code())).await;
+    let (user, authenticator) = bill.enrolled("units-otp-verify").await;
+    bill.checks_answer("`otp-verify`", 0, latchkey.otp("verify", &user.session, &authenticator.code())).await;
+    let (user, authenticator) = bill.enrolled("units-otp-disable").await;
+    bill.checks_answer("`otp-disable`", 1, latchkey.otp("disable", &user.session, &authenticator.code())).await;
+
+    let bounce = json!({
+        "source": "aws.ses", "id": "event", "detail-type": "Email Bounced",
+        "detail": {
+            "eventType": "Bounce",
+            "mail": { "destination": [user.email], "tags": { "uid": [user.uid], "mail": ["some-mail"] } },
+            "bounce": { "bounceType": "Permanent", "bouncedRecipients": [{ "emailAddress": user.email }], "timestamp": clock::now().rfc3339() },
+        },
+    });
+    bill.checks("`mail-feedback`", 0, latchkey.invoke("MailFeedbackFunction", bounce)).await.unwrap();
 }
