@@ -52,7 +52,8 @@ impl Store {
     }
 }
 
-/// A database that throttles or does not answer may answer later; any other failure is a bug.
+/// A database that throttles, does not answer, or whose answer is not its own (it has no code) may answer later; any other failure is
+/// a bug.
 fn failure<E, R>(error: SdkError<E, R>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
@@ -68,7 +69,7 @@ where
         "TransactionConflictException",
     ];
     let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
-    let transient = !answered || error.code().is_some_and(|code| TRANSIENT.contains(&code));
+    let transient = !answered || error.code().is_none_or(|code| TRANSIENT.contains(&code));
     let cause = BoxError::from(DisplayErrorContext(error).to_string());
     if transient { Error::Unavailable(cause) } else { Error::Internal(cause) }
 }
