@@ -55,6 +55,9 @@ mod otp {
     mod story;
     mod verify;
 }
+mod pages {
+    mod serve;
+}
 mod password {
     mod breached;
     mod change;

@@ -27,7 +27,9 @@ fn its_operations_are_the_routes_of_the_template() {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     let described: BTreeSet<(String, String)> =
         CONTRACT.operations().into_iter().map(|(method, path, _)| (method, path)).collect();
-    let routes = Template::read().functions.into_iter().flat_map(|function| function.routes);
+    // Pages are for people, and HTML says what they are.
+    let functions = Template::read().functions.into_iter().filter(|function| function.binary != "pages");
+    let routes = functions.flat_map(|function| function.routes);
     let served: BTreeSet<(String, String)> = routes
         .flat_map(|(method, path)| {
             let methods = if method == "ANY" { METHODS.map(str::to_owned).to_vec() } else { vec![method] };

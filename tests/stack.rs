@@ -199,21 +199,6 @@ async fn a_function_that_hangs_is_given_up_at_its_timeout() {
 }
 
 #[tokio::test]
-async fn the_links_of_mails_open_pages_that_call_the_api() {
-    let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
-    for (link, route) in [
-        ("/accounts/password_reset?reset_token=token&lang=en", "/identity/users/password/confirm_code"),
-        ("/accounts/confirmation?confirmation_token=token&lang=en", "/identity/users/email/confirm_code"),
-    ] {
-        let page = program.get(link).await;
-        assert_eq!(page.status, 200, "{link}");
-        assert!(page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
-        assert!(page.text().contains(route), "{}", page.text());
-    }
-    assert!(program.end("INT").await);
-}
-
-#[tokio::test]
 async fn options_and_variables_of_its_own_reach_the_functions() {
     let arguments = [
         "--listen",

@@ -43,6 +43,10 @@ pub mod otp {
     pub mod generate_qrcode;
     pub mod verify;
 }
+pub mod pages {
+    pub mod serve;
+    mod text;
+}
 pub mod password {
     pub mod change;
     pub mod confirm_code;

@@ -228,6 +228,9 @@ fn configuration(
     variables.extend(env.clone());
     let mut parameters: BTreeMap<String, String> =
         variables.into_iter().filter_map(|(name, value)| Some((parameter_name(&name)?, value))).collect();
+    // Here is no front end, unless `IDENTITY_DOMAIN` names one.
+    parameters.insert("Pages".to_owned(), "on".to_owned());
+    parameters.insert("PagesUrl".to_owned(), public_url(address));
     if !cors_origins.is_empty() {
         parameters.insert("CorsAllowedOrigins".to_owned(), cors_origins.join(","));
     }

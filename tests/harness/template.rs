@@ -63,6 +63,9 @@ impl Function {
 
     /// Where the endpoint, its test and its binary are: area and verb, as `session` and `create`.
     pub fn place(&self) -> (String, String) {
+        if self.binary == "pages" {
+            return ("pages".to_owned(), "serve".to_owned());
+        }
         let area = if ["authorize", "auth", "jwks"].contains(&self.binary.as_str()) { "access" } else { "general" };
         let (area, verb) = self.binary.split_once('-').unwrap_or((area, &self.binary));
         (area.to_owned(), verb.replace('-', "_"))

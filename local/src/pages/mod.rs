@@ -1,5 +1,4 @@
-//! What the stack serves beside the API: the mailbox, the page to try the API at, those that the links in mails open, and a first
-//! page.
+//! What the stack serves beside the API: the mailbox, the page to try the API at, and a first page.
 
 use crate::mail::Mailbox;
 use axum::{
@@ -22,12 +21,9 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
 /// Path, type and content.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 3] = [
     (MAILBOX, HTML, include_str!("mailbox.html")),
     ("/_local/mailbox.js", SCRIPT, include_str!("mailbox.js")),
-    ("/accounts/password_reset", HTML, include_str!("password_reset.html")),
-    ("/accounts/confirmation", HTML, include_str!("confirmation.html")),
-    ("/_local/form.js", SCRIPT, include_str!("form.js")),
     ("/_local/style.css", "text/css; charset=utf-8", include_str!("style.css")),
 ];
 

@@ -216,5 +216,14 @@ fn entries<'a>(value: &'a Yaml, at: &str) -> Result<Vec<(&'a str, &'a Yaml)>, Er
         .collect()
 }
 
+/// The variables of all functions and those of one, which win.
+fn environment(all: Option<&Yaml>, own: &Yaml) -> Yaml {
+    let mut environment = all.cloned().unwrap_or_else(|| own.clone());
+    if let (Some(variables), Some(own)) = (environment["Variables"].as_mapping_mut(), own["Variables"].as_mapping()) {
+        variables.extend(own.clone());
+    }
+    environment
+}
+
 #[cfg(test)]
 mod tests;

@@ -237,11 +237,9 @@ pub(super) fn function(
 ) -> Result<Function, Error> {
     let at = format!("{at}.Properties");
     let mut merged: BTreeMap<&str, &Yaml> = globals.iter().copied().collect();
+    let environment = super::environment(merged.get("Environment").copied(), &resource["Properties"]["Environment"]);
     for (key, value) in entries(&resource["Properties"], &at)? {
-        if key == "Environment" && merged.contains_key(key) {
-            return Err(Error::new(format!("{at}.Environment: together with Globals.Function it is not known here")));
-        }
-        merged.insert(key, value);
+        merged.insert(key, if key == "Environment" { &environment } else { value });
     }
     let properties: FunctionProperties = read(merged.into_iter().collect(), &AWS_ONLY_FUNCTION, &at, resolver)?;
     for (key, found, known) in [

@@ -16,6 +16,20 @@ fn function<'a>(template: &'a Template, name: &str) -> &'a Function {
 }
 
 #[test]
+fn a_function_has_the_variables_of_all_and_its_own() {
+    let domain = |pages, function_name| {
+        let parameters = parameters(&[("Pages", pages), ("PagesUrl", "http://localhost:4000")]);
+        let template = Template::parse(PROJECT, &parameters).unwrap();
+        let function = function(&template, function_name);
+        assert_eq!(function.environment["IDENTITY_USERS_TABLE"], "UsersTable");
+        function.environment["IDENTITY_DOMAIN"].clone()
+    };
+    assert_eq!(domain("off", "MailSendFunction"), "http://localhost:3000");
+    assert_eq!(domain("on", "MailSendFunction"), "http://localhost:4000");
+    assert_eq!(domain("on", "SessionCreateFunction"), "http://localhost:3000");
+}
+
+#[test]
 fn the_projects_template_is_understood() {
     let template = Template::parse(PROJECT, &parameters(&[])).unwrap();
     let sign_in = function(&template, "SessionCreateFunction");
@@ -34,7 +48,7 @@ fn the_projects_template_is_understood() {
     }
     let source = &function(&template, "MailSendFunction").streams[0];
     assert_eq!(source.table, "GrantsTable");
-    assert_eq!(source.maximum_age, Some(Duration::from_hours(1)));
+    assert_eq!(source.maximum_age, Some(Duration::from_hours(24)));
     let grants = template.tables.iter().find(|table| table.name == "GrantsTable").unwrap();
     assert_eq!(grants.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["pk", "sk"]);
     assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));

@@ -1,0 +1,200 @@
+//! `GET /accounts/{path+}`: pages for people, where there is no front end. They call the API, which is at the same origin,
+//! by a script of their own; nothing here knows anybody.
+
+use askama::Template;
+use percent_encoding::percent_decode_str;
+use shared::{
+    Error,
+    captcha::{CaptchaProvider, CaptchaSettings, ProtectedOperation},
+    config::Config,
+    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, header},
+    language::Language,
+    random::sha256_hex,
+};
+
+use super::text::{PageText, Text, choose};
+
+const STYLE: &str = include_str!("assets/style.css");
+const SCRIPT: &str = include_str!("assets/script.js");
+const HTML: &str = "text/html; charset=utf-8";
+
+/// What it works with.
+pub struct Pages {
+    /// The configuration.
+    pub config: Config,
+    /// Tells browsers apart which build an asset is of.
+    version: String,
+}
+
+/// A page. Its name is the last part of its path.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Page {
+    Account,
+    SignIn,
+    SignUp,
+    PasswordReset,
+    Confirmation,
+    NotFound,
+}
+
+#[derive(Template)]
+#[template(path = "page.html")]
+struct View<'a> {
+    page: Page,
+    title: &'a str,
+    app_name: &'a str,
+    language: Language,
+    /// Those that one can switch to, by their own names.
+    languages: Vec<(&'static str, String)>,
+    t: &'a PageText,
+    /// JSON, in which nothing can end the element that it stands in.
+    texts: String,
+    version: &'a str,
+    captcha: Option<&'a CaptchaSettings>,
+}
+
+impl Page {
+    fn of(path: &str) -> Self {
+        match path {
+            "settings" => Self::Account,
+            "sign_in" => Self::SignIn,
+            "sign_up" => Self::SignUp,
+            "password_reset" => Self::PasswordReset,
+            "confirmation" => Self::Confirmation,
+            _ => Self::NotFound,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Account => "account",
+            Self::SignIn => "sign_in",
+            Self::SignUp => "sign_up",
+            Self::PasswordReset => "password_reset",
+            Self::Confirmation => "confirmation",
+            Self::NotFound => "not_found",
+        }
+    }
+
+    fn title(self, text: &PageText) -> &str {
+        match self {
+            Self::Account => &text.account,
+            Self::SignIn => &text.sign_in,
+            Self::SignUp => &text.sign_up,
+            Self::PasswordReset => &text.reset,
+            Self::Confirmation => &text.confirm,
+            Self::NotFound => &text.not_found,
+        }
+    }
+
+    /// What its form does that a captcha may stand before.
+    const fn operation(self) -> Option<ProtectedOperation> {
+        match self {
+            Self::SignIn => Some(ProtectedOperation::SessionCreate),
+            Self::SignUp => Some(ProtectedOperation::UserCreate),
+            Self::PasswordReset => Some(ProtectedOperation::PasswordReset),
+            Self::Confirmation => Some(ProtectedOperation::EmailConfirmation),
+            Self::Account | Self::NotFound => None,
+        }
+    }
+}
+
+impl Pages {
+    /// The pages of that configuration.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        let mut version = sha256_hex(&format!("{STYLE}{SCRIPT}"));
+        version.truncate(16);
+        Self { config, version }
+    }
+
+    /// Answers with a page or an asset of one.
+    pub fn handle(&self, request: &Request) -> Result<Response<Body>, Error> {
+        let parameters = request.path_parameters();
+        let path = percent_decode_str(parameters.first("path").unwrap_or_default()).decode_utf8_lossy();
+        match path.trim_end_matches('/') {
+            "assets/style.css" => asset("text/css; charset=utf-8", STYLE),
+            "assets/script.js" => asset("text/javascript; charset=utf-8", SCRIPT),
+            path => self.page(Page::of(path), request),
+        }
+    }
+
+    fn page(&self, page: Page, request: &Request) -> Result<Response<Body>, Error> {
+        let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let query = request.query_string_parameters();
+        let language = choose(query.first("lang"), accepted.unwrap_or_default(), self.config.default_language);
+        let text = Text::of(language).map_err(Error::internal)?;
+        let mut languages = Vec::new();
+        for other in Language::ALL {
+            languages.push((other.as_str(), Text::of(other).map_err(Error::internal)?.page.language_name));
+        }
+        let captcha =
+            self.config.captcha.as_ref().filter(|settings| page.operation().is_some_and(|one| settings.protected.contains(&one)));
+        let view = View {
+            page,
+            title: page.title(&text.page),
+            app_name: &self.config.app_name,
+            language,
+            languages,
+            t: &text.page,
+            texts: serde_json::to_string(&text.script).map_err(Error::internal)?.replace('<', "\\u003c"),
+            version: &self.version,
+            captcha,
+        };
+        let status = if page == Page::NotFound { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        guarded(
+            status,
+            HTML,
+            "no-store",
+            &policy(captcha.map(|captcha| captcha.provider)),
+            view.render().map_err(Error::internal)?,
+        )
+    }
+}
+
+/// What is the same for everybody, and another one when it has another version.
+fn asset(kind: &'static str, content: &str) -> Result<Response<Body>, Error> {
+    guarded(StatusCode::OK, kind, "public, max-age=86400", "default-src 'none'", content.to_owned())
+}
+
+/// Nothing from elsewhere but the widget of a captcha, where there is one; nothing inline, no frame around, no form to elsewhere.
+fn policy(captcha: Option<CaptchaProvider>) -> String {
+    let (scripts, frames) = match captcha {
+        Some(CaptchaProvider::Recaptcha) => {
+            (" https://www.google.com/recaptcha/ https://www.gstatic.com/recaptcha/", "https://www.google.com/recaptcha/")
+        }
+        Some(CaptchaProvider::Hcaptcha) => {
+            (" https://hcaptcha.com https://*.hcaptcha.com", "https://hcaptcha.com https://*.hcaptcha.com")
+        }
+        Some(CaptchaProvider::Turnstile) => (" https://challenges.cloudflare.com", "https://challenges.cloudflare.com"),
+        Some(CaptchaProvider::Geetest) | None => ("", "'none'"),
+    };
+    format!(
+        "default-src 'none'; script-src 'self'{scripts}; style-src 'self'; connect-src 'self'{scripts}; img-src 'self' data:; \
+         frame-src {frames}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
+
+fn guarded(
+    status: StatusCode,
+    kind: &'static str,
+    cache: &'static str,
+    policy: &str,
+    content: String,
+) -> Result<Response<Body>, Error> {
+    let mut response = Response::new(Body::Text(content));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, cache),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        // Links carry tokens.
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_str(policy).map_err(Error::internal)?);
+    Ok(response)
+}
