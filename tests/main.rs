@@ -25,6 +25,7 @@ mod email {
 }
 mod faults {
     mod lost_answers;
+    mod run;
     mod services;
 }
 mod general {
@@ -56,6 +57,7 @@ mod otp {
     mod verify;
 }
 mod pages {
+    mod browser;
     mod serve;
 }
 mod password {

@@ -331,7 +331,7 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         let name: String = variable
             .trim_start_matches("IDENTITY_")
             .split('_')
-            .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
+            .map(|word| word[..1].to_owned() + &*word[1..].to_lowercase())
             .collect();
         assert_eq!(*refers_to, name, "{variable}");
         assert!(template.parameters.contains_key(&name), "{variable}");

@@ -114,6 +114,14 @@ async fn an_attempt_is_taken_back_once() {
 }
 
 #[tokio::test]
+async fn a_claimed_mail_is_sent_by_who_claimed_it() {
+    let faulty = stack().await;
+    faulty.fail("UpdateItem", 1, Fault::AnswerLost);
+    let user = faulty.latchkey.signed_up("lost-claim").await;
+    faulty.latchkey.mail_to(&user.email, 1, |_| true).await;
+}
+
+#[tokio::test]
 async fn a_wrong_password_counts_at_least_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-count").await;

@@ -164,7 +164,7 @@ async fn verify(word: &str, yes: &Value, no: &Value) -> Response {
         "empty" => "".into_response(),
         "error" => (StatusCode::INTERNAL_SERVER_ERROR, yes.to_string()).into_response(),
         "redirect" => (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, "/redirected")]).into_response(),
-        "long" => (yes.to_string() + &" ".repeat(70_000)).into_response(),
+        "long" => (yes.to_string() + &*" ".repeat(70_000)).into_response(),
         "never" => std::future::pending().await,
         word if word.starts_with("yes") => yes.to_string().into_response(),
         _ => no.to_string().into_response(),

@@ -36,7 +36,7 @@ impl Latchkey {
     pub async fn everything(&self) -> Snapshot {
         let mut all = self.stored().await;
         all.retain(|key, item| {
-            item.retain(|name, _| !["leased_until", "released_at", "settled_at"].contains(&name.as_str()));
+            item.retain(|name, _| !["leased_until", "leased_by", "released_at", "settled_at"].contains(&name.as_str()));
             // What has expired is swept at any moment.
             let has_expired = item.get("expires_at").is_some_and(|_| number(item, "expires_at") <= now());
             !(has_expired || key.contains(" NOBODY#") || key.contains(" LIMIT#") || key.contains(" ACTIVITY#"))

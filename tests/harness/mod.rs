@@ -1,6 +1,7 @@
 //! What the tests share: a stack, a client, people, their mail and what is stored of them.
 
 mod access;
+mod browser;
 pub mod captcha;
 mod client;
 mod contract;
@@ -22,6 +23,7 @@ mod template;
 use std::time::Duration;
 
 pub use access::{bearer_of, kid, verified};
+pub use browser::Browser;
 pub use captcha::Outside;
 pub use client::{Answer, Request, all_at_once};
 pub use contract::CONTRACT;

@@ -13,7 +13,7 @@ const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2
 const ARGON2: &str = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
 
 async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
-    let lines: String = lines.iter().fold(String::new(), |text, line| text + &line.to_string() + "\n");
+    let lines: String = lines.iter().fold(String::new(), |text, line| text + &*line.to_string() + "\n");
     manage(latchkey, json!({ "action": "import", "lines": lines })).await
 }
 

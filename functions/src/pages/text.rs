@@ -80,7 +80,7 @@ impl Text {
 /// The language of a page: the one that is asked for, else the first of the browser's that there is, else the default.
 #[must_use]
 pub fn choose(asked: Option<&str>, accepted: &str, default: Language) -> Language {
-    let preferred = accepted.split(',').filter_map(|tag| tag.split(';').next()?.parse().ok()).next();
+    let preferred = accepted.split(',').find_map(|tag| tag.split(';').next()?.parse().ok());
     Language::choose(asked, None, preferred.unwrap_or(default))
 }
 

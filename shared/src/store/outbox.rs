@@ -2,14 +2,15 @@
 
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
+use data_encoding::HEXLOWER;
 
 use super::{
     Store,
     codes::mail_key,
     failure,
-    items::{number, read},
+    items::{number, read, text},
 };
-use crate::{Error, clock::Timestamp, mail::QueuedMail};
+use crate::{Error, clock::Timestamp, mail::QueuedMail, random};
 
 /// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than the function may run.
 const LEASE: i64 = 60;
@@ -30,26 +31,33 @@ pub enum Claim {
 impl Store {
     /// Takes a mail to send it.
     pub async fn claim_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<Claim, Error> {
+        // Tells this claim from others, also when its answer was lost and it finds itself.
+        let claim = HEXLOWER.encode(&random::bytes::<16>());
         let request = self
             .client
             .update_item()
             .table_name(&self.grants)
             .set_key(Some(mail_key(uid, id)))
-            .update_expression("SET leased_until = :until")
+            .update_expression("SET leased_until = :until, leased_by = :claim")
             .condition_expression(
                 "attribute_exists(pk) AND attribute_not_exists(settled_at) AND (attribute_not_exists(leased_until) OR leased_until <= :now)",
             )
             .expression_attribute_values(":until", number((now + LEASE).seconds()))
             .expression_attribute_values(":now", number(now.seconds()))
+            .expression_attribute_values(":claim", text(&claim))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld);
         match request.send().await {
             Ok(output) => Ok(read(output.attributes.unwrap_or_default()).map_or(Claim::Unreadable, Claim::Claimed)),
             Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    let is_open = failed.item().is_some_and(|item| !item.contains_key("settled_at"));
-                    Ok(if is_open { Claim::Busy } else { Claim::Settled })
-                }
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(match failed.item() {
+                    Some(item) if item.contains_key("settled_at") => Claim::Settled,
+                    Some(item) if item.get("leased_by") == Some(&text(&claim)) => {
+                        read(item.clone()).map_or(Claim::Unreadable, Claim::Claimed)
+                    }
+                    Some(_) => Claim::Busy,
+                    None => Claim::Settled,
+                }),
                 _ => Err(failure(error)),
             },
         }

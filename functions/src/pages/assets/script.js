@@ -207,6 +207,8 @@ on("confirm", async (values, form) => {
 async function showAccount() {
   const user = await call("GET", "/resource/users/me");
   one("who").textContent = user.email;
+  // For password managers.
+  one("username").value = user.email;
   one("pending").hidden = user.state !== "pending";
   one("factor-begin").hidden = user.otp;
   one("factor-disable").hidden = !user.otp;
