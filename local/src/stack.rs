@@ -79,7 +79,7 @@ impl Stack {
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;
 
-        let (dynamodb_listener, aws_listener) = (listen_beside(address, 1).await?, listen_beside(address, 2).await?);
+        let (dynamodb_listener, aws_listener) = (listen_beside(address, 1, &log).await?, listen_beside(address, 2, &log).await?);
         let url = format!("http://{address}");
         let dynamodb_url = format!("http://{}", local_address(&dynamodb_listener)?);
         let aws_url = format!("http://{}", local_address(&aws_listener)?);
@@ -261,11 +261,14 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 
 /// On a port that follows from the API's, so that other programs can be told of it beforehand (events/env.json is); on a free one
 /// where that is taken.
-async fn listen_beside(api: SocketAddr, distance: u16) -> Result<TcpListener, Error> {
+async fn listen_beside(api: SocketAddr, distance: u16, log: &Logger) -> Result<TcpListener, Error> {
     let port = api.port().checked_add(distance).unwrap_or_default();
     match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
         Ok(listener) => Ok(listener),
-        Err(_) => listen((Ipv4Addr::LOCALHOST, 0).into()).await,
+        Err(_) => {
+            log.notice(&format!("Port {port} is taken, so a free one is used in its place: events/env.json does not name it."));
+            listen((Ipv4Addr::LOCALHOST, 0).into()).await
+        }
     }
 }
 
