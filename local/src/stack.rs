@@ -263,13 +263,11 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
 /// where that is taken.
 async fn listen_beside(api: SocketAddr, distance: u16, log: &Logger) -> Result<TcpListener, Error> {
     let port = api.port().checked_add(distance).unwrap_or_default();
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => {
-            log.notice(&format!("Port {port} is taken, so a free one is used in its place: events/env.json does not name it."));
-            listen((Ipv4Addr::LOCALHOST, 0).into()).await
-        }
+    if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+        return Ok(listener);
     }
+    log.notice(&format!("Port {port} is taken, so a free one is used in its place: events/env.json does not name it."));
+    listen((Ipv4Addr::LOCALHOST, 0).into()).await
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
