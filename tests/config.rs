@@ -84,7 +84,7 @@ async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
         ("IDENTITY_TOKEN_SECRET", &[""]),
     ] {
         for value in values {
-            let said = end_of("session-create", &[(variable, value)]).await;
+            let said = end_of("user-create", &[(variable, value)]).await;
             assert!(said.contains(variable), "{variable}={value:?}: {said}");
         }
     }
@@ -133,7 +133,7 @@ async fn values_that_can_be_right_stop_nothing() {
         ("IDENTITY_BREACHED_PASSWORDS_URL", &["", "https://range.example/range", "http://127.0.0.1:8080/"]),
     ] {
         for value in values {
-            let said = end_of("session-create", &[(variable, value)]).await;
+            let said = end_of("user-create", &[(variable, value)]).await;
             assert!(!said.contains("IDENTITY_"), "{variable}={value:?}: {said}");
         }
     }

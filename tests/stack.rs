@@ -222,10 +222,10 @@ async fn options_and_variables_of_its_own_reach_the_functions() {
 
 #[tokio::test]
 async fn a_function_that_does_not_start_says_why() {
-    let latchkey = Latchkey::start(&[("IDENTITY_PASSWORD_REGEXP", "(")]).await;
+    let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "I")]).await;
     let answer = latchkey.get("/identity/configs").send().await;
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));
     let log = latchkey.log();
-    assert!(log.iter().any(|line| line.contains("IDENTITY_PASSWORD_REGEXP")), "{log:#?}");
+    assert!(log.iter().any(|line| line.contains("IDENTITY_UID_PREFIX")), "{log:#?}");
     assert_eq!(latchkey.get("/identity/ping").send().await.status, 200);
 }

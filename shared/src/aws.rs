@@ -3,15 +3,11 @@
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use aws_smithy_http_client::{
-    Builder,
-    tls::{Provider, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::region::Region;
 
-use crate::{environment::variable, telemetry::Counted};
+use crate::{environment::variable, telemetry::Counted, trust};
 
 /// The clients' configurations have the same methods and no common trait.
 macro_rules! client {
@@ -76,7 +72,7 @@ impl Aws {
                 None,
                 "environment",
             ),
-            http: SharedHttpClient::new(Counted(Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc)).build_https())),
+            http: SharedHttpClient::new(Counted(trust::client())),
         }
     }
 

@@ -35,6 +35,7 @@ pub mod session;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+mod trust;
 pub mod user;
 
 pub use error::{Error, FieldFault, ParameterFault};

@@ -7,7 +7,7 @@ use shared::{
     clock,
     config::Config,
     events,
-    password::{BreachedPasswords, Hasher},
+    password::{PasswordPolicy, Hasher},
     store::Store,
     telemetry,
 };
@@ -19,7 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let users = Users {
         store: Store::new(aws.dynamodb(), &config),
         hasher: Hasher::new(config.argon2.clone())?,
-        breached: BreachedPasswords::new(&config),
+        policy: PasswordPolicy::new(&config)?,
         config,
     };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.

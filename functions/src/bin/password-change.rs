@@ -8,7 +8,7 @@ use shared::{
     config::Config,
     gate::Gate,
     http::serve,
-    password::{BreachedPasswords, Hasher},
+    password::{PasswordPolicy, Hasher},
     telemetry,
 };
 
@@ -17,7 +17,7 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let (config, aws) = (Config::from_env()?, Aws::from_env());
     let hasher = Hasher::new(config.argon2.clone())?;
-    let breached = BreachedPasswords::new(&config);
-    let endpoint = Change { gate: Gate::new(config, &aws), hasher, breached };
+    let policy = PasswordPolicy::new(&config)?;
+    let endpoint = Change { gate: Gate::new(config, &aws), hasher, policy };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -8,7 +8,7 @@ use shared::{
     config::Config,
     http::serve,
     keys::Keys,
-    password::{BreachedPasswords, Hasher},
+    password::{PasswordPolicy, Hasher},
     store::Store,
     telemetry,
 };
@@ -21,7 +21,7 @@ async fn main() -> Result<(), BoxError> {
         store: Store::new(aws.dynamodb(), &config),
         keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
         hasher: Hasher::new(config.argon2.clone())?,
-        breached: BreachedPasswords::new(&config),
+        policy: PasswordPolicy::new(&config)?,
         config,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

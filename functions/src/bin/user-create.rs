@@ -9,7 +9,7 @@ use shared::{
     config::Config,
     http::serve,
     keys::Keys,
-    password::{BreachedPasswords, Hasher},
+    password::{PasswordPolicy, Hasher},
     store::Store,
     telemetry,
 };
@@ -23,7 +23,7 @@ async fn main() -> Result<(), BoxError> {
         keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
         hasher: Hasher::new(config.argon2.clone())?,
         captcha: Captcha::of(ProtectedOperation::UserCreate, &config, &aws),
-        breached: BreachedPasswords::new(&config),
+        policy: PasswordPolicy::new(&config)?,
         config,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

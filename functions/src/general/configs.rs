@@ -23,8 +23,8 @@ pub fn handle(config: &Config) -> Result<Response<Body>, Error> {
         session_expire_time: config.session_life.idle,
         captcha_type: config.captcha.as_ref().map_or("none", |captcha| captcha.provider.name()),
         captcha_id: config.captcha.as_ref().map(|captcha| captcha.id.as_str()),
-        password_min_entropy: number(config.password_policy.min_entropy),
-        password_regexp: config.password_policy.rule.expression(),
+        password_min_entropy: number(config.password_min_entropy),
+        password_regexp: &config.password_regexp,
     })
 }
 

@@ -22,7 +22,7 @@ impl Users {
                 return Err(Refusal::invalid("password", "not together with a hash").into());
             }
             let password = Password::new(password);
-            self.config.password_policy.accept(&password, &self.breached).await.map_err(fault)?;
+            self.policy.accept(&password).await.map_err(fault)?;
             fields.put("password_hash", self.hasher.hash(&password).await?.as_str());
         } else if !fields.has("password_hash") && !fields.has("password_digest") {
             return Err(Refusal::of("password", "missing", "required, or password_hash").into());

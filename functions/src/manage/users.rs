@@ -9,7 +9,7 @@ use shared::{
     clock::Timestamp,
     config::Config,
     email::{EmailAddress, lookup_key},
-    password::{BreachedPasswords, Hasher},
+    password::{PasswordPolicy, Hasher},
     store::{Change, Store},
     user::User,
 };
@@ -29,8 +29,8 @@ pub struct Users {
     pub store: Store,
     /// Hashes passwords.
     pub hasher: Hasher,
-    /// Knows passwords that no new one may be.
-    pub breached: BreachedPasswords,
+    /// Which passwords are accepted.
+    pub policy: PasswordPolicy,
 }
 
 impl Users {

@@ -8,7 +8,7 @@ use shared::{
     http::{Body, Form, Request, Response, StatusCode, empty},
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{BreachedPasswords, Hasher, Password, Verdict},
+    password::{PasswordPolicy, Hasher, Password, Verdict},
     user::User,
 };
 
@@ -21,8 +21,8 @@ pub struct Change {
     pub gate: Gate,
     /// Checks the old password and hashes the new one.
     pub hasher: Hasher,
-    /// Knows passwords that no new one may be.
-    pub breached: BreachedPasswords,
+    /// Which passwords are accepted.
+    pub policy: PasswordPolicy,
 }
 
 struct Input {
@@ -64,7 +64,7 @@ impl Change {
         if input.new == input.old {
             return Err(Error::PasswordUnchanged);
         }
-        let accepted = self.gate.config.password_policy.accept(&input.new, &self.breached).await;
+        let accepted = self.policy.accept(&input.new).await;
         accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
     }
 

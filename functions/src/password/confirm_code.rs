@@ -10,7 +10,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{BreachedPasswords, Hasher, Password},
+    password::{PasswordPolicy, Hasher, Password},
     store::{PasswordChange, Store},
     telemetry::metrics::{self, PasswordReset},
     token::Purpose,
@@ -27,8 +27,8 @@ pub struct ConfirmCode {
     pub keys: Keys,
     /// Hashes the new password.
     pub hasher: Hasher,
-    /// Knows passwords that no new one may be.
-    pub breached: BreachedPasswords,
+    /// Which passwords are accepted.
+    pub policy: PasswordPolicy,
 }
 
 struct Input {
@@ -45,7 +45,7 @@ impl ConfirmCode {
         let Input { token, password, language } = read(request).await?;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let (user, code) = self.find(&token, now).await?;
-        if let Err(fault) = self.config.password_policy.accept(&password, &self.breached).await {
+        if let Err(fault) = self.policy.accept(&password).await {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store.record(&recorder.failed(&user.uid, Action::PasswordReset, &error)).await?;
             return Err(error);

@@ -52,10 +52,11 @@ impl Create {
         let input = read(request).await?;
         let recorder = Recorder { client: &client, life: self.config.activity_life, now };
         let (key, network) = (lookup_key(&input.email), client.network());
-        let (admitted, attempt, user) = tokio::join!(
+        let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.config.limits, now),
             self.store.count_attempt(&key, &self.config.limits, now),
             self.store.find_user(&key),
+            self.hasher.warm_up(),
         );
         let attempt = attempt?;
         let outcome = match admitted.and(user) {

@@ -13,7 +13,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{BreachedPasswords, Hasher, Password},
+    password::{PasswordPolicy, Hasher, Password},
     session::NewSession,
     store::{SignUp, Store},
     user::{NewUser, User, is_uid},
@@ -34,8 +34,8 @@ pub struct Create {
     pub hasher: Hasher,
     /// Lets people pass.
     pub captcha: Captcha,
-    /// Knows passwords that no new one may be.
-    pub breached: BreachedPasswords,
+    /// Which passwords are accepted.
+    pub policy: PasswordPolicy,
 }
 
 struct Input {
@@ -101,7 +101,7 @@ impl Create {
         {
             return Err(if is_uid(uid, &self.config.uid_prefix) { Error::ReferralUnknown } else { Error::ReferralInvalid });
         }
-        let password = self.config.password_policy.accept(password, &self.breached).await;
+        let password = self.policy.accept(password).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),

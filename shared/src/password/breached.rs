@@ -24,9 +24,9 @@ const PREFIX: usize = 5;
 const PADDING: (&str, &str) = ("add-padding", "true");
 
 /// Knows passwords; where it is off, none.
-pub struct BreachedPasswords(Option<Service>);
+pub struct BreachedPasswords(pub(super) Option<Service>);
 
-struct Service {
+pub(super) struct Service {
     outbound: Outbound,
     url: ServiceUrl,
 }

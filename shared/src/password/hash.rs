@@ -1,15 +1,9 @@
 //! Argon2id with one kept buffer a process; bcrypt to verify what comes from Barong, never to make a new hash.
-//!
-//! A hash works in about 19 MiB of memory. Asking the allocator for it at each call fragments the heap until the function
-//! runs out of memory, so the buffer is taken once and used again.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{fmt, sync::Arc};
 
 use argon2::{
-    Argon2, Block, Params,
+    Argon2, Params,
     password_hash::phc::{self, Ident, Output, ParamsString, Salt},
 };
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -17,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Password,
+    memory::Memory,
     scheme::{self, ALGORITHM, LANES, MEMORY_LIMIT, PASSES, Scheme, VERSION},
 };
 use crate::{BoxError, clock::Stopwatch, random, telemetry::metrics};
@@ -91,7 +86,7 @@ pub struct Hasher {
     params: Params,
     /// What an unknown address is checked against: live parameters, and an output that no password has.
     dummy: PasswordHash,
-    memory: Arc<Mutex<Vec<Block>>>,
+    memory: Arc<Memory>,
 }
 
 impl Hasher {
@@ -99,6 +94,16 @@ impl Hasher {
     pub fn new(params: Params) -> Result<Self, HashingFailed> {
         let dummy = encode(&params, &random::bytes::<SALT_BYTES>(), &random::bytes::<OUTPUT_BYTES>()).map_err(failed)?;
         Ok(Self { params, dummy, memory: Arc::default() })
+    }
+
+    /// Takes the memory for a hash, if that was not done before: for who has to wait for something else before there is anything to
+    /// hash. It need not succeed, for a hash does the same where it is missing.
+    pub async fn warm_up(&self) {
+        if self.memory.is_taken() {
+            return;
+        }
+        let (memory, count) = (Arc::clone(&self.memory), self.params.block_count());
+        let _ = tokio::task::spawn_blocking(move || memory.work_in(count, |_| ())).await;
     }
 
     /// Hashes a password with a new salt.
@@ -153,20 +158,14 @@ impl Hasher {
     }
 
     fn compute(&self, params: &Params, password: &Password, salt: &[u8], length: usize) -> Result<Vec<u8>, BoxError> {
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.len() < params.block_count() {
-            memory.resize(params.block_count(), Block::default());
-        }
         let mut output = vec![0; length];
-        let begun = Stopwatch::start();
-        Argon2::new(ALGORITHM, VERSION, params.clone()).hash_password_into_with_memory(
-            password.reveal().as_bytes(),
-            salt,
-            &mut output,
-            memory.as_mut_slice(),
-        )?;
-        metrics::hash_time(begun);
-        Ok(output)
+        let argon2 = Argon2::new(ALGORITHM, VERSION, params.clone());
+        self.memory.work_in(params.block_count(), |blocks| {
+            let begun = Stopwatch::start();
+            argon2.hash_password_into_with_memory(password.reveal().as_bytes(), salt, &mut output, blocks)?;
+            metrics::hash_time(begun);
+            Ok(output)
+        })?
     }
 }
 
@@ -204,6 +203,8 @@ fn failed(error: impl Into<BoxError>) -> HashingFailed {
 
 #[cfg(test)]
 mod tests {
+    use argon2::Block;
+
     use super::*;
 
     fn hasher(params: &str) -> Hasher {
@@ -253,9 +254,8 @@ mod tests {
     async fn without_a_hash_every_password_is_wrong_and_a_hash_is_computed_all_the_same() {
         let hasher = hasher("m=8192,t=1,p=1");
         assert_eq!(hasher.verify(&password("x"), None).await.ok(), Some(Verdict::Wrong));
-        let memory = hasher.memory.lock().expect("the buffer");
-        assert_eq!(memory.len(), hasher.params.block_count());
-        assert!(memory.iter().any(|block| block.as_ref().iter().any(|&word| word != 0)), "the work was done in it");
+        let is_used = |blocks: &mut [Block]| blocks.iter().all(|block| block.as_ref().iter().any(|&word| word != 0));
+        assert!(hasher.memory.work_in(hasher.params.block_count(), is_used).expect("memory"), "the work was done in it");
     }
 
     #[test]

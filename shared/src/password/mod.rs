@@ -2,6 +2,7 @@
 
 mod breached;
 mod hash;
+mod memory;
 mod policy;
 mod rule;
 mod scheme;
@@ -11,7 +12,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub use breached::BreachedPasswords;
+use breached::BreachedPasswords;
 pub(crate) use breached::breached_passwords_url;
 pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};

@@ -1,14 +1,14 @@
 //! Which passwords are accepted
 
 use super::{BreachedPasswords, Password, rule::PasswordRule, strength::Strength};
+use crate::config::{Config, ConfigError, PASSWORD_REGEXP, problem};
 
 /// What a new password must be
-#[derive(Debug, Clone)]
 pub struct PasswordPolicy {
-    /// What it must match.
-    pub rule: PasswordRule,
+    rule: PasswordRule,
     /// The least entropy that is accepted, in bits.
-    pub min_entropy: f64,
+    min_entropy: f64,
+    breached: BreachedPasswords,
 }
 
 /// Why a password is refused
@@ -23,14 +23,20 @@ pub enum PasswordFault {
 }
 
 impl PasswordPolicy {
+    /// As the configuration says. Its regular expression is refused here, where it is one that cannot be used.
+    pub fn new(config: &Config) -> Result<Self, ConfigError> {
+        let rule = PasswordRule::parse(&config.password_regexp).map_err(|error| problem(PASSWORD_REGEXP, error.to_string()))?;
+        Ok(Self { rule, min_entropy: config.password_min_entropy, breached: BreachedPasswords::new(config) })
+    }
+
     /// Accepts a new password or names its fault. Only one that is not refused as it is is asked for elsewhere.
-    pub async fn accept(&self, password: &Password, breached: &BreachedPasswords) -> Result<(), PasswordFault> {
+    pub async fn accept(&self, password: &Password) -> Result<(), PasswordFault> {
         self.check(password.reveal())?;
-        if breached.contains(password).await { Err(PasswordFault::Breached) } else { Ok(()) }
+        if self.breached.contains(password).await { Err(PasswordFault::Breached) } else { Ok(()) }
     }
 
     /// Accepts a password or names its fault, the rule's first.
-    pub fn check(&self, password: &str) -> Result<(), PasswordFault> {
+    fn check(&self, password: &str) -> Result<(), PasswordFault> {
         if !self.rule.is_met_by(password) {
             Err(PasswordFault::Requirements)
         } else if Strength::of(password).entropy < self.min_entropy {
@@ -46,7 +52,8 @@ mod tests {
     use super::*;
 
     fn policy(min_entropy: f64) -> PasswordPolicy {
-        PasswordPolicy { rule: PasswordRule::parse("^[^]{8,}$").unwrap(), min_entropy }
+        let rule = PasswordRule::parse("^[^]{8,}$").unwrap();
+        PasswordPolicy { rule, min_entropy, breached: BreachedPasswords(None) }
     }
 
     #[test]
@@ -55,6 +62,30 @@ mod tests {
         assert_eq!(policy(25.0).check("abc"), Err(PasswordFault::Requirements));
         assert_eq!(policy(25.0).check("password1"), Err(PasswordFault::Weak));
         assert_eq!(policy(25.0).check("kZ8#vQ2!mT"), Ok(()));
+    }
+
+    #[test]
+    fn an_expression_that_cannot_be_used_is_told_with_its_variable() {
+        let of = |expression: &str| {
+            PasswordPolicy::new(&Config {
+                password_regexp: expression.to_owned(),
+                ..Config::read(|variable| {
+                    let value = match variable {
+                        "IDENTITY_DOMAIN" => "https://example.com",
+                        "IDENTITY_SENDER_EMAIL" => "noreply@example.com",
+                        "IDENTITY_USERS_TABLE" | "IDENTITY_GRANTS_TABLE" | "IDENTITY_TOKEN_SECRET" => "x",
+                        _ => return None,
+                    };
+                    Some(value.to_owned())
+                })
+                .unwrap()
+            })
+        };
+        assert!(of("^[^]{8,}$").is_ok());
+        for expression in ["(", "^(a+)+$"] {
+            let told = of(expression).err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(told.starts_with("IDENTITY_PASSWORD_REGEXP: "), "{told}");
+        }
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! Which certificates AWS's services are believed by.
+//!
+//! Reading all roots of the system costs a cold start more than everything else that a function does before its first event. AWS's
+//! services have certificates that Amazon issued, from five roots: those are here, and looked at first. What they do not vouch for,
+//! say an endpoint of one's own behind a company's certificate, is left to the roots of the system.
+//!
+//! <https://docs.aws.amazon.com/vpc/latest/userguide/vpc-endpoints-ddb.html>, <https://www.amazontrust.com/repository/>
+
+use std::{
+    error::Error,
+    io, iter,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use aws_smithy_http_client::{
+    Builder,
+    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
+};
+use aws_smithy_runtime_api::client::{
+    connector_metadata::ConnectorMetadata,
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    orchestrator::HttpRequest,
+    runtime_components::RuntimeComponents,
+};
+use rustls::CertificateError;
+
+const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
+
+/// An HTTP client that believes Amazon's roots, and then the system's.
+pub(crate) fn client() -> SharedHttpClient {
+    let builder = || Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
+    let system = builder().build_https();
+    let amazon = TlsContext::builder().with_trust_store(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS)).build();
+    match amazon {
+        Ok(amazon) => SharedHttpClient::new(AmazonFirst::new(builder().tls_context(amazon).build_https(), system)),
+        Err(_) => system,
+    }
+}
+
+#[derive(Debug)]
+struct AmazonFirst {
+    amazon: SharedHttpClient,
+    /// Reads its roots when it is first asked for a connector.
+    system: SharedHttpClient,
+    /// Whether Amazon's roots did not do for some service. From then on the system's are taken at once.
+    is_elsewhere: Arc<AtomicBool>,
+}
+
+impl AmazonFirst {
+    fn new(amazon: SharedHttpClient, system: SharedHttpClient) -> Self {
+        Self { amazon, system, is_elsewhere: Arc::default() }
+    }
+}
+
+impl HttpClient for AmazonFirst {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        if self.is_elsewhere.load(Ordering::Relaxed) {
+            return self.system.http_connector(settings, components);
+        }
+        let amazon = self.amazon.http_connector(settings, components);
+        let (system, settings, components) = (self.system.clone(), settings.clone(), components.clone());
+        let is_elsewhere = Arc::clone(&self.is_elsewhere);
+        SharedHttpConnector::new(Connector { amazon, system, settings, components, is_elsewhere })
+    }
+
+    fn connector_metadata(&self) -> Option<ConnectorMetadata> {
+        self.amazon.connector_metadata()
+    }
+}
+
+#[derive(Debug)]
+struct Connector {
+    amazon: SharedHttpConnector,
+    system: SharedHttpClient,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+    is_elsewhere: Arc<AtomicBool>,
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let again = request.try_clone();
+        let answer = self.amazon.call(request);
+        let (system, settings, components) = (self.system.clone(), self.settings.clone(), self.components.clone());
+        let is_elsewhere = Arc::clone(&self.is_elsewhere);
+        HttpConnectorFuture::new(async move {
+            match (answer.await, again) {
+                // Nothing was sent yet.
+                (Err(error), Some(request)) if is_unknown_issuer(&error) => {
+                    is_elsewhere.store(true, Ordering::Relaxed);
+                    system.http_connector(&settings, &components).call(request).await
+                }
+                (outcome, _) => outcome,
+            }
+        })
+    }
+}
+
+/// Whether a connection failed because no root vouches for the certificate of the other side.
+fn is_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
+    iter::successors(Some(error), |&error| error.source()).any(|error| {
+        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let inner: Option<&rustls::Error> = inner.and_then(|inner| inner.downcast_ref());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
+    })
+}
