@@ -98,6 +98,11 @@ pub struct Recorder<'a> {
     pub now: Timestamp,
 }
 
+/// A new id of an activity.
+pub(crate) fn activity_id(now: Timestamp) -> String {
+    format!("{:013}-{:016x}", now.milliseconds(), u64::from_be_bytes(random::bytes()))
+}
+
 impl Recorder<'_> {
     /// Something was done.
     #[must_use]
@@ -113,9 +118,8 @@ impl Recorder<'_> {
     }
 
     fn activity(&self, uid: &str, action: Action, result: ActivityResult, data: Option<String>) -> Activity {
-        let suffix = u64::from_be_bytes(random::bytes());
         Activity {
-            id: format!("{:013}-{:016x}", self.now.milliseconds(), suffix),
+            id: activity_id(self.now),
             uid: uid.to_owned(),
             action,
             result,

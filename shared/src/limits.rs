@@ -24,7 +24,7 @@ pub struct Limits {
 }
 
 /// Wrong passwords and codes in a row for an address, those that are being looked at included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
     /// How many.
     pub count: u32,
@@ -32,12 +32,35 @@ pub struct Failures {
     pub retry_at: i64,
     /// When they are forgotten.
     pub expires_at: Timestamp,
+    /// One of those counted, which may have succeeded all the same. A success that comes first of all would have nothing to clear but
+    /// itself, so it leaves that for later, when there is almost never anybody any more to whom it matters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unsettled: Option<String>,
 }
 
 impl Failures {
+    /// The attempt of which it has to be known now whether it succeeded: one more would make a wait begin.
+    #[must_use]
+    pub fn to_be_settled(&self, limits: &Limits, now: Timestamp) -> Option<&str> {
+        let matters = self.count >= limits.sign_in_free_attempts && self.retry_at <= now.milliseconds() && now < self.expires_at;
+        self.unsettled.as_deref().filter(|_| matters)
+    }
+
+    /// The same without the attempt that succeeded.
+    #[must_use]
+    pub fn settled(self) -> Self {
+        Self { count: self.count.saturating_sub(1), unsettled: None, ..self }
+    }
+
+    /// Whether there is nothing but this attempt.
+    #[must_use]
+    pub fn is_only(&self, attempt: &str) -> bool {
+        self.count == 1 && self.unsettled.as_deref() == Some(attempt)
+    }
+
     /// What is to be stored before one more attempt is looked at, or how long it has to wait. The free ones wait for nothing; the
     /// one after them starts a wait of a second, and each further one doubles it.
-    pub fn with_one_more(before: Option<&Self>, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
+    pub fn with_one_more(before: Option<&Self>, attempt: &str, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
         let before = before.filter(|before| now < before.expires_at);
         if let Some(wait) = before.map(|before| before.retry_at - now.milliseconds()).filter(|&wait| wait > 0) {
             return Err(Error::TooManyAttempts { retry_after: (wait + 999) / 1000 });
@@ -49,7 +72,8 @@ impl Failures {
                 1_i64.checked_shl(doublings).filter(|&wait| (1..QUARTER_HOUR).contains(&wait)).unwrap_or(QUARTER_HOUR)
             }
         };
-        Ok(Self { count, retry_at: (now + wait).milliseconds(), expires_at: now + wait + QUARTER_HOUR })
+        let unsettled = before.map_or_else(|| Some(attempt.to_owned()), |before| before.unsettled.clone());
+        Ok(Self { count, retry_at: (now + wait).milliseconds(), expires_at: now + wait + QUARTER_HOUR, unsettled })
     }
 }
 
@@ -112,7 +136,7 @@ mod tests {
     fn waits(limits: &Limits, attempts: usize) -> Vec<i64> {
         let (mut failures, mut now) = (None, NOW);
         let mut one_more = || {
-            let next = Failures::with_one_more(failures.as_ref(), limits, now).expect("an attempt");
+            let next = Failures::with_one_more(failures.as_ref(), "", limits, now).expect("an attempt");
             let wait = (next.retry_at - now.milliseconds()) / 1000;
             (failures, now) = (Some(next), now + wait);
             wait
@@ -128,8 +152,8 @@ mod tests {
 
     #[test]
     fn during_the_wait_nothing_is_looked_at_and_the_wait_stays() {
-        let waiting = Failures { count: 8, retry_at: (NOW + 4).milliseconds(), expires_at: NOW + 904 };
-        let attempt = |now| Failures::with_one_more(Some(&waiting), &LIMITS, now);
+        let waiting = Failures { count: 8, retry_at: (NOW + 4).milliseconds(), expires_at: NOW + 904, unsettled: None };
+        let attempt = |now| Failures::with_one_more(Some(&waiting), "", &LIMITS, now);
         assert_eq!(retry_after(attempt(NOW)), Some(4));
         assert_eq!(retry_after(attempt(Timestamp::from_milliseconds((NOW + 3).milliseconds() + 1))), Some(1));
         assert_eq!(attempt(NOW + 4).expect("an attempt").count, 9);
@@ -137,9 +161,28 @@ mod tests {
 
     #[test]
     fn fifteen_quiet_minutes_after_the_wait_forget_the_failures() {
-        let failures = Failures { count: 8, retry_at: (NOW + 4).milliseconds(), expires_at: NOW + 904 };
-        assert_eq!(Failures::with_one_more(Some(&failures), &LIMITS, NOW + 903).expect("an attempt").count, 9);
-        assert_eq!(Failures::with_one_more(Some(&failures), &LIMITS, NOW + 904).expect("an attempt").count, 1);
+        let failures = Failures { count: 8, retry_at: (NOW + 4).milliseconds(), expires_at: NOW + 904, unsettled: None };
+        assert_eq!(Failures::with_one_more(Some(&failures), "", &LIMITS, NOW + 903).expect("an attempt").count, 9);
+        assert_eq!(Failures::with_one_more(Some(&failures), "", &LIMITS, NOW + 904).expect("an attempt").count, 1);
+    }
+
+    #[test]
+    fn what_became_of_the_first_attempt_matters_when_a_wait_would_begin() {
+        let attempt = |before: Option<&Failures>, name| Failures::with_one_more(before, name, &LIMITS, NOW).expect("an attempt");
+        let first = attempt(None, "first");
+        assert!(first.is_only("first") && !first.is_only("second"));
+        let second = attempt(Some(&first), "second");
+        assert!(!second.is_only("first") && !second.is_only("second"));
+        let four = attempt(Some(&attempt(Some(&second), "")), "");
+        assert_eq!((four.count, four.to_be_settled(&LIMITS, NOW)), (4, None));
+        let five = attempt(Some(&four), "");
+        assert_eq!(five.to_be_settled(&LIMITS, NOW), Some("first"));
+        assert_eq!(five.to_be_settled(&LIMITS, NOW + QUARTER_HOUR), None, "all of it is forgotten");
+        let six = attempt(Some(&five), "");
+        assert_eq!(six.to_be_settled(&LIMITS, NOW), None, "the wait has begun");
+        assert_eq!(six.to_be_settled(&LIMITS, NOW + 1), Some("first"));
+        let settled = five.settled();
+        assert_eq!((settled.count, settled.to_be_settled(&LIMITS, NOW)), (4, None));
     }
 
     /// The log after mails that were asked for at these seconds after `NOW`.

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::{
     Item,
-    items::{GRANTS, move_back, number},
+    items::{GRANTS, USERS, move_back, number},
     now,
     stack::{Latchkey, spawn},
 };
@@ -17,9 +17,21 @@ impl Latchkey {
         spawn(delete.send()).await.unwrap().unwrap();
     }
 
-    /// How many wrong passwords and codes of an address are counted.
+    /// How many wrong passwords and codes of an address are counted: without the attempt that succeeded, which may be among them
+    /// until it matters.
     pub async fn failures(&self, email: &str) -> i64 {
-        self.failures_item(email).await.map_or(0, |item| number(&item, "count"))
+        let Some(item) = self.failures_item(email).await else { return 0 };
+        let right = match item.get("unsettled") {
+            Some(id) => self.has_succeeded(email, id.as_s().unwrap()).await,
+            None => false,
+        };
+        number(&item, "count") - i64::from(right)
+    }
+
+    async fn has_succeeded(&self, email: &str, attempt: &str) -> bool {
+        let Some(user) = self.item(USERS, &format!("USER#{}", email.trim().to_lowercase()), None).await else { return false };
+        let activity = self.item(GRANTS, user["uid"].as_s().unwrap(), Some(&format!("ACTIVITY#{attempt}"))).await;
+        activity.is_some_and(|activity| activity["result"].as_s().unwrap() == "succeed")
     }
 
     /// What is stored of them.

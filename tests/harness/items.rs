@@ -14,7 +14,7 @@ pub type Item = HashMap<String, AttributeValue>;
 /// Items by table and key.
 pub type Snapshot = BTreeMap<String, Item>;
 
-const USERS: &str = "UsersTable";
+pub(super) const USERS: &str = "UsersTable";
 pub(super) const GRANTS: &str = "GrantsTable";
 
 /// The value of a number attribute.

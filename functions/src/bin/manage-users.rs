@@ -7,7 +7,7 @@ use shared::{
     clock,
     config::Config,
     events,
-    password::{PasswordPolicy, Hasher},
+    password::{Hasher, PasswordPolicy},
     store::Store,
     telemetry,
 };

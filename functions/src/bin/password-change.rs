@@ -8,7 +8,7 @@ use shared::{
     config::Config,
     gate::Gate,
     http::serve,
-    password::{PasswordPolicy, Hasher},
+    password::{Hasher, PasswordPolicy},
     telemetry,
 };
 

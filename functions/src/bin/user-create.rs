@@ -9,7 +9,7 @@ use shared::{
     config::Config,
     http::serve,
     keys::Keys,
-    password::{PasswordPolicy, Hasher},
+    password::{Hasher, PasswordPolicy},
     store::Store,
     telemetry,
 };

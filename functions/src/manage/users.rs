@@ -9,7 +9,7 @@ use shared::{
     clock::Timestamp,
     config::Config,
     email::{EmailAddress, lookup_key},
-    password::{PasswordPolicy, Hasher},
+    password::{Hasher, PasswordPolicy},
     store::{Change, Store},
     user::User,
 };

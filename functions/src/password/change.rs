@@ -8,7 +8,7 @@ use shared::{
     http::{Body, Form, Request, Response, StatusCode, empty},
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{PasswordPolicy, Hasher, Password, Verdict},
+    password::{Hasher, Password, PasswordPolicy, Verdict},
     user::User,
 };
 

@@ -10,7 +10,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{PasswordPolicy, Hasher, Password},
+    password::{Hasher, Password, PasswordPolicy},
     store::{PasswordChange, Store},
     telemetry::metrics::{self, PasswordReset},
     token::Purpose,

@@ -12,7 +12,7 @@ use shared::{
     otp::{self, SecondFactor},
     password::{Hasher, Password, Verdict},
     session::NewSession,
-    store::Store,
+    store::{Attempt, Store},
     telemetry::metrics::{self, SignIn},
     user::User,
 };
@@ -60,7 +60,7 @@ impl Create {
         );
         let attempt = attempt?;
         let outcome = match admitted.and(user) {
-            Ok(user) => self.sign_in(&input, &key, user, recorder).await,
+            Ok(user) => self.sign_in(&input, &key, user, (&attempt, recorder)).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome
@@ -76,7 +76,7 @@ impl Create {
         input: &Input,
         key: &str,
         user: Option<User>,
-        recorder: Recorder<'_>,
+        (attempt, recorder): (&Attempt, Recorder<'_>),
     ) -> Result<Response<Body>, Error> {
         self.captcha.check(input.captcha_response.as_ref(), recorder.client, recorder.now).await?;
         let user = self.authenticate(&input.password, key, user, recorder).await?;
@@ -91,11 +91,11 @@ impl Create {
         let opened = match factor {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
-                self.store.open_session(&user, &new.session, &activity).await.map(Some)
+                self.store.open_session(&new.session, attempt, &activity).await.map(Some)
             }
             Ok(Some(factor)) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
-                self.store.open_session_with_otp(&user, &new.session, &factor, &activity).await
+                self.store.open_session_with_otp(&user, &new.session, &factor, (attempt, &activity)).await
             }
             Err(Error::OtpInvalid) => Ok(None),
             Err(error) => Err(error),

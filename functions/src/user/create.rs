@@ -13,7 +13,7 @@ use shared::{
     keys::Keys,
     language::Language,
     mail::{Kind, QueuedMail},
-    password::{PasswordPolicy, Hasher, Password},
+    password::{Hasher, Password, PasswordPolicy},
     session::NewSession,
     store::{SignUp, Store},
     user::{NewUser, User, is_uid},

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Error,
-    activity::{Activity, Topic},
+    activity::{Activity, ActivityResult, Topic},
     clock::Timestamp,
     random::sha256_hex,
 };
@@ -18,8 +18,12 @@ const PREFIX: &str = "ACTIVITY#";
 /// Seconds for which it is kept what was written for nobody.
 const DECOY_LIFE: i64 = 60;
 
+fn activity_key(uid: &str, id: &str) -> Item {
+    grant_key(uid, format!("{PREFIX}{id}"))
+}
+
 pub(super) fn activity_item(activity: &Activity) -> Result<Item, Error> {
-    keyed(grant_key(&activity.uid, format!("{PREFIX}{}", activity.id)), activity)
+    keyed(activity_key(&activity.uid, &activity.id), activity)
 }
 
 pub(super) fn activity_write(table: &str, activity: &Activity) -> Result<Write, Error> {
@@ -41,6 +45,13 @@ impl Store {
     /// Writes down what was done.
     pub async fn record(&self, activity: &Activity) -> Result<(), Error> {
         self.put_grant(activity_item(activity)?).await
+    }
+
+    /// Whether it is written down that something was done by this id.
+    pub(super) async fn has_succeeded(&self, uid: &str, id: &str) -> Result<bool, Error> {
+        let request = self.client.get_item().table_name(&self.grants).set_key(Some(activity_key(uid, id))).consistent_read(true);
+        let activity: Option<Activity> = request.send().await.map_err(failure)?.item.map(read).transpose()?;
+        Ok(activity.is_some_and(|activity| activity.result == ActivityResult::Succeed))
     }
 
     /// Writes as much for an address that has no account, so that it takes the same time. It lies where nobody looks it up.

@@ -7,11 +7,12 @@ use aws_sdk_dynamodb::{
 
 use super::{
     Item, Store, failure,
-    items::{grant_key, keyed, number, read},
+    items::{grant_key, keyed, number, read, text},
     transaction::Write,
 };
 use crate::{
     Error,
+    activity::{Activity, activity_id},
     clock::Timestamp,
     code::Kind,
     limits::{Failures, Limits, MailLog, minute},
@@ -22,18 +23,33 @@ use crate::{
 /// How often a counter is tried again that somebody else changed meanwhile.
 const TRIES: usize = 8;
 
-/// An attempt at an account's secrets that is counted, and may be taken back.
-#[derive(Debug)]
+/// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is counted of it.
+#[derive(Debug, Default)]
 #[must_use]
 pub struct Attempt(Option<Counted>);
 
 #[derive(Debug)]
 struct Counted {
+    /// The id of the activity that tells of it when it succeeds.
+    id: String,
     user: String,
     /// What is stored of the attempts, this one included.
     with: Failures,
     /// What was stored before, where this one starts a wait.
     without: Option<Failures>,
+}
+
+impl Attempt {
+    /// What is written down when it succeeds, so that it can be found.
+    pub(super) fn success(&self, activity: &Activity) -> Activity {
+        let id = self.0.as_ref().map_or(&activity.id, |counted| &counted.id);
+        Activity { id: id.clone(), ..activity.clone() }
+    }
+
+    /// The counter that its success has to delete. Where nothing but itself is counted, that is left for later.
+    pub(super) fn to_be_cleared(&self) -> Option<Item> {
+        self.0.as_ref().filter(|counted| !counted.with.is_only(&counted.id)).map(|counted| failures_key(&counted.user))
+    }
 }
 
 /// Key of the wrong attempts in a row at an account's secrets. Addresses are hashed: those that have no account are nobody's to keep.
@@ -74,27 +90,32 @@ impl Store {
         if limits.sign_in_free_attempts == 0 {
             return Ok(Attempt(None));
         }
-        let first = Failures::with_one_more(None, limits, now)?;
+        let id = activity_id(now);
+        let first = Failures::with_one_more(None, &id, limits, now)?;
         // One call as long as the attempts are free, which is all that is needed of almost everybody.
         let free = self
             .update_failures(user)
-            .update_expression("SET retry_at = :now, expires_at = :end ADD #count :one")
+            .update_expression(
+                "SET retry_at = :now, expires_at = :end, unsettled = if_not_exists(unsettled, :id) ADD #count :one",
+            )
             .condition_expression("attribute_not_exists(pk) OR (#count < :free AND expires_at > :seconds)")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":free", number(limits.sign_in_free_attempts))
             .expression_attribute_values(":now", number(first.retry_at))
             .expression_attribute_values(":seconds", number(now.seconds()))
-            .expression_attribute_values(":end", number(first.expires_at.seconds()));
+            .expression_attribute_values(":end", number(first.expires_at.seconds()))
+            .expression_attribute_values(":id", text(&id));
         let mut before = match failures_after(free).await? {
-            Ok(with) => return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without: None }))),
+            Ok(with) => return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without: None }))),
             Err(before) => before,
         };
         for _ in 0..TRIES {
-            let with = Failures::with_one_more(before.as_ref(), limits, now)?;
+            let known = self.settle(user, before.clone(), limits, now).await?;
+            let with = Failures::with_one_more(known.as_ref(), &id, limits, now)?;
             match failures_after(self.replace_failures(user, before.as_ref(), &with)).await? {
                 Ok(with) => {
-                    let without = before.filter(|_| with.retry_at > now.milliseconds());
-                    return Ok(Attempt(Some(Counted { user: user.to_owned(), with, without })));
+                    let without = known.filter(|_| with.retry_at > now.milliseconds());
+                    return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without })));
                 }
                 Err(meanwhile) => before = meanwhile,
             }
@@ -102,10 +123,25 @@ impl Store {
         Err(Error::TooManyAttempts { retry_after: 1 })
     }
 
+    /// The failures without the attempt among them that succeeded, where it has come to matter. It takes an unknown address as long.
+    async fn settle(
+        &self,
+        user: &str,
+        failures: Option<Failures>,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Option<Failures>, Error> {
+        let Some(failures) = failures else { return Ok(None) };
+        let Some(attempt) = failures.to_be_settled(limits, now) else { return Ok(Some(failures)) };
+        let owner = self.find_user(user).await?.map_or_else(|| sha256_hex(user), |user| user.uid);
+        let succeeded = self.has_succeeded(&owner, attempt).await?;
+        Ok(Some(if succeeded { failures.settled() } else { failures }))
+    }
+
     /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before. A transaction, though of
     /// one write: when its answer is lost and it is sent again, the attempt is not taken back twice.
     pub async fn take_back(&self, attempt: &Attempt) -> Result<(), Error> {
-        let Some(Counted { user, with, without }) = &attempt.0 else { return Ok(()) };
+        let Some(Counted { user, with, without, .. }) = &attempt.0 else { return Ok(()) };
         let (minus_one, zero) = ((":minus_one", number(-1)), (":zero", number(0)));
         let write = match without {
             None => Self::update(&self.grants, failures_key(user), "ADD #count :minus_one", "#count > :zero", [minus_one, zero])?,
@@ -172,16 +208,30 @@ impl Store {
     fn replace_failures(&self, user: &str, before: Option<&Failures>, after: &Failures) -> UpdateItemFluentBuilder {
         let request = self
             .update_failures(user)
-            .update_expression("SET #count = :count, retry_at = :retry_at, expires_at = :end")
+            .update_expression(match after.unsettled {
+                Some(_) => "SET #count = :count, retry_at = :retry_at, expires_at = :end, unsettled = :unsettled",
+                None => "SET #count = :count, retry_at = :retry_at, expires_at = :end REMOVE unsettled",
+            })
+            .set_expression_attribute_values(after.unsettled.as_ref().map(|id| [(":unsettled".to_owned(), text(id))].into()))
             .expression_attribute_values(":count", number(after.count))
             .expression_attribute_values(":retry_at", number(after.retry_at))
             .expression_attribute_values(":end", number(after.expires_at.seconds()));
         match before {
             None => request.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => request
-                .condition_expression("#count = :was_count AND retry_at = :was_retry_at")
-                .expression_attribute_values(":was_count", number(before.count))
-                .expression_attribute_values(":was_retry_at", number(before.retry_at)),
+            Some(before) => {
+                let request = request
+                    .expression_attribute_values(":was_count", number(before.count))
+                    .expression_attribute_values(":was_retry_at", number(before.retry_at));
+                // The count alone does not tell: it stays as it is when one is added and one is settled.
+                match &before.unsettled {
+                    None => request.condition_expression(
+                        "#count = :was_count AND retry_at = :was_retry_at AND attribute_not_exists(unsettled)",
+                    ),
+                    Some(id) => request
+                        .condition_expression("#count = :was_count AND retry_at = :was_retry_at AND unsettled = :was_unsettled")
+                        .expression_attribute_values(":was_unsettled", text(id)),
+                }
+            }
         }
     }
 }

@@ -126,7 +126,10 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::tests::{NOW, at_once, done, new_user, session_of, sign_up, store, stored},
+        super::{
+            Attempt,
+            tests::{NOW, at_once, done, new_user, session_of, sign_up, store, stored},
+        },
         *,
     };
     use crate::{
@@ -153,7 +156,7 @@ mod tests {
         let user = new_user("jane@example.com");
         sign_up(store, &user).await;
         let session = Session { id_hash: crate::random::sha256_hex("own"), ..session_of(&user) };
-        store.open_session(&user, &session, &done(&user, Action::Login, NOW)).await.expect("a session");
+        store.open_session(&session, &Attempt::default(), &done(&user, Action::Login, NOW)).await.expect("a session");
         assert!(draw(store, &user).await);
         (stored(store, &user).await, session)
     }
@@ -184,7 +187,11 @@ mod tests {
 
     async fn signs_in(store: &Store, user: &User, factor: &SecondFactor) -> bool {
         let activity = done(user, Action::LoginWithOtp, NOW);
-        store.open_session_with_otp(user, &session_of(user), factor, &activity).await.expect("an answer").is_some()
+        store
+            .open_session_with_otp(user, &session_of(user), factor, (&Attempt::default(), &activity))
+            .await
+            .expect("an answer")
+            .is_some()
     }
 
     fn recovery(name: &str) -> SecondFactor {

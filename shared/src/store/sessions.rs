@@ -12,7 +12,7 @@ use super::{
     activities::{activity_item, activity_write},
     failure,
     items::{grant_key, keyed, number, read, text, user_key},
-    limits::failures_key,
+    limits::Attempt,
     otp::{recovery_set, unused},
     transaction::{Outcome, Write},
 };
@@ -46,17 +46,18 @@ pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write
 }
 
 impl Store {
-    /// Stores a session and what was done to open it, and forgets the failures before. Nothing of it depends on what was stored
-    /// before, so a batch will do, which costs half of a transaction.
-    pub async fn open_session(&self, user: &User, session: &Session, activity: &Activity) -> Result<(), Error> {
+    /// Stores a session and what was done to open it, and forgets the failures before the attempt. Nothing of it depends on what was
+    /// stored before, so a batch will do, which costs half of a transaction.
+    pub async fn open_session(&self, session: &Session, attempt: &Attempt, activity: &Activity) -> Result<(), Error> {
         let put = |item| PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal);
-        let key = failures_key(&user.email.key());
-        let forget = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
         let mut writes = vec![
             WriteRequest::builder().put_request(put(session_item(session)?)?).build(),
-            WriteRequest::builder().put_request(put(activity_item(activity)?)?).build(),
-            WriteRequest::builder().delete_request(forget).build(),
+            WriteRequest::builder().put_request(put(activity_item(&attempt.success(activity))?)?).build(),
         ];
+        if let Some(key) = attempt.to_be_cleared() {
+            let forget = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+            writes.push(WriteRequest::builder().delete_request(forget).build());
+        }
         for _ in 0..TRIES {
             let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
             writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
@@ -67,22 +68,22 @@ impl Store {
         Err(Error::Unavailable("DynamoDB left a part of a batch out".into()))
     }
 
-    /// Stores a session, uses a code of the user's second factor up, and forgets the failures before. `None`, and nothing is stored,
+    /// Stores a session, uses a code of the user's second factor up, and forgets the failures before the attempt. `None`, and nothing is stored,
     /// when somebody used the code up meanwhile, or the secret is another now.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
         session: &Session,
         factor: &SecondFactor,
-        activity: &Activity,
+        (attempt, activity): (&Attempt, &Activity),
     ) -> Result<Option<()>, Error> {
         let writes = [
             self.use_up(user, factor)?,
             session_write(&self.grants, session)?,
-            activity_write(&self.grants, activity)?,
-            Self::delete(&self.grants, failures_key(&user.email.key()), None, [])?,
+            activity_write(&self.grants, &attempt.success(activity))?,
         ];
-        Ok(match self.transact(writes).await? {
+        let forget = attempt.to_be_cleared().map(|key| Self::delete(&self.grants, key, None, [])).transpose()?;
+        Ok(match self.transact(writes.into_iter().chain(forget)).await? {
             Outcome::Written => Some(()),
             Outcome::Refused(_) => None,
         })

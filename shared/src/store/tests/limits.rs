@@ -6,6 +6,7 @@ use crate::{
     clock::Timestamp,
     limits::{Failures, Limits},
     store::{Attempt, Store, items::read, limits::failures_key},
+    user::User,
 };
 
 const LIMITS: Limits = Limits { sign_in_free_attempts: 5, requests_per_minute: 60, mail_interval: 60, mails_per_hour: 5 };
@@ -21,6 +22,10 @@ async fn failures(store: &Store, address: &str, count: usize) {
     for _ in 0..count {
         let _wrong = attempt(store, address, NOW).await.expect("an attempt");
     }
+}
+
+async fn succeeds(store: &Store, user: &User, attempt: &Attempt) {
+    store.open_session(&session_of(user), attempt, &done(user, Action::Login, NOW)).await.expect("a session");
 }
 
 async fn waits(store: &Store, address: &str, now: Timestamp) -> Option<i64> {
@@ -120,14 +125,13 @@ async fn what_is_taken_back_after_a_success_makes_no_counter() {
     let user = signed_up(&store, JANE).await;
     let (free, other) =
         (attempt(&store, JANE, NOW).await.expect("an attempt"), attempt(&store, JANE, NOW).await.expect("an attempt"));
-    store.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect("a session");
+    succeeds(&store, &user, &other).await;
     assert_eq!(counted(&store, JANE).await, None);
     store.take_back(&free).await.expect("an answer");
     assert_eq!(counted(&store, JANE).await, None);
-    drop(other);
     failures(&store, JANE, 5).await;
     let waiting = attempt(&store, JANE, NOW).await.expect("an attempt");
-    store.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect("a session");
+    succeeds(&store, &user, &attempt(&store, JANE, NOW + 1).await.expect("an attempt")).await;
     store.take_back(&waiting).await.expect("an answer");
     assert_eq!(counted(&store, JANE).await, None);
 }
@@ -138,9 +142,46 @@ async fn a_sign_in_clears_the_count_of_its_address_alone() {
     let (user, other) = (signed_up(&store, JANE).await, signed_up(&store, "john@example.com").await);
     failures(&store, JANE, 6).await;
     failures(&store, &other.email.key(), 6).await;
-    store.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect("a session");
+    succeeds(&store, &user, &attempt(&store, JANE, NOW + 1).await.expect("an attempt")).await;
+    assert_eq!(counted(&store, JANE).await, None);
     failures(&store, JANE, 6).await;
     assert_eq!(waits(&store, &other.email.key(), NOW).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_success_that_comes_first_is_left_where_it_is_and_does_not_count() {
+    let store = store().await;
+    let user = signed_up(&store, JANE).await;
+    for round in 0..3 {
+        let now = NOW + 900 * round;
+        succeeds(&store, &user, &attempt(&store, JANE, now).await.expect("an attempt")).await;
+        assert_eq!(counted(&store, JANE).await.map(|failures| failures.count), Some(1));
+    }
+    let now = NOW + 1801;
+    let outcomes = at_once(20, |_| {
+        let store = store.clone();
+        async move { attempt(&store, JANE, now).await.map(drop) }
+    })
+    .await;
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 6, "five are free, the sixth starts a wait");
+    assert_eq!(attempt(&store, JANE, now).await.err(), Some(1));
+    let left = counted(&store, JANE).await.expect("a counter");
+    assert_eq!((left.count, left.unsettled), (6, None));
+    // The next one clears all of it.
+    succeeds(&store, &user, &attempt(&store, JANE, now + 1).await.expect("an attempt")).await;
+    assert_eq!(counted(&store, JANE).await, None);
+}
+
+#[tokio::test]
+async fn a_first_attempt_that_was_wrong_or_taken_back_is_no_success() {
+    let store = store().await;
+    let user = signed_up(&store, JANE).await;
+    store.take_back(&attempt(&store, JANE, NOW).await.expect("an attempt")).await.expect("an answer");
+    let right = attempt(&store, JANE, NOW).await.expect("an attempt");
+    succeeds(&store, &user, &right).await;
+    assert_eq!(counted(&store, JANE).await, None, "it was not known for the only one");
+    failures(&store, JANE, 6).await;
+    assert_eq!(attempt(&store, JANE, NOW).await.err(), Some(1));
 }
 
 #[tokio::test]
@@ -168,8 +209,8 @@ async fn an_attempt_that_is_taken_back_after_the_quiet_time_takes_no_other_along
     let right = attempt(&store, JANE, later).await.expect("an attempt");
     let _wrong = attempt(&store, JANE, later).await.expect("an attempt");
     store.take_back(&right).await.expect("an answer");
-    let expected = Failures { count: 1, retry_at: later.milliseconds(), expires_at: later + 900 };
-    assert_eq!(counted(&store, JANE).await, Some(expected));
+    let left = counted(&store, JANE).await.expect("a counter");
+    assert_eq!((left.count, left.retry_at, left.expires_at), (1, later.milliseconds(), later + 900));
 }
 
 #[tokio::test]

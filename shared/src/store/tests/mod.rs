@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Asked, Asking, SignUp, Store};
+use super::{Asked, Asking, Attempt, SignUp, Store};
 use crate::{
     activity::{Action, Activity, Recorder},
     clock::Timestamp,
@@ -124,7 +124,7 @@ async fn ask(store: &Store, user: &User, kind: Kind, code: &Code, mail: &QueuedM
 /// Opens a session of the user.
 async fn opened(store: &Store, user: &User) -> Session {
     let session = session_of(user);
-    store.open_session(user, &session, &done(user, Action::Login, NOW)).await.expect("a session");
+    store.open_session(&session, &Attempt::default(), &done(user, Action::Login, NOW)).await.expect("a session");
     session
 }
 
@@ -160,7 +160,11 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     assert_eq!(cut_off.find_user("jane@example.com").await.expect_err("a failure").status(), 503);
     let user = new_user("jane@example.com");
     assert_eq!(
-        cut_off.open_session(&user, &session_of(&user), &done(&user, Action::Login, NOW)).await.expect_err("a failure").status(),
+        cut_off
+            .open_session(&session_of(&user), &Attempt::default(), &done(&user, Action::Login, NOW))
+            .await
+            .expect_err("a failure")
+            .status(),
         503
     );
 }

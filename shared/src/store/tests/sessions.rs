@@ -6,7 +6,7 @@ use crate::{
     otp::SecondFactor,
     random::sha256_hex,
     session::Session,
-    store::Store,
+    store::{Attempt, Store},
     token::{Claims, Purpose},
     user::User,
 };
@@ -14,7 +14,11 @@ use crate::{
 /// Whether a session is opened by a time step.
 async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
     let (factor, activity) = (SecondFactor::TimeStep(step), done(user, Action::LoginWithOtp, NOW));
-    store.open_session_with_otp(user, &session_of(user), &factor, &activity).await.expect("an answer").is_some()
+    store
+        .open_session_with_otp(user, &session_of(user), &factor, (&Attempt::default(), &activity))
+        .await
+        .expect("an answer")
+        .is_some()
 }
 
 #[tokio::test]
@@ -22,7 +26,7 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = Session { id_hash: sha256_hex("the-jti"), ..session_of(&user) };
-    store.open_session(&user, &session, &done(&user, Action::Login, NOW)).await.expect("a session");
+    store.open_session(&session, &Attempt::default(), &done(&user, Action::Login, NOW)).await.expect("a session");
     let claims = Claims::new(Purpose::Session, "the-jti", &user.uid, &user.email.key(), (NOW, NOW + 60));
     let (found, owner) = store.find_session(&claims).await.expect("an answer").expect("a session");
     assert_eq!((found, owner.uid), (session.clone(), user.uid));
