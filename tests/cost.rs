@@ -136,8 +136,8 @@ async fn the_tables_charge_what_the_manual_says() {
     let confirm = latchkey.post("/identity/users/email/confirm_code").form(&[("token", mail.confirmation_token().unwrap())]);
     bill.checks_answer("`email-confirm-code`", 0, confirm).await;
 
-    bill.checks_answer("`session-create`, wrong password", 0, latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery")).await;
     let session = bill.checks_answer("`session-create`", 0, latchkey.sign_in(&user.email, PASSWORD)).await.session();
+    bill.checks_answer("`session-create`, wrong password", 0, latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery")).await;
     bill.checks_answer("`session-delete`", 0, latchkey.sign_out(&session)).await;
     bill.checks_answer("`user-me`", 0, latchkey.by(&user, "GET", "/resource/users/me")).await;
     bill.checks_answer("`user-activity`", 0, latchkey.by(&user, "GET", "/resource/users/activity/all")).await;
@@ -163,6 +163,7 @@ async fn the_tables_charge_what_the_manual_says() {
     let code = otp::code_of(&secret, otp::step());
     bill.checks_answer("`otp-enable`", 1, latchkey.otp("enable", &user.session, &code)).await;
     let (user, authenticator) = bill.enrolled("units-otp-session").await;
+    latchkey.forgive(&user.email).await;
     bill.checks_answer("`session-create`, second factor", 0, latchkey.sign_in_with(&user, &authenticator.code())).await;
     let (user, authenticator) = bill.enrolled("units-otp-verify").await;
     bill.checks_answer("`otp-verify`", 0, latchkey.otp("verify", &user.session, &authenticator.code())).await;

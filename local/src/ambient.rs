@@ -3,11 +3,28 @@
 #![expect(clippy::disallowed_methods, reason = "this is their one source in the development stack")]
 
 use crate::Error;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 use time::OffsetDateTime;
 
 pub fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
+}
+
+/// A moment to measure from.
+#[derive(Clone, Copy)]
+pub struct Moment(Instant);
+
+impl Moment {
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
 }
 
 /// Milliseconds since 1970.

@@ -29,13 +29,16 @@ pub(crate) fn folder() -> PathBuf {
 
 /// Builds every function, cargo's progress and errors shown on standard error, and returns the folder of the binaries.
 pub async fn build(release: bool) -> Result<PathBuf, Error> {
+    // Of what is deployed alone: optimising takes long.
+    let selection: &[&str] = if release { &["--bins", "--release", "--package", "functions"] } else { &["--bins"] };
+    cargo_build(selection).await
+}
+
+/// Builds what cargo selects by these arguments, and some function among it.
+pub(crate) async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     let cargo = ambient::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut command = Command::new(&cargo);
-    command.args(["build", "--bins", "--message-format=json-render-diagnostics"]);
-    if release {
-        // Of what is deployed alone: optimising takes long.
-        command.args(["--release", "--package", "functions"]);
-    }
+    command.args(["build", "--message-format=json-render-diagnostics"]).args(selection);
     let mut child =
         command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
             |error| {

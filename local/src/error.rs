@@ -45,3 +45,10 @@ impl From<std::io::Error> for Error {
         Self::new(error.to_string())
     }
 }
+
+/// A request that this program sent.
+impl From<reqwest::Error> for Error {
+    fn from(error: reqwest::Error) -> Self {
+        Self::new(format!("There is no answer: {error}"))
+    }
+}

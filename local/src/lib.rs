@@ -4,6 +4,7 @@
 //! DynamoDB with its streams, Secrets Manager and SES, each as far as the template uses it.
 
 mod ambient;
+mod bench;
 mod build;
 mod data;
 mod database;
@@ -13,6 +14,7 @@ mod gateway;
 mod lambda;
 mod log;
 mod mail;
+mod meter;
 mod options;
 mod pages;
 mod pattern;
@@ -24,9 +26,11 @@ mod template;
 mod users;
 
 pub use ambient::variables;
+pub use bench::{Bench, Load};
 pub use build::build;
 pub use error::Error;
 pub use log::Log;
+pub use meter::{Consumed, Meter};
 pub use options::Options;
 pub use runtime::Failure;
 pub use secrets::captcha_secret;

@@ -157,6 +157,10 @@ impl Stack {
         &self.aws_url
     }
 
+    pub(crate) fn functions(&self) -> &Functions {
+        &self.functions
+    }
+
     /// Calls a function as AWS would, by its name in the template.
     pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Result<serde_json::Value, Failure> {
         let answer = self.functions.invoke(function, event.to_string().into()).await;

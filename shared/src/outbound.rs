@@ -1,5 +1,5 @@
-//! Requests to services that are not AWS: few, small, and never waited for long. They go through the HTTP client and the root
-//! certificates of the AWS clients, follow no redirects, and know no proxies.
+//! Requests to services that are not AWS: few, small, and never waited for long. They go through the HTTP client of the
+//! AWS clients, believe the root certificates of the system, follow no redirects, and know no proxies.
 
 use std::{fmt, time::Duration};
 

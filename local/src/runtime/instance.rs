@@ -34,6 +34,9 @@ pub struct Instance {
     readers: Vec<JoinHandle<()>>,
 }
 
+/// An answer that is to come.
+pub struct Awaited(oneshot::Receiver<Result<Bytes, Failure>>);
+
 impl Instance {
     pub fn start(
         command: &mut Command,
@@ -60,6 +63,17 @@ impl Instance {
 
     /// Waits for the process to take the event, then for its answer. The function's time begins when it takes the event.
     pub async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, Failure> {
+        let has_answered = self.hand_over(event, limit).await?;
+        self.answer(has_answered, limit).await
+    }
+
+    /// Number of the process, while it lives.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Waits for the process to take the event.
+    pub async fn hand_over(&mut self, event: Bytes, limit: Duration) -> Result<Awaited, Failure> {
         let (taken, has_taken) = oneshot::channel();
         let (answer, has_answered) = oneshot::channel();
         let invocation = Invocation { event, limit, taken, answer };
@@ -68,12 +82,16 @@ impl Instance {
         }
         tokio::select! {
             biased;
-            Ok(()) = has_taken => {}
-            status = self.child.wait() => return Err(Failure::NotStarted(self.last_words(status).await)),
+            Ok(()) = has_taken => Ok(Awaited(has_answered)),
+            status = self.child.wait() => Err(Failure::NotStarted(self.last_words(status).await)),
             () = tokio::time::sleep(START_LIMIT) => {
-                return Err(Failure::NotStarted(format!("it asked for no event within {} s", START_LIMIT.as_secs())));
+                Err(Failure::NotStarted(format!("it asked for no event within {} s", START_LIMIT.as_secs())))
             }
         }
+    }
+
+    /// Waits for the answer to an event that the process has taken.
+    pub async fn answer(&mut self, Awaited(has_answered): Awaited, limit: Duration) -> Result<Bytes, Failure> {
         tokio::select! {
             biased;
             Ok(answer) = has_answered => answer,

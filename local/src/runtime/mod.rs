@@ -12,7 +12,6 @@ use crate::{
 };
 use axum::body::Bytes;
 use group::Group;
-use instance::Instance;
 use serde_json::Value as Json;
 use std::{
     collections::BTreeMap,
@@ -22,6 +21,7 @@ use std::{
 use tokio::{process::Command, sync::Semaphore};
 
 pub use api::{Exchanges, router};
+pub use instance::Instance;
 
 /// One machine is no region: calls beyond this many at once of one function wait for their turn.
 const INSTANCES: usize = 64;
@@ -85,7 +85,7 @@ impl Functions {
         let place = pool.places.acquire().await;
         let result = match pool.take_idle() {
             Some(instance) => self.call(pool, instance, event).await,
-            None => match self.start(&pool.function) {
+            None => match self.start(&pool.function, &pool.function.binary, &[]) {
                 Ok(instance) => self.call(pool, instance, event).await,
                 Err(failure) => Err(failure),
             },
@@ -106,17 +106,20 @@ impl Functions {
         result
     }
 
-    fn start(&self, function: &Function) -> Result<Instance, Failure> {
+    /// Starts a program in place of a function: with its variables, and some that win over them.
+    pub fn start_alone(&self, name: &str, binary: &str, variables: &[(&str, &str)]) -> Result<Instance, Failure> {
+        let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
+        self.start(&pool.function, binary, variables)
+    }
+
+    fn start(&self, function: &Function, binary: &str, variables: &[(&str, &str)]) -> Result<Instance, Failure> {
         let (exchange, requests) = self.exchanges.open(&function.name, self.log.clone());
-        let mut command = Command::new(self.surroundings.binaries.join(&function.binary));
-        command.env_clear().envs(self.variables(function, exchange.id()));
+        let path = self.surroundings.binaries.join(binary);
+        let mut command = Command::new(&path);
+        command.env_clear().envs(self.variables(function, exchange.id())).envs(variables.iter().copied());
         self.group.add(&mut command);
-        Instance::start(&mut command, &function.name, exchange, requests, &self.log).map_err(|error| {
-            Failure::NotStarted(format!(
-                "{} does not start: {error}",
-                self.surroundings.binaries.join(&function.binary).display()
-            ))
-        })
+        Instance::start(&mut command, &function.name, exchange, requests, &self.log)
+            .map_err(|error| Failure::NotStarted(format!("{} does not start: {error}", path.display())))
     }
 
     fn variables(&self, function: &Function, instance: &str) -> BTreeMap<String, String> {

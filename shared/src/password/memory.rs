@@ -62,7 +62,9 @@ mod tests {
         let mark = |count: usize, mark: u64| {
             let work = |blocks: &mut [Block]| {
                 assert!(blocks.len() >= count);
-                blocks.iter_mut().for_each(|block| block.as_mut()[127] = mark);
+                for block in blocks.iter_mut() {
+                    block.as_mut()[127] = mark;
+                }
                 blocks.as_ptr()
             };
             memory.work_in(count, work).expect("memory").addr()

@@ -1,0 +1,176 @@
+//! Many requests at once through the development stack, more and more of them until no more come through.
+
+use super::{
+    plot,
+    statistics::{milliseconds, quantile},
+    subject::count,
+};
+use crate::{Error, Log, Options, Stack, ambient::Moment, build};
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use std::{
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::task::JoinSet;
+
+const PASSWORD: &str = "Correct-Horse-42";
+
+/// Loads the development stack with sign-ins, and then with session checks.
+///
+/// Each line is a number of clients that each send the next request when the one before is answered.
+#[derive(Args)]
+pub struct Load {
+    /// Seconds for each number of clients
+    #[arg(long, value_name = "S", default_value_t = 5)]
+    seconds: u64,
+
+    /// Numbers of clients
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    clients: Vec<usize>,
+
+    /// Draw it into this file
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+/// What came of so many clients at once.
+pub struct Step {
+    pub clients: usize,
+    pub per_second: f64,
+    /// ms
+    pub p50: f64,
+    /// ms
+    pub p95: f64,
+    /// ms
+    pub p99: f64,
+}
+
+/// The steps of one kind of request.
+pub struct Series {
+    pub name: &'static str,
+    pub steps: Vec<Step>,
+}
+
+#[derive(Clone)]
+struct Client {
+    url: String,
+    http: reqwest::Client,
+    email: String,
+    cookie: String,
+}
+
+impl Load {
+    pub async fn run(self) -> Result<(), Error> {
+        let binaries = build::cargo_build(&[
+            "--release",
+            "--package=functions",
+            "--bin=session-create",
+            "--bin=user-create",
+            "--bin=user-me",
+            "--bin=mail-send",
+        ])
+        .await?;
+        let stack = Stack::start(Options {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data_dir: None,
+            binaries,
+            log: Log::Captured(Arc::<Mutex<Vec<String>>>::default()),
+            ..Options::default()
+        })
+        .await?;
+        let series = self.series(&stack).await;
+        stack.stop().await;
+        let series = series?;
+        for Series { name, steps } in &series {
+            println!("\n{name:16}{:>10}{:>9}{:>9}{:>9}", "a second", "p50 ms", "p95 ms", "p99 ms");
+            for step in steps {
+                println!("{:>16}{:10.1}{:9.1}{:9.1}{:9.1}", step.clients, step.per_second, step.p50, step.p95, step.p99);
+            }
+        }
+        if let Some(file) = &self.svg {
+            fs::write(file, plot::svg(&series)?).map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
+        }
+        Ok(())
+    }
+
+    async fn series(&self, stack: &Stack) -> Result<Vec<Series>, Error> {
+        let most = self.clients.iter().copied().max().unwrap_or_default();
+        let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}").unwrap_or(ProgressStyle::default_bar());
+        let steps = u64::try_from(2 * self.clients.len()).unwrap_or_default();
+        let progress = ProgressBar::new(steps).with_style(style);
+        let mut clients = Vec::new();
+        for number in 0..most {
+            clients.push(Client::signed_up(stack.url(), number).await?);
+        }
+        let (mut sign_ins, mut checks) = (Vec::new(), Vec::new());
+        for &count in &self.clients {
+            progress.set_message(format!("{count} clients sign in"));
+            sign_ins.push(self.step(&clients[..count], Client::signs_in).await?);
+            progress.inc(1);
+        }
+        for &count in &self.clients {
+            progress.set_message(format!("{count} clients are checked"));
+            checks.push(self.step(&clients[..count], Client::checks_session).await?);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(vec![Series { name: "sign-ins", steps: sign_ins }, Series { name: "session checks", steps: checks }])
+    }
+
+    async fn step<F>(&self, clients: &[Client], request: fn(Client) -> F) -> Result<Step, Error>
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        // The first of each starts an instance, which is not what is asked here.
+        clients.iter().cloned().map(request).collect::<JoinSet<_>>().join_all().await.into_iter().collect::<Result<(), _>>()?;
+        let (begun, limit) = (Moment::now(), Duration::from_secs(self.seconds));
+        let work = clients.iter().cloned().map(|client| async move {
+            let mut times = Vec::new();
+            while begun.elapsed() < limit {
+                let asked = Moment::now();
+                request(client.clone()).await?;
+                times.push(milliseconds(asked.elapsed()));
+            }
+            Ok::<_, Error>(times)
+        });
+        let times = work.collect::<JoinSet<_>>().join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(Step {
+            clients: clients.len(),
+            per_second: count(times.len()) / begun.elapsed().as_secs_f64(),
+            p50: quantile(&times, 0.5),
+            p95: quantile(&times, 0.95),
+            p99: quantile(&times, 0.99),
+        })
+    }
+}
+
+impl Client {
+    async fn signed_up(url: &str, number: usize) -> Result<Self, Error> {
+        let (email, http) = (format!("user-{number}@example.com"), reqwest::Client::new());
+        let credentials = json!({ "email": email, "password": PASSWORD });
+        let answer = http.post(format!("{url}/identity/users")).json(&credentials).send().await?;
+        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        let cookie = cookies.collect::<Vec<_>>().join("; ");
+        Ok(Self { url: url.to_owned(), http, email, cookie })
+    }
+
+    async fn signs_in(self) -> Result<(), Error> {
+        let credentials = json!({ "email": self.email, "password": PASSWORD });
+        expect(201, self.http.post(format!("{}/identity/sessions", self.url)).json(&credentials)).await
+    }
+
+    async fn checks_session(self) -> Result<(), Error> {
+        expect(200, self.http.get(format!("{}/resource/users/me", self.url)).header("cookie", self.cookie)).await
+    }
+}
+
+async fn expect(status: u16, request: reqwest::RequestBuilder) -> Result<(), Error> {
+    let answer = request.send().await?;
+    let answered = answer.status().as_u16();
+    answer.bytes().await?;
+    if answered == status { Ok(()) } else { Err(Error::new(format!("A request was answered {answered} instead of {status}."))) }
+}

@@ -1,0 +1,199 @@
+//! What the functions take, measured on this machine: `latchkey bench` for one request after the other, `latchkey load` for many at once.
+
+mod figures;
+mod load;
+mod operations;
+mod plot;
+mod statistics;
+mod subject;
+
+use crate::{Error, Log, Options, Stack, ambient::Moment, build};
+use axum::body::Bytes;
+use clap::Args;
+use figures::{Figure, Measured, figures};
+use flate2::{Compression, write::DeflateEncoder};
+use indicatif::{ProgressBar, ProgressStyle};
+pub use load::Load;
+use serde_json::{Value as Json, json};
+use statistics::{median, milliseconds};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex},
+};
+use subject::Subject;
+
+const EMAIL: &str = "ada@example.com";
+const PASSWORD: &str = "Correct-Horse-42";
+/// Sign-ins after which memory is looked at.
+const MANY: usize = 400;
+/// Requests through the gateway.
+const REQUESTS: usize = 500;
+
+/// Measures the functions as they are deployed.
+///
+/// The real binaries are started as Lambda starts them, in turns with a bare function, so that what disturbs the machine disturbs all of
+/// them; ratios are taken within a turn. On a machine with other work, `chrt -r 1` before the command makes for steadier figures.
+#[derive(Args)]
+pub struct Bench {
+    /// Starts of each program
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    rounds: usize,
+
+    /// Events that are measured after each start
+    #[arg(long, value_name = "N", default_value_t = 40)]
+    warm: usize,
+
+    /// Write all figures to this file
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+
+    /// Fail where a figure is past its budget
+    #[arg(long)]
+    check: bool,
+}
+
+impl Bench {
+    pub async fn run(self) -> Result<(), Error> {
+        let binaries = build::cargo_build(&[
+            "--release",
+            "--package=functions",
+            "--bin=ping",
+            "--bin=session-create",
+            "--bin=user-create",
+            "--bin=user-me",
+            "--bin=password-generate-code",
+            "--bin=password-confirm-code",
+            "--bin=mail-send",
+            "--example=bare",
+            "--example=bare-hash",
+        ])
+        .await?;
+        let stack = start(&binaries).await?;
+        let measured = self.measure(&stack, &binaries).await;
+        stack.stop().await;
+        let measured = Measured { costs: operations::costs(&binaries).await?, ..measured? };
+        let figures = figures(&measured)?;
+        println!("{}{}", figures::programs_table(&measured), figures::figures_table(&figures));
+        if let Some(file) = &self.json {
+            let text = format!("{:#}\n", figures::document(&measured, &figures));
+            fs::write(file, text).map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
+        }
+        let past: Vec<&str> = figures.iter().filter(|figure| !figure.holds()).map(|figure: &Figure| figure.name).collect();
+        if self.check && !past.is_empty() {
+            return Err(Error::new(format!("Past the budget: {}.", past.join("; ")))
+                .advice("See docs/PERFORMANCE.md for what they depend on; the budget is local/src/bench/budget.json."));
+        }
+        Ok(())
+    }
+
+    async fn measure(&self, stack: &Stack, binaries: &Path) -> Result<Measured, Error> {
+        sign_up(stack).await?;
+        let subjects = subjects()?;
+        let style =
+            ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}, {eta} left").unwrap_or(ProgressStyle::default_bar());
+        let length = u64::try_from(self.rounds * subjects.len()).unwrap_or_default();
+        let progress = ProgressBar::new(length).with_style(style);
+        let mut samples: Vec<Vec<subject::Sample>> = subjects.iter().map(|_| Vec::new()).collect();
+        for round in 0..self.rounds {
+            for place in 0..subjects.len() {
+                let index = (round + place) % subjects.len();
+                progress.set_message(subjects[index].name);
+                samples[index].push(subjects[index].sample(stack.functions(), self.warm).await?);
+                progress.inc(1);
+            }
+        }
+        progress.finish_and_clear();
+        let sign_in = subjects.iter().find(|subject| subject.name == figures::SIGN_IN);
+        let resident = match sign_in {
+            Some(subject) => subject.sample(stack.functions(), MANY).await?.resident,
+            None => 0.0,
+        };
+        let zip = |binary: &str| deflated(&binaries.join(binary));
+        Ok(Measured {
+            programs: subjects.iter().map(|subject| subject.name).zip(samples).collect(),
+            resident_after_many: resident,
+            zips: [("ping", zip("ping")?), ("session-create", zip("session-create")?)].into(),
+            overhead: through_gateway(stack).await? - median(&subjects[0].sample(stack.functions(), REQUESTS).await?.warm),
+            costs: Vec::new(),
+        })
+    }
+}
+
+/// A stack that keeps nothing, and limits nobody.
+async fn start(binaries: &Path) -> Result<Stack, Error> {
+    Stack::start(Options {
+        listen: ([127, 0, 0, 1], 0).into(),
+        data_dir: None,
+        binaries: binaries.to_owned(),
+        log: Log::Captured(Arc::<Mutex<Vec<String>>>::default()),
+        ..Options::default()
+    })
+    .await
+}
+
+async fn sign_up(stack: &Stack) -> Result<(), Error> {
+    let credentials = json!({ "email": EMAIL, "password": PASSWORD });
+    let request = reqwest::Client::new().post(format!("{}/identity/users", stack.url())).json(&credentials);
+    let answer = request.send().await?;
+    if answer.status() == 201 { Ok(()) } else { Err(Error::new(format!("The sign-up was answered {}.", answer.status()))) }
+}
+
+/// What is measured. Wrong passwords are not counted: the limit would be reached at once.
+fn subjects() -> Result<Vec<Subject>, Error> {
+    const UNLIMITED: &[(&str, &str)] = &[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")];
+    let sign_in = |email: &str, password: &str| event("session-create", &json!({ "email": email, "password": password }));
+    let session_create = |name, variables, event, status| Subject {
+        name,
+        function: "SessionCreateFunction",
+        binary: "session-create",
+        variables,
+        event,
+        status,
+    };
+    let ping = |name, binary| {
+        let event = event("ping", &Json::Null)?;
+        Ok::<_, Error>(Subject { name, function: "PingFunction", binary, variables: &[], event, status: 200 })
+    };
+    Ok(vec![
+        ping(figures::BARE, "examples/bare")?,
+        ping(figures::PING, "ping")?,
+        Subject { name: figures::BARE_HASH, status: 201, ..ping(figures::BARE_HASH, "examples/bare-hash")? },
+        session_create(figures::SIGN_IN, &[], sign_in(EMAIL, PASSWORD)?, 201),
+        session_create(figures::WRONG_PASSWORD, UNLIMITED, sign_in(EMAIL, "Wrong-Horse-42")?, 404),
+        session_create(figures::UNKNOWN_ADDRESS, UNLIMITED, sign_in("eve@example.com", "Wrong-Horse-42")?, 404),
+    ])
+}
+
+/// A sample event of the project, with another body.
+fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
+    let path = build::workspace().join("events").join(format!("{name}.json"));
+    let problem = |error: String| Error::new(format!("{}: {error}", path.display()));
+    let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
+    let mut event: Json = serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
+    if !body.is_null() {
+        event["body"] = body.to_string().into();
+    }
+    Ok(event.to_string().into())
+}
+
+/// Bytes of a program as Lambda stores it.
+fn deflated(program: &Path) -> Result<usize, Error> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&fs::read(program)?)?;
+    Ok(encoder.finish()?.len())
+}
+
+/// The middle of the times that a request of `ping` takes through the gateway, in ms.
+async fn through_gateway(stack: &Stack) -> Result<f64, Error> {
+    let (http, url) = (reqwest::Client::new(), format!("{}/identity/ping", stack.url()));
+    let mut times = Vec::new();
+    for _ in 0..REQUESTS {
+        let begun = Moment::now();
+        let answer = http.get(&url).send().await?;
+        answer.bytes().await?;
+        times.push(milliseconds(begun.elapsed()));
+    }
+    Ok(median(&times))
+}

@@ -1,0 +1,102 @@
+//! What DynamoDB charges: it stands between the functions and their tables, and asks with each call what it consumed.
+
+use crate::{Error, ambient};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use serde_json::{Value as Json, json};
+use std::sync::{Arc, Mutex, OnceLock};
+use tokio::net::TcpListener;
+
+/// What calls have consumed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Consumed {
+    /// Capacity units.
+    pub read: f64,
+    /// Capacity units.
+    pub written: f64,
+    /// Changes of mails, two for each that is sent.
+    pub mail_updates: usize,
+}
+
+/// A meter before tables.
+#[derive(Clone)]
+pub struct Meter(Arc<Inner>);
+
+struct Inner {
+    url: String,
+    http: reqwest::Client,
+    tables: OnceLock<String>,
+    consumed: Mutex<Consumed>,
+}
+
+impl Meter {
+    /// One that listens already, for tables that may not be there yet.
+    pub async fn start() -> Result<Self, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let url = format!("http://{}", listener.local_addr()?);
+        let meter =
+            Self(Arc::new(Inner { url, http: reqwest::Client::new(), tables: OnceLock::new(), consumed: Mutex::default() }));
+        let router = Router::new().fallback(forward).with_state(meter.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Ok(meter)
+    }
+
+    /// What the functions take for DynamoDB.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    /// Says where the tables are. Only the first word counts.
+    pub fn stand_before(&self, dynamodb_url: &str) {
+        let _ = self.0.tables.set(dynamodb_url.to_owned());
+    }
+
+    /// What was consumed since it was last forgotten.
+    #[must_use]
+    pub fn consumed(&self) -> Consumed {
+        *ambient::lock(&self.0.consumed)
+    }
+
+    /// Begins anew.
+    pub fn forget(&self) {
+        *ambient::lock(&self.0.consumed) = Consumed::default();
+    }
+
+    async fn pass_on(&self, mut headers: HeaderMap, body: &[u8]) -> Result<Response, Error> {
+        let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
+        let operation = operation.unwrap_or_default().to_owned();
+        let mut call: Json = serde_json::from_slice(body).map_err(|error| Error::new(error.to_string()))?;
+        call["ReturnConsumedCapacity"] = json!("TOTAL");
+        for name in ["host", "content-length"] {
+            headers.remove(name);
+        }
+        let tables = self.0.tables.get().map_or("", String::as_str);
+        let answer = self.0.http.post(tables).headers(headers).body(call.to_string()).send().await?;
+        let (status, headers, body) = (answer.status(), answer.headers().clone(), answer.bytes().await?);
+        let told: Json = serde_json::from_slice(&body).unwrap_or_default();
+        let tables = match &told["ConsumedCapacity"] {
+            Json::Array(tables) => tables.as_slice(),
+            table => std::slice::from_ref(table),
+        };
+        let units: f64 = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+        let mut consumed = ambient::lock(&self.0.consumed);
+        match operation.as_str() {
+            "GetItem" | "BatchGetItem" | "Query" => consumed.read += units,
+            _ => consumed.written += units,
+        }
+        let is_mail = call["Key"]["sk"]["S"].as_str().is_some_and(|key| key.starts_with("MAIL#"));
+        consumed.mail_updates += usize::from(operation == "UpdateItem" && is_mail);
+        Ok((status, headers, body).into_response())
+    }
+}
+
+async fn forward(State(meter): State<Meter>, headers: HeaderMap, body: Bytes) -> Response {
+    let answer = meter.pass_on(headers, &body).await;
+    answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
+}

@@ -1,0 +1,105 @@
+//! What takes time in a function and is not waiting: `cargo bench`.
+
+#![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
+
+use divan::{Bencher, black_box};
+use lambda_http::{Body, Request, http::header::CONTENT_TYPE};
+use shared::{
+    clock::Timestamp,
+    email::{EmailAddress, lookup_key},
+    http::Form,
+    password::{Hasher, Password, PasswordRule, Strength, parse_params},
+    token::{Claims, Keyring, Purpose},
+};
+use tokio::runtime::{Builder, Runtime};
+
+const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+const PASSWORD: &str = "Correct-Horse-42";
+
+fn main() {
+    divan::main();
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().build().expect("a runtime")
+}
+
+fn hasher(params: &str) -> Hasher {
+    Hasher::new(parse_params(params).expect("good parameters")).expect("a hasher")
+}
+
+/// A password against a hash, with the parameters that are the default and with others that OWASP names.
+#[divan::bench(args = ["m=19456,t=2,p=1", "m=12288,t=3,p=1", "m=47104,t=1,p=1"], sample_count = 30, sample_size = 1)]
+fn hash_verify(bencher: Bencher, params: &str) {
+    let (runtime, hasher, password) = (runtime(), hasher(params), Password::new(PASSWORD.to_owned()));
+    let stored = runtime.block_on(hasher.hash(&password)).expect("a hash");
+    bencher.bench_local(|| runtime.block_on(hasher.verify(&password, Some(&stored))));
+}
+
+fn keyring() -> Keyring {
+    Keyring::from_secrets("a secret of sufficient length for anybody", None).expect("keys")
+}
+
+fn claims() -> Claims {
+    Claims::new(Purpose::Session, "jti", "ID0123456789", "ada@example.com", (NOW, NOW + 86_400))
+}
+
+#[divan::bench]
+fn token_derive_keys() -> Keyring {
+    keyring()
+}
+
+#[divan::bench]
+fn token_sign(bencher: Bencher) {
+    let (keyring, claims) = (keyring(), claims());
+    bencher.bench_local(|| keyring.sign(black_box(&claims)));
+}
+
+#[divan::bench]
+fn token_verify(bencher: Bencher) {
+    let keyring = keyring();
+    let token = keyring.sign(&claims()).expect("a token");
+    bencher.bench_local(|| keyring.verify(Purpose::Session, black_box(&token), NOW));
+}
+
+const BODIES: [(&str, &str); 3] = [
+    ("application/json", r#"{"email": "ada@example.com", "password": "Correct-Horse-42"}"#),
+    ("application/x-www-form-urlencoded", "email=ada%40example.com&password=Correct-Horse-42"),
+    (
+        "multipart/form-data; boundary=x",
+        "--x\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nada@example.com\r\n--x\r\ncontent-disposition: form-data; name=\"password\"\r\n\r\nCorrect-Horse-42\r\n--x--\r\n",
+    ),
+];
+
+#[divan::bench(args = [0, 1, 2])]
+fn body_parse(bencher: Bencher, index: usize) {
+    let (runtime, (media_type, body)) = (runtime(), BODIES[index]);
+    bencher
+        .with_inputs(|| {
+            let mut request = Request::new(Body::from(body));
+            request.headers_mut().insert(CONTENT_TYPE, media_type.parse().expect("a media type"));
+            request
+        })
+        .bench_local_values(|request| runtime.block_on(Form::read(request)));
+}
+
+#[divan::bench]
+fn email_parse() -> bool {
+    EmailAddress::parse(black_box("Ada.Lovelace+list@Mail.Example.com")).is_ok()
+}
+
+#[divan::bench]
+fn email_lookup_key() -> String {
+    lookup_key(black_box(" Ada.Lovelace+list@Mail.Example.com "))
+}
+
+#[divan::bench(args = [PASSWORD, "password1", "aB3$kL9!vQ2#xZ7&mN4*"])]
+fn password_entropy(password: &str) -> Strength {
+    Strength::of(password)
+}
+
+/// Most of what `user-create` does at its start.
+#[divan::bench]
+fn password_rule_parse() -> bool {
+    PasswordRule::parse(black_box(r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$")).is_ok()
+}
