@@ -105,3 +105,4 @@ mod secrets;
 mod stack;
 mod telemetry;
 mod template;
+mod trust;

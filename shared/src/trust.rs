@@ -8,7 +8,7 @@
 
 use std::{
     error::Error,
-    io, iter,
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -99,11 +99,29 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Whether a connection failed because no root vouches for the certificate of the other side.
+/// Whether a connection failed because no root vouches for the certificate of the other side. Errors of input and output hold others that
+/// they do not give as their source.
 fn is_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
-    iter::successors(Some(error), |&error| error.source()).any(|error| {
-        let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let inner: Option<&rustls::Error> = inner.and_then(|inner| inner.downcast_ref());
-        matches!(inner, Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)))
-    })
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return *error == rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
+    }
+    match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        Some(inner) => is_unknown_issuer(inner),
+        None => error.source().is_some_and(is_unknown_issuer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_found_wherever_it_is() {
+        let refused = |error| rustls::Error::InvalidCertificate(error);
+        let within = |error: rustls::Error| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error));
+        assert!(is_unknown_issuer(&refused(CertificateError::UnknownIssuer)));
+        assert!(is_unknown_issuer(&within(refused(CertificateError::UnknownIssuer))));
+        assert!(!is_unknown_issuer(&within(refused(CertificateError::Expired))));
+        assert!(!is_unknown_issuer(&io::Error::from(io::ErrorKind::ConnectionRefused)));
+    }
 }
