@@ -60,10 +60,30 @@ pub(crate) async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     }
 }
 
-/// Where cargo put a binary of the functions, if that is what this message of its is about.
+/// Where cargo put a binary of the functions, if that is what this message of its is about; examples lie elsewhere.
 fn folder_of_function(message: &str) -> Option<PathBuf> {
     let message: Json = serde_json::from_str(message).ok()?;
     let executable = Path::new(message["executable"].as_str()?);
     let manifest = Path::new(message["manifest_path"].as_str()?);
-    (manifest.parent()? == workspace().join("functions")).then(|| executable.parent().map(Path::to_owned))?
+    let is_function = message["target"]["kind"][0] == "bin" && manifest.parent()? == workspace().join("functions");
+    is_function.then(|| executable.parent().map(Path::to_owned))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_folder_is_that_of_the_binaries_of_the_functions() {
+        let told = |package: &str, kind: &str, executable: &str| {
+            let manifest = workspace().join(package).join("Cargo.toml");
+            let message = json!({ "manifest_path": manifest, "target": { "kind": [kind] }, "executable": executable });
+            folder_of_function(&message.to_string())
+        };
+        assert_eq!(told("functions", "bin", "/target/release/ping"), Some(PathBuf::from("/target/release")));
+        assert_eq!(told("functions", "example", "/target/release/examples/bare"), None);
+        assert_eq!(told("local", "bin", "/target/release/latchkey"), None);
+        assert_eq!(folder_of_function("{}"), None);
+    }
 }

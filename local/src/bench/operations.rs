@@ -83,7 +83,8 @@ impl Client {
         self.meter.forget();
         let answer = request.send().await?;
         if !answer.status().is_success() {
-            return Err(Error::new(format!("{operation} answered {}.", answer.status())));
+            let lines = crate::ambient::lock(&self.lines).join("\n");
+            return Err(Error::new(format!("{operation} answered {}.", answer.status())).advice(lines));
         }
         let line = tokio::time::timeout(PATIENCE, async {
             loop {

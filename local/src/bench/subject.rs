@@ -58,7 +58,10 @@ impl Subject {
             times.push(self.once(&mut instance).await?);
         }
         let cpu = milliseconds(cpu_time(&instance).saturating_sub(before)) / count(warm);
-        Ok(Sample { init, cold, warm: times, cpu, resident: resident(&instance) })
+        let resident = resident(&instance);
+        // Its end would disturb the start of the next one.
+        instance.end().await;
+        Ok(Sample { init, cold, warm: times, cpu, resident })
     }
 
     async fn once(&self, instance: &mut Instance) -> Result<f64, Error> {

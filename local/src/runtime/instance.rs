@@ -67,6 +67,11 @@ impl Instance {
         self.answer(has_answered, limit).await
     }
 
+    /// Ends the process, and waits until it has ended.
+    pub async fn end(mut self) {
+        let _ = self.child.kill().await;
+    }
+
     /// Number of the process, while it lives.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
