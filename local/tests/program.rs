@@ -26,7 +26,11 @@ impl Folder {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("functions/Cargo.toml");
-        let message = format!(r#"{{"executable":"{}/ping","manifest_path":"{}"}}"#, folder.display(), manifest.display());
+        let message = format!(
+            r#"{{"executable":"{}/ping","manifest_path":"{}","target":{{"kind":["bin"]}}}}"#,
+            folder.display(),
+            manifest.display()
+        );
         fs::write(folder.join("cargo"), format!("#!/bin/sh\necho '{message}'\n")).unwrap();
         fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
         symlink(Options::default().binaries.join("examples/stand_in"), folder.join("ping")).unwrap();
