@@ -40,7 +40,6 @@ const MAX_BACKTRACKS: usize = 1 << 20;
 /// The rule that a password must match
 #[derive(Debug, Clone)]
 pub struct PasswordRule {
-    expression: String,
     compiled: Regex,
 }
 
@@ -61,13 +60,7 @@ impl PasswordRule {
             .backtrack_limit(backtracks)
             .build()
             .map_err(|_| RuleError::TooLarge)?;
-        Ok(Self { expression: expression.to_owned(), compiled })
-    }
-
-    /// The expression as it was configured, for browsers.
-    #[must_use]
-    pub fn expression(&self) -> &str {
-        &self.expression
+        Ok(Self { compiled })
     }
 
     /// Whether the expression matches anywhere in the password, as `RegExp.prototype.test` decides it.

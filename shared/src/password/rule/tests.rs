@@ -15,7 +15,6 @@ fn syntax_error(expression: &str) -> (usize, &'static str) {
 #[test]
 fn the_default_wants_lower_case_upper_case_and_a_digit() {
     let rule = PasswordRule::parse(DEFAULT).unwrap();
-    assert_eq!(rule.expression(), DEFAULT);
     for password in ["Passw0rd", "0aA     ", "\n\u{2028}😀aA1..", &"aA1😀".repeat(20)] {
         assert!(rule.is_met_by(password), "{password}");
     }
