@@ -3,7 +3,7 @@
 use std::{fmt, sync::Arc};
 
 use argon2::{
-    Argon2, Params,
+    Params,
     password_hash::phc::{self, Ident, Output, ParamsString, Salt},
 };
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -159,10 +159,9 @@ impl Hasher {
 
     fn compute(&self, params: &Params, password: &Password, salt: &[u8], length: usize) -> Result<Vec<u8>, BoxError> {
         let mut output = vec![0; length];
-        let argon2 = Argon2::new(ALGORITHM, VERSION, params.clone());
         self.memory.work_in(params.block_count(), |blocks| {
             let begun = Stopwatch::start();
-            argon2.hash_password_into_with_memory(password.reveal().as_bytes(), salt, &mut output, blocks)?;
+            argon2_avx2::hash_into(&mut output, params, password.reveal().as_bytes(), salt, blocks)?;
             metrics::hash_time(begun);
             Ok(output)
         })?

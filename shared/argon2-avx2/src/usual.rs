@@ -1,0 +1,70 @@
+//! Argon2id of one lane and 32 bytes: what stands before and after the filling of the memory.
+
+use argon2::{Block, MIN_SALT_LEN, Params};
+use blake2::{Blake2b256, Blake2b512, Digest};
+
+use crate::{ALGORITHM, VERSION, avx2};
+
+pub(crate) const OUTPUT_BYTES: usize = 32;
+
+/// The hash; `None` where the processor is another, or what is asked for is not the usual or cannot be done.
+///
+/// RFC 9106, section 3.2.
+pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<[u8; OUTPUT_BYTES]> {
+    let is_usual = params.p_cost() == 1
+        && params.output_len().is_none_or(|length| length == OUTPUT_BYTES)
+        && params.keyid().is_empty()
+        && params.data().is_empty()
+        && salt.len() >= MIN_SALT_LEN;
+    if !is_usual {
+        return None;
+    }
+    let blocks = memory.get_mut(..params.block_count())?;
+    let seed = seed(params, password, salt)?;
+    for (block, number) in blocks.iter_mut().zip(0..2) {
+        write_first(block, &seed, number);
+    }
+    avx2::fill(blocks, params.t_cost())?;
+    let last = blocks.last()?;
+    let length = le32(OUTPUT_BYTES)?;
+    let hash = last.as_ref().iter().fold(Blake2b256::new_with_prefix(length), |hash, word| hash.chain_update(word.to_le_bytes()));
+    Some(hash.finalize().into())
+}
+
+/// What all else is made of: everything that is asked for, hashed.
+fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
+    let numbers =
+        [params.p_cost(), OUTPUT_BYTES.try_into().ok()?, params.m_cost(), params.t_cost(), VERSION.into(), ALGORITHM as u32];
+    let mut hash = Blake2b512::new_with_prefix(numbers.map(u32::to_le_bytes).as_flattened());
+    // Neither a secret nor associated data.
+    for field in [password, salt, &[], &[]] {
+        hash.update(le32(field.len())?);
+        hash.update(field);
+    }
+    Some(hash.finalize().into())
+}
+
+/// One of the two blocks that the others follow from: a hash of 1024 bytes, by section 3.3.
+fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
+    const HALF: usize = 32;
+    let (length, lane) = (1024_u32, 0_u32);
+    let mut hash = Blake2b512::new()
+        .chain_update(length.to_le_bytes())
+        .chain_update(seed)
+        .chain_update(number.to_le_bytes())
+        .chain_update(lane.to_le_bytes())
+        .finalize();
+    // The first half of each hash of a hash, and the whole of the last one.
+    let mut bytes = [0; Block::SIZE];
+    for start in (0..Block::SIZE - HALF).step_by(HALF) {
+        bytes[start..start + 2 * HALF].copy_from_slice(&hash);
+        hash = Blake2b512::digest(hash);
+    }
+    for (word, bytes) in block.as_mut().iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
+    }
+}
+
+fn le32(number: usize) -> Option<[u8; 4]> {
+    u32::try_from(number).ok().map(u32::to_le_bytes)
+}
