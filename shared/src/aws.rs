@@ -1,11 +1,16 @@
 //! AWS clients, configured by hand: what Lambda sets in the environment is all there is to read.
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use aws_credential_types::Credentials;
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::region::Region;
+use tokio::task::yield_now;
 
 use crate::{environment::variable, telemetry::Counted, trust};
 
@@ -22,6 +27,32 @@ macro_rules! client {
         config.set_endpoint_url(variable($endpoint));
         $sdk::Client::from_conf(config.build())
     }};
+}
+
+/// What is made when it is first used: to make a client takes as long as three requests, and none is needed before the first event.
+type Deferred<T> = Arc<LazyLock<T, Box<dyn FnOnce() -> T + Send>>>;
+/// A client of DynamoDB.
+pub type DynamoDb = Deferred<aws_sdk_dynamodb::Client>;
+/// A client of Secrets Manager.
+pub type SecretsManager = Deferred<aws_sdk_secretsmanager::Client>;
+
+/// Defers the making.
+pub(crate) fn deferred<T>(make: impl FnOnce() -> T + Send + 'static) -> Deferred<T> {
+    Arc::new(LazyLock::new(Box::new(make)))
+}
+
+/// Turns of the runtime in which Lambda is connected to and asked for the first event, and some to spare: a turn takes a microsecond.
+const TURNS: usize = 8;
+
+/// Does at the start of a function what need not be done before Lambda is asked for the first event: while that is on its way. Must be
+/// called within a tokio runtime.
+pub(crate) fn meanwhile(work: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(async {
+        for _ in 0..TURNS {
+            yield_now().await;
+        }
+        work.await;
+    });
 }
 
 /// What all clients of a function share.
@@ -76,16 +107,23 @@ impl Aws {
         }
     }
 
-    /// A client of DynamoDB.
+    /// A client of DynamoDB. Must be called within a tokio runtime.
     #[must_use]
-    pub fn dynamodb(&self) -> aws_sdk_dynamodb::Client {
-        client!(self, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK)
+    pub fn dynamodb(&self) -> DynamoDb {
+        let aws = self.clone();
+        let client = deferred(move || client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK));
+        let early = Arc::clone(&client);
+        meanwhile(async move {
+            let _ = LazyLock::force(&early);
+        });
+        client
     }
 
     /// A client of Secrets Manager.
     #[must_use]
-    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
-        client!(self, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER", QUICK)
+    pub fn secrets_manager(&self) -> SecretsManager {
+        let aws = self.clone();
+        deferred(move || client!(aws, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER", QUICK))
     }
 
     /// A client of SES v2.

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::Client;
 use tokio::sync::Mutex;
 
 use crate::{
     Error,
     access::{AccessKeyring, Secrets},
+    aws::{SecretsManager, meanwhile},
     clock,
     clock::Timestamp,
     secret,
@@ -26,7 +26,7 @@ const SIGNING_INTERVAL: i64 = 300;
 pub struct Keys(Arc<Source>);
 
 struct Source {
-    client: Client,
+    client: SecretsManager,
     secret: String,
     loaded: Mutex<Option<Loaded>>,
 }
@@ -42,10 +42,10 @@ struct Loaded {
 impl Keys {
     /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again when a key is needed.
     #[must_use]
-    pub fn fetch(client: Client, secret: &str) -> Self {
+    pub fn fetch(client: SecretsManager, secret: &str) -> Self {
         let keys = Self(Arc::new(Source { client, secret: secret.to_owned(), loaded: Mutex::default() }));
         let early = keys.clone();
-        tokio::spawn(async move { early.0.load(&mut *early.0.loaded.lock().await, |_| false).await.map(drop) });
+        meanwhile(async move { drop(early.0.load(&mut *early.0.loaded.lock().await, |_| false).await) });
         keys
     }
 

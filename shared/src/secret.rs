@@ -10,7 +10,12 @@ use aws_sdk_secretsmanager::{
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
-use crate::{BoxError, Error, clock, clock::Timestamp};
+use crate::{
+    BoxError, Error,
+    aws::{SecretsManager, meanwhile},
+    clock,
+    clock::Timestamp,
+};
 
 /// Seconds after which a secret is looked for again: so long after a change the old one may be used.
 const LIFE: i64 = 300;
@@ -40,7 +45,7 @@ pub(crate) async fn version(client: &Client, secret: &str, stage: &str) -> Resul
 pub struct Secret(Arc<Source>);
 
 struct Source {
-    client: Client,
+    client: SecretsManager,
     id: String,
     loaded: Mutex<Option<Loaded>>,
 }
@@ -53,10 +58,10 @@ struct Loaded {
 impl Secret {
     /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again when the secret is needed.
     #[must_use]
-    pub fn fetch(client: Client, id: &str) -> Self {
+    pub fn fetch(client: SecretsManager, id: &str) -> Self {
         let secret = Self(Arc::new(Source { client, id: id.to_owned(), loaded: Mutex::default() }));
         let early = secret.clone();
-        tokio::spawn(async move { drop(early.text(clock::now()).await) });
+        meanwhile(async move { drop(early.text(clock::now()).await) });
         secret
     }
 

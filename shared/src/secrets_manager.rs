@@ -14,6 +14,8 @@ use aws_smithy_runtime_api::{
 use aws_smithy_types::{body::SdkBody, retry::RetryConfig};
 use serde_json::{Value, json};
 
+use crate::aws::{SecretsManager, deferred};
+
 /// Secrets Manager with one secret. At first it does not answer.
 #[derive(Clone, Debug, Default)]
 pub struct Manager(Arc<Mutex<State>>);
@@ -48,7 +50,7 @@ impl Manager {
     }
 
     /// A client that asks once.
-    pub fn client(&self) -> Client {
+    pub fn client(&self) -> SecretsManager {
         let manager = self.clone();
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version_latest()
@@ -56,7 +58,7 @@ impl Manager {
             .credentials_provider(aws_credential_types::Credentials::new("tests", "tests", None, None, "tests"))
             .retry_config(RetryConfig::disabled())
             .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(manager.clone())));
-        Client::from_conf(config.build())
+        deferred(|| Client::from_conf(config.build()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

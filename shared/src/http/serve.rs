@@ -1,10 +1,14 @@
 //! The loop: a request in, an answer out, whatever happens.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::{Future, ready},
+    pin::Pin,
+    time::Duration,
+};
 
 use data_encoding::BASE64;
 use lambda_http::{
-    Adapter, Body, Request, RequestExt, Response,
+    Adapter, Body, IntoResponse, Request, RequestExt, Response,
     aws_lambda_events::apigw::ApiGatewayV2httpRequest,
     http::{
         HeaderMap,
@@ -56,11 +60,20 @@ where
             };
             let (status, key) = (response.status().as_u16(), refusal_key(&response));
             invocation.answered(&Answered { route: &route, status, key, address: &address });
-            Ok::<_, BoxError>(response)
+            Ok::<_, BoxError>(AsItIs(response))
         }));
         answer.oneshot(event)
     }))
     .await
+}
+
+/// An answer whose text is UTF-8. Of another, `lambda_http` would see to the charset, for which it has the tables of all there are.
+struct AsItIs(Response<Body>);
+
+impl IntoResponse for AsItIs {
+    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
+        Box::pin(ready(self.0))
+    }
 }
 
 /// Milliseconds before Lambda ends the function that remain for the answer.

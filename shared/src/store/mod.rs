@@ -19,7 +19,6 @@ mod users;
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
-    Client,
     error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
     types::AttributeValue,
 };
@@ -32,14 +31,14 @@ pub use otp::Enabling;
 pub use outbox::Claim;
 pub use users::SignUp;
 
-use crate::{BoxError, Error, config::Config};
+use crate::{BoxError, Error, aws::DynamoDb, config::Config};
 
 type Item = HashMap<String, AttributeValue>;
 
 /// The two tables.
 #[derive(Clone, Debug)]
 pub struct Store {
-    client: Client,
+    client: DynamoDb,
     users: String,
     grants: String,
 }
@@ -47,7 +46,7 @@ pub struct Store {
 impl Store {
     /// The tables that the configuration names.
     #[must_use]
-    pub fn new(client: Client, config: &Config) -> Self {
+    pub fn new(client: DynamoDb, config: &Config) -> Self {
         Self { client, users: config.users_table.clone(), grants: config.grants_table.clone() }
     }
 }

@@ -20,6 +20,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use super::{Asked, Asking, Attempt, SignUp, Store};
 use crate::{
     activity::{Action, Activity, Recorder},
+    aws::deferred,
     clock::Timestamp,
     code::{Code, Kind},
     email::EmailAddress,
@@ -47,7 +48,7 @@ pub(super) async fn store() -> Store {
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(endpoint)
         .build();
-    let store = Store { client: Client::from_conf(config), users: "Users".to_owned(), grants: "Grants".to_owned() };
+    let store = Store { client: deferred(|| Client::from_conf(config)), users: "Users".to_owned(), grants: "Grants".to_owned() };
     create_table(&store.client, "Users", &[("pk", KeyType::Hash)]).await;
     create_table(&store.client, "Grants", &[("pk", KeyType::Hash), ("sk", KeyType::Range)]).await;
     store
@@ -151,12 +152,9 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     let store = store().await;
     let config = store.client.config().to_builder();
     let config = config.endpoint_url("http://127.0.0.1:1").retry_config(aws_smithy_types::retry::RetryConfig::disabled());
-    let client = Client::from_conf(
-        config
-            .timeout_config(aws_smithy_types::timeout::TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build())
-            .build(),
-    );
-    let cut_off = Store { client, ..store };
+    let timeout = aws_smithy_types::timeout::TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let client = Client::from_conf(config.timeout_config(timeout).build());
+    let cut_off = Store { client: deferred(|| client), ..store };
     assert_eq!(cut_off.find_user("jane@example.com").await.expect_err("a failure").status(), 503);
     let user = new_user("jane@example.com");
     assert_eq!(
