@@ -13,7 +13,7 @@ use std::{
             _mm256_shuffle_epi8, _mm256_shuffle_epi32, _mm256_srli_epi64, _mm256_xor_si256,
         },
     },
-    ptr,
+    array, ptr,
 };
 
 use argon2::Block;
@@ -127,18 +127,11 @@ fn compress(
     stays: bool,
     ahead: impl Fn(u64) -> usize,
 ) -> usize {
-    // What the blocks are together, once with rows mixed, and once as it is.
-    let mut mixed = [_mm256_setzero_si256(); WORDS / 4];
-    let mut kept = mixed;
+    let mut mixed: Vectors = array::from_fn(|at| _mm256_xor_si256(memory[previous][at], memory[reference][at]));
     for row in (0..WORDS / 4).step_by(8) {
-        let [one, other] = [&memory[previous], &memory[reference]];
-        let both: [Vector; 8] = std::array::from_fn(|at| _mm256_xor_si256(one[row + at], other[row + at]));
-        for (at, &vector) in both.iter().enumerate() {
-            kept[row + at] = if stays { _mm256_xor_si256(vector, memory[target][row + at]) } else { vector };
-        }
-        let pairs = mix_rows(std::array::from_fn(|at| [both[at], both[at + 4]]));
-        for (at, [vector, other]) in pairs.into_iter().enumerate() {
-            (mixed[row + at], mixed[row + at + 4]) = (vector, other);
+        let pairs = mix_rows([0, 1, 2, 3].map(|at| [mixed[row + at], mixed[row + at + 4]]));
+        for (at, [vector, other]) in (row..).zip(pairs) {
+            (mixed[at], mixed[at + 4]) = (vector, other);
         }
     }
     let mut next = 0;
@@ -147,7 +140,9 @@ fn compress(
         let columns = mix_columns([0, 8, 16, 24].map(pair));
         for (row, &vector) in columns.as_flattened().iter().enumerate() {
             let at = 4 * row + column;
-            memory[target][at] = _mm256_xor_si256(vector, kept[at]);
+            let both = _mm256_xor_si256(memory[previous][at], memory[reference][at]);
+            let kept = if stays { _mm256_xor_si256(both, memory[target][at]) } else { both };
+            memory[target][at] = _mm256_xor_si256(vector, kept);
         }
         if column == 0 {
             next = ahead(words(memory[target][0])[0]);
