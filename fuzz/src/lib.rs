@@ -7,6 +7,7 @@
 use std::sync::LazyLock;
 
 use futures_util::FutureExt;
+use argon2::{Algorithm, Argon2, Block, MIN_SALT_LEN, Params, Version};
 use lambda_http::request::LambdaRequest;
 use shared::{
     Error,
@@ -122,6 +123,18 @@ pub fn token(input: &[u8]) {
     }
 }
 
+/// A password: passes, memory and the length of a salt, then the salt, then the password.
+pub fn hash(input: &[u8]) {
+    let &[passes, memory, length, ref rest @ ..] = input else { return };
+    let Ok(params) = Params::new(8 + 5 * u32::from(memory), 1 + u32::from(passes % 4), 1, None) else { return };
+    let Some((salt, password)) = rest.split_at_checked(MIN_SALT_LEN + usize::from(length % 57)) else { return };
+    let (mut ours, mut theirs, mut blocks) = ([0; 32], [0; 32], vec![Block::new(); params.block_count()]);
+    let done = argon2_avx2::hash_into(&mut ours, &params, password, salt, &mut blocks);
+    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+    assert_eq!(done, argon2.hash_password_into_with_memory(password, salt, &mut theirs, &mut blocks));
+    assert_eq!(ours, theirs);
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, path::Path};
@@ -151,6 +164,11 @@ mod tests {
     #[test]
     fn events() {
         sow("event", event);
+    }
+
+    #[test]
+    fn hashes() {
+        sow("hash", hash);
     }
 
     #[test]

@@ -19,9 +19,10 @@ pub const UNKNOWN_ADDRESS: &str = "unknown address";
 /// What each figure may be at the most.
 const BUDGET: &str = include_str!("budget.json");
 
-/// List prices of us-east-1 (arm64), in US dollars for a million: an HTTP API's request and a call; a GB for a millisecond; units.
+/// List prices of us-east-1, in US dollars for a million: an HTTP API's request and a call; a GB for a millisecond, on the processor that this
+/// was measured on; units.
 const REQUEST: f64 = 1.00 + 0.20;
-const GIGABYTE_MILLISECOND: f64 = 0.013_333_4;
+const GIGABYTE_MILLISECOND: f64 = if cfg!(target_arch = "aarch64") { 0.013_333_4 } else { 0.016_666_7 };
 const READ: f64 = 0.125;
 const WRITE: f64 = 0.625;
 /// Memory of `session-create`, in GB: with so much, Lambda gives one whole processor.
@@ -154,6 +155,15 @@ fn columns(measured: &Measured, program: &str) -> [f64; 7] {
         measured.middle(program, |sample| sample.cpu),
         measured.middle(program, |sample| sample.resident),
     ]
+}
+
+/// One line an operation.
+pub fn costs_table(measured: &Measured) -> String {
+    let mut table = format!("\n{:24}{:>12}{:>12}{:>15}\n", "DynamoDB", "round trips", "units read", "units written");
+    for Cost { operation, round_trips, read, written } in &measured.costs {
+        let _ = writeln!(table, "{operation:24}{round_trips:12}{read:12.1}{written:15.1}");
+    }
+    table
 }
 
 pub fn figures_table(figures: &[Figure]) -> String {

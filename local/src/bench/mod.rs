@@ -22,7 +22,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
-use subject::Subject;
+use subject::{Sample, Subject};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "Correct-Horse-42";
@@ -70,12 +70,17 @@ impl Bench {
             "--example=bare-hash",
         ])
         .await?;
-        let stack = start(&binaries).await?;
-        let measured = self.measure(&stack, &binaries).await;
-        stack.stop().await;
-        let measured = Measured { costs: operations::costs(&binaries).await?, ..measured? };
+        let measured = Measured {
+            programs: self.rounds(&binaries).await?,
+            resident_after_many: with_stack(&binaries, resident_after_many).await?,
+            zips: [("ping", deflated(&binaries.join("ping"))?), ("session-create", deflated(&binaries.join("session-create"))?)]
+                .into(),
+            overhead: with_stack(&binaries, overhead).await?,
+            costs: operations::costs(&binaries).await?,
+        };
         let figures = figures(&measured)?;
-        println!("{}{}", figures::programs_table(&measured), figures::figures_table(&figures));
+        let tables = [figures::programs_table(&measured), figures::costs_table(&measured), figures::figures_table(&figures)];
+        println!("{}", tables.concat());
         if let Some(file) = &self.json {
             let text = format!("{:#}\n", figures::document(&measured, &figures));
             fs::write(file, text).map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
@@ -88,37 +93,61 @@ impl Bench {
         Ok(())
     }
 
-    async fn measure(&self, stack: &Stack, binaries: &Path) -> Result<Measured, Error> {
-        sign_up(stack).await?;
+    /// What each program took in each round. The emulator of DynamoDB gets slower with all that is written, so each round has one of its own;
+    /// and every other round goes the other way about, so that no program always comes after the same one.
+    async fn rounds(&self, binaries: &Path) -> Result<Vec<(&'static str, Vec<Sample>)>, Error> {
         let subjects = subjects()?;
         let style =
             ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}, {eta} left").unwrap_or(ProgressStyle::default_bar());
         let length = u64::try_from(self.rounds * subjects.len()).unwrap_or_default();
         let progress = ProgressBar::new(length).with_style(style);
-        let mut samples: Vec<Vec<subject::Sample>> = subjects.iter().map(|_| Vec::new()).collect();
+        let mut programs: Vec<_> = subjects.iter().map(|subject| (subject.name, Vec::new())).collect();
         for round in 0..self.rounds {
-            for place in 0..subjects.len() {
-                let index = (round + place) % subjects.len();
-                progress.set_message(subjects[index].name);
-                samples[index].push(subjects[index].sample(stack.functions(), self.warm).await?);
-                progress.inc(1);
+            let order = turn(subjects.len(), round);
+            let samples = async |stack: &Stack| {
+                let mut samples = Vec::new();
+                for &index in &order {
+                    progress.set_message(subjects[index].name);
+                    samples.push((index, subjects[index].sample(stack.functions(), self.warm).await?));
+                    progress.inc(1);
+                }
+                Ok(samples)
+            };
+            for (index, sample) in with_stack(binaries, samples).await? {
+                programs[index].1.push(sample);
             }
         }
         progress.finish_and_clear();
-        let sign_in = subjects.iter().find(|subject| subject.name == figures::SIGN_IN);
-        let resident = match sign_in {
-            Some(subject) => subject.sample(stack.functions(), MANY).await?.resident,
-            None => 0.0,
-        };
-        let zip = |binary: &str| deflated(&binaries.join(binary));
-        Ok(Measured {
-            programs: subjects.iter().map(|subject| subject.name).zip(samples).collect(),
-            resident_after_many: resident,
-            zips: [("ping", zip("ping")?), ("session-create", zip("session-create")?)].into(),
-            overhead: through_gateway(stack).await? - median(&subjects[0].sample(stack.functions(), REQUESTS).await?.warm),
-            costs: Vec::new(),
-        })
+        Ok(programs)
     }
+}
+
+/// In which order so many programs are measured.
+fn turn(programs: usize, round: usize) -> Vec<usize> {
+    let order = (0..programs).map(|place| (round + place) % programs);
+    if round.is_multiple_of(2) { order.collect() } else { order.rev().collect() }
+}
+
+/// Measures something with a stack that is new and has one user.
+async fn with_stack<T>(binaries: &Path, measure: impl AsyncFnOnce(&Stack) -> Result<T, Error>) -> Result<T, Error> {
+    let stack = start(binaries).await?;
+    let measured = match sign_up(&stack).await {
+        Ok(()) => measure(&stack).await,
+        Err(error) => Err(error),
+    };
+    stack.stop().await;
+    measured
+}
+
+/// Memory that signing in takes after a while, in MB.
+async fn resident_after_many(stack: &Stack) -> Result<f64, Error> {
+    Ok(subject(figures::SIGN_IN)?.sample(stack.functions(), MANY).await?.resident)
+}
+
+/// What a request takes longer through the gateway than an event does at a bare function, in ms.
+async fn overhead(stack: &Stack) -> Result<f64, Error> {
+    let bare = subject(figures::BARE)?.sample(stack.functions(), REQUESTS).await?;
+    Ok(through_gateway(stack).await? - median(&bare.warm))
 }
 
 /// A stack that keeps nothing, and limits nobody.
@@ -166,6 +195,11 @@ fn subjects() -> Result<Vec<Subject>, Error> {
     ])
 }
 
+fn subject(name: &str) -> Result<Subject, Error> {
+    let named = subjects()?.into_iter().find(|subject| subject.name == name);
+    named.ok_or_else(|| Error::new(format!("There is no program {name}.")))
+}
+
 /// A sample event of the project, with another body.
 fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
     let path = build::workspace().join("events").join(format!("{name}.json"));
@@ -196,4 +230,23 @@ async fn through_gateway(stack: &Stack) -> Result<f64, Error> {
         times.push(milliseconds(begun.elapsed()));
     }
     Ok(median(&times))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_round_measures_every_program_and_none_always_after_the_same_one() {
+        let mut before_the_first = std::collections::BTreeSet::new();
+        for round in 0..12 {
+            let order = turn(6, round);
+            let mut sorted = order.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+            let place = order.iter().position(|&program| program == 0).expect("it is there");
+            before_the_first.insert(place.checked_sub(1).map(|place| order[place]));
+        }
+        assert_eq!(before_the_first, [None, Some(1), Some(5)].into());
+    }
 }

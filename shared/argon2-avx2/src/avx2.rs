@@ -117,8 +117,8 @@ impl Segment {
     }
 }
 
-/// Mixes two blocks into a third one, to what it holds if that `stays`. When the first word of it is there, `ahead` says which block is
-/// asked for next, and so does the result. Section 3.5.
+/// Mixes two blocks into a third one, to what it holds if that `stays`; it may be one of the two. When the first word of it is there, `ahead`
+/// says which block is asked for next, and so does the result. Section 3.5.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn compress(
