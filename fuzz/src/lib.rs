@@ -6,8 +6,8 @@
 
 use std::sync::LazyLock;
 
-use futures_util::FutureExt;
 use argon2::{Algorithm, Argon2, Block, MIN_SALT_LEN, Params, Version};
+use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
 use shared::{
     Error,
