@@ -3,6 +3,7 @@
 use std::{
     future::{Future, ready},
     pin::Pin,
+    sync::mpsc,
     time::Duration,
 };
 
@@ -14,9 +15,9 @@ use lambda_http::{
         HeaderMap,
         header::{HOST, USER_AGENT},
     },
-    lambda_runtime::{self, LambdaEvent, service_fn},
+    lambda_runtime::{LambdaEvent, Runtime, service_fn},
     request::{LambdaRequest, RequestContext},
-    tower::ServiceExt,
+    tower::{ServiceExt, util::MapResultLayer},
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
@@ -25,18 +26,19 @@ use crate::{
     BoxError, Error,
     clock::{self, Timestamp},
     session::Client,
-    telemetry::{Answered, Invocation},
+    telemetry::{Answered, Invocation, Line},
 };
 
 /// Serves requests until Lambda ends the function. An [`Error`] becomes its answer. What was answered is told in one line of the
-/// log, and the cause of a failure in one more.
+/// log as soon as the answer is out, and the cause of a failure in one more.
 pub async fn serve<H, F>(handler: H) -> Result<(), BoxError>
 where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response<Body>, Error>> + Send,
 {
-    let handler = &handler;
-    lambda_runtime::run(service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+    let (line, lines) = mpsc::channel();
+    let (handler, line) = (&handler, &line);
+    let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
         let tamed = match &mut event.payload {
             LambdaRequest::ApiGatewayV2(request) => tame(request),
             _ => Ok(()),
@@ -58,13 +60,17 @@ where
                     refusal(&error)?
                 }
             };
-            let (status, key) = (response.status().as_u16(), refusal_key(&response));
-            invocation.answered(&Answered { route: &route, status, key, address: &address });
+            let (status, key) = (response.status().as_u16(), refusal_key(&response).map(str::to_owned));
+            line.send(invocation.answered(Answered { route, status, key, address }))?;
             Ok::<_, BoxError>(AsItIs(response))
         }));
         answer.oneshot(event)
-    }))
-    .await
+    });
+    let tell = |sent| {
+        lines.try_iter().for_each(Line::tell);
+        sent
+    };
+    Runtime::new(service).layer(MapResultLayer::new(tell)).run().await
 }
 
 /// An answer whose text is UTF-8. Of another, `lambda_http` would see to the charset, for which it has the tables of all there are.

@@ -16,14 +16,23 @@ pub struct Invocation {
 }
 
 /// What an HTTP request was answered.
-pub struct Answered<'a> {
+pub struct Answered {
     /// As API Gateway names it: `POST /identity/sessions`.
-    pub route: &'a str,
+    pub route: String,
     pub status: u16,
     /// The first key of a refusal.
-    pub key: Option<&'a str>,
-    /// The client's, which is masked here.
-    pub address: &'a str,
+    pub key: Option<String>,
+    /// The client's, which is masked before it is told.
+    pub address: String,
+}
+
+/// The line of a request, which is to be told when the answer has gone out: nobody needs to wait for it.
+pub struct Line {
+    request_id: String,
+    cold_start: bool,
+    duration_ms: f64,
+    round_trips: u32,
+    answered: Answered,
 }
 
 impl Invocation {
@@ -37,22 +46,10 @@ impl Invocation {
         tracing::error!(request_id = self.request_id, operation = operation(), status, cause = %causes(cause), "the request failed");
     }
 
-    /// Tells what a request was answered.
-    pub fn answered(self, answered: &Answered) {
-        metrics::answered(answered.status);
-        tracing::info!(
-            request_id = self.request_id,
-            operation = operation(),
-            route = answered.route,
-            status = answered.status,
-            key = answered.key,
-            duration_ms = self.begun.milliseconds(),
-            cold_start = self.cold_start,
-            round_trips = round_trips::take(),
-            address = Network::around(answered.address).map(tracing::field::display),
-            "answered"
-        );
-        metrics::flush(&self.request_id);
+    /// Ends with what a request was answered.
+    pub fn answered(self, answered: Answered) -> Line {
+        let duration_ms = self.begun.milliseconds();
+        Line { request_id: self.request_id, cold_start: self.cold_start, duration_ms, round_trips: round_trips::take(), answered }
     }
 
     /// Tells what became of an event.
@@ -69,6 +66,28 @@ impl Invocation {
                 tracing::error!(request_id, operation = operation(), cause, duration_ms, cold_start, round_trips, "not handled");
             }
         }
+        metrics::flush(&request_id);
+    }
+}
+
+impl Line {
+    /// Writes it, and the metrics of the request.
+    pub fn tell(self) {
+        let Self { request_id, cold_start, duration_ms, round_trips, answered: Answered { route, status, key, address } } = self;
+        let address = Network::around(&address).map(tracing::field::display);
+        metrics::answered(status);
+        tracing::info!(
+            request_id,
+            operation = operation(),
+            route,
+            status,
+            key,
+            duration_ms,
+            cold_start,
+            round_trips,
+            address,
+            "answered"
+        );
         metrics::flush(&request_id);
     }
 }

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) use invocation::{Answered, Invocation};
+pub(crate) use invocation::{Answered, Invocation, Line};
 pub(crate) use round_trips::Counted;
 
 /// The function that this process runs.
