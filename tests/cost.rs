@@ -12,7 +12,7 @@ use crate::harness::{Answer, Latchkey, Meter, PASSWORD, Request, Template, Units
 /// US dollars for a million, of list prices in us-east-1.
 const GATEWAY: f64 = 1.0;
 const INVOCATION: f64 = 0.2;
-const GIGABYTE_SECOND: f64 = 13.3334;
+const GIGABYTE_SECOND: f64 = 16.6667;
 const READ: f64 = 0.125;
 const WRITE: f64 = 0.625;
 /// Two kilobytes of log.
