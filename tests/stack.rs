@@ -225,7 +225,6 @@ async fn a_function_that_does_not_start_says_why() {
     let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "I")]).await;
     let answer = latchkey.get("/identity/configs").send().await;
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));
-    let log = latchkey.log();
-    assert!(log.iter().any(|line| line.contains("IDENTITY_UID_PREFIX")), "{log:#?}");
+    latchkey.log_with(1, "IDENTITY_UID_PREFIX").await;
     assert_eq!(latchkey.get("/identity/ping").send().await.status, 200);
 }

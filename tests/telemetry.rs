@@ -11,22 +11,6 @@ const WRONG: &str = "Wrong-Horse-7-Battery";
 const NAMESPACE: &str = "Latchkey/telemetry";
 
 impl Latchkey {
-    /// The JSON lines that the functions wrote so far.
-    fn json_lines(&self) -> Vec<Value> {
-        self.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
-    }
-
-    /// The fields of the lines in which that function told what it did.
-    async fn invocations(&self, operation: &str, message: &str, count: usize) -> Vec<Value> {
-        eventually(operation, || async {
-            let told = |fields: &Value| fields["operation"] == operation && fields["message"] == message;
-            let lines: Vec<Value> =
-                self.json_lines().into_iter().map(|mut line| line["fields"].take()).filter(|fields| told(fields)).collect();
-            (lines.len() >= count).then_some(lines)
-        })
-        .await
-    }
-
     /// How often each metric was counted, as `Name` or `Name/value of its dimension`; of a time, how often it was taken.
     fn metrics(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();

@@ -215,6 +215,7 @@ async fn neither_secret_nor_solution_is_in_any_log_line_but_why_nobody_passed_is
         for response in [marked.clone(), json!(marked.to_string()), json!("marked-token")] {
             request(&latchkey, &PROTECTED[1], "log@example.com", &response).send().await.is_refused(422, REFUSED);
         }
+        latchkey.invocations("session-create", "answered", words.len() + 3).await;
         let log = latchkey.log();
         let count = |text: &str| log.iter().filter(|line| line.contains(text)).count();
         assert_eq!((count("captcha_refused"), count("captcha_unavailable")), (4, 4), "{provider}: {log:#?}");

@@ -12,7 +12,7 @@ use local::{Log, Options, Stack};
 use serde_json::Value;
 use tokio::{runtime::Runtime, sync::OnceCell, task::JoinHandle};
 
-use super::captcha;
+use super::{captcha, eventually};
 
 /// Runs what outlives a single test: the stacks, and the connections to them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
@@ -104,8 +104,33 @@ impl Latchkey {
         answer["SecretString"].as_str().unwrap().to_owned()
     }
 
-    /// Every line that the stack and its functions wrote so far.
+    /// Every line that the stack and its functions wrote so far. A function's line may come after its answer.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
+    }
+
+    /// The same, once so many lines have such a text.
+    pub async fn log_with(&self, count: usize, text: &str) -> Vec<String> {
+        eventually(text, || async {
+            let log = self.log();
+            (log.iter().filter(|line| line.contains(text)).count() >= count).then_some(log)
+        })
+        .await
+    }
+
+    /// The JSON lines that the functions wrote so far.
+    pub fn json_lines(&self) -> Vec<Value> {
+        self.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The fields of the lines in which that function told what it did, once there are so many.
+    pub async fn invocations(&self, operation: &str, message: &str, count: usize) -> Vec<Value> {
+        eventually(operation, || async {
+            let told = |fields: &Value| fields["operation"] == operation && fields["message"] == message;
+            let lines: Vec<Value> =
+                self.json_lines().into_iter().map(|mut line| line["fields"].take()).filter(|fields| told(fields)).collect();
+            (lines.len() >= count).then_some(lines)
+        })
+        .await
     }
 }
