@@ -1,4 +1,4 @@
-//! Argon2id, which takes nine tenths of the time of a sign-in.
+//! Argon2id, which takes most of the time of a sign-in.
 //!
 //! The crate `argon2` computes it, on every processor and with every parameter. What stands here beside it computes the usual hash, of one
 //! lane and 32 bytes, in half of the time on an x86-64 with AVX2, as Lambda's are. The crate has the last word: the tests

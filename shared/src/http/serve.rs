@@ -66,6 +66,7 @@ where
         }));
         answer.oneshot(event)
     });
+    // Lambda has the answer by then and is not yet asked for the next event, before which it freezes nothing.
     let tell = |sent| {
         lines.try_iter().for_each(Line::tell);
         sent
