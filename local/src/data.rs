@@ -16,7 +16,14 @@ pub struct Data {
 struct Folder {
     path: PathBuf,
     /// Held for as long as the stack runs; the system releases it, however the stack ends.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // Closing the file is not enough: a child process that is just being started has a copy of its descriptor.
+        let _ = self.lock.unlock();
+    }
 }
 
 impl Data {
@@ -33,7 +40,7 @@ impl Data {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let lock = private(&path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: Some(Folder { path: path.to_owned(), _lock: lock }) }),
+            Ok(()) => Ok(Self { folder: Some(Folder { path: path.to_owned(), lock }) }),
             Err(TryLockError::WouldBlock) => {
                 Err(Error::new(format!("Another stack is running on the data in {}.", path.display()))
                     .advice("Stop it, or choose another folder with --data-dir or none with --in-memory."))

@@ -1,7 +1,7 @@
 //! `latchkey`: builds the functions, runs the stack until it is told to stop.
 
 use clap::{Args, Parser, Subcommand};
-use local::{Bench, Error, Load, Options, Stack, Users};
+use local::{Bench, Error, Grants, Load, Options, Stack, Users};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
@@ -28,6 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Users(Users),
+    Grants(Grants),
     Bench(Bench),
     Load(Load),
 }
@@ -65,6 +66,7 @@ async fn main() -> ExitCode {
     let Arguments { command, run: arguments } = Arguments::parse();
     let done = match command {
         Some(Command::Users(users)) => users.run().await,
+        Some(Command::Grants(grants)) => grants.run(),
         Some(Command::Bench(bench)) => bench.run().await,
         Some(Command::Load(load)) => load.run().await,
         None => run(arguments).await,

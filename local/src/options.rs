@@ -3,6 +3,7 @@ use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
+    sync::{Arc, Mutex},
 };
 
 /// What a stack is started with.
@@ -20,6 +21,10 @@ pub struct Options {
     /// Secrets beside those that the template generates, by what the functions ask for: a name or an ARN.
     pub secrets: BTreeMap<String, String>,
     pub template: PathBuf,
+    /// Folder in which it is recorded which grants of the template the functions used; see `latchkey grants`.
+    pub grant_records: Option<PathBuf>,
+    /// Receives a message for each call of a function that its policies do not allow.
+    pub denials: Arc<Mutex<Vec<String>>>,
     pub log: Log,
 }
 
@@ -34,6 +39,8 @@ impl Default for Options {
             env: BTreeMap::new(),
             secrets: BTreeMap::new(),
             template: build::workspace().join("template.yaml"),
+            grant_records: None,
+            denials: Arc::default(),
             log: Log::Terminal,
         }
     }

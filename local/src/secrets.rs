@@ -4,6 +4,7 @@
 use crate::{
     Error, ambient,
     data::Data,
+    iam::{Access, Context, Iam},
     template::{GenerateSecretString, Secret, secret_arn},
 };
 use axum::{
@@ -95,12 +96,26 @@ impl Secrets {
     }
 
     /// Answers one call of the AWS JSON 1.1 protocol.
-    pub fn answer(&self, headers: &HeaderMap, body: &[u8]) -> Response {
+    pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
+        if let Err(denied) = iam.authorize(headers, || vec![self.access(headers, body)]) {
+            return refusal("AccessDeniedException", &denied.to_string());
+        }
         match headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
             Some("secretsmanager.GetSecretValue") => self.get(body),
             Some("secretsmanager.PutSecretValue") => self.put(body),
             _ => refusal("UnknownOperationException", "Only GetSecretValue and PutSecretValue are served here."),
         }
+    }
+
+    /// What a call asks for, as IAM sees it. A secret that is given has what it is called by for its ARN.
+    fn access(&self, headers: &HeaderMap, body: &[u8]) -> Access {
+        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+        let operation = target.rsplit('.').next().unwrap_or_default();
+        let call: Json = serde_json::from_slice(body).unwrap_or_default();
+        let asked = call["SecretId"].as_str().unwrap_or_default();
+        let is_generated = ambient::lock(&self.generated).contains_key(asked);
+        let resource = if is_generated { secret_arn(asked) } else { asked.to_owned() };
+        Access { action: format!("secretsmanager:{operation}"), resource, context: Context::new() }
     }
 
     fn get(&self, body: &[u8]) -> Response {

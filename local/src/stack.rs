@@ -4,6 +4,7 @@ use crate::{
     database,
     events::Courier,
     gateway::Gateway,
+    iam::{DynamoDbProxy, Iam},
     lambda,
     log::Logger,
     mail::Mailbox,
@@ -47,6 +48,7 @@ pub struct Stack {
     aws_url: String,
     functions: Arc<Functions>,
     gateway: Server,
+    emulator: Server,
     dynamodb: Server,
     aws: Server,
     /// Followers of streams and the like, which go on until they are aborted.
@@ -79,7 +81,11 @@ impl Stack {
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;
 
+        let iam = Arc::new(Iam::new(&template, options.grant_records.as_deref(), options.denials, log.clone()));
+
         let (dynamodb_listener, aws_listener) = (listen_beside(address, 1, &log).await?, listen_beside(address, 2, &log).await?);
+        let emulator_listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let emulator_url = format!("http://{}", local_address(&emulator_listener)?);
         let url = format!("http://{address}");
         let dynamodb_url = format!("http://{}", local_address(&dynamodb_listener)?);
         let aws_url = format!("http://{}", local_address(&aws_listener)?);
@@ -103,14 +109,16 @@ impl Stack {
         )?);
 
         let written = Arc::new(Notify::new());
-        let dynamodb = Server::start({
+        let emulator = Server::start({
             let database = database.clone();
             async |stop| {
-                // It ends when it is told to.
-                let _ = dynoxide::server::serve_with_shutdown(dynamodb_listener, database, stop).await;
+                // It ends when `stop` resolves.
+                let _ = dynoxide::server::serve_with_shutdown(emulator_listener, database, stop).await;
             }
         });
-        let router = aws_router(secrets, mailbox.clone())
+        let router = DynamoDbProxy::new(iam.clone(), &template, emulator_url).router();
+        let dynamodb = Server::start(|stop| serve(dynamodb_listener, router, stop));
+        let router = aws_router(secrets, mailbox.clone(), iam)
             .merge(runtime::router(exchanges))
             .merge(lambda::router(functions.clone(), written.clone()));
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
@@ -125,7 +133,7 @@ impl Stack {
         for follower in stream::followers(&template, &database, &functions, &positions, &log) {
             workers.spawn(follower.run(written.clone()));
         }
-        Ok(Self { address, url, dynamodb_url, aws_url, functions, gateway, dynamodb, aws, workers, written, data })
+        Ok(Self { address, url, dynamodb_url, aws_url, functions, gateway, emulator, dynamodb, aws, workers, written, data })
     }
 
     /// Where the API is, such as `http://127.0.0.1:3000`.
@@ -177,6 +185,7 @@ impl Stack {
         self.functions.end().await;
         self.aws.end().await;
         self.dynamodb.end().await;
+        self.emulator.end().await;
     }
 }
 
@@ -284,9 +293,11 @@ async fn serve(listener: TcpListener, router: Router, stop: StopSignal) {
 }
 
 /// What the functions reach of AWS beside DynamoDB.
-fn aws_router(secrets: Secrets, mailbox: Arc<Mailbox>) -> Router {
+fn aws_router(secrets: Secrets, mailbox: Arc<Mailbox>, iam: Arc<Iam>) -> Router {
     let secrets = Arc::new(secrets);
+    let iam_of_mail = iam.clone();
+    let mail = async move |headers: HeaderMap, body: Bytes| mailbox.answer(&headers, &body, &iam_of_mail);
     Router::new()
-        .route("/", any(async move |headers: HeaderMap, body: Bytes| secrets.answer(&headers, &body)))
-        .route("/v2/email/outbound-emails", post(async move |body: Bytes| mailbox.answer(&body)))
+        .route("/", any(async move |headers: HeaderMap, body: Bytes| secrets.answer(&headers, &body, &iam)))
+        .route("/v2/email/outbound-emails", post(mail))
 }

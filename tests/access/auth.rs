@@ -1,4 +1,4 @@
-//! `ANY /auth/{path+}`
+//! `ANY /auth/{proxy+}`
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, Latchkey, Request, User, bearer_of, claims, event, forgeries, latchkey, now, number};
 
 const PATH: &str = "/auth/request";
-const ROUTE: &str = "/auth/{path+}";
+const ROUTE: &str = "/auth/{proxy+}";
 
 /// Asserts that the gateway is told to refuse, with the key where it can find it, and that nothing of the user changes.
 async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) {

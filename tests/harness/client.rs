@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::{
     contract::CONTRACT,
-    stack::{Latchkey, spawn},
+    stack::{Latchkey, no_call_was_denied, spawn},
 };
 
 impl Latchkey {
@@ -89,7 +89,9 @@ impl Request {
             CONTRACT.describes(method.as_str(), &path, &answer);
             answer
         };
-        spawn(receiving).await.unwrap()
+        let answer = spawn(receiving).await.unwrap();
+        no_call_was_denied();
+        answer
     }
 }
 

@@ -55,6 +55,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
             if let Some(answer) = ask().await {
                 return answer;
             }
+            stack::no_call_was_denied();
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -19,6 +19,17 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
 static SHARED: OnceCell<Latchkey> = OnceCell::const_new();
 
+/// Calls of functions, in any stack, that their policies did not allow.
+static DENIALS: LazyLock<Arc<Mutex<Vec<String>>>> = LazyLock::new(Arc::default);
+
+/// Fails the test if a function was denied a call: on AWS it would not work. Each answer that a test gets checks this, so what fails
+/// may be a test that only shares the stack; the message names the function.
+#[track_caller]
+pub fn no_call_was_denied() {
+    let denials = DENIALS.lock().unwrap();
+    assert!(denials.is_empty(), "template.yaml does not allow what the functions do: {denials:#?}");
+}
+
 /// Runs a future where it may outlive the test that started it.
 pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     RUNTIME.spawn(future)
@@ -57,6 +68,8 @@ impl Latchkey {
             cors_origins: Self::ORIGINS.map(str::to_owned).to_vec(),
             env: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
             secrets: [(captcha::SECRET_NAME, captcha::SECRET)].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            grant_records: Some(local::grants_folder()),
+            denials: Arc::clone(&DENIALS),
             log: Log::Captured(Arc::clone(&log)),
             ..Options::default()
         };

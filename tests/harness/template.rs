@@ -22,8 +22,6 @@ pub struct Function {
     pub binary: String,
     /// Method and path of its routes.
     pub routes: Vec<(String, String)>,
-    /// `<action> <resource>` of each statement that it is granted.
-    pub grants: Vec<String>,
 }
 
 impl Template {
@@ -52,12 +50,10 @@ impl Function {
         let properties = &resource["Properties"];
         let events = properties.get("Events").and_then(Value::as_mapping).into_iter().flat_map(|events| events.values());
         let route = |event: &Value| (scalar(&event["Properties"]["Method"]), scalar(&event["Properties"]["Path"]));
-        let policies = properties.get("Policies").and_then(Value::as_sequence).into_iter().flatten();
         Self {
             logical_id: scalar(id),
             binary: scalar(&resource["Metadata"]["BuildProperties"]["Binary"]),
             routes: events.filter(|event| event["Type"] == "HttpApi").map(route).collect(),
-            grants: policies.flat_map(grants).collect(),
         }
     }
 
@@ -72,44 +68,11 @@ impl Function {
     }
 }
 
-/// What a policy grants, as `dynamodb:GetItem UsersTable`; of one that depends on a condition, what it may grant, and when not:
-/// `dynamodb:GetItem UsersTable unless Condition`.
-fn grants(policy: &Value) -> Vec<String> {
-    if let Value::Tagged(tagged) = policy {
-        let [condition, nothing, policy] = &list(&tagged.value)[..] else { panic!("not understood: {policy:?}") };
-        assert!(tagged.tag == "If" && reference(nothing) == "AWS::NoValue", "not understood: {tagged:?}");
-        return grants(policy).into_iter().map(|grant| format!("{grant} unless {}", scalar(condition))).collect();
-    }
-    let Some(statements) = policy.get("Statement") else {
-        let (name, arguments) = policy.as_mapping().unwrap().iter().next().unwrap();
-        return arguments
-            .as_mapping()
-            .unwrap()
-            .values()
-            .map(|argument| format!("{} {}", scalar(name), reference(argument)))
-            .collect();
-    };
-    let statement = |statement: &Value| {
-        let resources = list(&statement["Resource"]);
-        let pairs = list(&statement["Action"]).into_iter().flat_map(move |action| {
-            let action = scalar(&action);
-            resources.clone().into_iter().map(move |resource| format!("{action} {}", reference(&resource)))
-        });
-        pairs.collect::<Vec<_>>()
-    };
-    list(statements).iter().flat_map(statement).collect()
-}
-
-fn list(value: &Value) -> Vec<Value> {
-    value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
-}
-
 /// What an intrinsic refers to: `!Ref Name` and `!GetAtt Name.Arn` are `Name`; anything else is its text.
 fn reference(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) if tagged.tag == "Ref" => scalar(&tagged.value),
         Value::Tagged(tagged) if tagged.tag == "GetAtt" => scalar(&tagged.value).trim_end_matches(".Arn").to_owned(),
-        Value::Tagged(tagged) => reference(&list(&tagged.value)[0]),
         plain => scalar(plain),
     }
 }

@@ -1,4 +1,4 @@
-//! `GET /accounts/{path+}`
+//! `GET /accounts/{proxy+}`
 
 use std::collections::BTreeSet;
 

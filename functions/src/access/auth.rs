@@ -1,4 +1,4 @@
-//! `ANY /auth/{path+}`: tells a gateway whether to let a request through, and whose it is.
+//! `ANY /auth/{proxy+}`: tells a gateway whether to let a request through, and whose it is.
 
 use shared::{
     Error,

@@ -1,4 +1,4 @@
-//! `ANY /auth/{path+}`
+//! `ANY /auth/{proxy+}`
 
 use functions::access::auth::Auth;
 use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};

@@ -1,4 +1,4 @@
-//! `GET /accounts/{path+}`
+//! `GET /accounts/{proxy+}`
 
 use functions::pages::serve::Pages;
 use shared::{BoxError, config::Config, http::serve, telemetry};

@@ -1,4 +1,4 @@
-//! `GET /accounts/{path+}`: pages for people, where there is no front end. They call the API, which is at the same origin,
+//! `GET /accounts/{proxy+}`: pages for people, where there is no front end. They call the API, which is at the same origin,
 //! by a script of their own; nothing here knows anybody.
 
 use askama::Template;
@@ -111,7 +111,7 @@ impl Pages {
     /// Answers with a page or an asset of one.
     pub fn handle(&self, request: &Request) -> Result<Response<Body>, Error> {
         let parameters = request.path_parameters();
-        let path = percent_decode_str(parameters.first("path").unwrap_or_default()).decode_utf8_lossy();
+        let path = percent_decode_str(parameters.first("proxy").unwrap_or_default()).decode_utf8_lossy();
         match path.trim_end_matches('/') {
             "assets/style.css" => asset("text/css; charset=utf-8", STYLE),
             "assets/script.js" => asset("text/javascript; charset=utf-8", SCRIPT),

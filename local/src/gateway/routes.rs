@@ -127,6 +127,8 @@ mod tests {
             timeout: Duration::ZERO,
             memory_megabytes: 0,
             environment: BTreeMap::new(),
+            policies: Vec::new(),
+            permissions_boundary: None,
             routes: vec![template::Route { method: (*method).to_owned(), path: (*path).to_owned() }],
             streams: Vec::new(),
             rules: Vec::new(),

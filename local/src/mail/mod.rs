@@ -1,17 +1,19 @@
 //! SES v2 `SendEmail`, and the mailbox that it delivers to.
 
+mod access;
 mod simulator;
 
 use crate::{
     Error, ambient,
     data::Data,
     events::Bus,
+    iam::Iam,
     log::Logger,
     template::{EventDestination, Template},
 };
 use axum::{
     Json as Body,
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use data_encoding::HEXLOWER;
@@ -147,7 +149,11 @@ impl Mailbox {
     }
 
     /// Answers `SendEmail`.
-    pub fn answer(&self, body: &[u8]) -> Response {
+    pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
+        if let Err(denied) = iam.authorize(headers, || access::accesses(body)) {
+            let error = [("x-amzn-errortype", "AccessDeniedException")];
+            return (StatusCode::FORBIDDEN, error, Body(json!({ "message": denied.to_string() }))).into_response();
+        }
         match self.send(body) {
             Ok(id) => Body(json!({ "MessageId": id })).into_response(),
             Err(Refusal(kind, message)) => {
@@ -241,16 +247,18 @@ fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
         .ok_or_else(|| Refusal("BadRequestException", "Invalid message tag".to_owned()))
 }
 
+/// An address without the name before it; `None` if its angle brackets do not match.
+fn bare_address(address: &str) -> Option<&str> {
+    match address.rsplit_once('<') {
+        Some((_, rest)) => rest.strip_suffix('>'),
+        None => Some(address),
+    }
+}
+
 /// SES takes ASCII alone: a domain of another script has to come as punycode, a name as an encoded word.
 fn check_address(address: &str) -> Result<(), Refusal> {
     let bad = |message: &str| Err(Refusal("BadRequestException", message.to_owned()));
-    let bare = match address.rsplit_once('<') {
-        Some((_, rest)) => match rest.strip_suffix('>') {
-            Some(bare) => bare,
-            None => return bad("Illegal address"),
-        },
-        None => address,
-    };
+    let Some(bare) = bare_address(address) else { return bad("Illegal address") };
     let Some((local, domain)) = bare.rsplit_once('@') else {
         return bad("Missing final '@domain'");
     };
@@ -283,6 +291,7 @@ mod tests {
             secrets: Vec::new(),
             configuration_sets: vec![set.clone(), "Silent".to_owned()],
             event_destinations: vec![EventDestination { configuration_set: set, event_types: vec!["bounce".to_owned()] }],
+            managed_policies: BTreeMap::new(),
             cors: None,
         };
         let log = Logger::new(Log::Captured(Arc::default()));

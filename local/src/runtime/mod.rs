@@ -137,7 +137,8 @@ impl Functions {
             ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
-            ("AWS_ACCESS_KEY_ID", "local"),
+            // By which IAM recognises the function.
+            ("AWS_ACCESS_KEY_ID", &function.name),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("_HANDLER", "bootstrap"),
             ("TZ", ":UTC"),
@@ -161,7 +162,11 @@ impl Functions {
     pub async fn end(&self) {
         self.group.end().await;
         for pool in self.pools.values() {
-            ambient::lock(&pool.idle).clear();
+            let idle = std::mem::take(&mut *ambient::lock(&pool.idle));
+            // Killed already, but perhaps after the leader of the group: each is waited for.
+            for instance in idle {
+                instance.end().await;
+            }
         }
     }
 }

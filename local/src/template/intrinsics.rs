@@ -9,17 +9,26 @@ use std::collections::BTreeMap;
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
+/// The ARN of a resource of the stack's region and account, such as `arn("ses", "identity/example.com")`.
+pub fn arn(service: &str, resource: &str) -> String {
+    format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
+}
+
 pub fn secret_arn(name: &str) -> String {
-    format!("arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name}")
+    arn("secretsmanager", &format!("secret:{name}"))
+}
+
+pub fn table_arn(table: &str) -> String {
+    arn("dynamodb", &format!("table/{table}"))
 }
 
 pub fn stream_arn(table: &str) -> String {
-    format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{table}/stream/local")
+    format!("{}/stream/local", table_arn(table))
 }
 
 /// The bus that every account has.
 pub fn default_bus_arn() -> String {
-    format!("arn:aws:events:{REGION}:{ACCOUNT}:event-bus/default")
+    arn("events", "event-bus/default")
 }
 
 pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error> {
@@ -71,6 +80,21 @@ impl Resolver {
         let Some(condition) = resource.get("Condition") else { return Ok(true) };
         let holds = condition.as_str().and_then(|name| self.conditions.get(name));
         holds.copied().ok_or_else(|| Error::new(format!("{at}.Condition: not among the conditions")))
+    }
+
+    /// What an `!If` chooses, unresolved; any other value is itself. `None` if it is `AWS::NoValue`.
+    pub fn choose<'a>(&self, value: &'a Yaml, at: &str) -> Result<Option<&'a Yaml>, Error> {
+        let Yaml::Tagged(tagged) = value else { return Ok(Some(value)) };
+        if tagged.tag == "Ref" && tagged.value.as_str() == Some("AWS::NoValue") {
+            return Ok(None);
+        }
+        match (tagged.tag == "If", tagged.value.as_sequence().map(Vec::as_slice)) {
+            (true, Some([Yaml::String(condition), then, otherwise])) if self.conditions.contains_key(condition) => {
+                self.choose(if self.conditions[condition] { then } else { otherwise }, at)
+            }
+            (true, _) => Err(Error::new(format!("{at}: an !If that is not understood here"))),
+            (false, _) => Ok(Some(value)),
+        }
     }
 
     /// The value as JSON, every intrinsic function in it replaced by its result.
@@ -162,8 +186,8 @@ impl Resolver {
         let (name, attribute) = target.split_once('.')?;
         match (self.resources.get(name)?.as_str(), attribute) {
             ("AWS::DynamoDB::Table", "StreamArn") => Some(json!(stream_arn(name))),
-            ("AWS::DynamoDB::Table", "Arn") => Some(json!(format!("arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"))),
-            ("AWS::SQS::Queue", "Arn") => Some(json!(format!("arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"))),
+            ("AWS::DynamoDB::Table", "Arn") => Some(json!(table_arn(name))),
+            ("AWS::SQS::Queue", "Arn") => Some(json!(arn("sqs", name))),
             _ => None,
         }
     }

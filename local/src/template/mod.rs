@@ -2,6 +2,7 @@
 //! so that nobody tries on their machine what AWS would do otherwise.
 
 mod intrinsics;
+mod policies;
 mod properties;
 
 use crate::Error;
@@ -9,7 +10,10 @@ use intrinsics::Resolver;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
-pub use intrinsics::{secret_arn, stream_arn};
+pub use intrinsics::{arn, secret_arn, stream_arn, table_arn};
+#[cfg(test)]
+pub use policies::Resource;
+pub use policies::{Condition, Operator, Statement};
 pub use properties::{Cors, GenerateSecretString, KeyPart};
 
 /// What the stack builds.
@@ -20,6 +24,8 @@ pub struct Template {
     pub secrets: Vec<Secret>,
     pub configuration_sets: Vec<String>,
     pub event_destinations: Vec<EventDestination>,
+    /// Managed policies by logical id.
+    pub managed_policies: BTreeMap<String, Vec<Statement>>,
     pub cors: Option<Cors>,
 }
 
@@ -30,6 +36,10 @@ pub struct Function {
     pub timeout: Duration,
     pub memory_megabytes: u32,
     pub environment: BTreeMap<String, String>,
+    /// What it may do.
+    pub policies: Vec<Statement>,
+    /// Logical id of the managed policy that bounds what its policies allow.
+    pub permissions_boundary: Option<String>,
     pub routes: Vec<Route>,
     pub streams: Vec<StreamSource>,
     /// Patterns of events of the bus: one that matches any is delivered.
@@ -130,6 +140,7 @@ impl Template {
             secrets: Vec::new(),
             configuration_sets: Vec::new(),
             event_destinations: Vec::new(),
+            managed_policies: BTreeMap::new(),
             cors: None,
         };
         for (name, resource) in entries(&document["Resources"], "Resources")? {
@@ -152,6 +163,9 @@ impl Template {
                 "AWS::SES::ConfigurationSetEventDestination" => {
                     template.event_destinations.extend(properties::event_destination(properties, &resolver)?);
                 }
+                "AWS::IAM::ManagedPolicy" => {
+                    template.managed_policies.insert(name.to_owned(), policies::managed(properties, &resolver)?);
+                }
                 kind if AWS_ONLY_RESOURCES.contains(&kind) => {}
                 kind => {
                     return Err(Error::new(format!("{at}.Type: {kind} is not known here")));
@@ -173,6 +187,16 @@ impl Template {
                         function.name, source.table
                     )));
                 }
+            }
+        }
+        for function in &self.functions {
+            if let Some(boundary) = &function.permissions_boundary
+                && !self.managed_policies.contains_key(boundary)
+            {
+                return Err(Error::new(format!(
+                    "Resources.{}.Properties.PermissionsBoundary: {boundary} is no managed policy of the template",
+                    function.name
+                )));
             }
         }
         for EventDestination { configuration_set, .. } in &self.event_destinations {

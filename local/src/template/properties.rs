@@ -4,6 +4,7 @@
 use super::{
     EventDestination, Function, Route, Secret, StreamSource, Table, entries,
     intrinsics::{Resolver, default_bus_arn, stream_arn, text},
+    policies,
 };
 use crate::Error;
 use serde::{Deserialize, de::DeserializeOwned};
@@ -11,7 +12,7 @@ use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Who may do what, which processor, where logs and traces go: of no effect on one machine.
+/// Processor, logs and traces have no effect on one machine. `Policies` are read apart, because they name what they refer to.
 const AWS_ONLY_FUNCTION: [&str; 5] = ["Architectures", "Description", "LoggingConfig", "Policies", "Tracing"];
 /// Encryption and backups.
 const AWS_ONLY_TABLE: [&str; 3] = ["BillingMode", "PointInTimeRecoverySpecification", "SSESpecification"];
@@ -29,6 +30,7 @@ struct FunctionProperties {
     timeout: u64,
     #[serde(default)]
     environment: Environment,
+    permissions_boundary: Option<String>,
     #[serde(default)]
     event_invoke_config: EventInvokeConfig,
     /// Without any, nobody calls it but other stacks.
@@ -264,6 +266,8 @@ pub(super) fn function(
         timeout: Duration::from_secs(properties.timeout),
         memory_megabytes: properties.memory_size,
         environment: BTreeMap::new(),
+        policies: policies::of_function(resource["Properties"].get("Policies"), &format!("{at}.Policies"), resolver)?,
+        permissions_boundary: properties.permissions_boundary,
         routes: Vec::new(),
         streams: Vec::new(),
         rules: Vec::new(),

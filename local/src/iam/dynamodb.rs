@@ -1,0 +1,181 @@
+//! What a call of DynamoDB asks for, as IAM sees it: a batch is one action per table, a transaction the action of each of its
+//! parts (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>).
+
+use super::{Access, Context, expression};
+use crate::template::table_arn;
+use serde_json::Value as Json;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Name of the partition key of each table, by the table's name.
+pub type PartitionKeys = BTreeMap<String, String>;
+
+pub fn accesses(operation: &str, call: &Json, keys: &PartitionKeys) -> Vec<Access> {
+    match operation {
+        "BatchGetItem" => tables(operation, call, keys, |request| (list(&request["Keys"]).collect(), vec![request])),
+        "BatchWriteItem" => tables(operation, call, keys, |requests| {
+            let written = |request: &'static str, part: &'static str| list(requests).map(move |one| &one[request][part]);
+            let items: Vec<&Json> =
+                written("PutRequest", "Item").chain(written("DeleteRequest", "Key")).filter(|item| !item.is_null()).collect();
+            (items, Vec::new())
+        }),
+        "TransactWriteItems" | "TransactGetItems" => {
+            let parts = list(&call["TransactItems"]).flat_map(|part| part.as_object().into_iter().flatten());
+            parts.map(|(part, request)| single(part_action(part), request, keys)).collect()
+        }
+        _ => vec![single(operation, call, keys)],
+    }
+}
+
+fn part_action(part: &str) -> &str {
+    match part {
+        "Get" => "GetItem",
+        "Put" => "PutItem",
+        "Update" => "UpdateItem",
+        "Delete" => "DeleteItem",
+        "ConditionCheck" => "ConditionCheckItem",
+        unknown => unknown,
+    }
+}
+
+/// An access of each table of a batch. `parts` are its items or keys, and what holds its expressions.
+fn tables<'a>(
+    operation: &str,
+    call: &'a Json,
+    keys: &PartitionKeys,
+    parts: impl Fn(&'a Json) -> (Vec<&'a Json>, Vec<&'a Json>),
+) -> Vec<Access> {
+    let tables = call["RequestItems"].as_object().into_iter().flatten();
+    tables
+        .map(|(table, request)| {
+            let (items, expressions) = parts(request);
+            access(operation, table, context(table, &items, &expressions, keys))
+        })
+        .collect()
+}
+
+fn single(operation: &str, call: &Json, keys: &PartitionKeys) -> Access {
+    let table = call["TableName"].as_str().unwrap_or_default();
+    let items: Vec<&Json> = [&call["Key"], &call["Item"]].into_iter().filter(|item| !item.is_null()).collect();
+    let mut context = context(table, &items, &[call], keys);
+    if operation == "Query"
+        && let Some(key) = keys.get(table)
+    {
+        let leading = expression::equal_to(key, call).map(text).unwrap_or_default();
+        context.insert("dynamodb:LeadingKeys", BTreeSet::from([leading]));
+    }
+    access(operation, table, context)
+}
+
+fn access(operation: &str, table: &str, context: Context) -> Access {
+    Access { action: format!("dynamodb:{operation}"), resource: table_arn(table), context }
+}
+
+fn context(table: &str, items: &[&Json], expressions: &[&Json], keys: &PartitionKeys) -> Context {
+    let mut context = Context::new();
+    let leading: BTreeSet<String> =
+        keys.get(table).map(|key| items.iter().map(|item| text(&item[key])).collect()).unwrap_or_default();
+    let named = items.iter().flat_map(|item| item.as_object().into_iter().flat_map(|item| item.keys().cloned()));
+    let attributes: BTreeSet<String> = named.chain(expressions.iter().flat_map(|call| expression::attributes(call))).collect();
+    for (key, values) in [("dynamodb:LeadingKeys", leading), ("dynamodb:Attributes", attributes)] {
+        if !values.is_empty() {
+            context.insert(key, values);
+        }
+    }
+    context
+}
+
+/// The text of a key's value, whatever its type.
+fn text(value: &Json) -> String {
+    let inner = value.as_object().and_then(|value| value.values().next());
+    inner.and_then(Json::as_str).unwrap_or_default().to_owned()
+}
+
+fn list(value: &Json) -> impl Iterator<Item = &Json> {
+    value.as_array().into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn asked(operation: &str, call: &Json) -> Vec<(String, String, Vec<String>, Vec<String>)> {
+        let keys = [("Users", "pk"), ("Grants", "pk")].map(|(table, key)| (table.to_owned(), key.to_owned())).into();
+        let values = |context: &Context, key: &str| context.get(key).into_iter().flatten().cloned().collect::<Vec<_>>();
+        accesses(operation, call, &keys)
+            .into_iter()
+            .map(|access| {
+                let (_, table) = access.resource.rsplit_once('/').unwrap();
+                let (leading, attributes) =
+                    (values(&access.context, "dynamodb:LeadingKeys"), values(&access.context, "dynamodb:Attributes"));
+                (access.action.replace("dynamodb:", ""), table.to_owned(), leading, attributes)
+            })
+            .collect()
+    }
+
+    fn expected(action: &str, table: &str, leading: &[&str], attributes: &[&str]) -> (String, String, Vec<String>, Vec<String>) {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        (action.to_owned(), table.to_owned(), owned(leading), owned(attributes))
+    }
+
+    #[test]
+    fn a_call_names_its_key_and_every_attribute_of_its_expressions() {
+        let call = json!({
+            "TableName": "Users",
+            "Key": { "pk": { "S": "USER#a" } },
+            "UpdateExpression": "SET #labels = :l, updated_at = if_not_exists(created_at, :n) REMOVE data.x[1]",
+            "ConditionExpression": "uid = :uid AND NOT attribute_exists(closed_at)",
+            "ExpressionAttributeNames": { "#labels": "labels" },
+        });
+        let attributes = ["closed_at", "created_at", "data", "labels", "pk", "uid", "updated_at"];
+        assert_eq!(asked("UpdateItem", &call), [expected("UpdateItem", "Users", &["USER#a"], &attributes)]);
+    }
+
+    #[test]
+    fn a_batch_is_one_action_of_each_table() {
+        let call = json!({ "RequestItems": {
+            "Grants": { "Keys": [{ "pk": { "S": "ID1" }, "sk": { "S": "RESET" } }] },
+            "Users": { "Keys": [{ "pk": { "S": "USER#a" } }, { "pk": { "S": "UID#1" } }] },
+        } });
+        let wanted = [
+            expected("BatchGetItem", "Grants", &["ID1"], &["pk", "sk"]),
+            expected("BatchGetItem", "Users", &["UID#1", "USER#a"], &["pk"]),
+        ];
+        assert_eq!(asked("BatchGetItem", &call), wanted);
+        let call = json!({ "RequestItems": { "Grants": [
+            { "PutRequest": { "Item": { "pk": { "S": "ID1" }, "sk": { "S": "S" }, "epoch": { "N": "1" } } } },
+            { "DeleteRequest": { "Key": { "pk": { "S": "LIMIT#a" }, "sk": { "S": "-" } } } },
+        ] } });
+        let wanted = [expected("BatchWriteItem", "Grants", &["ID1", "LIMIT#a"], &["epoch", "pk", "sk"])];
+        assert_eq!(asked("BatchWriteItem", &call), wanted);
+    }
+
+    #[test]
+    fn a_transaction_is_the_action_of_each_part() {
+        let call = json!({ "TransactItems": [
+            { "Put": { "TableName": "Users", "Item": { "pk": { "S": "USER#a" } } } },
+            { "Update": { "TableName": "Users", "Key": { "pk": { "S": "UID#1" } }, "UpdateExpression": "SET a = :a" } },
+            { "Delete": { "TableName": "Grants", "Key": { "pk": { "S": "ID1" } } } },
+            { "ConditionCheck": { "TableName": "Grants", "Key": { "pk": { "S": "ID2" } }, "ConditionExpression": "b = :b" } },
+        ] });
+        let wanted = [
+            expected("PutItem", "Users", &["USER#a"], &["pk"]),
+            expected("UpdateItem", "Users", &["UID#1"], &["a", "pk"]),
+            expected("DeleteItem", "Grants", &["ID1"], &["pk"]),
+            expected("ConditionCheckItem", "Grants", &["ID2"], &["b", "pk"]),
+        ];
+        assert_eq!(asked("TransactWriteItems", &call), wanted);
+    }
+
+    #[test]
+    fn a_query_names_its_key_by_a_value_and_a_scan_names_none() {
+        let call = json!({
+            "TableName": "Grants",
+            "KeyConditionExpression": "pk = :uid AND begins_with(sk, :prefix)",
+            "ExpressionAttributeValues": { ":uid": { "S": "ID1" }, ":prefix": { "S": "SESSION#" } },
+        });
+        assert_eq!(asked("Query", &call), [expected("Query", "Grants", &["ID1"], &["pk", "sk"])]);
+        let call = json!({ "TableName": "Users", "FilterExpression": "begins_with(pk, :user)" });
+        assert_eq!(asked("Scan", &call), [expected("Scan", "Users", &[], &["pk"])]);
+    }
+}

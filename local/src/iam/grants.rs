@@ -1,0 +1,130 @@
+//! `latchkey grants`: what each function may do, and which of it no run of the stack has used.
+
+use super::{AccessDenied, statement};
+use crate::{Error, build, template::Template};
+use clap::Args;
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+const USED: &str = "used ";
+const DENIED: &str = "denied ";
+
+/// Lists what template.yaml allows each function to do.
+#[derive(Args)]
+pub struct Grants {
+    /// Fail if recorded runs have not used a grant, or were denied a call
+    #[arg(long)]
+    check: bool,
+
+    /// Folder of the records, which the tests write
+    #[arg(long, value_name = "DIR", default_value_os_t = folder())]
+    records: PathBuf,
+
+    /// Template to read
+    #[arg(long, value_name = "FILE", default_value_os_t = build::workspace().join("template.yaml"))]
+    template: PathBuf,
+}
+
+/// Where the tests record which grants were used.
+#[must_use]
+pub fn folder() -> PathBuf {
+    build::folder().parent().unwrap_or(Path::new("target")).join("grants")
+}
+
+/// The line that records a grant as used.
+pub fn used(grant: &str) -> String {
+    format!("{USED}{grant}")
+}
+
+/// The line that records a denial.
+pub fn denied(denied: &AccessDenied) -> String {
+    format!("{DENIED}{denied}")
+}
+
+/// Adds a line to this process's records.
+pub fn append(folder: &Path, line: &str) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let file = folder.join(format!("{}.txt", std::process::id()));
+    let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
+    // In one write, so that lines of several threads do not mix.
+    file.write_all(format!("{line}\n").as_bytes())
+}
+
+impl Grants {
+    pub fn run(&self) -> Result<(), Error> {
+        // Every grant that some deployment has: with a captcha, and with the hosted pages.
+        let parameters = [
+            ("CaptchaSecretArn", "captcha"),
+            ("Domain", "https://example.com"),
+            ("Pages", "on"),
+            ("PagesUrl", "https://example.com"),
+            ("SenderEmail", "noreply@example.com"),
+        ];
+        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let template = Template::read(&self.template, &parameters)?;
+        let granted: BTreeSet<String> = template
+            .functions
+            .iter()
+            .flat_map(|function| {
+                let grants = statement::all_grants(&function.policies).into_iter();
+                grants.map(|grant| format!("{}: {grant}", function.name))
+            })
+            .collect();
+        if !self.check {
+            for grant in &granted {
+                println!("{grant}");
+            }
+            return Ok(());
+        }
+        check(&granted, &self.records()?)
+    }
+
+    /// The lines of all records.
+    fn records(&self) -> Result<BTreeSet<String>, Error> {
+        let mut lines = BTreeSet::new();
+        let unreadable = |error: std::io::Error| {
+            Error::new(format!("{} cannot be read: {error}", self.records.display())).advice("Run cargo test first.")
+        };
+        for file in fs::read_dir(&self.records).map_err(unreadable)? {
+            let text = fs::read_to_string(file.map_err(unreadable)?.path()).map_err(unreadable)?;
+            lines.extend(text.lines().map(ToOwned::to_owned));
+        }
+        Ok(lines)
+    }
+}
+
+fn check(granted: &BTreeSet<String>, records: &BTreeSet<String>) -> Result<(), Error> {
+    let unused = granted.iter().filter(|grant| !records.contains(&used(grant))).map(|grant| ("not used by any test: ", grant));
+    let denied = records.iter().filter(|line| line.starts_with(DENIED)).map(|line| ("", line));
+    let problems: Vec<String> = unused.chain(denied).map(|(what, which)| format!("  {what}{which}")).collect();
+    if problems.is_empty() {
+        println!("Each of {} grants was used, and no call was denied.", granted.len());
+        return Ok(());
+    }
+    Err(Error::new(format!("Policies and calls do not match:\n{}", problems.join("\n")))
+        .advice("Remove a grant that is not needed, or test what it is for; grant what is needed."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(lines: &[&str]) -> BTreeSet<String> {
+        lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_grant_without_a_use_and_a_denial_fail_the_check() {
+        let granted = set(&["F: dynamodb:GetItem on Users"]);
+        let used = "used F: dynamodb:GetItem on Users";
+        assert!(check(&granted, &set(&[used])).is_ok());
+        let unused = check(&granted, &set(&["used G: dynamodb:GetItem on Users"])).unwrap_err().to_string();
+        assert!(unused.contains("not used by any test: F: dynamodb:GetItem on Users"), "{unused}");
+        let denied = check(&granted, &set(&[used, "denied User: F may not"])).unwrap_err().to_string();
+        assert!(denied.contains("denied User: F may not"), "{denied}");
+    }
+}
