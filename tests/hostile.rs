@@ -73,7 +73,13 @@ async fn hostile_texts_are_refused_and_change_nothing() {
     // Without waits, so that every text is looked at.
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
     let user = latchkey.signed_up("hostile").await;
-    let before = latchkey.everything().await;
+    // A use of the session is noted, which takes no hostile text.
+    let stored = async || {
+        let mut stored = latchkey.everything().await;
+        stored.values_mut().for_each(|item| drop(item.remove("last_used_at")));
+        stored
+    };
+    let before = stored().await;
     for operation in OPERATIONS {
         // An address that has an account cannot sign up; one that has none gets no code.
         let email = if operation.path.ends_with("generate_code") { "nobody@example.com" } else { &user.email };
@@ -85,7 +91,7 @@ async fn hostile_texts_are_refused_and_change_nothing() {
                 is_an_answer(&operation, &request.send().await, &format!("{} {name}: {text:?}", operation.path));
             }
         }
-        assert_eq!(latchkey.everything().await, before, "{}", operation.path);
+        assert_eq!(stored().await, before, "{}", operation.path);
     }
 }
 

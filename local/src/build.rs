@@ -12,7 +12,8 @@ use tokio::{
 };
 
 /// The folder of the workspace that this stack belongs to.
-pub(crate) fn workspace() -> &'static Path {
+#[must_use]
+pub fn workspace() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package)
 }
@@ -30,12 +31,12 @@ pub(crate) fn folder() -> PathBuf {
 /// Builds every function, cargo's progress and errors shown on standard error, and returns the folder of the binaries.
 pub async fn build(release: bool) -> Result<PathBuf, Error> {
     // Of what is deployed alone: optimising takes long.
-    let selection: &[&str] = if release { &["--bins", "--release", "--package", "functions"] } else { &["--bins"] };
+    let selection: &[&str] = if release { &["--bins", "--release", "--package", "latchkey-functions"] } else { &["--bins"] };
     cargo_build(selection).await
 }
 
 /// Builds what cargo selects by these arguments, and some function among it.
-pub(crate) async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
+pub async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     let cargo = ambient::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut command = Command::new(&cargo);
     command.args(["build", "--message-format=json-render-diagnostics"]).args(selection);

@@ -7,11 +7,14 @@ pub struct Error {
 }
 
 impl Error {
-    pub(crate) fn new(message: impl Into<String>) -> Self {
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), advice: None }
     }
 
-    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
+    /// What the reader can do.
+    #[must_use]
+    pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }

@@ -4,7 +4,6 @@
 //! DynamoDB with its streams, Secrets Manager and SES, each as far as the template uses it.
 
 mod ambient;
-mod bench;
 mod build;
 mod data;
 mod database;
@@ -26,15 +25,14 @@ mod stream;
 mod template;
 mod users;
 
-pub use ambient::variables;
-pub use bench::{Bench, Load};
-pub use build::build;
+pub use ambient::{Moment, lock, variables};
+pub use build::{build, cargo_build, workspace};
 pub use error::Error;
 pub use iam::{Grants, grants_folder};
 pub use log::Log;
 pub use meter::{Consumed, Meter};
 pub use options::Options;
-pub use runtime::Failure;
+pub use runtime::{Failure, Functions, Instance};
 pub use secrets::captcha_secret;
 pub use stack::Stack;
 pub use users::Users;

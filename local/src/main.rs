@@ -1,7 +1,7 @@
 //! `latchkey`: builds the functions, runs the stack until it is told to stop.
 
 use clap::{Args, Parser, Subcommand};
-use local::{Bench, Error, Grants, Load, Options, Stack, Users};
+use local::{Error, Grants, Options, Stack, Users};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
@@ -29,8 +29,6 @@ struct Arguments {
 enum Command {
     Users(Users),
     Grants(Grants),
-    Bench(Bench),
-    Load(Load),
 }
 
 #[derive(Args)]
@@ -67,8 +65,6 @@ async fn main() -> ExitCode {
     let done = match command {
         Some(Command::Users(users)) => users.run().await,
         Some(Command::Grants(grants)) => grants.run(),
-        Some(Command::Bench(bench)) => bench.run().await,
-        Some(Command::Load(load)) => load.run().await,
         None => run(arguments).await,
     };
     match done {

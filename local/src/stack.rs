@@ -165,7 +165,9 @@ impl Stack {
         &self.aws_url
     }
 
-    pub(crate) fn functions(&self) -> &Functions {
+    /// For measurements that call a function without the gateway.
+    #[must_use]
+    pub fn functions(&self) -> &Functions {
         &self.functions
     }
 

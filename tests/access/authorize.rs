@@ -6,7 +6,7 @@ use shared::{
     token::{Claims, Keyring, Purpose},
 };
 
-use crate::harness::{Latchkey, User, event, forgeries, latchkey};
+use crate::harness::{Latchkey, User, event, forgeries, latchkey, now, number};
 
 const FUNCTION: &str = "AuthorizeFunction";
 
@@ -202,4 +202,15 @@ async fn the_sample_events_are_understood_and_refused() {
         let event = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         assert_eq!(latchkey.invoke(FUNCTION, event).await, Ok(json!({ "isAuthorized": false })), "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_use_keeps_the_session_alive() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("authorize-touch").await;
+    latchkey.age_session(&user, &user.session, 1700).await;
+    let before = now();
+    is_let_through(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
+    let session = latchkey.session_item(&user, &user.session).await.unwrap();
+    assert!(number(&session, "last_used_at") >= before);
 }

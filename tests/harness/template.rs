@@ -73,6 +73,7 @@ fn reference(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) if tagged.tag == "Ref" => scalar(&tagged.value),
         Value::Tagged(tagged) if tagged.tag == "GetAtt" => scalar(&tagged.value).trim_end_matches(".Arn").to_owned(),
+        Value::Tagged(tagged) => scalar(&tagged.value),
         plain => scalar(plain),
     }
 }

@@ -123,3 +123,29 @@ async fn during_the_wait_no_code_is_looked_at() {
     latchkey.otp("enable", &on.session, "123456").send().await.is_refused(400, &["resource.otp.already_enabled"]);
     latchkey.otp("verify", &off.session, "123456").send().await.is_refused(400, &["resource.otp.not_enabled"]);
 }
+
+/// The back-off begins at the sixth wrong code, also after a sign-in whose success has yet to be read.
+#[tokio::test]
+async fn five_wrong_codes_are_free_after_a_sign_in() {
+    let latchkey = latchkey().await;
+    for (operation, takes_code) in OPERATIONS {
+        if !takes_code {
+            continue;
+        }
+        let user = latchkey.signed_up(&format!("otp-rules-free-{operation}")).await;
+        let wrong = if operation == "enable" {
+            let secret = latchkey.drawn_secret(&user).await;
+            assert_eq!(latchkey.sign_in(&user.email, &user.password).send().await.status, 201);
+            otp::wrong_code_of(&secret)
+        } else {
+            let authenticator = latchkey.enroll(&user).await;
+            assert_eq!(latchkey.sign_in_with(&user, &authenticator.code()).send().await.status, 201);
+            authenticator.wrong_code()
+        };
+        for _ in 0..6 {
+            latchkey.otp(operation, &user.session, &wrong).send().await.is_refused(422, &["resource.otp.invalid"]);
+        }
+        let seventh = latchkey.otp(operation, &user.session, &wrong).send().await;
+        seventh.is_refused(429, &["request.too_many_attempts"]);
+    }
+}

@@ -1,12 +1,8 @@
 //! What is measured of a program: it is started as Lambda starts a function, and handed events one after the other.
 
-use super::statistics::milliseconds;
-use crate::{
-    Error,
-    ambient::Moment,
-    runtime::{Failure, Functions, Instance},
-};
+use crate::statistics::milliseconds;
 use axum::body::Bytes;
+use local::{Error, Failure, Functions, Instance, Moment};
 use serde_json::Value as Json;
 use std::{fs, time::Duration};
 

@@ -1,13 +1,14 @@
 //! Many requests at once through the development stack, more and more of them until no more come through.
 
-use super::{
+use crate::{
     plot,
+    series::{Series, Step},
     statistics::{milliseconds, quantile},
     subject::count,
 };
-use crate::{Error, Log, Options, Stack, ambient::Moment, build};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use local::{Error, Log, Moment, Options, Stack};
 use serde_json::json;
 use std::{
     fs,
@@ -37,24 +38,6 @@ pub struct Load {
     svg: Option<PathBuf>,
 }
 
-/// What came of so many clients at once.
-pub struct Step {
-    pub clients: usize,
-    pub per_second: f64,
-    /// ms
-    pub p50: f64,
-    /// ms
-    pub p95: f64,
-    /// ms
-    pub p99: f64,
-}
-
-/// The steps of one kind of request.
-pub struct Series {
-    pub name: &'static str,
-    pub steps: Vec<Step>,
-}
-
 #[derive(Clone)]
 struct Client {
     url: String,
@@ -65,9 +48,9 @@ struct Client {
 
 impl Load {
     pub async fn run(self) -> Result<(), Error> {
-        let binaries = build::cargo_build(&[
+        let binaries = local::cargo_build(&[
             "--release",
-            "--package=functions",
+            "--package=latchkey-functions",
             "--bin=session-create",
             "--bin=user-create",
             "--bin=user-me",

@@ -1,7 +1,7 @@
 //! The figure of a load: how long requests take, by how many come through.
 
-use super::load::{Series, Step};
-use crate::Error;
+use crate::series::{Series, Step};
+use local::Error;
 use plotters::prelude::*;
 
 const SIZE: (u32, u32) = (960, 400);

@@ -1,6 +1,6 @@
 //! How often operations wait for DynamoDB, and what that is charged: each is done once, by who never did it before.
 
-use crate::{Error, Log, Meter, Options, Stack};
+use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
 use std::{
     path::Path,
@@ -83,7 +83,7 @@ impl Client {
         self.meter.forget();
         let answer = request.send().await?;
         if !answer.status().is_success() {
-            let lines = crate::ambient::lock(&self.lines).join("\n");
+            let lines = local::lock(&self.lines).join("\n");
             return Err(Error::new(format!("{operation} answered {}.", answer.status())).advice(lines));
         }
         let line = tokio::time::timeout(PATIENCE, async {
@@ -118,7 +118,7 @@ impl Client {
 
     /// What a function wrote of the requests that it answered.
     fn answered(&self, operation: &str) -> Vec<Json> {
-        let lines = crate::ambient::lock(&self.lines).clone();
+        let lines = local::lock(&self.lines).clone();
         let lines = lines.iter().filter_map(|line| serde_json::from_str::<Json>(line).ok());
         lines.filter(|line| line["fields"]["operation"] == operation && line["fields"]["message"] == "answered").collect()
     }

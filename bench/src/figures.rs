@@ -1,11 +1,11 @@
 //! What the measurements come to, and what they may come to.
 
-use super::{
+use crate::{
     operations::Cost,
     statistics::{median, quantile},
     subject::{Sample, count},
 };
-use crate::Error;
+use local::Error;
 use serde_json::{Map, Value as Json, json};
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -1,28 +1,23 @@
-//! What the functions take, measured on this machine: `latchkey bench` for one request after the other, `latchkey load` for many at once.
+//! Times the functions on this machine, one request at a time.
 
-mod figures;
-mod load;
-mod operations;
-mod plot;
-mod statistics;
-mod subject;
-
-use crate::{Error, Log, Options, Stack, ambient::Moment, build};
+use crate::{
+    figures::{self, Figure, Measured, figures},
+    operations,
+    statistics::{median, milliseconds},
+    subject::{Sample, Subject},
+};
 use axum::body::Bytes;
 use clap::Args;
-use figures::{Figure, Measured, figures};
 use flate2::{Compression, write::DeflateEncoder};
 use indicatif::{ProgressBar, ProgressStyle};
-pub use load::Load;
+use local::{Error, Log, Moment, Options, Stack};
 use serde_json::{Value as Json, json};
-use statistics::{median, milliseconds};
 use std::{
     fs,
     io::Write as _,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
-use subject::{Sample, Subject};
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "Correct-Horse-42";
@@ -56,9 +51,9 @@ pub struct Bench {
 
 impl Bench {
     pub async fn run(self) -> Result<(), Error> {
-        let binaries = build::cargo_build(&[
+        let binaries = local::cargo_build(&[
             "--release",
-            "--package=functions",
+            "--package=latchkey-functions",
             "--bin=ping",
             "--bin=session-create",
             "--bin=user-create",
@@ -88,7 +83,7 @@ impl Bench {
         let past: Vec<&str> = figures.iter().filter(|figure| !figure.holds()).map(|figure: &Figure| figure.name).collect();
         if self.check && !past.is_empty() {
             return Err(Error::new(format!("Past the budget: {}.", past.join("; ")))
-                .advice("See docs/PERFORMANCE.md for what they depend on; the budget is local/src/bench/budget.json."));
+                .advice("See docs/PERFORMANCE.md for what they depend on; the budget is bench/src/budget.json."));
         }
         Ok(())
     }
@@ -202,7 +197,7 @@ fn subject(name: &str) -> Result<Subject, Error> {
 
 /// A sample event of the project, with another body.
 fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
-    let path = build::workspace().join("events").join(format!("{name}.json"));
+    let path = local::workspace().join("events").join(format!("{name}.json"));
     let problem = |error: String| Error::new(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
     let mut event: Json = serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
