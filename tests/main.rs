@@ -68,6 +68,14 @@ mod password {
     mod generate_code;
     mod validate;
 }
+mod pipeline {
+    mod aws;
+    mod deploy;
+    mod programs;
+    mod release;
+    mod smoke;
+    mod workflow;
+}
 mod session {
     mod create;
     mod create_imported;
@@ -96,7 +104,6 @@ mod limits;
 mod manual;
 mod monitoring;
 mod openapi;
-mod pipeline;
 mod request;
 mod request_limits;
 mod rotation;

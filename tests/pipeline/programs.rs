@@ -1,0 +1,31 @@
+//! Programs that the pipeline calls, and what samconfig.toml says.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use crate::harness::workspace;
+
+/// Path of a program. A machine that checks changes has it; on another it may be missing, which is printed.
+pub fn found(program: &str, package: &str) -> Option<PathBuf> {
+    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let found = path.split(':').map(|folder| PathBuf::from(folder).join(program)).find(|file| file.is_file());
+    if found.is_none() {
+        assert!(shared::environment::variable("CI").is_none(), "{program} is not installed: pip install {package}");
+        eprintln!("SKIPPED: {program} is not installed (pip install {package})");
+    }
+    found
+}
+
+/// The stack names of samconfig.toml, by section.
+pub fn sections() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(workspace().join("samconfig.toml")).unwrap();
+    let mut sections = BTreeMap::new();
+    let mut section = String::new();
+    for line in text.lines() {
+        if let Some(header) = line.strip_prefix('[') {
+            header.split('.').next().unwrap().clone_into(&mut section);
+        } else if let Some(name) = line.strip_prefix("stack_name = ") {
+            sections.insert(section.clone(), name.trim_matches('"').to_owned());
+        }
+    }
+    sections
+}

@@ -1,0 +1,193 @@
+//! tests/smoke.sh against local stacks, whole and broken ones
+
+use std::{
+    fs,
+    process::{Output, Stdio},
+    sync::Arc,
+};
+
+use local::{Log, Options, Stack};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use super::programs::found;
+use crate::harness::{Folder, Outside, PASSWORD, binaries, latchkey, spawn, workspace};
+
+const MANAGE: &str = "ManageUsersFunction";
+/// What a run against a stack that works prints, in order.
+const STEPS: [&str; 13] = [
+    "ping",
+    "configs",
+    "version",
+    "keys",
+    "unknown route",
+    "me without a session",
+    "sign-up",
+    "sign-in",
+    "me",
+    "sign-out",
+    "me after sign-out",
+    "mail and its bounce",
+    "erase",
+];
+
+/// A stack by an edited template.
+struct Edited {
+    stack: Arc<Stack>,
+    _folder: Folder,
+}
+
+impl Edited {
+    async fn start(name: &str, edits: &[(&str, &str)]) -> Self {
+        let folder = Folder::new(&format!("smoke-{name}"));
+        let mut template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+        for (from, to) in edits {
+            assert_eq!(template.matches(from).count(), 1, "{from}");
+            template = template.replace(from, to);
+        }
+        let path = format!("{}/template.yaml", folder.path());
+        fs::write(&path, template).unwrap();
+        let options = Options {
+            listen: ([127, 0, 0, 1], 0).into(),
+            data_dir: None,
+            binaries: binaries().await.to_owned(),
+            template: path.into(),
+            log: Log::Captured(Arc::default()),
+            ..Options::default()
+        };
+        let stack = Arc::new(spawn(Stack::start(options)).await.unwrap().unwrap_or_else(|error| panic!("{error}")));
+        Self { stack, _folder: folder }
+    }
+
+    async fn smoke(&self) -> Output {
+        smoke(self.stack.url(), self.stack.aws_url(), &[("SMOKE_PATIENCE", "3")]).await
+    }
+
+    /// The users that are left.
+    async fn users(&self) -> Value {
+        let stack = Arc::clone(&self.stack);
+        spawn(async move { stack.invoke(MANAGE, json!({ "action": "export" })).await.unwrap() }).await.unwrap()["count"].clone()
+    }
+}
+
+async fn smoke(url: &str, lambda: &str, variables: &[(&str, &str)]) -> Output {
+    let path = shared::environment::variable("PATH").unwrap_or_default();
+    Command::new("bash")
+        .arg(workspace().join("tests/smoke.sh"))
+        .args([url, MANAGE])
+        .env_clear()
+        .env("PATH", path)
+        .envs([
+            ("AWS_ENDPOINT_URL_LAMBDA", lambda),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+            ("AWS_DEFAULT_REGION", "us-east-1"),
+            ("AWS_MAX_ATTEMPTS", "1"),
+        ])
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The steps that passed.
+fn passed(output: &Output) -> Vec<String> {
+    text(&output.stdout).lines().filter_map(|line| line.strip_prefix("ok      ")).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_smoke_test_passes_where_everything_works_and_leaves_nobody_behind() {
+    if found("aws", "awscli").is_none() {
+        return;
+    }
+    let edited = Edited::start("whole", &[]).await;
+    let output = smoke(edited.stack.url(), edited.stack.aws_url(), &[("SMOKE_PASSWORD", PASSWORD)]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(passed(&output), STEPS);
+    assert_eq!(edited.users().await, 0);
+    // Neither the password nor a token is printed.
+    let printed = text(&[output.stdout, output.stderr].concat());
+    assert!(!printed.contains(PASSWORD) && !printed.contains("eyJ") && !printed.contains("csrf"), "{printed}");
+}
+
+#[tokio::test]
+async fn the_smoke_test_names_the_step_that_fails_and_erases_the_user() {
+    if found("aws", "awscli").is_none() {
+        return;
+    }
+    let broken = "\n      Environment: { Variables: { IDENTITY_GRANTS_TABLE: Nowhere } }\n";
+    let lacks = |logs: &str| (format!("      LoggingConfig: {{ LogGroup: !Ref {logs} }}\n"), broken.to_owned());
+    for (name, step, (from, to)) in [
+        ("sign-up", "sign-up", lacks("UserCreateLogs")),
+        ("sign-in", "sign-in", lacks("SessionCreateLogs")),
+        ("me", "me", lacks("UserMeLogs")),
+        ("sign-out", "sign-out", lacks("SessionDeleteLogs")),
+        ("stream", "mail and its bounce", ("[{\"prefix\":\"MAIL#\"}]".to_owned(), "[{\"prefix\":\"NONE#\"}]".to_owned())),
+        ("bus", "mail and its bounce", ("eventType: [Bounce, Complaint]".to_owned(), "eventType: [Complaint]".to_owned())),
+        (
+            "ses",
+            "mail and its bounce",
+            ("MatchingEventTypes: [bounce, complaint]".to_owned(), "MatchingEventTypes: [complaint]".to_owned()),
+        ),
+    ] {
+        let edited = Edited::start(name, &[(&from, &to)]).await;
+        let output = edited.smoke().await;
+        assert!(!output.status.success(), "{name}: {output:?}");
+        assert!(text(&output.stderr).contains(&format!("FAILED  {step}: ")), "{name}: {output:?}");
+        let steps: Vec<&str> = STEPS.into_iter().take_while(|passed| *passed != step).chain(["erase"]).collect();
+        assert_eq!(passed(&output), steps, "{name}");
+        assert_eq!(edited.users().await, 0, "{name}");
+        let printed = text(&[output.stdout, output.stderr].concat());
+        assert!(!printed.contains("eyJ") && !printed.contains("csrf"), "{printed}");
+    }
+}
+
+#[tokio::test]
+async fn the_smoke_test_says_which_user_it_could_not_erase() {
+    if found("aws", "awscli").is_none() {
+        return;
+    }
+    let latchkey = latchkey().await;
+    let output = smoke(latchkey.url(), "http://127.0.0.1:9", &[]).await;
+    assert!(!output.status.success(), "{output:?}");
+    let printed = text(&output.stderr);
+    assert!(printed.contains("FAILED  mail and its bounce: "), "{printed}");
+    assert!(printed.contains("FAILED  erase: the user bounce+smoke-"), "{printed}");
+}
+
+#[tokio::test]
+async fn the_smoke_test_fails_where_something_else_answers_and_where_nothing_does() {
+    let latchkey = latchkey().await;
+    for url in [latchkey.services().1, "http://127.0.0.1:9"] {
+        let output = smoke(url, latchkey.services().1, &[]).await;
+        assert!(!output.status.success(), "{output:?}");
+        assert!(text(&output.stderr).contains("FAILED  ping: "), "{output:?}");
+        assert!(passed(&output).is_empty(), "{output:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_smoke_test_skips_what_asks_for_a_captcha_and_says_so() {
+    if found("aws", "awscli").is_none() {
+        return;
+    }
+    let outside = Outside::start().await;
+    let all = &STEPS[..6];
+    for (protected, expected, skips) in [
+        ("user_create", [&["create"][..], &STEPS[7..11], &["password reset", "mail and its bounce", "erase"][..]].concat(), 1),
+        ("user_create,session_create", vec!["create", "password reset", "mail and its bounce", "erase"], 2),
+        ("user_create,session_create,password_reset", vec!["create", "erase"], 3),
+    ] {
+        let latchkey = outside.protects("turnstile", &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", protected)]).await;
+        let output = smoke(latchkey.url(), latchkey.services().1, &[]).await;
+        assert!(output.status.success(), "{protected}: {output:?}");
+        assert_eq!(passed(&output), [all, &expected].concat(), "{protected}");
+        assert_eq!(text(&output.stdout).matches("skipped ").count(), skips, "{output:?}");
+    }
+}
