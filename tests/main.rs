@@ -73,6 +73,7 @@ mod pipeline {
     mod deploy;
     mod programs;
     mod release;
+    mod role;
     mod smoke;
     mod workflow;
 }
