@@ -23,7 +23,9 @@ fn listed(answer: &Answer, header: &str) -> Vec<String> {
 #[tokio::test]
 async fn the_gateway_answers_the_preflight_of_an_allowed_origin() {
     for origin in Latchkey::ORIGINS {
-        for (method, header) in [("POST", "content-type"), ("DELETE", "authorization"), ("PUT", "x-csrf-token")] {
+        for (method, header) in
+            [("POST", "content-type"), ("DELETE", "authorization"), ("PUT", "x-csrf-token"), ("PATCH", "content-type")]
+        {
             let answer = preflight(origin, method, header).await;
             assert!([200, 204].contains(&answer.status), "{answer:?}");
             assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
@@ -33,7 +35,7 @@ async fn the_gateway_answers_the_preflight_of_an_allowed_origin() {
             assert_eq!(listed(&answer, "access-control-allow-headers"), expected);
             let methods = listed(&answer, "access-control-allow-methods");
             assert!(
-                ["get", "post", "put", "delete"].iter().all(|method| methods.iter().any(|allowed| allowed == method)),
+                ["get", "post", "put", "patch", "delete"].iter().all(|method| methods.iter().any(|allowed| allowed == method)),
                 "{methods:?}"
             );
         }

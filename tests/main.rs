@@ -71,10 +71,12 @@ mod password {
 mod pipeline {
     mod aws;
     mod deploy;
+    mod environment;
     mod programs;
     mod release;
     mod role;
     mod smoke;
+    mod stack;
     mod workflow;
 }
 mod session {

@@ -14,8 +14,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Processor, logs and traces have no effect on one machine. `Policies` are read apart, because they name what they refer to.
 const AWS_ONLY_FUNCTION: [&str; 5] = ["Architectures", "Description", "LoggingConfig", "Policies", "Tracing"];
-/// Encryption and backups.
-const AWS_ONLY_TABLE: [&str; 3] = ["BillingMode", "PointInTimeRecoverySpecification", "SSESpecification"];
+/// Encryption, backups and deletion protection.
+const AWS_ONLY_TABLE: [&str; 4] =
+    ["BillingMode", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification"];
 const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
 /// Throttling and the access log.
 const AWS_ONLY_API: [&str; 4] = ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings"];
