@@ -131,3 +131,15 @@ async fn the_smoke_step_asks_for_the_outputs_of_its_stack() {
         assert!(!calls.is_empty() && calls.iter().all(|call| call["StackName"] == sections()[section]), "{calls:?}");
     }
 }
+
+#[test]
+fn the_workflows_build_and_deploy_with_the_sam_that_is_tested() {
+    let read = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
+    let checks = read(".ci/run");
+    let version = checks.lines().find_map(|line| line.strip_prefix("sam_version=")).unwrap();
+    for workflow in ["deploy.yml", "pipeline.yml"] {
+        let text = read(&format!(".github/workflows/{workflow}"));
+        let pinned: Vec<&str> = text.split("aws-sam-cli==").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+        assert_eq!(pinned, [version], "{workflow}");
+    }
+}
