@@ -97,7 +97,7 @@ impl Secrets {
 
     /// Answers one call of the AWS JSON 1.1 protocol.
     pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
-        if let Err(denied) = iam.authorize(headers, || vec![self.access(headers, body)]) {
+        if let Err(denied) = iam.authorize(headers, || vec![Self::access(headers, body)]) {
             return refusal("AccessDeniedException", &denied.to_string());
         }
         match headers.get("x-amz-target").and_then(|target| target.to_str().ok()) {
@@ -107,15 +107,13 @@ impl Secrets {
         }
     }
 
-    /// What a call asks for, as IAM sees it. A secret that is given has what it is called by for its ARN.
-    fn access(&self, headers: &HeaderMap, body: &[u8]) -> Access {
+    /// What a call asks for, as IAM sees it.
+    fn access(headers: &HeaderMap, body: &[u8]) -> Access {
         let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let call: Json = serde_json::from_slice(body).unwrap_or_default();
         let asked = call["SecretId"].as_str().unwrap_or_default();
-        let is_generated = ambient::lock(&self.generated).contains_key(asked);
-        let resource = if is_generated { secret_arn(asked) } else { asked.to_owned() };
-        Access { action: format!("secretsmanager:{operation}"), resource, context: Context::new() }
+        Access { action: format!("secretsmanager:{operation}"), resource: secret_arn(asked), context: Context::new() }
     }
 
     fn get(&self, body: &[u8]) -> Response {

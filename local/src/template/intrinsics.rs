@@ -14,8 +14,9 @@ pub fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }
 
+/// The ARN of a secret that is called by its name, or by its ARN already.
 pub fn secret_arn(name: &str) -> String {
-    arn("secretsmanager", &format!("secret:{name}"))
+    if name.starts_with("arn:") { name.to_owned() } else { arn("secretsmanager", &format!("secret:{name}")) }
 }
 
 pub fn table_arn(table: &str) -> String {

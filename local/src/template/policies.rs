@@ -2,7 +2,7 @@
 
 use super::{
     entries,
-    intrinsics::{Resolver, text},
+    intrinsics::{Resolver, secret_arn, text},
 };
 use crate::Error;
 use serde_json::Value as Json;
@@ -93,11 +93,15 @@ fn document(document: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Statem
 fn policy_template(policy: &Yaml, at: &str, resolver: &Resolver) -> Result<Statement, Error> {
     match entries(policy, at)?.as_slice() {
         [("AWSSecretsManagerGetSecretValuePolicy", arguments)] => match entries(arguments, at)?.as_slice() {
-            [("SecretArn", arn)] => Ok(Statement {
-                actions: vec!["secretsmanager:GetSecretValue".to_owned()],
-                resources: vec![resource(arn, at, resolver)?],
-                conditions: Vec::new(),
-            }),
+            [("SecretArn", arn)] => {
+                let Resource { name, arn } = resource(arn, at, resolver)?;
+                Ok(Statement {
+                    actions: vec!["secretsmanager:GetSecretValue".to_owned()],
+                    // Secrets of the development stack may be called by their names.
+                    resources: vec![Resource { name, arn: secret_arn(&arn) }],
+                    conditions: Vec::new(),
+                })
+            }
             _ => Err(Error::new(format!("{at}: SecretArn alone is expected"))),
         },
         _ => Err(Error::new(format!("{at}: neither a policy document nor a policy template that is known here"))),

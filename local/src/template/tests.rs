@@ -181,3 +181,30 @@ fn what_is_not_understood_is_refused_with_its_path() {
         assert!(error.starts_with(told), "{told}\n{error}");
     }
 }
+
+#[test]
+fn what_a_function_may_do_is_read_with_its_boundary() {
+    let secret = |arn: &str| {
+        let template = Template::parse(PROJECT, &parameters(&[("CaptchaSecretArn", arn)])).unwrap();
+        let function = function(&template, "CaptchaRegisterGeetestFunction");
+        assert!(template.managed_policies.contains_key(function.permissions_boundary.as_ref().unwrap()));
+        function.policies.clone()
+    };
+    assert_eq!(secret(""), []);
+    let granted = secret("captcha");
+    assert_eq!((granted.len(), &granted[0].actions), (1, &vec!["secretsmanager:GetSecretValue".to_owned()]));
+    let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha".to_owned();
+    assert_eq!(granted[0].resources, [Resource { name: "CaptchaSecretArn".to_owned(), arn }]);
+
+    for (was, is) in [
+        ("PermissionsBoundary: !Ref FunctionBoundary", "PermissionsBoundary: !Ref UsersTable"),
+        ("Condition:\n                ForAllValues:StringLike:", "Condition:\n                ForAnyValue:StringLike:"),
+        ("{ dynamodb:LeadingKeys: ['USER#*'] }", "{ dynamodb:Select: [COUNT] }"),
+        ("- Effect: Allow", "- Effect: Deny"),
+        ("AWSSecretsManagerGetSecretValuePolicy:", "DynamoDBCrudPolicy:"),
+    ] {
+        let changed = PROJECT.replacen(was, is, 1);
+        assert_ne!(changed, PROJECT, "{was}");
+        assert!(Template::parse(&changed, &parameters(&[])).is_err(), "{is}");
+    }
+}
