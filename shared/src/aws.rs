@@ -7,7 +7,12 @@ use std::{
 };
 
 use aws_credential_types::Credentials;
-use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use aws_sdk_dynamodb::operation::{put_item::PutItemError, update_item::UpdateItemError};
+use aws_smithy_runtime_api::client::{
+    http::SharedHttpClient,
+    interceptors::context::{self, InterceptorContext},
+    retries::classifiers::{ClassifyRetry, RetryAction},
+};
 use aws_smithy_types::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_types::region::Region;
 use tokio::task::yield_now;
@@ -23,6 +28,7 @@ macro_rules! client {
             .credentials_provider($aws.credentials.clone())
             .http_client($aws.http.clone())
             .retry_config(RetryConfig::standard().with_max_attempts($patience.tries))
+            .retry_classifier(Passing)
             .timeout_config($patience.timeouts());
         config.set_endpoint_url(variable($endpoint));
         $sdk::Client::from_conf(config.build())
@@ -61,6 +67,30 @@ pub struct Aws {
     region: Region,
     credentials: Credentials,
     http: SharedHttpClient,
+}
+
+/// Has the SDK retry what it does not by itself and what may succeed the next time.
+#[derive(Debug)]
+struct Passing;
+
+impl ClassifyRetry for Passing {
+    fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
+        let Some(Err(error)) = context.output_or_error() else { return RetryAction::NoActionIndicated };
+        let Some(error) = error.as_operation_error() else { return RetryAction::NoActionIndicated };
+        // A successful response that is an error all the same is one whose body cannot be parsed.
+        let is_unreadable = context.response().is_some_and(|response| response.status().is_success());
+        if is_unreadable || is_conflict(error) { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+    }
+
+    fn name(&self) -> &'static str {
+        "unreadable responses and items in a transaction"
+    }
+}
+
+/// Whether the item of a single write is part of a transaction just then.
+fn is_conflict(error: &context::Error) -> bool {
+    matches!(error.downcast_ref(), Some(UpdateItemError::TransactionConflictException(_)))
+        || matches!(error.downcast_ref(), Some(PutItemError::TransactionConflictException(_)))
 }
 
 /// How long a service is waited for.

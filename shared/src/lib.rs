@@ -9,10 +9,12 @@
 pub mod access;
 pub mod activity;
 pub mod aws;
+pub mod aws_error;
 pub mod captcha;
 pub mod clock;
 pub mod code;
 pub mod config;
+pub mod connection;
 pub mod email;
 pub mod environment;
 mod error;
@@ -28,6 +30,7 @@ pub mod otp;
 pub mod outbound;
 pub mod password;
 pub mod random;
+pub mod retry;
 pub mod secret;
 #[cfg(test)]
 mod secrets_manager;

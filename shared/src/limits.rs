@@ -62,11 +62,11 @@ impl Failures {
     /// one after them starts a wait of a second, and each further one doubles it.
     pub fn with_one_more(before: Option<&Self>, attempt: &str, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
         let before = before.filter(|before| now < before.expires_at);
-        if let Some(wait) = before.map(|before| before.retry_at - now.milliseconds()).filter(|&wait| wait > 0) {
-            return Err(Error::TooManyAttempts { retry_after: (wait + 999) / 1000 });
+        if let Some(wait) = before.map(|before| before.retry_at.saturating_sub(now.milliseconds())).filter(|&wait| wait > 0) {
+            return Err(Error::TooManyAttempts { retry_after: seconds(wait) });
         }
         let count = before.map_or(0, |before| before.count).saturating_add(1);
-        let wait = match count.checked_sub(limits.sign_in_free_attempts + 1) {
+        let wait = match count.checked_sub(limits.sign_in_free_attempts.saturating_add(1)) {
             None => 0,
             Some(doublings) => {
                 1_i64.checked_shl(doublings).filter(|&wait| (1..QUARTER_HOUR).contains(&wait)).unwrap_or(QUARTER_HOUR)
@@ -95,7 +95,7 @@ impl MailLog {
         let full = limits.mails_per_hour > 0 && asked_at.len() >= limits.mails_per_hour;
         let after_oldest = full.then(|| asked_at.get(asked_at.len() - limits.mails_per_hour).map(|&at| end(at, HOUR))).flatten();
         if let Some(next) = after_last.max(after_oldest).filter(|&next| now < next) {
-            return Err(Error::TooManyAttempts { retry_after: (next.milliseconds() - now.milliseconds() + 999) / 1000 });
+            return Err(Error::TooManyAttempts { retry_after: seconds(next.milliseconds().saturating_sub(now.milliseconds())) });
         }
         asked_at.push(now.milliseconds());
         let needed = limits.mails_per_hour.max(1);
@@ -112,6 +112,11 @@ impl MailLog {
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_milliseconds(self.asked_at.last().copied().unwrap_or_default()) + HOUR
     }
+}
+
+/// Whole seconds, rounded up. Stored times can be any number, so nothing here may overflow.
+fn seconds(milliseconds: i64) -> i64 {
+    milliseconds.saturating_add(999) / 1000
 }
 
 /// The calendar minute of a moment, in minutes since the Unix epoch, and the seconds that are left of it.
@@ -142,6 +147,19 @@ mod tests {
             wait
         };
         (0..attempts).map(|_| one_more()).collect()
+    }
+
+    #[test]
+    fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
+        for retry_at in [i64::MIN, 0, i64::MAX] {
+            for expires_at in [i64::MIN, i64::MAX].map(Timestamp::from_milliseconds) {
+                let failures = Failures { count: u32::MAX, retry_at, expires_at, unsettled: None };
+                let waits = Failures::with_one_more(Some(&failures), "", &LIMITS, NOW).is_err();
+                assert_eq!(waits, retry_at == i64::MAX && expires_at > NOW, "{failures:?}");
+            }
+            let _ = MailLog { asked_at: vec![retry_at, i64::MIN, i64::MAX] }.with_one_more(&LIMITS, NOW);
+            let _ = MailLog { asked_at: vec![retry_at] }.expires_at();
+        }
     }
 
     #[test]

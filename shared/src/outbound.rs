@@ -8,11 +8,11 @@ use aws_smithy_http_client::{
     tls::{Provider, rustls_provider::CryptoMode},
 };
 use aws_smithy_runtime_api::client::{http::HttpConnector, orchestrator::HttpRequest};
-use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream, error::display::DisplayErrorContext};
+use aws_smithy_types::{body::SdkBody, byte_stream::ByteStream};
 use lambda_http::http::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{BoxError, telemetry::Counted};
+use crate::{connection::ConnectionFault, telemetry::Counted};
 
 const USER_AGENT: &str = concat!("Latchkey/", env!("CARGO_PKG_VERSION"));
 
@@ -49,8 +49,8 @@ pub fn is_confidential(scheme: &str, host: &str) -> bool {
     !host.is_empty() && (scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host)))
 }
 
-/// Why there is no answer to go by. It holds nothing of what was sent.
-#[derive(Debug)]
+/// Why there is no answer to go by. It holds nothing of what was sent or received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutboundError {
     /// It took too long.
     TimedOut,
@@ -61,7 +61,9 @@ pub enum OutboundError {
     /// The answer is not UTF-8.
     NotText,
     /// The connection failed.
-    Failed(BoxError),
+    Failed(ConnectionFault),
+    /// The request could not be built.
+    Unsendable,
 }
 
 impl fmt::Display for OutboundError {
@@ -71,7 +73,8 @@ impl fmt::Display for OutboundError {
             Self::Status(status) => write!(f, "answered with status {status}"),
             Self::TooLong => f.write_str("the answer is too long"),
             Self::NotText => f.write_str("the answer is not text"),
-            Self::Failed(cause) => write!(f, "the connection failed: {cause}"),
+            Self::Failed(fault) => write!(f, "the connection failed: {fault}"),
+            Self::Unsendable => f.write_str("the request could not be built"),
         }
     }
 }
@@ -121,14 +124,14 @@ impl Outbound {
     }
 
     async fn exchange(&self, request: Option<HttpRequest>) -> Result<String, OutboundError> {
-        let request = request.ok_or_else(|| OutboundError::Failed("the request cannot be repeated".into()))?;
-        let response = self.connector.call(request).await.map_err(failed)?;
+        let request = request.ok_or(OutboundError::Unsendable)?;
+        let response = self.connector.call(request).await.map_err(|error| failed(&error))?;
         if response.status().as_u16() != 200 {
             return Err(OutboundError::Status(response.status().as_u16()));
         }
         let (mut body, mut read) = (ByteStream::new(response.into_body()), Vec::new());
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(failed)?;
+            let chunk = chunk.map_err(|error| failed(&error))?;
             if read.len() + chunk.len() > self.limit {
                 return Err(OutboundError::TooLong);
             }
@@ -140,14 +143,14 @@ impl Outbound {
 
 fn request(method: &str, url: &ServiceUrl, body: SdkBody) -> Result<HttpRequest, OutboundError> {
     let mut request = HttpRequest::new(body);
-    request.set_method(method).map_err(failed)?;
-    request.set_uri(url.0.as_str()).map_err(failed)?;
+    request.set_method(method).map_err(|_| OutboundError::Unsendable)?;
+    request.set_uri(url.0.as_str()).map_err(|_| OutboundError::Unsendable)?;
     request.headers_mut().insert("user-agent", USER_AGENT);
     Ok(request)
 }
 
-fn failed(error: impl std::error::Error) -> OutboundError {
-    OutboundError::Failed(DisplayErrorContext(error).to_string().into())
+fn failed(error: &(impl std::error::Error + 'static)) -> OutboundError {
+    OutboundError::Failed(ConnectionFault::of(error))
 }
 
 /// <https://url.spec.whatwg.org/#urlencoded-serializing>, but that more is encoded than need be.

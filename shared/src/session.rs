@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    BoxError,
+    BoxError, Error,
     clock::Timestamp,
     config::Config,
     email::EmailAddress,
@@ -108,6 +108,11 @@ impl NewSession {
 }
 
 impl Session {
+    /// The epoch that a change of the user begins, in which no other session is live.
+    pub fn next_epoch(&self) -> Result<u64, Error> {
+        self.epoch.checked_add(1).ok_or_else(|| Error::internal("a stored session has the last epoch there is"))
+    }
+
     /// Whether the session is live: begun in the user's current epoch, not left idle, not over.
     #[must_use]
     pub fn is_live(&self, user: &User, life: SessionLife, now: Timestamp) -> bool {
@@ -216,6 +221,18 @@ mod tests {
         assert_eq!(network("192.0.2.1"), "192.0.2.1");
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!((network("::ffff:192.0.2.1").as_str(), network("").as_str()), ("::ffff:192.0.2.1", ""));
+    }
+
+    #[test]
+    fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
+        let (first, last) = (Timestamp::from_milliseconds(i64::MIN), Timestamp::from_milliseconds(i64::MAX));
+        for (began_at, last_used_at, expires_at) in [(first, first, first), (last, last, last), (first, last, last)] {
+            let session = Session { began_at, last_used_at, expires_at, epoch: u64::MAX, ..session() };
+            assert!(!session.is_live(&user(), LIFE, NOW));
+            let _ = (session.is_to_be_touched(NOW), session.ends_at(LIFE));
+            assert!(session.next_epoch().is_err(), "or an old session would be live once more");
+        }
+        assert_eq!(session().next_epoch().ok(), Some(4));
     }
 
     #[test]

@@ -9,15 +9,13 @@ use serde_json::Value;
 use shared::{
     BoxError,
     clock::Timestamp,
+    retry::Backoff,
     store::Store,
     telemetry::metrics::{self, Mail as Outcome},
     user::User,
 };
 
 use super::address::ascii;
-
-/// How often it is tried to mark a user whom others change at the same time.
-const TRIES: usize = 4;
 
 /// What it works with.
 pub struct Feedback {
@@ -103,7 +101,8 @@ impl Feedback {
             return Ok(());
         };
         let at = Timestamp::parse_rfc3339(timestamp).unwrap_or(now);
-        for _ in 0..TRIES {
+        let mut backoff = Backoff::start();
+        loop {
             let user = self.store.find_user_by_uid(uid).await?.filter(|user| is_among(user, recipients));
             let Some(user) = user else {
                 tracing::warn!(uid, mail, "ignored: the address is no user's any more");
@@ -118,8 +117,10 @@ impl Feedback {
                 tracing::warn!(uid, mail, to = ?user.email, "the address gets no more mail");
                 return Ok(());
             }
+            if !backoff.wait().await {
+                return Err("other writes of the same user were quicker each time".into());
+            }
         }
-        Err("others keep changing the user".into())
     }
 }
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use shared::{
     clock::Timestamp,
+    retry::Backoff,
     store::Change,
     user::{State, User},
 };
@@ -12,9 +13,6 @@ use super::{
     line::role_of,
     users::{Users, Who, told},
 };
-
-/// How often a change is tried while others change the user too.
-const TRIES: usize = 4;
 
 /// A role and a level, each as it was where it is not given.
 pub struct Role {
@@ -70,27 +68,33 @@ impl Users {
     ) -> Result<Value, Failure> {
         let who = Who::read(&mut fields)?;
         fields.finish()?;
-        for _ in 0..TRIES {
+        let mut backoff = Backoff::start();
+        loop {
             let user = self.find(&who).await?;
             if self.store.change_user(&user, &change(&user)?, now).await? {
                 tracing::info!(action, uid = user.uid, "done");
                 return told(&self.find(&who).await?);
             }
+            if !backoff.wait().await {
+                return Err(conflict());
+            }
         }
-        Err(conflict())
     }
 
     /// Says that mails reach the user's address, which lifts a mark that it bounces.
     pub(super) async fn verify_email(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
         let who = Who::read(&mut fields)?;
         fields.finish()?;
-        for _ in 0..TRIES {
+        let mut backoff = Backoff::start();
+        loop {
             let user = self.find(&who).await?;
             if self.store.set_labels(&user, &user.verified(now)).await? {
                 tracing::info!(action = "verify-email", uid = user.uid, "done");
                 return told(&self.find(&who).await?);
             }
+            if !backoff.wait().await {
+                return Err(conflict());
+            }
         }
-        Err(conflict())
     }
 }

@@ -30,19 +30,19 @@ pub(super) enum Scheme<'a> {
     Bcrypt(&'a str),
 }
 
-/// Reads a hash. One of another kind, or one that asks for too much, is an error.
+/// Reads a hash. One of another kind, or one that asks for too much, is an error, which does not quote the hash.
 pub(super) fn read(text: &str) -> Result<Scheme<'_>, BoxError> {
     if ["$2a$", "$2b$", "$2y$"].iter().any(|prefix| text.starts_with(prefix)) {
-        let cost = text.parse::<HashParts>().map_err(|error| error.to_string())?.get_cost();
+        let cost = text.parse::<HashParts>().map_err(|_| "not a hash of bcrypt")?.get_cost();
         let is_written_plainly = text.get(4..6).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let is_good = is_written_plainly && BCRYPT_COST.contains(&cost);
         return is_good.then_some(Scheme::Bcrypt(text)).ok_or_else(|| "a cost out of bounds".into());
     }
-    let phc = phc::PasswordHash::new(text)?;
+    let phc = phc::PasswordHash::new(text).map_err(|_| "not a PHC string")?;
     if phc.algorithm.as_str() != ALGORITHM.as_str() || phc.version != Some(VERSION.into()) {
         return Err("a hash of a kind that is not supported".into());
     }
-    let params = Params::try_from(&phc)?;
+    let params = Params::try_from(&phc).map_err(|_| "not parameters of Argon2id")?;
     if params.m_cost() > MEMORY_LIMIT || !PASSES.contains(&params.t_cost()) || !LANES.contains(&params.p_cost()) {
         return Err("parameters out of bounds".into());
     }
@@ -57,7 +57,7 @@ pub(super) fn read(text: &str) -> Result<Scheme<'_>, BoxError> {
 /// password, after which it begins anew, so that `a` and `a\0a` are one; no password with a NUL was ever hashed, so it is wrong,
 /// after the same work.
 pub(super) fn is_bcrypt_of(hash: &str, password: &Password) -> Result<bool, BoxError> {
-    let same = bcrypt::verify(password.reveal(), hash).map_err(|error| error.to_string())?;
+    let same = bcrypt::verify(password.reveal(), hash).map_err(|_| "not a hash of bcrypt")?;
     Ok(same && !password.reveal().contains('\0'))
 }
 

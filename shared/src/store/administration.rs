@@ -1,10 +1,10 @@
 //! What only an operator does to users.
 
-use aws_sdk_dynamodb::types::{AttributeValue, DeleteRequest, WriteRequest};
+use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 
 use super::{
     Item, SignUp, Store, failure,
-    items::{PK, SK, number, read, text, user_key},
+    items::{PK, SK, number, read, text, text_of, user_key},
     transaction::Outcome,
 };
 use crate::{
@@ -15,8 +15,6 @@ use crate::{
 
 /// Items that one batch can write.
 const BATCH: usize = 25;
-/// How often the rest of a batch is sent again that DynamoDB left out.
-const TRIES: usize = 5;
 
 /// What an operator changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,17 +127,6 @@ impl Store {
         if batch.is_empty() { Ok(()) } else { self.write_grants(batch).await }
     }
 
-    async fn write_grants(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
-        for _ in 0..TRIES {
-            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
-            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
-            if writes.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(Error::Unavailable("DynamoDB left a part of a batch out".into()))
-    }
-
     /// A page of the users, in no order, after a key that was read before, and what to go on after; `None` where nothing follows.
     /// Of at most `limit` items, so there may be fewer users in it, or none.
     pub async fn scan_users(&self, after: Option<&str>, limit: i32) -> Result<(Vec<StoredUser>, Option<String>), Error> {
@@ -155,17 +142,14 @@ impl Store {
             .expression_attribute_values(":user", text("USER#"));
         let output = request.send().await.map_err(failure)?;
         let users = output.items.unwrap_or_default().into_iter().map(stored).collect::<Result<_, _>>()?;
-        Ok((users, output.last_evaluated_key.map(|key| text_of(&key, PK))))
+        let next = output.last_evaluated_key.map(|key| text_of(&key, PK).map(str::to_owned)).transpose()?;
+        Ok((users, next))
     }
 }
 
 fn stored(item: Item) -> Result<StoredUser, Error> {
-    let (key, state) = (text_of(&item, PK), text_of(&item, "state"));
+    let (key, state) = (text_of(&item, PK)?.to_owned(), text_of(&item, "state")?.to_owned());
     Ok(StoredUser { user: read(item)?, state, key })
-}
-
-fn text_of(item: &Item, name: &str) -> String {
-    item.get(name).and_then(|value: &AttributeValue| value.as_s().ok()).cloned().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -218,7 +218,7 @@ impl Store {
                     (":old", text(user.password_hash.as_str())),
                     (":hash", text(hash.as_str())),
                     (":epoch", number(session.epoch)),
-                    (":next", number(session.epoch + 1)),
+                    (":next", number(session.next_epoch()?)),
                     (":now", number(activity.created_at.seconds())),
                 ],
             )?,

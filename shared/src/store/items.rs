@@ -1,6 +1,8 @@
 //! Structs to items and back, and the reads that everything is built on.
 
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
+use std::any::type_name;
+
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::{from_item, to_item};
 
@@ -42,8 +44,38 @@ pub(super) fn keyed(key: Item, value: &impl Serialize) -> Result<Item, Error> {
     Ok(item)
 }
 
+/// The value of an item. The error names what could not be read and nothing of the item: serde's errors quote values.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
-    from_item(item).map_err(Error::internal)
+    let unreadable = |why: &str| Error::internal(format!("a stored item cannot be read as a {}{why}", type_name::<T>()));
+    // serde_dynamo panics on them.
+    if item.values().any(is_of_unknown_type) {
+        return Err(unreadable(": an attribute is of an unknown type"));
+    }
+    from_item(item).map_err(|error| match missing_field(&error.to_string()) {
+        Some(field) => unreadable(&format!(": it has no {field}")),
+        None => unreadable(""),
+    })
+}
+
+/// The name in serde's error about a field that is missing, which quotes no value.
+fn missing_field(error: &str) -> Option<&str> {
+    let name = error.strip_prefix("missing field `")?.strip_suffix('`')?;
+    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then_some(name)
+}
+
+/// The text of an attribute that every such item has.
+pub(super) fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
+    let text = item.get(name).and_then(|value| value.as_s().ok());
+    text.map(String::as_str).ok_or_else(|| Error::internal(format!("a stored item has no text {name}")))
+}
+
+/// Whether an attribute is, or holds, one of a type that this version of the SDK does not know.
+fn is_of_unknown_type(value: &AttributeValue) -> bool {
+    match value {
+        AttributeValue::L(list) => list.iter().any(is_of_unknown_type),
+        AttributeValue::M(map) => map.values().any(is_of_unknown_type),
+        value => value.is_unknown(),
+    }
 }
 
 impl Store {
@@ -70,23 +102,41 @@ impl Store {
         }
         Ok((user, grant))
     }
+}
 
-    /// The items that exist, each with its table. A part that DynamoDB left out counts as no answer.
-    pub(super) async fn batch_get<const N: usize>(
-        &self,
-        requests: [(&String, Vec<Item>); N],
-    ) -> Result<Vec<(String, Item)>, Error> {
-        let mut request = self.client.batch_get_item();
-        for (table, keys) in requests {
-            let keys =
-                KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().map_err(Error::internal)?;
-            request = request.request_items(table, keys);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Failures;
+
+    /// A value that must reach no error.
+    const SECRET: &str = "secret";
+
+    fn item(name: &str, value: AttributeValue) -> Item {
+        [(name.to_owned(), value)].into()
+    }
+
+    /// Of a type that the SDK does not know, see the tests with faults.
+    #[test]
+    fn an_item_that_cannot_be_read_is_an_error_that_quotes_nothing() {
+        let nested = |value: AttributeValue| AttributeValue::L(vec![AttributeValue::M(item(SECRET, value))]);
+        for value in [
+            text(SECRET),
+            AttributeValue::N(SECRET.to_owned()),
+            number(-1),
+            number(1_i128 << 100),
+            AttributeValue::Ss(vec![SECRET.to_owned()]),
+            AttributeValue::Null(true),
+            nested(text(SECRET)),
+        ] {
+            let error = read::<Failures>(item("count", value)).expect_err("no count");
+            assert!(matches!(error, Error::Internal(_)), "{error:?}");
+            assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
         }
-        let output = request.send().await.map_err(failure)?;
-        if output.unprocessed_keys.is_some_and(|left| !left.is_empty()) {
-            return Err(Error::Unavailable("DynamoDB left a part of a batch out".into()));
-        }
-        let tables = output.responses.unwrap_or_default();
-        Ok(tables.into_iter().flat_map(|(table, items)| items.into_iter().map(move |item| (table.clone(), item))).collect())
+        assert!(matches!(text_of(&item("user", number(1)), "user"), Err(Error::Internal(_))));
+        assert!(text_of(&Item::new(), "user").is_err());
+        let missing = read::<Failures>(item("count", number(1))).expect_err("no time");
+        assert!(missing.to_string().ends_with("Failures: it has no retry_at"), "{missing}");
+        assert_eq!(missing_field("missing field `a` of `b`"), None);
     }
 }

@@ -17,11 +17,9 @@ use crate::{
     code::Kind,
     limits::{Failures, Limits, MailLog, minute},
     random::sha256_hex,
+    retry::Backoff,
     user::User,
 };
-
-/// How often a counter is tried again that somebody else changed meanwhile.
-const TRIES: usize = 8;
 
 /// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is counted of it.
 #[derive(Debug, Default)]
@@ -109,7 +107,8 @@ impl Store {
             Ok(with) => return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without: None }))),
             Err(before) => before,
         };
-        for _ in 0..TRIES {
+        let mut backoff = Backoff::start();
+        loop {
             let known = self.settle(user, before.clone(), limits, now).await?;
             let with = Failures::with_one_more(known.as_ref(), &id, limits, now)?;
             match failures_after(self.replace_failures(user, before.as_ref(), &with)).await? {
@@ -117,10 +116,10 @@ impl Store {
                     let without = known.filter(|_| with.retry_at > now.milliseconds());
                     return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without })));
                 }
+                Err(_) if !backoff.wait().await => return Err(Error::TooManyAttempts { retry_after: 1 }),
                 Err(meanwhile) => before = meanwhile,
             }
         }
-        Err(Error::TooManyAttempts { retry_after: 1 })
     }
 
     /// The failures without the attempt among them that succeeded, where it has come to matter. It takes an unknown address as long.

@@ -5,6 +5,8 @@
 
 mod activities;
 mod administration;
+mod batches;
+mod cancellation;
 mod codes;
 mod items;
 mod limits;
@@ -18,10 +20,7 @@ mod users;
 
 use std::collections::HashMap;
 
-use aws_sdk_dynamodb::{
-    error::{DisplayErrorContext, ProvideErrorMetadata, SdkError},
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::ActivityPage;
 pub use administration::{Change, StoredUser};
@@ -31,7 +30,12 @@ pub use otp::Enabling;
 pub use outbox::Claim;
 pub use users::SignUp;
 
-use crate::{BoxError, Error, aws::DynamoDb, config::Config};
+use crate::{
+    Error,
+    aws::DynamoDb,
+    aws_error::{AwsError, Kind},
+    config::Config,
+};
 
 type Item = HashMap<String, AttributeValue>;
 
@@ -51,24 +55,26 @@ impl Store {
     }
 }
 
-/// A database that throttles, does not answer, or whose answer is not its own (it has no code) may answer later; any other failure is
-/// a bug.
-fn failure<E, R>(error: SdkError<E, R>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
-{
-    const TRANSIENT: [&str; 7] = [
+/// A database that is throttled, fails or does not answer may answer later; any other failure is a bug or a missing permission.
+fn failure(error: impl Into<AwsError>) -> Error {
+    const TRANSIENT: [&str; 9] = [
         "ThrottlingException",
         "ProvisionedThroughputExceededException",
+        "ReplicatedWriteConflictException",
         "RequestLimitExceeded",
         "InternalServerError",
+        "LimitExceededException",
         "ServiceUnavailable",
         "TransactionInProgressException",
         "TransactionConflictException",
     ];
-    let answered = matches!(error, SdkError::ServiceError(_) | SdkError::ConstructionFailure(_));
-    let transient = !answered || error.code().is_none_or(|code| TRANSIENT.contains(&code));
-    let cause = BoxError::from(DisplayErrorContext(error).to_string());
-    if transient { Error::Unavailable(cause) } else { Error::Internal(cause) }
+    let error = error.into();
+    let is_transient = match error.kind() {
+        Kind::Construction => false,
+        Kind::Timeout | Kind::Connection(_) | Kind::Unreadable => true,
+        Kind::Refused => {
+            error.status().is_some_and(|status| status >= 500) || error.code().is_some_and(|code| TRANSIENT.contains(&code))
+        }
+    };
+    if is_transient { Error::Unavailable(error.into()) } else { Error::internal(error) }
 }

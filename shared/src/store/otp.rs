@@ -77,7 +77,7 @@ impl Store {
                 (":step", number(step)),
                 (":codes", recovery_set(recovery_codes)),
                 (":epoch", number(session.epoch)),
-                (":next", number(session.epoch + 1)),
+                (":next", number(session.next_epoch()?)),
                 (":now", number(activity.created_at.seconds())),
             ],
         )?;

@@ -22,8 +22,6 @@ use crate::{
 };
 
 const PREFIX: &str = "SESSION#";
-/// How often the rest of a batch is sent again that DynamoDB left out.
-const TRIES: usize = 3;
 
 /// Key of a session. Its id is a secret, so the hash stands for it.
 fn session_key(uid: &str, id_hash: &str) -> Item {
@@ -41,7 +39,7 @@ pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Err
 
 /// Stores a session that goes on in the user's next epoch, unless it was ended.
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
-    let kept = Session { epoch: session.epoch + 1, ..session.clone() };
+    let kept = Session { epoch: session.next_epoch()?, ..session.clone() };
     Store::put(table, session_item(&kept)?, Some("attribute_exists(pk)"), [])
 }
 
@@ -58,14 +56,7 @@ impl Store {
             let forget = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
             writes.push(WriteRequest::builder().delete_request(forget).build());
         }
-        for _ in 0..TRIES {
-            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
-            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
-            if writes.is_empty() {
-                return Ok(());
-            }
-        }
-        Err(Error::Unavailable("DynamoDB left a part of a batch out".into()))
+        self.write_grants(writes).await
     }
 
     /// Stores a session, uses a code of the user's second factor up, and forgets the failures before the attempt. `None`, and nothing is stored,
@@ -158,7 +149,7 @@ impl Store {
             user_key(&user.email.key()),
             "SET session_epoch = :next",
             "uid = :uid AND session_epoch = :epoch",
-            [(":uid", text(&user.uid)), (":epoch", number(session.epoch)), (":next", number(session.epoch + 1))],
+            [(":uid", text(&user.uid)), (":epoch", number(session.epoch)), (":next", number(session.next_epoch()?))],
         )?;
         let writes = [next_epoch, session_kept_write(&self.grants, session)?, activity_write(&self.grants, activity)?];
         Ok(self.transact(writes).await? == Outcome::Written)

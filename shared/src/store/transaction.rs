@@ -1,17 +1,19 @@
 //! Transactions: all of the writes, or none.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, Delete, Put, TransactWriteItem, Update},
+    types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update},
 };
+use data_encoding::HEXLOWER;
 
-use super::{Item, Store, failure};
-use crate::{Error, random};
-
-/// How often a transaction is tried that loses to others at work on the same items.
-const TRIES: u32 = 6;
+use super::{
+    Item, Store,
+    cancellation::{Verdict, verdict},
+    failure,
+};
+use crate::{Error, aws_error::AwsError, random, retry::Backoff};
 
 /// A write of a transaction, with the condition under which it may happen.
 pub(super) enum Write {
@@ -80,32 +82,26 @@ impl Store {
         delete.set_expression_attribute_values(owned(values)).build().map(Write::Delete).map_err(Error::internal)
     }
 
-    /// Writes all or nothing. The SDK sends one idempotency token with all its tries of a call, so a success whose answer was
-    /// lost on the way stays a success.
+    /// Writes all or nothing. One idempotency token goes with all tries, so a success whose response was lost stays a success, even
+    /// if a later try is cancelled. DynamoDB remembers successes alone: after a cancellation the same token is tried as a new one.
     pub(super) async fn transact(&self, writes: impl IntoIterator<Item = Write>) -> Result<Outcome, Error> {
         let writes: Vec<TransactWriteItem> = writes.into_iter().map(item).collect();
-        let mut last = String::new();
-        for attempt in 0..TRIES {
-            if attempt > 0 {
-                tokio::time::sleep(backoff(attempt)).await;
-            }
-            let request = self.client.transact_write_items().set_transact_items(Some(writes.clone()));
+        let token = HEXLOWER.encode(&random::bytes::<16>());
+        let mut backoff = Backoff::start();
+        loop {
+            let request = self.client.transact_write_items().client_request_token(&token);
+            let request = request.set_transact_items(Some(writes.clone()));
             let Err(error) = request.send().await else { return Ok(Outcome::Written) };
-            let Some(TransactWriteItemsError::TransactionCanceledException(canceled)) = error.as_service_error() else {
+            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
                 return Err(failure(error));
             };
-            let reasons: Vec<&str> =
-                canceled.cancellation_reasons().iter().map(|reason| reason.code().unwrap_or_default()).collect();
-            if let Some(place) = reasons.iter().position(|&code| code == "ConditionalCheckFailed") {
-                return Ok(Outcome::Refused(place));
+            match verdict(cancelled.cancellation_reasons().iter().map(CancellationReason::code)) {
+                Verdict::Lost(place) => return Ok(Outcome::Refused(place)),
+                Verdict::Again if backoff.wait().await => {}
+                Verdict::Again => return Err(Error::Unavailable(AwsError::from(error).into())),
+                Verdict::Failed => return Err(failure(error)),
             }
-            let passing = ["TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"];
-            if !reasons.iter().any(|code| passing.contains(code)) {
-                return Err(Error::internal(format!("transaction cancelled: {reasons:?}")));
-            }
-            last = format!("transaction cancelled: {reasons:?}");
         }
-        Err(Error::Unavailable(last.into()))
     }
 }
 
@@ -117,10 +113,4 @@ fn item(write: Write) -> TransactWriteItem {
         Write::Delete(delete) => item.delete(delete),
     }
     .build()
-}
-
-/// Doubles from try to try; its random part keeps those apart who lost to each other.
-fn backoff(attempt: u32) -> Duration {
-    let [jitter] = random::bytes::<1>();
-    Duration::from_millis(10 << attempt) + Duration::from_micros(u64::from(jitter) * 100)
 }

@@ -7,7 +7,7 @@ use super::{
     activities::activity_write,
     codes::code_writes,
     failure,
-    items::{PK, keyed, number, read, text, uid_key, user_key},
+    items::{PK, keyed, number, read, text, text_of, uid_key, user_key},
     sessions::session_write,
     transaction::{Outcome, Write},
 };
@@ -42,9 +42,8 @@ impl Store {
     /// The user of a uid.
     pub async fn find_user_by_uid(&self, uid: &str) -> Result<Option<User>, Error> {
         let request = self.client.get_item().table_name(&self.users).set_key(Some(uid_key(uid))).consistent_read(true);
-        let pointer = request.send().await.map_err(failure)?.item.unwrap_or_default();
-        let Some(Ok(key)) = pointer.get("user").map(|key| key.as_s()) else { return Ok(None) };
-        Ok(self.find_user(key).await?.filter(|user| user.uid == uid))
+        let Some(pointer) = request.send().await.map_err(failure)?.item else { return Ok(None) };
+        Ok(self.find_user(text_of(&pointer, "user")?).await?.filter(|user| user.uid == uid))
     }
 
     /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed those of the `user` meanwhile.
@@ -79,9 +78,8 @@ impl Store {
             return Ok((false, false));
         }
         let found = self.batch_get([(&self.users, keys)]).await?;
-        let exists = |prefix: &str| {
-            found.iter().any(|(_, item)| item.get(PK).and_then(|key| key.as_s().ok()).is_some_and(|key| key.starts_with(prefix)))
-        };
+        let keys = found.iter().map(|(_, item)| text_of(item, PK)).collect::<Result<Vec<_>, _>>()?;
+        let exists = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
         Ok((exists("USER#"), exists("UID#")))
     }
 

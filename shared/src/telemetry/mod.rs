@@ -5,7 +5,10 @@ mod invocation;
 pub mod metrics;
 mod round_trips;
 
-use std::sync::OnceLock;
+use std::{
+    panic::{self, PanicHookInfo},
+    sync::OnceLock,
+};
 
 use tracing_subscriber::filter::LevelFilter;
 
@@ -19,7 +22,14 @@ static OPERATION: OnceLock<&'static str> = OnceLock::new();
 pub fn init(operation: &'static str) {
     let _ = OPERATION.set(operation);
     tracing_subscriber::fmt().json().with_max_level(LevelFilter::INFO).with_current_span(false).with_span_list(false).init();
+    panic::set_hook(Box::new(told));
     metrics::init();
+}
+
+/// Logs where a panic happened. Its message may quote a value, so it is left out.
+fn told(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    tracing::error!(event = "panic", operation = operation(), at, "the function panicked");
 }
 
 fn operation() -> &'static str {

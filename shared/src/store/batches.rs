@@ -1,0 +1,57 @@
+//! Batches. DynamoDB may leave out a part of one when it is busy; that part is sent again.
+
+use std::{collections::HashMap, mem};
+
+use aws_sdk_dynamodb::types::{KeysAndAttributes, WriteRequest};
+
+use super::{Item, Store, failure};
+use crate::{Error, retry::Backoff};
+
+impl Store {
+    /// The items that exist, each with its table.
+    pub(super) async fn batch_get<const N: usize>(
+        &self,
+        requests: [(&String, Vec<Item>); N],
+    ) -> Result<Vec<(String, Item)>, Error> {
+        let mut left = HashMap::new();
+        for (table, keys) in requests {
+            let keys =
+                KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().map_err(Error::internal)?;
+            left.insert(table.clone(), keys);
+        }
+        let (mut found, mut backoff) = (Vec::new(), Backoff::start());
+        loop {
+            let request = self.client.batch_get_item().set_request_items(Some(mem::take(&mut left)));
+            let output = request.send().await.map_err(failure)?;
+            for (table, items) in output.responses.unwrap_or_default() {
+                found.extend(items.into_iter().map(|item| (table.clone(), item)));
+            }
+            left = output.unprocessed_keys.unwrap_or_default();
+            if left.is_empty() {
+                return Ok(found);
+            }
+            if !backoff.wait().await {
+                return Err(left_out());
+            }
+        }
+    }
+
+    /// Writes items of the grants, each by itself. After an error any part may be written.
+    pub(super) async fn write_grants(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
+        let mut backoff = Backoff::start();
+        loop {
+            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
+            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
+            if writes.is_empty() {
+                return Ok(());
+            }
+            if !backoff.wait().await {
+                return Err(left_out());
+            }
+        }
+    }
+}
+
+fn left_out() -> Error {
+    Error::Unavailable("DynamoDB left out a part of a batch each time".into())
+}
