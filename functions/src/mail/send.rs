@@ -5,13 +5,12 @@
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_sdk_sesv2::{
     Client,
-    error::DisplayErrorContext,
-    operation::send_email::SendEmailError,
     types::{Body, Content as Part, Destination, EmailContent, Message, MessageTag},
 };
 use serde::Deserialize;
 use shared::{
     BoxError,
+    aws_error::{AwsError, Kind as Fault},
     clock::Timestamp,
     config::Config,
     keys::Keys,
@@ -42,6 +41,8 @@ pub struct Send {
 enum SendError {
     /// SES will never send it.
     Refused(BoxError),
+    /// IAM does not allow it.
+    Denied(BoxError),
     /// The address causes bounces or complaints.
     Unwanted,
     /// SES may send it later.
@@ -111,6 +112,12 @@ impl Send {
                 metrics::mail(Outcome::Refused);
                 tracing::error!(mail = id, ?kind, ?to, %cause, "the mail was refused");
             }
+            Err(SendError::Denied(cause)) => {
+                metrics::mail(Outcome::Refused);
+                let advice =
+                    "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
+                tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
+            }
             Err(SendError::Unwanted) => {
                 metrics::mail(Outcome::Suppressed);
                 tracing::warn!(mail = id, ?kind, ?to, "not sent: mails to the address bounce");
@@ -146,12 +153,12 @@ impl Send {
         match request.send().await {
             Ok(output) => Ok(output.message_id.unwrap_or_default()),
             Err(error) => {
-                let permanent = matches!(
-                    error.as_service_error(),
-                    Some(SendEmailError::BadRequestException(_) | SendEmailError::MessageRejected(_))
-                );
-                let cause = BoxError::from(DisplayErrorContext(error).to_string());
-                Err(if permanent { SendError::Refused(cause) } else { SendError::Failed(cause) })
+                let error = AwsError::from(error);
+                Err(match fate(error.kind(), error.code()) {
+                    Fate::Lost => SendError::Refused(error.into()),
+                    Fate::Denied => SendError::Denied(error.into()),
+                    Fate::Later => SendError::Failed(error.into()),
+                })
             }
         }
     }
@@ -180,6 +187,46 @@ impl Send {
         let keyring = self.keys.keyring(now).await.map_err(|error| SendError::Failed(error.into()))?;
         let token = keyring.sign(&claims).map_err(refused)?;
         Ok(format!("{}/accounts/{page}={token}&lang={}", self.config.domain, mail.language.as_str()))
+    }
+}
+
+/// What becomes of a mail that SES did not take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    /// It is given up: SES would refuse it each time, and the mails behind it would wait for it.
+    Lost,
+    /// The same, and it is the permissions that are wrong.
+    Denied,
+    /// It is tried again until it is too old.
+    Later,
+}
+
+/// Whether a mail is tried again. What concerns this mail alone is given up. What concerns every mail of the account is tried again:
+/// those behind it could not be sent either, and none is lost if it is mended in time.
+fn fate(kind: Fault, code: Option<&str>) -> Fate {
+    match (kind, code) {
+        // The same mail makes the same request.
+        (Fault::Construction, _) => Fate::Lost,
+        (Fault::Timeout | Fault::Connection(_) | Fault::Unreadable, _) => Fate::Later,
+        (Fault::Refused, Some("BadRequestException" | "MessageRejected" | "ValidationException" | "ValidationError")) => {
+            Fate::Lost
+        }
+        // In the sandbox SES checks the permission for the recipient's identity too, so another mail may pass.
+        (Fault::Refused, Some("AccessDeniedException" | "AccessDenied")) => Fate::Denied,
+        // The quota, the sender's domain, the account, or the configuration set: the same for all mails, until somebody mends it.
+        (
+            Fault::Refused,
+            Some(
+                "TooManyRequestsException"
+                | "LimitExceededException"
+                | "MailFromDomainNotVerifiedException"
+                | "AccountSuspendedException"
+                | "SendingPausedException"
+                | "NotFoundException",
+            ),
+        ) => Fate::Later,
+        // Credentials, throttling, an outage, and codes that do not exist yet.
+        (Fault::Refused, Some(_) | None) => Fate::Later,
     }
 }
 
