@@ -36,7 +36,10 @@ struct Loaded {
     secrets: Secrets,
     /// Derived when it is first asked for, which most functions never do.
     access: Option<Arc<AccessKeyring>>,
+    /// When it was fetched.
     at: Timestamp,
+    /// When it was last tried to fetch it.
+    tried_at: Timestamp,
 }
 
 impl Keys {
@@ -45,7 +48,7 @@ impl Keys {
     pub fn fetch(client: SecretsManager, secret: &str) -> Self {
         let keys = Self(Arc::new(Source { client, secret: secret.to_owned(), loaded: Mutex::default() }));
         let early = keys.clone();
-        meanwhile(async move { drop(early.0.load(&mut *early.0.loaded.lock().await, |_| false).await) });
+        meanwhile(async move { drop(early.0.load(&mut *early.0.loaded.lock().await).await) });
         keys
     }
 
@@ -71,10 +74,9 @@ impl Keys {
     /// rotation, makes it look for a newer secret.
     pub async fn verify(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Option<Claims>, Error> {
         let mut loaded = self.0.loaded.lock().await;
-        let verdict = match self.0.load(&mut loaded, |_| false).await?.keyring.verify(purpose, token, now) {
+        let verdict = match self.0.load(&mut loaded).await?.keyring.verify(purpose, token, now) {
             Err(TokenError::UnknownKey) => {
-                let loaded = self.0.load(&mut loaded, |loaded| now >= loaded.at + REFRESH_INTERVAL).await?;
-                loaded.keyring.verify(purpose, token, now)
+                self.0.recent(&mut loaded, now, REFRESH_INTERVAL).await?.keyring.verify(purpose, token, now)
             }
             verdict => verdict,
         };
@@ -83,27 +85,26 @@ impl Keys {
 }
 
 impl Source {
-    /// What is loaded, or else is now. The lock is held while fetching, so whoever asks meanwhile waits for the same answer.
-    async fn load<'a>(
-        &self,
-        loaded: &'a mut Option<Loaded>,
-        is_stale: impl Fn(&Loaded) -> bool,
-    ) -> Result<&'a mut Loaded, Error> {
-        if loaded.as_ref().is_none_or(is_stale) {
+    /// What is loaded, or else is now. The lock is held while fetching, so that callers at the same time wait for the same answer.
+    async fn load<'a>(&self, loaded: &'a mut Option<Loaded>) -> Result<&'a mut Loaded, Error> {
+        if loaded.is_none() {
             *loaded = Some(self.fetch().await?);
         }
         loaded.as_mut().ok_or_else(|| Error::internal("what was loaded is gone"))
     }
 
-    /// What is loaded and no older than that, or else is now. While Secrets Manager does not answer, what is known is better than
-    /// nothing, and it is left alone for as long again.
+    /// What is loaded, fetched once more if it is older than `age` seconds and the last try was a minute ago. Known keys are used
+    /// while Secrets Manager does not answer.
     async fn recent<'a>(&self, loaded: &'a mut Option<Loaded>, now: Timestamp, age: i64) -> Result<&'a mut Loaded, Error> {
-        if let Err(error) = self.load(loaded, |loaded| now >= loaded.at + age).await {
-            let known = loaded.as_mut().ok_or(error)?;
-            tracing::warn!("the secret could not be looked at again");
-            known.at = now;
+        let known = self.load(loaded).await?;
+        if now >= known.at + age && now >= known.tried_at + REFRESH_INTERVAL {
+            known.tried_at = now;
+            match self.fetch().await {
+                Ok(newer) => *known = newer,
+                Err(error) => tracing::warn!(%error, "the token secret could not be fetched again; the known one is used"),
+            }
         }
-        self.load(loaded, |_| false).await
+        Ok(known)
     }
 
     async fn fetch(&self) -> Result<Loaded, Error> {
@@ -114,7 +115,7 @@ impl Source {
         let (since, current) = (current.created_at, current.value);
         let previous = previous?.map(|version| version.value);
         let keyring = Keyring::from_secrets(&current, previous.as_ref().map(|value| value.as_str())).map_err(Error::internal)?;
-        Ok(Loaded { keyring: Arc::new(keyring), secrets: Secrets { current, previous, since }, access: None, at })
+        Ok(Loaded { keyring: Arc::new(keyring), secrets: Secrets { current, previous, since }, access: None, at, tried_at: at })
     }
 }
 
@@ -208,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_keys_sign_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_in_five_minutes() {
+    async fn known_keys_sign_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute() {
         let manager = Manager::default();
         let (signer, start) = (keys(&manager), clock::now());
         assert!(matches!(signer.keyring(start).await, Err(Error::Unavailable(_))));
@@ -216,12 +217,31 @@ mod tests {
         sign(&signer, start).await;
         manager.is_down();
         let calls = manager.calls();
-        let tokens = [sign(&signer, start + 302).await, sign(&signer, start + 601).await];
+        let tokens = [sign(&signer, start + 302).await, sign(&signer, start + 361).await];
         assert_eq!(manager.calls(), calls + 2);
         manager.holds(&["first"]);
         for token in &tokens {
             assert!(is_verified(&keys(&manager), token, start + 302).await);
         }
+    }
+
+    #[tokio::test]
+    async fn forged_key_ids_are_refused_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute() {
+        let manager = Manager::with(&["first"]);
+        let (verifier, start) = (keys(&manager), clock::now());
+        let genuine = sign(&verifier, start).await;
+        let forged = sign(&keys(&Manager::with(&["forger's"])), start).await;
+        manager.is_down();
+        let calls = manager.calls();
+        for (after, asked) in [(0, 0), (59, 0), (62, 2), (63, 2), (121, 2), (123, 4)] {
+            assert!(!is_verified(&verifier, &forged, start + after).await, "{after}");
+            assert!(is_verified(&verifier, &genuine, start + after).await, "{after}");
+            assert_eq!(manager.calls(), calls + asked, "{after}");
+        }
+        // What was tried in vain does not count as a look when it comes to signing.
+        manager.holds(&["second", "first"]);
+        assert!(is_verified(&keys(&manager), &sign(&verifier, start + 302).await, start + 302).await);
+        assert_eq!(manager.calls(), calls + 8);
     }
 
     #[tokio::test]

@@ -2,23 +2,23 @@
 
 use std::sync::Arc;
 
-use aws_sdk_secretsmanager::{
-    Client,
-    error::{DisplayErrorContext, SdkError},
-    operation::get_secret_value::GetSecretValueError,
-};
+use aws_sdk_secretsmanager::{Client, operation::get_secret_value::GetSecretValueError};
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use crate::{
-    BoxError, Error,
+    Error,
     aws::{SecretsManager, meanwhile},
+    aws_error::AwsError,
     clock,
     clock::Timestamp,
 };
 
 /// Seconds after which a secret is looked for again: so long after a change the old one may be used.
 const LIFE: i64 = 300;
+
+/// Seconds between two tries to fetch a known secret once more.
+const RETRY_INTERVAL: i64 = 60;
 
 /// A version of a secret.
 pub(crate) struct Version {
@@ -33,10 +33,8 @@ pub(crate) async fn version(client: &Client, secret: &str, stage: &str) -> Resul
             let created_at = output.created_date.map(|date| Timestamp::from_seconds(date.secs()));
             Ok(output.secret_string.map(|value| Version { value: Zeroizing::new(value), created_at }))
         }
-        Err(SdkError::ServiceError(error)) if matches!(error.err(), GetSecretValueError::ResourceNotFoundException(_)) => {
-            Ok(None)
-        }
-        Err(error) => Err(Error::Unavailable(BoxError::from(DisplayErrorContext(error).to_string()))),
+        Err(error) if matches!(error.as_service_error(), Some(GetSecretValueError::ResourceNotFoundException(_))) => Ok(None),
+        Err(error) => Err(Error::Unavailable(AwsError::from(error).into())),
     }
 }
 
@@ -52,7 +50,10 @@ struct Source {
 
 struct Loaded {
     text: Arc<Zeroizing<String>>,
+    /// When it was fetched.
     at: Timestamp,
+    /// When it was last tried to fetch it.
+    tried_at: Timestamp,
 }
 
 impl Secret {
@@ -65,26 +66,32 @@ impl Secret {
         secret
     }
 
-    /// The secret without white space around it, as soon as it is there. The lock is held while fetching, so whoever asks
-    /// meanwhile waits for the same answer. While Secrets Manager does not answer, the one that is known is better than none.
+    /// The secret without white space around it, as soon as it is there. The lock is held while fetching, so that callers at the
+    /// same time wait for the same answer. A known secret is used while Secrets Manager does not answer or has none.
     pub async fn text(&self, now: Timestamp) -> Result<Arc<Zeroizing<String>>, Error> {
         let mut loaded = self.0.loaded.lock().await;
-        if let Some(loaded) = loaded.as_ref().filter(|loaded| now < loaded.at + LIFE) {
-            return Ok(Arc::clone(&loaded.text));
-        }
-        let text = match (version(&self.0.client, &self.0.id, "AWSCURRENT").await, loaded.as_ref()) {
-            (Ok(Some(version)), _) if !version.value.trim().is_empty() => {
-                Arc::new(Zeroizing::new(version.value.trim().to_owned()))
-            }
-            (Ok(_), _) => return Err(Error::internal("a secret that the configuration names has no text")),
-            (Err(_), Some(known)) => {
-                tracing::warn!("a secret could not be looked at again");
-                Arc::clone(&known.text)
-            }
-            (Err(error), None) => return Err(error),
+        let Some(known) = loaded.as_mut() else {
+            let text = self.0.fetch().await?;
+            *loaded = Some(Loaded { text: Arc::clone(&text), at: now, tried_at: now });
+            return Ok(text);
         };
-        *loaded = Some(Loaded { text: Arc::clone(&text), at: now });
-        Ok(text)
+        if now >= known.at + LIFE && now >= known.tried_at + RETRY_INTERVAL {
+            known.tried_at = now;
+            match self.0.fetch().await {
+                Ok(text) => *known = Loaded { text, at: now, tried_at: now },
+                Err(error) => tracing::warn!(%error, "a secret could not be fetched again; the known one is used"),
+            }
+        }
+        Ok(Arc::clone(&known.text))
+    }
+}
+
+impl Source {
+    async fn fetch(&self) -> Result<Arc<Zeroizing<String>>, Error> {
+        let text = version(&self.client, &self.id, "AWSCURRENT").await?.map(|version| version.value);
+        let text = text.filter(|text| !text.trim().is_empty());
+        let text = text.ok_or_else(|| Error::internal("a secret that the configuration names has no text"))?;
+        Ok(Arc::new(Zeroizing::new(text.trim().to_owned())))
     }
 }
 
@@ -122,9 +129,13 @@ mod tests {
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
         manager.is_down();
         assert_eq!(text(&secret, NOW + 300).await.as_deref(), Some("first"));
-        assert_eq!((text(&secret, NOW + 301).await.as_deref(), manager.calls()), (Some("first"), 3));
+        assert_eq!((text(&secret, NOW + 359).await.as_deref(), manager.calls()), (Some("first"), 3));
+        assert_eq!((text(&secret, NOW + 360).await.as_deref(), manager.calls()), (Some("first"), 4));
+        manager.holds(&[""]);
+        assert_eq!((text(&secret, NOW + 420).await.as_deref(), manager.calls()), (Some("first"), 5));
         manager.holds(&["second"]);
-        assert_eq!(text(&secret, NOW + 600).await.as_deref(), Some("second"));
+        assert_eq!((text(&secret, NOW + 479).await.as_deref(), manager.calls()), (Some("first"), 5));
+        assert_eq!(text(&secret, NOW + 480).await.as_deref(), Some("second"));
     }
 
     #[tokio::test]
