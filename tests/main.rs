@@ -24,9 +24,12 @@ mod email {
     mod generate_code;
 }
 mod faults {
+    mod contention;
+    mod frozen;
     mod lost_answers;
     mod run;
     mod services;
+    mod types;
 }
 mod general {
     mod configs;
@@ -37,6 +40,7 @@ mod general {
 mod mail {
     mod delivery;
     mod feedback;
+    mod refused;
     mod send;
 }
 mod manage {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Latchkey, Mail, bearer_of, claims, event, jti, otp, text};
+use crate::harness::{Fault, Faulty, Latchkey, Mail, User, bearer_of, claims, event, jti, otp, text};
 
 const FIRST: &str = "First-Horse-7-Battery&+";
 const WRONG: &str = "Wrong-Horse-7-Battery";
@@ -107,11 +107,116 @@ async fn whatever_happens_no_secret_is_in_any_log_line() {
     let log = latchkey.log();
     assert!(log.iter().any(|line| line.contains("/identity/sessions")), "the stack logs requests: {log:#?}");
     assert!(log.iter().any(|line| line.starts_with('{')), "the functions log: {log:#?}");
-    for secret in &secrets {
+    tells_none_of(&log, &secrets);
+}
+
+#[track_caller]
+fn tells_none_of(log: &[String], secrets: &[String]) {
+    for secret in secrets {
         for form in forms(secret) {
             let told: Vec<&String> = log.iter().filter(|line| line.contains(&form)).collect();
             assert!(told.is_empty(), "{form}: {told:#?}");
         }
+    }
+}
+
+/// Asks for everything that reads or writes secrets, whatever is answered.
+async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
+    let otp_code = otp::code(otp::step());
+    let with_code = [("email", EMAIL), ("password", FIRST), ("otp_code", &otp_code)];
+    let new = [("email", "Deep.Throat@secrets.example"), ("password", SECOND)];
+    for request in [
+        latchkey.sign_in(EMAIL, FIRST),
+        latchkey.sign_in(EMAIL, WRONG),
+        latchkey.post("/identity/sessions").form(&with_code),
+        latchkey.post("/identity/users").form(&new),
+        latchkey.change_password(user, WRONG, CHANGED),
+        latchkey.by(user, "POST", "/resource/otp/generate_qrcode"),
+        latchkey.by(user, "GET", "/resource/sessions"),
+        latchkey.by(user, "GET", "/resource/users/me"),
+        latchkey.confirm(token, "Password1"),
+        latchkey.ask_for_code(EMAIL),
+    ] {
+        request.send().await;
+    }
+    for event in [json!({ "action": "show", "email": EMAIL }), json!({ "action": "export" })] {
+        let _ = latchkey.invoke("ManageUsersFunction", event).await;
+    }
+}
+
+/// What is stored of the user and no log may hold.
+async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
+    let item = latchkey.user_item(user).await;
+    let codes = item.get("otp_recovery_codes").and_then(|codes| codes.as_ss().ok()).cloned().unwrap_or_default();
+    let own = ["password_hash", "otp_secret"].map(|name| text(&item, name).to_owned());
+    let sessions = latchkey.stored().await.into_values().filter_map(|item| Some(item.get("csrf_hash")?.as_s().ok()?.clone()));
+    own.into_iter().chain(codes).chain(sessions).chain([latchkey.token_secret().await]).collect()
+}
+
+#[tokio::test]
+async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
+    const BAD: [Fault; 5] = [Fault::BodyCut, Fault::AnswerCut, Fault::WrongType, Fault::UnknownType, Fault::Garbage];
+    let faulty = Faulty::start(&[("IDENTITY_ARGON2", "m=8192,t=1,p=1")]).await;
+    let latchkey = &faulty.latchkey;
+    // The secret is read at the start of a function, and cannot be.
+    faulty.fail_always("GetSecretValue", Fault::BodyCut);
+    let body = json!({ "email": EMAIL, "password": FIRST });
+    latchkey.post("/identity/users").json(&body).send().await.is_refused(503, &["server.unavailable"]);
+    let secret = latchkey.token_secret().await;
+    tells_none_of(&latchkey.log_with(1, "GetSecretValue: the response cannot be read").await, &[secret]);
+    faulty.heal();
+    let user = latchkey.signed_up_with("-", &body).await;
+    latchkey.set_otp_secret(&user, otp::SECRET).await;
+    let token = latchkey.reset_token(&user).await;
+    // Each kind of bad answer to every call of an operation, and to every second or third call of all.
+    for fault in BAD {
+        for operation in ["GetItem", "BatchGetItem", "Query", "Scan", "UpdateItem", "TransactWriteItems", "BatchWriteItem"] {
+            // A transaction or a batch returns no items.
+            if !operation.ends_with("Item")
+                && operation.contains("Write")
+                && matches!(fault, Fault::WrongType | Fault::UnknownType)
+            {
+                continue;
+            }
+            faulty.plan(move |called| (called == operation).then_some(fault));
+            try_everything(latchkey, &user, &token).await;
+        }
+    }
+    for every in [2, 3] {
+        let mut number = 0;
+        faulty.plan(move |operation| {
+            number += 1;
+            let faults: Vec<Fault> = Fault::of(operation).into_iter().filter(|fault| BAD.contains(fault)).collect();
+            (number % every == 0).then(|| faults[number / every % faults.len()])
+        });
+        try_everything(latchkey, &user, &token).await;
+    }
+    // A refusal that quotes the whole mail, with its address and its token.
+    for code in ["MessageRejected", "AccessDeniedException"] {
+        faulty.fail_always("SendEmail", Fault::Refused(400, code));
+        latchkey.ask_for_code(EMAIL).send().await;
+        faulty.called("SendEmail", 1).await;
+        latchkey.log_with(1, code).await;
+    }
+    // So does one of the database, of what it was asked to store.
+    for operation in ["GetItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem", "BatchGetItem"] {
+        faulty.fail_always(operation, Fault::Refused(400, "ValidationException"));
+        try_everything(latchkey, &user, &token).await;
+    }
+    faulty.heal();
+    let mut secrets = stored_secrets(latchkey, &user).await;
+    secrets.extend([FIRST, WRONG, CHANGED, SECOND, otp::SECRET].map(str::to_owned));
+    secrets.extend([user.session.clone(), user.csrf_token.clone(), jti(&user.session), token.clone(), jti(&token)]);
+    let log = latchkey.log();
+    tells_none_of(&log, &secrets);
+    for line in log.iter().filter(|line| line.starts_with('{')) {
+        let low = line.to_lowercase();
+        assert!(!low.contains("whistle.blower") && !low.contains("deep.throat") && !line.contains("panicked"), "{line}");
+    }
+    for told in
+        ["dynamodb GetItem: ", "dynamodb BatchGetItem: ", "dynamodb TransactWriteItems: ", "code ValidationException, status 400"]
+    {
+        assert!(log.iter().any(|line| line.contains(told)), "{told} is told");
     }
 }
 

@@ -16,7 +16,7 @@ async fn opens(faulty: &Faulty, user: &User, password: &str) -> bool {
 #[tokio::test]
 async fn a_reset_changes_the_password_once_and_is_no_used_token() {
     let faulty = stack().await;
-    for (number, fault) in [Fault::AnswerLost, Fault::AnswerCut].into_iter().enumerate() {
+    for (number, fault) in [Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut].into_iter().enumerate() {
         let user = faulty.latchkey.signed_up(&format!("lost-reset-{number}")).await;
         let token = faulty.latchkey.reset_token(&user).await;
         faulty.fail("TransactWriteItems", 1, fault);

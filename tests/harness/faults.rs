@@ -5,36 +5,18 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 
-use super::stack::{Latchkey, spawn};
-
-/// What happens to a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// The service says that there is too much to do.
-    Throttled,
-    /// The service says that it failed.
-    Failed,
-    /// The connection ends before the service has the call.
-    Cut,
-    /// The service does what it is asked, and the connection ends before its answer.
-    AnswerLost,
-    /// The service does what it is asked, and half of its answer arrives.
-    AnswerCut,
-    /// What arrives is no answer of the service.
-    Garbage,
-    /// Nothing arrives.
-    Silence,
-}
-
-impl Fault {
-    /// All that are over at once.
-    pub const QUICK: [Self; 6] = [Self::Throttled, Self::Failed, Self::Cut, Self::AnswerLost, Self::AnswerCut, Self::Garbage];
-}
+use super::{
+    eventually,
+    fault::{Fault, answer, cancellation, quoting_refusal, refusal, retype, split},
+    stack::{Latchkey, spawn},
+};
 
 /// Which fault a call meets, by the name of what is called, as `UpdateItem`.
 type Plan = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
@@ -44,6 +26,8 @@ struct State {
     plan: Option<Plan>,
     /// How often each operation was called.
     calls: BTreeMap<String, usize>,
+    /// What was sent, by operation.
+    requests: BTreeMap<String, Vec<Value>>,
     injected: BTreeMap<Fault, usize>,
 }
 
@@ -51,18 +35,23 @@ struct State {
 struct Proxy {
     state: Arc<Mutex<State>>,
     upstream: Arc<OnceLock<String>>,
+    /// Changes when every connection is to end.
+    hang_up: Arc<watch::Sender<()>>,
 }
 
 /// A stack whose functions reach the services only through the proxy. The tests, the stream and the mailbox do without.
 pub struct Faulty {
     pub latchkey: Latchkey,
+    /// Where its functions find DynamoDB, which no other stack's do.
+    pub dynamodb_url: String,
     state: Arc<Mutex<State>>,
+    hang_up: Arc<watch::Sender<()>>,
 }
 
 impl Faulty {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let state = Arc::<Mutex<State>>::default();
-        let (dynamodb, aws) = (Proxy::listening(&state).await, Proxy::listening(&state).await);
+        let (state, hang_up) = (Arc::<Mutex<State>>::default(), Arc::<watch::Sender<()>>::default());
+        let (dynamodb, aws) = (Proxy::listening(&state, &hang_up).await, Proxy::listening(&state, &hang_up).await);
         let addresses = [
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.0.as_str()),
             ("AWS_ENDPOINT_URL_SESV2", aws.0.as_str()),
@@ -72,13 +61,24 @@ impl Faulty {
         let (dynamodb_url, aws_url) = latchkey.services();
         dynamodb.1.upstream.set(dynamodb_url.trim_start_matches("http://").to_owned()).unwrap();
         aws.1.upstream.set(aws_url.trim_start_matches("http://").to_owned()).unwrap();
-        Self { latchkey, state }
+        Self { latchkey, dynamodb_url: dynamodb.0, state, hang_up }
+    }
+
+    /// Ends every connection to the proxies.
+    pub fn hang_up(&self) {
+        self.hang_up.send_replace(());
+    }
+
+    /// Waits until an operation was called so often since the last plan.
+    pub async fn called(&self, operation: &str, times: usize) {
+        eventually(operation, || async { (self.calls(operation) >= times).then_some(()) }).await;
     }
 
     /// From now on calls meet what the plan says.
     pub fn plan(&self, plan: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
         let mut state = self.state.lock().unwrap();
         state.calls.clear();
+        state.requests.clear();
         state.plan = Some(Box::new(plan));
     }
 
@@ -106,6 +106,11 @@ impl Faulty {
         self.state.lock().unwrap().calls.get(operation).copied().unwrap_or_default()
     }
 
+    /// The bodies of the calls of an operation since the last plan.
+    pub fn requests(&self, operation: &str) -> Vec<Value> {
+        self.state.lock().unwrap().requests.get(operation).cloned().unwrap_or_default()
+    }
+
     /// How many calls met each fault so far.
     pub fn injected(&self) -> BTreeMap<Fault, usize> {
         self.state.lock().unwrap().injected.clone()
@@ -113,14 +118,20 @@ impl Faulty {
 }
 
 impl Proxy {
-    async fn listening(state: &Arc<Mutex<State>>) -> (String, Self) {
-        let proxy = Self { state: state.clone(), upstream: Arc::default() };
+    async fn listening(state: &Arc<Mutex<State>>, hang_up: &Arc<watch::Sender<()>>) -> (String, Self) {
+        let proxy = Self { state: state.clone(), upstream: Arc::default(), hang_up: hang_up.clone() };
         let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = proxy.clone();
         spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                spawn(serving.clone().serve(client));
+                let (proxy, mut hang_up) = (serving.clone(), serving.hang_up.subscribe());
+                spawn(async move {
+                    tokio::select! {
+                        _ = hang_up.changed() => {}
+                        _ = proxy.serve(client) => {}
+                    }
+                });
             }
         });
         (url, proxy)
@@ -130,35 +141,65 @@ impl Proxy {
     async fn serve(self, mut client: TcpStream) -> Option<()> {
         loop {
             let (head, message) = message(&mut client).await?;
-            let fault = self.decide(&operation(&head));
-            match fault {
-                None => client.write_all(&self.forward(&message).await?).await.ok()?,
-                Some(Fault::Throttled) => refuse(&mut client, 400, "ThrottlingException").await?,
-                Some(Fault::Failed) => refuse(&mut client, 500, "InternalServerError").await?,
-                Some(Fault::Garbage) => {
-                    client.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n<!--").await.ok()?;
-                }
-                Some(Fault::Cut) => return None,
-                Some(Fault::AnswerLost) => {
+            let Some(fault) = self.decide(&operation(&head), &message[head.len()..]) else {
+                client.write_all(&self.forward(&message).await?).await.ok()?;
+                continue;
+            };
+            let body = &message[head.len()..];
+            let answer = match fault {
+                Fault::Throttled => refusal(400, "ThrottlingException", &json!({})),
+                Fault::Failed => refusal(500, "InternalServerError", &json!({})),
+                Fault::Garbage => b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n<!--".to_vec(),
+                Fault::Cut => return None,
+                Fault::AnswerLost => {
                     self.forward(&message).await?;
                     return None;
                 }
-                Some(Fault::AnswerCut) => {
+                Fault::AnswerCut => {
                     let answer = self.forward(&message).await?;
                     client.write_all(&answer[..answer.len() - 1]).await.ok()?;
                     return None;
                 }
-                Some(Fault::Silence) => {
+                Fault::BodyCut => {
+                    let body = self.forwarded_body(&message).await?;
+                    // What an empty object is cut to must not be one.
+                    answer(200, "", &body[..(body.len() * 4 / 5).max(1)])
+                }
+                Fault::Silence => {
                     // Until who called gives up.
                     let _ = client.read(&mut [0]).await;
                     return None;
                 }
-            }
+                Fault::Cancelled(reasons) => cancellation(reasons, json(body)["TransactItems"].as_array()?.len()),
+                Fault::Conflict => refusal(400, "TransactionConflictException", &json!({})),
+                Fault::SomeLeftOut | Fault::AllLeftOut => self.leave_out(&head, &json(body), fault).await?,
+                Fault::WrongType | Fault::UnknownType => {
+                    let mut value = json(&self.forwarded_body(&message).await?);
+                    retype(&mut value, fault == Fault::WrongType);
+                    answer(200, "", value.to_string().as_bytes())
+                }
+                Fault::Refused(status, code) => quoting_refusal(status, code, body),
+            };
+            client.write_all(&answer).await.ok()?;
         }
     }
 
-    fn decide(&self, operation: &str) -> Option<Fault> {
+    /// Has a part of a batch done, and tells what was left out.
+    async fn leave_out(&self, head: &str, request: &Value, fault: Fault) -> Option<Vec<u8>> {
+        let is_read = operation(head) == "BatchGetItem";
+        let (kept, left_out) = split(request, fault == Fault::AllLeftOut);
+        let mut done = match kept {
+            // The signature is another's then, which the stack need not mind: it is the tests' request now.
+            Some(kept) => json(&self.forwarded_body(&with_body(head, &kept.to_string())).await?),
+            None => json!({ "Responses": {} }),
+        };
+        done[if is_read { "UnprocessedKeys" } else { "UnprocessedItems" }] = left_out;
+        Some(answer(200, "", done.to_string().as_bytes()))
+    }
+
+    fn decide(&self, operation: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
+        state.requests.entry(operation.to_owned()).or_default().push(json(body));
         *state.calls.entry(operation.to_owned()).or_default() += 1;
         let fault = state.plan.as_mut().and_then(|plan| plan(operation))?;
         *state.injected.entry(fault).or_default() += 1;
@@ -170,6 +211,23 @@ impl Proxy {
         upstream.write_all(message).await.ok()?;
         Some(self::message(&mut upstream).await?.1)
     }
+
+    async fn forwarded_body(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let answer = self.forward(message).await?;
+        let head = answer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        Some(answer[head..].to_vec())
+    }
+}
+
+fn json(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
+}
+
+/// A request with another body.
+fn with_body(head: &str, body: &str) -> Vec<u8> {
+    let lines = head.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
+    let head = lines.collect::<Vec<_>>().join("\r\n");
+    format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
 /// What is called: the operation of DynamoDB or Secrets Manager that the header names, or SES's one.
@@ -202,10 +260,4 @@ async fn message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         }
     }
     Some((text, bytes))
-}
-
-async fn refuse(client: &mut TcpStream, status: u16, kind: &str) -> Option<()> {
-    let body = format!(r#"{{"__type":"com.amazonaws#{kind}","message":"injected"}}"#);
-    let head = format!("HTTP/1.1 {status} Injected\r\nx-amzn-errortype: {kind}\r\ncontent-type: application/x-amz-json-1.0\r\n");
-    client.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes()).await.ok()
 }

@@ -1,0 +1,83 @@
+//! An instance that Lambda froze, whose connections ended meanwhile: it answers at once, and asks no more than once again
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{Fault, Faulty, Lambda, User, event, forgeries, otp};
+
+/// How long the process is frozen: longer than the SDK waits for any call.
+const FROZEN: Duration = Duration::from_secs(5);
+/// A single try of a call waits 1.4 s for its answer, so less than that says that nothing was waited for.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+fn me(user: &User) -> Value {
+    let mut event = event("GET", "/resource/users/me");
+    event["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
+    event["headers"] = json!({ "authorization": format!("Bearer {}", user.session) });
+    event
+}
+
+/// Freezes the process, ends its connections, thaws it, and has it answer.
+async fn answers_at_once_after_a_freeze(faulty: &Faulty, lambda: &mut Lambda, user: &User) {
+    lambda.freeze();
+    faulty.hang_up();
+    // What is tested is that time passes.
+    sleep(FROZEN).await;
+    faulty.heal();
+    lambda.thaw();
+    let thawed = Instant::now();
+    let answer = lambda.invoke(me(user)).await;
+    let elapsed = thawed.elapsed();
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert!(answer["body"].as_str().unwrap().contains(&user.uid), "{answer}");
+    let calls = (faulty.calls("GetSecretValue"), faulty.calls("BatchGetItem"));
+    println!("after the freeze: {elapsed:?}, {calls:?}");
+    assert!(elapsed < AT_ONCE, "{elapsed:?}, {calls:?}");
+    // Two versions of the secret.
+    assert!(calls.0 <= 4 && calls.1 <= 2, "{calls:?}");
+}
+
+async fn stack(name: &str) -> (Faulty, User) {
+    let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
+    let user = faulty.latchkey.signed_up(name).await;
+    assert_eq!(faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await.status, 200);
+    (faulty, user)
+}
+
+#[tokio::test]
+async fn an_instance_that_is_frozen_while_it_fetches_the_secret_answers_at_once() {
+    let (faulty, user) = stack("frozen-fetching").await;
+    faulty.fail_always("GetSecretValue", Fault::Silence);
+    let mut lambda = Lambda::start(&faulty, "user-me").await;
+    lambda.has_asked(1).await;
+    faulty.called("GetSecretValue", 2).await;
+    answers_at_once_after_a_freeze(&faulty, &mut lambda, &user).await;
+}
+
+#[tokio::test]
+async fn an_instance_that_is_frozen_after_init_and_between_events_answers_at_once() {
+    let (faulty, user) = stack("frozen-between").await;
+    faulty.heal();
+    let mut lambda = Lambda::start(&faulty, "user-me").await;
+    lambda.has_asked(1).await;
+    faulty.called("GetSecretValue", 2).await;
+    for events in 1..=3 {
+        answers_at_once_after_a_freeze(&faulty, &mut lambda, &user).await;
+        lambda.has_asked(events + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn forged_key_ids_have_nobody_ask_for_the_secret() {
+    let (faulty, user) = stack("frozen-forged").await;
+    let other = faulty.latchkey.signed_up("frozen-forger").await;
+    faulty.fail_always("GetSecretValue", Fault::Failed);
+    for (what, forged) in forgeries(&user.session, &other.session) {
+        let answer = faulty.latchkey.get("/resource/users/me").bearer(&forged).send().await;
+        assert_eq!(answer.status, 401, "{what}: {answer:?}");
+    }
+    assert_eq!(faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await.status, 200);
+    assert_eq!(faulty.calls("GetSecretValue"), 0);
+}
