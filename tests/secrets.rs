@@ -186,8 +186,8 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         let mut number = 0;
         faulty.plan(move |operation| {
             number += 1;
-            let faults: Vec<Fault> = Fault::of(operation).into_iter().filter(|fault| BAD.contains(fault)).collect();
-            (number % every == 0).then(|| faults[number / every % faults.len()])
+            let kinds: Vec<Fault> = Fault::of(operation).into_iter().filter(|fault| BAD.contains(fault)).collect();
+            (number % every == 0).then(|| kinds[number / every % kinds.len()])
         });
         try_everything(latchkey, &user, &token).await;
     }

@@ -137,6 +137,7 @@ fn request_id(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_types, reason = "they make what is converted")]
 mod tests {
     use aws_sdk_dynamodb::operation::get_item::GetItemError;
     use aws_sdk_sesv2::{operation::send_email::SendEmailError, types::error::MessageRejected};

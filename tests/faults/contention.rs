@@ -62,8 +62,8 @@ async fn all_tries_of_a_transaction_have_one_token() {
 #[tokio::test]
 async fn a_lost_answer_and_then_a_conflict_are_still_a_success() {
     let (faulty, user) = stack("contention-lost-answer").await;
-    let mut faults = vec![CONFLICT, Fault::AnswerLost];
-    faulty.plan(move |operation| if operation == "TransactWriteItems" { faults.pop() } else { None });
+    let mut coming = vec![CONFLICT, Fault::AnswerLost];
+    faulty.plan(move |operation| if operation == "TransactWriteItems" { coming.pop() } else { None });
     faulty.latchkey.sign_out(&user.session).send().await.is_empty(204);
     assert_eq!(faulty.calls("TransactWriteItems"), 3);
 }

@@ -119,7 +119,7 @@ pub(super) fn split(request: &Value, all: bool) -> (Option<Value>, Value) {
         let mut taken = Vec::new();
         rest.as_array_mut().unwrap().retain(|item| {
             number += 1;
-            let stays = !all && number % 2 == 0;
+            let stays = !all && number.is_multiple_of(2);
             if !stays {
                 taken.push(item.clone());
             }

@@ -204,29 +204,19 @@ enum Fate {
 /// Whether a mail is tried again. What concerns this mail alone is given up. What concerns every mail of the account is tried again:
 /// those behind it could not be sent either, and none is lost if it is mended in time.
 fn fate(kind: Fault, code: Option<&str>) -> Fate {
-    match (kind, code) {
+    match kind {
         // The same mail makes the same request.
-        (Fault::Construction, _) => Fate::Lost,
-        (Fault::Timeout | Fault::Connection(_) | Fault::Unreadable, _) => Fate::Later,
-        (Fault::Refused, Some("BadRequestException" | "MessageRejected" | "ValidationException" | "ValidationError")) => {
-            Fate::Lost
-        }
-        // In the sandbox SES checks the permission for the recipient's identity too, so another mail may pass.
-        (Fault::Refused, Some("AccessDeniedException" | "AccessDenied")) => Fate::Denied,
-        // The quota, the sender's domain, the account, or the configuration set: the same for all mails, until somebody mends it.
-        (
-            Fault::Refused,
-            Some(
-                "TooManyRequestsException"
-                | "LimitExceededException"
-                | "MailFromDomainNotVerifiedException"
-                | "AccountSuspendedException"
-                | "SendingPausedException"
-                | "NotFoundException",
-            ),
-        ) => Fate::Later,
-        // Credentials, throttling, an outage, and codes that do not exist yet.
-        (Fault::Refused, Some(_) | None) => Fate::Later,
+        Fault::Construction => Fate::Lost,
+        Fault::Timeout | Fault::Connection(_) | Fault::Unreadable => Fate::Later,
+        Fault::Refused => match code.unwrap_or_default() {
+            "BadRequestException" | "MessageRejected" | "ValidationException" | "ValidationError" => Fate::Lost,
+            // In the sandbox SES checks the permission for the recipient's identity too, so another mail may pass.
+            "AccessDeniedException" | "AccessDenied" => Fate::Denied,
+            // The same for all mails until it passes or is mended: the quota (`TooManyRequestsException`, `LimitExceededException`),
+            // the sender (`MailFromDomainNotVerifiedException`), the account (`AccountSuspendedException`, `SendingPausedException`),
+            // the configuration set (`NotFoundException`), credentials, an outage. A code that is new loses no mail either.
+            _ => Fate::Later,
+        },
     }
 }
 
