@@ -18,10 +18,13 @@ pub fn now() -> OffsetDateTime {
 pub struct Moment(Instant);
 
 impl Moment {
+    #[must_use]
     pub fn now() -> Self {
         Self(Instant::now())
     }
 
+    /// Time since then.
+    #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }

@@ -81,11 +81,7 @@ async fn the_deploy_step_creates_a_change_set_of_its_section() {
         }
         let expected = [("AppName", "My App"), ("MailsPerHour", "3"), ("AlarmEmail", "ops@id.example")];
         for (name, value) in expected {
-            assert_eq!(
-                parameter(call, name).filter(|found| *found == value).is_some(),
-                !parameters.is_empty(),
-                "{name}: {call:?}"
-            );
+            assert_eq!(parameter(call, name).is_some_and(|found| found == value), !parameters.is_empty(), "{name}: {call:?}");
         }
         // Template and functions, below the section's prefix, in the bucket that `resolve_s3` finds.
         let prefix = format!("/source-bucket/{stack}/");
