@@ -1,8 +1,8 @@
-//! The filling of the memory, four words of 64 bits at once.
+//! Fills the memory, four words of 64 bits at a time.
 //!
-//! It is faster than what a compiler makes of the same in plain Rust for two reasons. Columns are mixed as they lie in memory, two at a time,
-//! instead of being gathered. And which block is mixed in next is known when little more than half of the work on a block is done, so its
-//! memory is asked for then, and comes meanwhile.
+//! Two things make it faster than compiled portable Rust. Columns are mixed in the order in which they lie in memory, two at a time, instead
+//! of being gathered. And the next reference block is prefetched as soon as it is known, which is when five eighths of the work on a block
+//! are done.
 
 use std::{
     arch::{
@@ -21,7 +21,7 @@ use argon2::Block;
 use crate::ALGORITHM;
 
 const WORDS: usize = Block::SIZE / size_of::<u64>();
-/// Parts of the memory that are filled one after the other.
+/// Number of slices of a lane.
 const SLICES: usize = 4;
 
 /// Four words.
@@ -29,18 +29,28 @@ type Vector = __m256i;
 /// A block: eight rows of sixteen words, each of four vectors.
 type Vectors = [Vector; WORDS / 4];
 
-/// Fills the memory of the one lane, of which the first two blocks are there; `None` where the processor has no AVX2. RFC 9106, section 3.2,
-/// steps 5 and 6.
-#[expect(unsafe_code, reason = "not every processor has AVX2; a block is 128 integers, but its crate has no way to say so")]
+/// Fills the memory of one lane, whose first two blocks are given. Returns `None` if the processor has no AVX2. RFC 9106, section 3.2, steps 5
+/// and 6.
+#[expect(unsafe_code, reason = "AVX2 is detected at run time, and the crate `argon2` has no safe view of its blocks as vectors")]
 pub(crate) fn fill(memory: &mut [Block], passes: u32) -> Option<()> {
     if !is_x86_feature_detected!("avx2") {
         return None;
     }
-    // SAFETY: Whatever is in a block, it is integers to both.
-    let (_, memory, _) = unsafe { memory.align_to_mut() };
-    // SAFETY: The processor has AVX2.
+    let memory = vectors(memory);
+    // SAFETY: The processor has AVX2, as detected above.
     unsafe { fill_vectors(memory, passes) };
     Some(())
+}
+
+#[expect(unsafe_code, reason = "the crate `argon2` has no safe view of its blocks as vectors")]
+fn vectors(memory: &mut [Block]) -> &mut [Vectors] {
+    const { assert!(size_of::<Block>() == size_of::<Vectors>() && align_of::<Block>() >= align_of::<Vectors>()) };
+    let count = memory.len();
+    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for a block and for vectors.
+    let (prefix, vectors, suffix) = unsafe { memory.align_to_mut::<Vectors>() };
+    // `align_to_mut` may leave any part of the slice out; blocks left out would not be filled, and the hash would be wrong.
+    assert!(prefix.is_empty() && suffix.is_empty() && vectors.len() == count, "blocks could not be viewed as vectors");
+    vectors
 }
 
 #[target_feature(enable = "avx2")]
@@ -53,7 +63,7 @@ fn fill_vectors(memory: &mut [Vectors], passes: u32) {
     }
 }
 
-/// The blocks of one slice, in one pass.
+/// The blocks of one slice in one pass.
 #[derive(Clone, Copy)]
 struct Segment {
     pass: u32,
@@ -66,6 +76,7 @@ impl Segment {
     #[target_feature(enable = "avx2")]
     fn fill(self, memory: &mut [Vectors], passes: u32) {
         let addresses = self.addresses(memory.len(), passes);
+        // J1 and J2 of section 3.4.1: from the addresses, or else from the first word of the previous block.
         let random = |index: usize, word| addresses.get(index).copied().unwrap_or(word);
         let first = if self.pass == 0 && self.slice == 0 { 2 } else { 0 };
         let start = self.slice * self.length;
@@ -80,8 +91,8 @@ impl Segment {
         }
     }
 
-    /// What the first half of the first pass goes by instead of what is in the blocks, so that its way through the memory tells nothing of
-    /// the password; of other segments, nothing. Section 3.4.1.2.
+    /// Addresses for the first half of the first pass, which must not depend on the password; for other segments, an empty list. Section
+    /// 3.4.1.2.
     #[target_feature(enable = "avx2")]
     fn addresses(self, blocks: usize, passes: u32) -> Vec<u64> {
         let mut addresses = Vec::new();
@@ -99,7 +110,7 @@ impl Segment {
             compress(&mut scratch, [0, 1, 1], false, |_| 0);
             compress(&mut scratch, [0, 1, 1], false, |_| 0);
             scratch[1].iter().for_each(|&vector| addresses.extend(words(vector)));
-            // One more than there are blocks: what is asked for early, after the last one, must not go by what is in it.
+            // One more than there are blocks, so that the prefetch after the last block does not depend on its content.
             if addresses.len() > self.length {
                 break;
             }
@@ -107,7 +118,7 @@ impl Segment {
         addresses
     }
 
-    /// Where the block is that is mixed into the one of this index. Section 3.4.2.
+    /// Position of the reference block for the block with this index. Section 3.4.2.
     fn reference(self, index: usize, random: u64) -> usize {
         let finished = if self.pass == 0 { self.slice } else { SLICES - 1 } * self.length;
         let area = finished + index - 1;
@@ -118,14 +129,14 @@ impl Segment {
     }
 }
 
-/// Mixes two blocks into a third one, to what it holds if that `stays`; it may be one of the two. When the first word of it is there, `ahead`
-/// says which block is asked for next, and so does the result. Section 3.5.
+/// The compression function G (section 3.5) of two blocks, written to the target, or added to it by XOR if `adds` is set. The target may be
+/// one of the two. As soon as its first word is known, `ahead` maps it to the block to prefetch, whose position is returned.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn compress(
     memory: &mut [Vectors],
     [previous, reference, target]: [usize; 3],
-    stays: bool,
+    adds: bool,
     ahead: impl Fn(u64) -> usize,
 ) -> usize {
     let mut mixed: Vectors = array::from_fn(|at| _mm256_xor_si256(memory[previous][at], memory[reference][at]));
@@ -142,7 +153,7 @@ fn compress(
         for (row, &vector) in columns.as_flattened().iter().enumerate() {
             let at = 4 * row + column;
             let both = _mm256_xor_si256(memory[previous][at], memory[reference][at]);
-            let kept = if stays { _mm256_xor_si256(both, memory[target][at]) } else { both };
+            let kept = if adds { _mm256_xor_si256(both, memory[target][at]) } else { both };
             memory[target][at] = _mm256_xor_si256(vector, kept);
         }
         if column == 0 {
@@ -153,10 +164,10 @@ fn compress(
     next
 }
 
-/// Two vectors that the same is done to.
+/// Two vectors that go through the same operations.
 type Pair = [Vector; 2];
 
-/// Mixes two rows of a block. Each is four by four words; a vector is a line of them. Section 3.6.
+/// Mixes two rows of a block (permutation P, section 3.6). Each is a matrix of four by four words; a vector is a line of it.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_rows(rows: [Pair; 4]) -> [Pair; 4] {
@@ -168,7 +179,7 @@ fn mix_rows(rows: [Pair; 4]) -> [Pair; 4] {
     [a, turned::<THREE>(b), turned::<TWO>(c), turned::<ONE>(d)]
 }
 
-/// Mixes two columns of a block. Each is four by four words; a half of a vector is the half of a line of them.
+/// Mixes two columns of a block. Each is a matrix of four by four words; half of a vector is half of a line of it.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_columns(columns: [Pair; 4]) -> [Pair; 4] {
@@ -177,7 +188,7 @@ fn mix_columns(columns: [Pair; 4]) -> [Pair; 4] {
     [a, turned_right(b), swapped(c), turned_left(d)]
 }
 
-/// Each line of words with the others, word by word.
+/// GB (section 3.6) of four lines, word by word.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix([a, b, c, d]: [Pair; 4]) -> [Pair; 4] {
@@ -192,7 +203,7 @@ fn mix([a, b, c, d]: [Pair; 4]) -> [Pair; 4] {
     [a, b, c, d]
 }
 
-/// `a + b + 2 * low(a) * low(b)`, low being the lower half of a word.
+/// `a + b + 2 * low(a) * low(b)`, where `low` is the lower half of a word.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply_add([a, e]: Pair, [b, f]: Pair) -> Pair {
@@ -207,7 +218,7 @@ fn xor([a, e]: Pair, [b, f]: Pair) -> Pair {
     [_mm256_xor_si256(a, b), _mm256_xor_si256(e, f)]
 }
 
-/// Words rotated by so many bits to the right.
+/// Each word rotated right by 32 bits.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotated_32([a, b]: Pair) -> Pair {
@@ -235,28 +246,28 @@ fn rotated_63([a, b]: Pair) -> Pair {
     [_mm256_xor_si256(top, _mm256_add_epi64(a, a)), _mm256_xor_si256(other, _mm256_add_epi64(b, b))]
 }
 
-/// The words of each vector in another order.
+/// The words of each vector, permuted.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn turned<const ORDER: i32>([a, b]: Pair) -> Pair {
     [_mm256_permute4x64_epi64::<ORDER>(a), _mm256_permute4x64_epi64::<ORDER>(b)]
 }
 
-/// The words of each line, of which a pair has two halves, one further to the left.
+/// The words of each line rotated left by one. A pair holds both halves of two lines.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn turned_left([a, b]: Pair) -> Pair {
     [_mm256_alignr_epi8::<8>(b, a), _mm256_alignr_epi8::<8>(a, b)]
 }
 
-/// Two further.
+/// The words of each line rotated by two.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn swapped([a, b]: Pair) -> Pair {
     [b, a]
 }
 
-/// One further to the right.
+/// The words of each line rotated right by one.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn turned_right([a, b]: Pair) -> Pair {
@@ -274,11 +285,11 @@ fn words(vector: Vector) -> [u64; 4] {
     .map(i64::cast_unsigned)
 }
 
-/// Has a block brought closer, without waiting for it.
+/// Prefetches a block into the cache.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn prefetch(block: &Vectors) {
-    // Two vectors are a line of the cache.
+    // A cache line holds two vectors.
     for line in block.iter().step_by(2) {
         _mm_prefetch::<_MM_HINT_T0>(ptr::from_ref(line).cast());
     }
@@ -289,16 +300,31 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(unsafe_code, reason = "not every processor has AVX2")]
-    fn nothing_that_is_asked_for_goes_by_the_password_in_the_first_half_of_the_first_pass_and_all_after_it_does() {
+    #[expect(unsafe_code, reason = "AVX2 is detected at run time")]
+    fn only_the_first_half_of_the_first_pass_takes_generated_addresses() {
         if !is_x86_feature_detected!("avx2") {
             return;
         }
         for length in [2, 127, 128, 129, 4864] {
-            // SAFETY: The processor has AVX2.
+            // SAFETY: The processor has AVX2, as detected above.
             let known = |pass, slice| unsafe { Segment { pass, slice, length }.addresses(length * SLICES, 2).len() };
             assert!(known(0, 0) > length && known(0, 1) > length, "{length}");
             assert_eq!((known(0, 2), known(0, 3), known(1, 0)), (0, 0, 0), "{length}");
+        }
+    }
+
+    #[test]
+    fn blocks_are_viewed_as_vectors_whole_and_in_order() {
+        for count in [0, 1, 8, 517] {
+            let mut memory = vec![Block::new(); count];
+            let first = memory.as_ptr().addr();
+            for (number, block) in (0..).zip(&mut memory) {
+                block.as_mut().fill(number);
+            }
+            let vectors = vectors(&mut memory);
+            assert_eq!((vectors.len(), vectors.as_ptr().addr()), (count, first));
+            // From the second block on as well, where the start is aligned to a block and to nothing larger.
+            assert_eq!(super::vectors(memory.get_mut(1..).unwrap_or_default()).len(), count.saturating_sub(1));
         }
     }
 }

@@ -10,7 +10,7 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Password,
+    Password, argon2id,
     memory::Memory,
     scheme::{self, ALGORITHM, LANES, MEMORY_LIMIT, PASSES, Scheme, VERSION},
 };
@@ -96,14 +96,18 @@ impl Hasher {
         Ok(Self { params, dummy, memory: Arc::default() })
     }
 
-    /// Takes the memory for a hash, if that was not done before: for who has to wait for something else before there is anything to
-    /// hash. It need not succeed, for a hash does the same where it is missing.
+    /// Takes the memory for a hash and runs the self-test of the implementation, unless both were done before. Call it while waiting
+    /// for something else; [`Hasher::hash`] and [`Hasher::verify`] do the same if it was not called or failed.
     pub async fn warm_up(&self) {
         if self.memory.is_taken() {
             return;
         }
         let (memory, count) = (Arc::clone(&self.memory), self.params.block_count());
-        let _ = tokio::task::spawn_blocking(move || memory.work_in(count, |_| ())).await;
+        let work = move || {
+            argon2id::prepare();
+            memory.work_in(count, |_| ())
+        };
+        let _ = tokio::task::spawn_blocking(work).await;
     }
 
     /// Hashes a password with a new salt.
@@ -159,9 +163,10 @@ impl Hasher {
 
     fn compute(&self, params: &Params, password: &Password, salt: &[u8], length: usize) -> Result<Vec<u8>, BoxError> {
         let mut output = vec![0; length];
+        argon2id::prepare();
         self.memory.work_in(params.block_count(), |blocks| {
             let begun = Stopwatch::start();
-            argon2_avx2::hash_into(&mut output, params, password.reveal().as_bytes(), salt, blocks)?;
+            argon2id::hash_into(&mut output, params, password.reveal().as_bytes(), salt, blocks)?;
             metrics::hash_time(begun);
             Ok(output)
         })?

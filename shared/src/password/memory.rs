@@ -47,8 +47,11 @@ fn map(size: usize) -> io::Result<MmapMut> {
 
 #[expect(unsafe_code, reason = "a block is 128 integers, but its crate has no way to say so of memory that it did not make")]
 fn blocks(bytes: &mut [u8]) -> &mut [Block] {
-    // SAFETY: Whatever is in the bytes, they are integers.
-    let (_, blocks, _) = unsafe { bytes.align_to_mut() };
+    let count = bytes.len() / Block::SIZE;
+    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for it.
+    let (prefix, blocks, suffix) = unsafe { bytes.align_to_mut::<Block>() };
+    // A mapping begins at a page, and has a whole number of blocks.
+    assert!(prefix.is_empty() && suffix.is_empty() && blocks.len() == count, "memory could not be viewed as blocks");
     blocks
 }
 

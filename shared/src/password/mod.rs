@@ -1,5 +1,6 @@
 //! Passwords: the rule they must meet, how guessable they are, and how they are kept.
 
+mod argon2id;
 mod breached;
 mod hash;
 mod memory;

@@ -1,22 +1,19 @@
-//! Argon2id of one lane and 32 bytes: what stands before and after the filling of the memory.
+//! Argon2id with one lane and 32 bytes of output: the steps before and after the memory is filled.
 
 use argon2::{Block, MIN_SALT_LEN, Params};
 use blake2::{Blake2b256, Blake2b512, Digest};
 
-use crate::{ALGORITHM, VERSION, avx2};
+use crate::{ALGORITHM, OUTPUT_BYTES, VERSION, avx2, kernel::Hash};
 
-pub(crate) const OUTPUT_BYTES: usize = 32;
-
-/// The hash; `None` where the processor is another, or what is asked for is not the usual or cannot be done.
-///
-/// RFC 9106, section 3.2.
-pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<[u8; OUTPUT_BYTES]> {
-    let is_usual = params.p_cost() == 1
+/// Computes a hash. Returns `None` if the processor has no AVX2, the parameters are not supported, or the crate `argon2` would return an
+/// error. RFC 9106, section 3.2.
+pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<Hash> {
+    let is_supported = params.p_cost() == 1
         && params.output_len().is_none_or(|length| length == OUTPUT_BYTES)
         && params.keyid().is_empty()
         && params.data().is_empty()
         && salt.len() >= MIN_SALT_LEN;
-    if !is_usual {
+    if !is_supported {
         return None;
     }
     let blocks = memory.get_mut(..params.block_count())?;
@@ -31,12 +28,12 @@ pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [
     Some(hash.finalize().into())
 }
 
-/// What all else is made of: everything that is asked for, hashed.
+/// H0 of section 3.2: a hash of all parameters and inputs.
 fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
     let numbers =
         [params.p_cost(), OUTPUT_BYTES.try_into().ok()?, params.m_cost(), params.t_cost(), VERSION.into(), ALGORITHM as u32];
     let mut hash = Blake2b512::new_with_prefix(numbers.map(u32::to_le_bytes).as_flattened());
-    // Neither a secret nor associated data.
+    // The last two fields are the secret and the associated data, which are empty.
     for field in [password, salt, &[], &[]] {
         hash.update(le32(field.len())?);
         hash.update(field);
@@ -44,7 +41,7 @@ fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
     Some(hash.finalize().into())
 }
 
-/// One of the two blocks that the others follow from: a hash of 1024 bytes, by section 3.3.
+/// Writes one of the first two blocks: a hash of 1024 bytes (H', section 3.3).
 fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
     const HALF: usize = 32;
     let (length, lane) = (1024_u32, 0_u32);
@@ -54,7 +51,7 @@ fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
         .chain_update(number.to_le_bytes())
         .chain_update(lane.to_le_bytes())
         .finalize();
-    // The first half of each hash of a hash, and the whole of the last one.
+    // Each round appends a whole hash, and the next round overwrites its second half.
     let mut bytes = [0; Block::SIZE];
     for start in (0..Block::SIZE - HALF).step_by(HALF) {
         bytes[start..start + 2 * HALF].copy_from_slice(&hash);
