@@ -1,63 +1,61 @@
-//! Networks, to tell near addresses from far ones.
+//! Ranges of IP addresses.
 
 use std::{fmt, net::IpAddr};
 
-/// The addresses that share their first bits (RFC 4632), as `203.0.113.0/24`.
+use ipnet::IpNet;
+
+/// A range of addresses (RFC 4632), as `203.0.113.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
-    /// Reads `address/bits`, or an address, which is a network of its own.
+    /// Reads `address/bits`, or a single address. Bits after the prefix are ignored. An IPv4 network may be written as IPv6, as
+    /// `::ffff:203.0.113.0/120`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let address: IpAddr = address.parse().ok()?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map_or(Some(longest), |prefix| prefix.parse().ok().filter(|&bits| bits <= longest))?;
-        Some(Self { address, prefix })
-    }
-
-    /// Where an address is, roughly enough to name nobody: its first 24 bits (IPv4) or 48 bits (IPv6).
-    pub(crate) fn around(address: &str) -> Option<Self> {
-        let (address, prefix) = match address.parse::<IpAddr>().ok()?.to_canonical() {
-            IpAddr::V4(address) => (IpAddr::V4((address.to_bits() >> 8 << 8).into()), 24),
-            IpAddr::V6(address) => (IpAddr::V6((address.to_bits() >> 80 << 80).into()), 48),
+        // Not `IpNet::from_str`: it takes leading zeros, which other programs read as octal.
+        let Some((address, bits)) = text.split_once('/') else {
+            return Some(Self(IpNet::from(text.parse::<IpAddr>().ok()?.to_canonical())));
         };
-        Some(Self { address, prefix })
+        let network = IpNet::new(address.parse().ok()?, bits.parse().ok()?).ok()?;
+        Some(Self(match (network, network.addr().to_canonical()) {
+            (IpNet::V6(_), address @ IpAddr::V4(_)) => {
+                let bits = network.prefix_len();
+                IpNet::new(address, bits.checked_sub(96).unwrap_or(bits)).unwrap_or(network)
+            }
+            _ => network,
+        }))
     }
 
-    /// Whether the address lies in it. An IPv4 address that is written as IPv6 counts as what it stands for.
+    /// The network of an address, too large to identify a person: its first 24 bits (IPv4) or 48 bits (IPv6).
+    pub(crate) fn around(address: &str) -> Option<Self> {
+        let address = address.parse::<IpAddr>().ok()?.to_canonical();
+        let network = IpNet::new(address, if address.is_ipv4() { 24 } else { 48 }).ok()?;
+        Some(Self(network.trunc()))
+    }
+
+    /// Whether the address lies in it. An IPv4 address that is written as IPv6 counts as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(ours), IpAddr::V4(theirs)) => {
-                (ours.to_bits() ^ theirs.to_bits()).leading_zeros() >= u32::from(self.prefix)
-            }
-            (IpAddr::V6(ours), IpAddr::V6(theirs)) => {
-                (ours.to_bits() ^ theirs.to_bits()).leading_zeros() >= u32::from(self.prefix)
-            }
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.prefix)
+        self.0.fmt(f)
     }
 }
 
-/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6): what a client keeps whose provider gives it a new
-/// address now and then. Texts that are no addresses are near when they are the same.
+/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), as addresses that one provider gives a client do. Texts
+/// that are no addresses are near if they are equal.
 #[must_use]
 pub fn is_near(one: &str, other: &str) -> bool {
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
         (Ok(one), Ok(other)) => {
             let address = one.to_canonical();
-            Network { address, prefix: if address.is_ipv4() { 16 } else { 96 } }.contains(other)
+            let bits = if address.is_ipv4() { 16 } else { 96 };
+            IpNet::new(address, bits).is_ok_and(|network| network.contains(&other.to_canonical()))
         }
         _ => one == other,
     }
@@ -146,12 +144,44 @@ mod tests {
             ("203.0.113.0/24", "::ffff:203.0.113.9", true),
             ("2001:db8::/32", "2001:db8:ffff::1", true),
             ("2001:db8::/32", "2001:db9::1", false),
+            ("2001:db8::ff00/120", "2001:db8::ffff", true),
+            ("2001:db8::ff00/120", "2001:db8::fe00", false),
             ("::/0", "2001:db9::1", true),
+            ("::/0", "203.0.113.7", false),
+            // Bits after the prefix.
+            ("203.0.113.7/24", "203.0.113.200", true),
+            ("203.0.113.7/24", "203.0.114.7", false),
+            ("2001:db8::7/32", "2001:db8:1::", true),
+            // Ends and single addresses.
+            ("203.0.113.7/32", "203.0.113.7", true),
+            ("203.0.113.7/32", "203.0.113.6", false),
+            ("203.0.113.7/31", "203.0.113.6", true),
+            ("2001:db8::1", "2001:db8::1", true),
+            ("2001:db8::1/128", "2001:db8::2", false),
+            // A sign and zeros before the prefix.
+            ("203.0.113.0/+24", "203.0.113.9", true),
+            ("203.0.113.0/024", "203.0.113.9", true),
+            ("203.0.113.0/024", "203.0.114.9", false),
+            // IPv4 written as IPv6. Up to 32, the bits are those of the IPv4 address.
+            ("::ffff:203.0.113.7", "203.0.113.7", true),
+            ("::ffff:203.0.113.7", "203.0.113.8", false),
+            ("::ffff:203.0.113.0/120", "203.0.113.9", true),
+            ("::ffff:203.0.113.0/120", "::ffff:203.0.113.9", true),
+            ("::ffff:203.0.113.0/120", "203.0.114.9", false),
+            ("::ffff:0:0/96", "203.0.113.9", true),
+            ("::ffff:203.0.113.0/24", "203.0.113.9", true),
+            ("::ffff:203.0.113.0/24", "203.0.114.9", false),
+            ("::ffff:203.0.113.0/80", "203.0.113.0", false),
         ] {
             let parsed = Network::parse(network).expect("a network");
             assert_eq!(parsed.contains(address.parse().expect("an address")), inside, "{network} {address}");
         }
-        for text in ["", "/", "1.2.3.4/", "1.2.3.4/33", "::/129", "1.2.3/8", "example.com", "1.2.3.4/-1"] {
+        let rejected = ["", "/", "1.2.3.4/", "1.2.3.4/33", "::/129", "1.2.3/8", "example.com", "1.2.3.4/-1"];
+        // Leading zeros, which could be octal, and what else must not be read as a network.
+        let zeros = ["010.0.0.0/8", "10.0.0.00/8", "010.0.0.1", "::ffff:010.0.0.1", "0x0a.0.0.0/8"];
+        let more =
+            ["1.2.3.4/8/8", "1.2.3.4 /8", "1.2.3.4/ 8", "1.2.3.4/255.0.0.0", "1.2.3.4/256", "1.2.3.4/8.0", "::1%eth0", "[::1]"];
+        for text in rejected.into_iter().chain(zeros).chain(more) {
             assert_eq!(Network::parse(text), None, "{text}");
         }
     }
