@@ -11,7 +11,7 @@ use std::{
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "Correct-Horse-42";
 /// How long something that follows from a request may take to be seen.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an operation took.
 pub struct Cost {
@@ -86,7 +86,7 @@ impl Client {
             let lines = local::lock(&self.lines).join("\n");
             return Err(Error::new(format!("{operation} answered {}.", answer.status())).advice(lines));
         }
-        let line = tokio::time::timeout(PATIENCE, async {
+        let line = tokio::time::timeout(TIMEOUT, async {
             loop {
                 if let Some(line) = self.answered(operation).into_iter().nth(before) {
                     return line;

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 use std::{fs, time::Duration};
 
 /// What an event may take before the measurement is given up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Events after the first that are not counted: they still touch memory for the first time.
 const DISCARDED: usize = 2;
 
@@ -41,9 +41,9 @@ impl Subject {
         let failed = |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
         let begun = Moment::now();
         let mut instance = functions.start_alone(self.function, self.binary, self.variables).map_err(failed)?;
-        let awaited = instance.hand_over(self.event.clone(), PATIENCE).await.map_err(failed)?;
+        let awaited = instance.hand_over(self.event.clone(), TIMEOUT).await.map_err(failed)?;
         let init = milliseconds(begun.elapsed());
-        let answer = instance.answer(awaited, PATIENCE).await.map_err(failed)?;
+        let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let cold = milliseconds(begun.elapsed());
         self.check(&answer)?;
         for _ in 0..DISCARDED {
@@ -62,9 +62,9 @@ impl Subject {
 
     async fn once(&self, instance: &mut Instance) -> Result<f64, Error> {
         let failed = |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
-        let awaited = instance.hand_over(self.event.clone(), PATIENCE).await.map_err(failed)?;
+        let awaited = instance.hand_over(self.event.clone(), TIMEOUT).await.map_err(failed)?;
         let taken = Moment::now();
-        let answer = instance.answer(awaited, PATIENCE).await.map_err(failed)?;
+        let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let time = milliseconds(taken.elapsed());
         self.check(&answer)?;
         Ok(time)

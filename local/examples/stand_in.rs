@@ -27,11 +27,11 @@ fn main() {
     let path = |rest: &str| format!("/{prefix}/2018-06-01/runtime/{rest}");
     let mut calls = 0;
     loop {
-        let (request, event) = exchange(host, "GET", &path("invocation/next"), "");
+        let (request, event) = registration(host, "GET", &path("invocation/next"), "");
         calls += 1;
         let event: Value = serde_json::from_str(&event).unwrap();
         let (kind, answer) = answer(&event, calls);
-        exchange(host, "POST", &path(&format!("invocation/{request}/{kind}")), &answer);
+        registration(host, "POST", &path(&format!("invocation/{request}/{kind}")), &answer);
     }
 }
 
@@ -56,7 +56,7 @@ fn answer(event: &Value, calls: u32) -> (&'static str, String) {
 }
 
 /// One request; the id of the invocation, if there is one, and the body.
-fn exchange(host: &str, method: &str, path: &str, body: &str) -> (String, String) {
+fn registration(host: &str, method: &str, path: &str, body: &str) -> (String, String) {
     let mut connection = TcpStream::connect(host).unwrap();
     write!(
         connection,

@@ -22,14 +22,14 @@ struct Target {
 }
 
 /// Delivers what is put on the bus.
-pub struct Courier {
+pub struct EventDispatcher {
     events: mpsc::UnboundedReceiver<Json>,
     targets: Vec<Arc<Target>>,
     functions: Arc<Functions>,
     log: Logger,
 }
 
-impl Courier {
+impl EventDispatcher {
     pub fn new(events: mpsc::UnboundedReceiver<Json>, template: &Template, functions: Arc<Functions>, log: Logger) -> Self {
         let targets = template.functions.iter().map(|function| Target {
             function: function.name.clone(),

@@ -2,14 +2,14 @@ use crate::{
     Error, Options, ambient,
     data::Data,
     database,
-    events::Courier,
+    events::EventDispatcher,
     gateway::Gateway,
     iam::{DynamoDbProxy, Iam},
     lambda,
     log::Logger,
     mail::Mailbox,
     pages::{self, MAILBOX, Pages},
-    runtime::{self, Exchanges, Failure, Functions},
+    runtime::{self, Failure, Functions, RuntimeRegistry},
     secrets::Secrets,
     stream::{self, Positions},
     template::Template,
@@ -36,9 +36,9 @@ use tokio::{
 };
 
 /// File in the data folder that tells other programs where the stack is while it runs.
-pub const WHEREABOUTS: &str = "stack.json";
+pub const ENDPOINT_FILE: &str = "stack.json";
 /// How long requests under way may take to end when the stack stops.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
 /// Everything that template.yaml describes, running. Dropping it ends it too, but without waiting for the end.
 pub struct Stack {
@@ -100,11 +100,11 @@ impl Stack {
         for name in ["RUST_LOG", "RUST_BACKTRACE"] {
             environment.extend(ambient::variable(name).map(|value| (name.to_owned(), value)));
         }
-        let exchanges = Arc::<Exchanges>::default();
+        let registry = Arc::<RuntimeRegistry>::default();
         let functions = Arc::new(Functions::new(
             &template,
-            runtime::Surroundings { binaries: options.binaries, environment, overrides, runtime_url: aws_url.clone() },
-            exchanges.clone(),
+            runtime::RuntimeSettings { binaries: options.binaries, environment, overrides, runtime_url: aws_url.clone() },
+            registry.clone(),
             log.clone(),
         )?);
 
@@ -119,17 +119,17 @@ impl Stack {
         let router = DynamoDbProxy::new(iam.clone(), &template, emulator_url).router();
         let dynamodb = Server::start(|stop| serve(dynamodb_listener, router, stop));
         let router = aws_router(secrets, mailbox.clone(), iam)
-            .merge(runtime::router(exchanges))
+            .merge(runtime::router(registry))
             .merge(lambda::router(functions.clone(), written.clone()));
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
         let gateway = Gateway::new(&template, functions.clone(), Pages::new(mailbox), written.clone(), log.clone());
         let router = Router::new().fallback(Gateway::handle).with_state(Arc::new(gateway)).merge(pages::api());
         let gateway = Server::start(|stop| serve(gateway_listener, router, stop));
 
-        data.write(WHEREABOUTS, json!({ "aws": aws_url }).to_string().as_bytes())?;
+        data.write(ENDPOINT_FILE, json!({ "aws": aws_url }).to_string().as_bytes())?;
         let mut workers = JoinSet::new();
         workers.spawn(database::sweep(database.clone(), log.clone()));
-        workers.spawn(Courier::new(events, &template, functions.clone(), log.clone()).run(written.clone()));
+        workers.spawn(EventDispatcher::new(events, &template, functions.clone(), log.clone()).run(written.clone()));
         for follower in stream::followers(&template, &database, &functions, &positions, &log) {
             workers.spawn(follower.run(written.clone()));
         }
@@ -181,7 +181,7 @@ impl Stack {
 
     /// Ends everything: requests under way are answered first, then the functions end, then what they rely on.
     pub async fn stop(mut self) {
-        self.data.remove(WHEREABOUTS);
+        self.data.remove(ENDPOINT_FILE);
         self.workers.shutdown().await;
         self.gateway.end().await;
         self.functions.end().await;
@@ -216,7 +216,7 @@ impl Server {
     /// Lets what is under way end, for a moment.
     async fn end(&mut self) {
         drop(self.stop.take());
-        if tokio::time::timeout(FAREWELL, &mut self.task).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task).await.is_err() {
             self.task.abort();
         }
     }

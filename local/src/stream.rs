@@ -34,7 +34,7 @@ const LAST_RETRY: Duration = Duration::from_secs(30);
 const PAGE: usize = 100;
 
 /// One function that follows the stream of one table.
-pub struct Follower {
+pub struct StreamPoller {
     function: String,
     source: StreamSource,
     database: Database,
@@ -102,13 +102,13 @@ pub fn followers(
     functions: &Arc<Functions>,
     positions: &Arc<Positions>,
     log: &Logger,
-) -> Vec<Follower> {
+) -> Vec<StreamPoller> {
     let sources = template
         .functions
         .iter()
         .flat_map(|function| function.streams.iter().map(|source| (function.name.clone(), source.clone())));
     sources
-        .map(|(function, source)| Follower {
+        .map(|(function, source)| StreamPoller {
             function,
             source,
             database: database.clone(),
@@ -119,7 +119,7 @@ pub fn followers(
         .collect()
 }
 
-impl Follower {
+impl StreamPoller {
     /// Reads and delivers until it is dropped. `written` wakes it.
     pub async fn run(self, written: Arc<Notify>) {
         let name = format!("{} on {}", self.function, self.source.table);
@@ -227,7 +227,7 @@ impl Follower {
 }
 
 /// The records of one lane, one after the other.
-async fn deliver(follower: Arc<Follower>, mut records: mpsc::UnboundedReceiver<Json>, settled: mpsc::UnboundedSender<Json>) {
+async fn deliver(follower: Arc<StreamPoller>, mut records: mpsc::UnboundedReceiver<Json>, settled: mpsc::UnboundedSender<Json>) {
     while let Some(record) = records.recv().await {
         follower.deliver(&record).await;
         if settled.send(record).is_err() {

@@ -27,7 +27,7 @@ use tokio::{sync::Notify, time::Instant};
 
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
 /// How long API Gateway waits for a function.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Gateway {
     routes: Routes,
@@ -117,7 +117,7 @@ impl Gateway {
             let (functions, function) = (self.functions.clone(), function.to_owned());
             async move { functions.invoke(&function, event).await }
         });
-        let result = tokio::time::timeout(PATIENCE, work).await;
+        let result = tokio::time::timeout(TIMEOUT, work).await;
         self.written.notify_one();
         match result {
             Ok(Ok(Ok(answer))) => {

@@ -19,7 +19,7 @@ use axum::{
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use simulator::{Fate, Sent};
+use simulator::{Sent, SimulatedOutcome};
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
@@ -198,7 +198,7 @@ impl Mailbox {
             text,
             html,
             sent_at: ambient::now().format(&Rfc3339).unwrap_or_default(),
-            fate: to.iter().find_map(|address| Fate::of(address)).map(|fate| fate.word().to_owned()),
+            fate: to.iter().find_map(|address| SimulatedOutcome::of(address)).map(|fate| fate.word().to_owned()),
             to,
         };
         let id = message.id.clone();
@@ -219,7 +219,7 @@ impl Mailbox {
         let Message { id: message_id, from, subject, .. } = message;
         let sent = Sent { message_id, from, subject, configuration_set, tags };
         for address in &message.to {
-            let Some(fate) = Fate::of(address) else { continue };
+            let Some(fate) = SimulatedOutcome::of(address) else { continue };
             let is_told = |destination: &EventDestination| {
                 destination.configuration_set == configuration_set
                     && destination.event_types.iter().any(|kind| kind == fate.event_type())

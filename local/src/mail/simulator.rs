@@ -14,7 +14,7 @@ const REGION: &str = "us-east-1";
 
 /// What becomes of a mail.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Fate {
+pub enum SimulatedOutcome {
     /// There is no such mailbox.
     Bounced,
     /// SES knows that the address bounces and does not even try.
@@ -32,7 +32,7 @@ pub struct Sent<'a> {
     pub tags: &'a BTreeMap<String, String>,
 }
 
-impl Fate {
+impl SimulatedOutcome {
     /// Of a mail to this address; `None` where it just arrives. A label after a plus sign tells addresses apart.
     pub fn of(address: &str) -> Option<Self> {
         let (local, domain) = address.rsplit_once('@')?;
@@ -136,16 +136,16 @@ mod tests {
     #[test]
     fn the_addresses_of_the_simulator_have_their_fates() {
         for (address, fate) in [
-            ("bounce@simulator.amazonses.com", Some(Fate::Bounced)),
-            ("Bounce+label@Simulator.AmazonSES.com", Some(Fate::Bounced)),
-            ("suppressionlist@simulator.amazonses.com", Some(Fate::Suppressed)),
-            ("complaint+1@simulator.amazonses.com", Some(Fate::Complained)),
+            ("bounce@simulator.amazonses.com", Some(SimulatedOutcome::Bounced)),
+            ("Bounce+label@Simulator.AmazonSES.com", Some(SimulatedOutcome::Bounced)),
+            ("suppressionlist@simulator.amazonses.com", Some(SimulatedOutcome::Suppressed)),
+            ("complaint+1@simulator.amazonses.com", Some(SimulatedOutcome::Complained)),
             ("success@simulator.amazonses.com", None),
             ("bouncer@simulator.amazonses.com", None),
             ("bounce@example.com", None),
             ("bounce", None),
         ] {
-            assert_eq!(Fate::of(address), fate, "{address}");
+            assert_eq!(SimulatedOutcome::of(address), fate, "{address}");
         }
     }
 }

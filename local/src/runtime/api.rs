@@ -36,13 +36,13 @@ pub struct Invocation {
 
 /// The instances that are known to the Runtime API.
 #[derive(Default)]
-pub struct Exchanges {
-    open: Mutex<BTreeMap<String, Arc<Desk>>>,
+pub struct RuntimeRegistry {
+    open: Mutex<BTreeMap<String, Arc<InvocationSlot>>>,
     count: AtomicU64,
 }
 
 /// Where one instance takes events and leaves answers.
-struct Desk {
+struct InvocationSlot {
     function: String,
     log: Logger,
     events: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
@@ -56,43 +56,47 @@ struct AtWork {
 }
 
 /// Keeps the desk of one instance open.
-pub struct Exchange {
+pub struct Registration {
     id: String,
-    exchanges: Weak<Exchanges>,
+    registry: Weak<RuntimeRegistry>,
 }
 
-impl Exchange {
+impl Registration {
     pub fn id(&self) -> &str {
         &self.id
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Registration {
     fn drop(&mut self) {
-        if let Some(exchanges) = self.exchanges.upgrade() {
-            ambient::lock(&exchanges.open).remove(&self.id);
+        if let Some(registry) = self.registry.upgrade() {
+            ambient::lock(&registry.open).remove(&self.id);
         }
     }
 }
 
-impl Exchanges {
-    pub fn open(self: &Arc<Self>, function: &str, log: Logger) -> (Exchange, mpsc::Sender<Invocation>) {
+impl RuntimeRegistry {
+    pub fn open(self: &Arc<Self>, function: &str, log: Logger) -> (Registration, mpsc::Sender<Invocation>) {
         let id = format!("{function}-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
         let (sender, events) = mpsc::channel(1);
-        let desk =
-            Desk { function: function.to_owned(), log, events: tokio::sync::Mutex::new(events), at_work: Mutex::new(None) };
-        ambient::lock(&self.open).insert(id.clone(), Arc::new(desk));
-        (Exchange { id, exchanges: Arc::downgrade(self) }, sender)
+        let slot = InvocationSlot {
+            function: function.to_owned(),
+            log,
+            events: tokio::sync::Mutex::new(events),
+            at_work: Mutex::new(None),
+        };
+        ambient::lock(&self.open).insert(id.clone(), Arc::new(slot));
+        (Registration { id, registry: Arc::downgrade(self) }, sender)
     }
 
-    fn desk(&self, instance: &str) -> Option<Arc<Desk>> {
+    fn slot(&self, instance: &str) -> Option<Arc<InvocationSlot>> {
         ambient::lock(&self.open).get(instance).cloned()
     }
 
     /// Hands the answer to who waits for it.
     fn settle(&self, instance: &str, request: &str, answer: Result<Bytes, Failure>) -> Response {
         let at_work =
-            self.desk(instance).and_then(|desk| ambient::lock(&desk.at_work).take_if(|at_work| at_work.request == request));
+            self.slot(instance).and_then(|slot| ambient::lock(&slot.at_work).take_if(|at_work| at_work.request == request));
         let Some(at_work) = at_work else {
             return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID");
         };
@@ -102,7 +106,7 @@ impl Exchanges {
     }
 }
 
-pub fn router(exchanges: Arc<Exchanges>) -> Router {
+pub fn router(registry: Arc<RuntimeRegistry>) -> Router {
     const RUNTIME: &str = "/rt/{instance}/2018-06-01/runtime";
     Router::new()
         .route(&format!("{RUNTIME}/invocation/next"), get(next))
@@ -110,18 +114,18 @@ pub fn router(exchanges: Arc<Exchanges>) -> Router {
         .route(&format!("{RUNTIME}/invocation/{{request}}/error"), post(error))
         .route(&format!("{RUNTIME}/init/error"), post(init_error))
         .layer(DefaultBodyLimit::max(ANSWER_LIMIT))
-        .with_state(exchanges)
+        .with_state(registry)
 }
 
 /// Answers when there is an event.
-async fn next(State(exchanges): State<Arc<Exchanges>>, Path(instance): Path<String>) -> Response {
-    let Some(desk) = exchanges.desk(&instance) else {
+async fn next(State(registry): State<Arc<RuntimeRegistry>>, Path(instance): Path<String>) -> Response {
+    let Some(slot) = registry.slot(&instance) else {
         return refusal(StatusCode::FORBIDDEN, "InvalidInstance");
     };
     let Ok(request) = request_id() else {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "NoRandomBytes");
     };
-    let Some(invocation) = desk.events.lock().await.recv().await else {
+    let Some(invocation) = slot.events.lock().await.recv().await else {
         return refusal(StatusCode::GONE, "Stopping");
     };
     let limit = u64::try_from(invocation.limit.as_millis()).unwrap_or(u64::MAX);
@@ -129,35 +133,35 @@ async fn next(State(exchanges): State<Arc<Exchanges>>, Path(instance): Path<Stri
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", request.clone()),
         ("lambda-runtime-deadline-ms", ambient::now_millis().saturating_add(limit).to_string()),
-        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:000000000000:function:{}", desk.function)),
+        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:000000000000:function:{}", slot.function)),
         ("lambda-runtime-trace-id", trace_id(&request)),
     ];
-    *ambient::lock(&desk.at_work) = Some(AtWork { request, answer: invocation.answer });
+    *ambient::lock(&slot.at_work) = Some(AtWork { request, answer: invocation.answer });
     let _ = invocation.taken.send(());
     (headers, invocation.event).into_response()
 }
 
 async fn response(
-    State(exchanges): State<Arc<Exchanges>>,
+    State(registry): State<Arc<RuntimeRegistry>>,
     Path((instance, request)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
-    exchanges.settle(&instance, &request, Ok(body))
+    registry.settle(&instance, &request, Ok(body))
 }
 
 async fn error(
-    State(exchanges): State<Arc<Exchanges>>,
+    State(registry): State<Arc<RuntimeRegistry>>,
     Path((instance, request)): Path<(String, String)>,
     body: Bytes,
 ) -> Response {
     let failure = Failure::Reported(serde_json::from_slice(&body).unwrap_or(Json::Null));
-    exchanges.settle(&instance, &request, Err(failure))
+    registry.settle(&instance, &request, Err(failure))
 }
 
 /// The process ends after this; its words are what is left of it.
-async fn init_error(State(exchanges): State<Arc<Exchanges>>, Path(instance): Path<String>, body: Bytes) -> Response {
-    if let Some(desk) = exchanges.desk(&instance) {
-        desk.log.output(&desk.function, &String::from_utf8_lossy(&body));
+async fn init_error(State(registry): State<Arc<RuntimeRegistry>>, Path(instance): Path<String>, body: Bytes) -> Response {
+    if let Some(slot) = registry.slot(&instance) {
+        slot.log.output(&slot.function, &String::from_utf8_lossy(&body));
     }
     StatusCode::ACCEPTED.into_response()
 }

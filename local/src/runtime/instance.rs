@@ -2,7 +2,7 @@
 
 use super::{
     Failure,
-    api::{Exchange, Invocation},
+    api::{Invocation, Registration},
 };
 use crate::{ambient, log::Logger};
 use axum::body::Bytes;
@@ -28,7 +28,7 @@ const LAST_LINES: usize = 12;
 pub struct Instance {
     child: Child,
     /// Keeps the instance known to the Runtime API.
-    _exchange: Exchange,
+    _exchange: Registration,
     requests: mpsc::Sender<Invocation>,
     last_lines: Arc<Mutex<VecDeque<String>>>,
     readers: Vec<JoinHandle<()>>,
@@ -41,7 +41,7 @@ impl Instance {
     pub fn start(
         command: &mut Command,
         function: &str,
-        exchange: Exchange,
+        registration: Registration,
         requests: mpsc::Sender<Invocation>,
         log: &Logger,
     ) -> io::Result<Self> {
@@ -54,7 +54,7 @@ impl Instance {
         if let Some(stderr) = child.stderr.take() {
             readers.push(tokio::spawn(relay(stderr, function.to_owned(), log.clone(), last_lines.clone())));
         }
-        Ok(Self { child, _exchange: exchange, requests, last_lines, readers })
+        Ok(Self { child, _exchange: registration, requests, last_lines, readers })
     }
 
     pub fn is_alive(&mut self) -> bool {

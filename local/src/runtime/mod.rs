@@ -20,7 +20,7 @@ use std::{
 };
 use tokio::{process::Command, sync::Semaphore};
 
-pub use api::{Exchanges, router};
+pub use api::{RuntimeRegistry, router};
 pub use instance::Instance;
 
 /// One machine is no region: calls beyond this many at once of one function wait for their turn.
@@ -40,7 +40,7 @@ pub enum Failure {
 }
 
 /// What is around every function.
-pub struct Surroundings {
+pub struct RuntimeSettings {
     pub binaries: PathBuf,
     /// Where services are, in place of what the function's own variables say.
     pub environment: BTreeMap<String, String>,
@@ -52,8 +52,8 @@ pub struct Surroundings {
 
 pub struct Functions {
     pools: BTreeMap<String, Pool>,
-    surroundings: Surroundings,
-    exchanges: Arc<Exchanges>,
+    settings: RuntimeSettings,
+    registry: Arc<RuntimeRegistry>,
     group: Group,
     log: Logger,
 }
@@ -65,12 +65,17 @@ struct Pool {
 }
 
 impl Functions {
-    pub fn new(template: &Template, surroundings: Surroundings, exchanges: Arc<Exchanges>, log: Logger) -> Result<Self, Error> {
+    pub fn new(
+        template: &Template,
+        settings: RuntimeSettings,
+        registry: Arc<RuntimeRegistry>,
+        log: Logger,
+    ) -> Result<Self, Error> {
         let pools = template.functions.iter().map(|function| {
             let pool = Pool { function: function.clone(), idle: Mutex::new(Vec::new()), places: Semaphore::new(INSTANCES) };
             (function.name.clone(), pool)
         });
-        Ok(Self { pools: pools.collect(), surroundings, exchanges, group: Group::new()?, log })
+        Ok(Self { pools: pools.collect(), settings, registry, group: Group::new()?, log })
     }
 
     /// The function of that name, or with that binary.
@@ -113,12 +118,12 @@ impl Functions {
     }
 
     fn start(&self, function: &Function, binary: &str, variables: &[(&str, &str)]) -> Result<Instance, Failure> {
-        let (exchange, requests) = self.exchanges.open(&function.name, self.log.clone());
-        let path = self.surroundings.binaries.join(binary);
+        let (registration, requests) = self.registry.open(&function.name, self.log.clone());
+        let path = self.settings.binaries.join(binary);
         let mut command = Command::new(&path);
-        command.env_clear().envs(self.variables(function, exchange.id())).envs(variables.iter().copied());
+        command.env_clear().envs(self.variables(function, registration.id())).envs(variables.iter().copied());
         self.group.add(&mut command);
-        Instance::start(&mut command, &function.name, exchange, requests, &self.log)
+        Instance::start(&mut command, &function.name, registration, requests, &self.log)
             .map_err(|error| Failure::NotStarted(format!("{} does not start: {error}", path.display())))
     }
 
@@ -133,7 +138,7 @@ impl Functions {
             ("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/local/{}", function.binary)),
             ("AWS_LAMBDA_LOG_STREAM_NAME", instance),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-            ("AWS_LAMBDA_RUNTIME_API", &format!("{}/rt/{instance}", self.surroundings.runtime_url)),
+            ("AWS_LAMBDA_RUNTIME_API", &format!("{}/rt/{instance}", self.settings.runtime_url)),
             ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -142,14 +147,14 @@ impl Functions {
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("_HANDLER", "bootstrap"),
             ("TZ", ":UTC"),
-            ("LAMBDA_TASK_ROOT", &self.surroundings.binaries.display().to_string()),
+            ("LAMBDA_TASK_ROOT", &self.settings.binaries.display().to_string()),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ])
         .into_iter()
         .collect();
         variables.extend(function.environment.clone());
-        variables.extend(self.surroundings.environment.clone());
-        variables.extend(self.surroundings.overrides.clone());
+        variables.extend(self.settings.environment.clone());
+        variables.extend(self.settings.overrides.clone());
         variables
     }
 

@@ -1,6 +1,6 @@
 //! The way to the function of the running stack.
 
-use crate::{Error, stack::WHEREABOUTS};
+use crate::{Error, stack::ENDPOINT_FILE};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 
@@ -19,7 +19,7 @@ impl Client {
         let folder_name = folder.display().to_string();
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
-            None => std::fs::read(folder.join(WHEREABOUTS))
+            None => std::fs::read(folder.join(ENDPOINT_FILE))
                 .ok()
                 .and_then(|told| serde_json::from_slice::<Json>(&told).ok())
                 .and_then(|told| told["aws"].as_str().map(str::to_owned))
