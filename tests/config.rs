@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use crate::harness::{PATIENCE, binaries};
+use crate::harness::{TIMEOUT, binaries};
 
 /// Starts a function with these variables and returns what it said at its end. No function gets far: there is no Lambda here.
 async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
@@ -32,7 +32,7 @@ async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
     let mut command = Command::new(binaries().await.join(binary));
     command.env_clear().envs(required).envs(lambda).envs(variables.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(PATIENCE, command.spawn().unwrap().wait_with_output()).await.expect("an end").unwrap();
+    let output = tokio::time::timeout(TIMEOUT, command.spawn().unwrap().wait_with_output()).await.expect("an end").unwrap();
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }

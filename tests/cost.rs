@@ -5,7 +5,7 @@ use std::fs;
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use serde_yaml_ng::Value;
-use shared::clock;
+use shared::platform::clock;
 
 use crate::harness::{Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp, session_id, workspace};
 

@@ -15,7 +15,7 @@ use crate::{
 
 /// The emulator that came with the `sam` on the path. A machine that checks changes has it; on another it may be missing.
 fn program() -> Option<PathBuf> {
-    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path.split(':').find_map(|folder| {
         let environment = fs::canonicalize(PathBuf::from(folder).join("sam")).ok()?.parent()?.parent()?.to_owned();
         let versions = fs::read_dir(environment.join("lib")).ok()?.filter_map(Result::ok);
@@ -23,7 +23,7 @@ fn program() -> Option<PathBuf> {
         versions.map(emulator).find(|file| file.is_file())
     });
     if found.is_none() {
-        assert!(shared::environment::variable("CI").is_none(), "sam is not installed: pip install aws-sam-cli");
+        assert!(shared::platform::environment::variable("CI").is_none(), "sam is not installed: pip install aws-sam-cli");
         eprintln!("SKIPPED: sam is not installed (pip install aws-sam-cli), so AWS's emulator was not tried");
     }
     found

@@ -1,7 +1,7 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`gate`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
+//! operation ([`request`], [`hostile`], [`authentication`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
 //! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -99,12 +99,12 @@ mod user {
     mod me;
 }
 
+mod authentication;
 mod config;
 mod cors;
 mod cost;
 mod emulator;
 mod events;
-mod gate;
 mod hostile;
 mod hostile_bodies;
 mod limits;

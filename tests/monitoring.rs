@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use serde_json::Value as Json;
 use serde_yaml_ng::Value;
-use shared::telemetry::metrics;
+use shared::platform::telemetry::metrics;
 
 use crate::harness::workspace;
 

@@ -81,13 +81,13 @@ async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
     stack.put_secret("1").await;
     // Instances that were at work before the rotation serve on.
     assert_eq!(stack.me(&old).await.status, 200);
-    let meanwhile = stack.sign_in().await;
-    assert_eq!(kid(&meanwhile), kid(&old));
+    let spawn_during_init = stack.sign_in().await;
+    assert_eq!(kid(&spawn_during_init), kid(&old));
 
     let stack = stack.with_new_instances().await;
     let new = stack.sign_in().await;
     assert_ne!(kid(&new), kid(&old));
-    for session in [&old, &meanwhile, &new] {
+    for session in [&old, &spawn_during_init, &new] {
         assert_eq!(stack.me(session).await.status, 200);
     }
 

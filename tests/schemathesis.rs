@@ -12,10 +12,13 @@ const BUDGET: u64 = 60;
 
 /// A machine that checks changes has it; on another it may be missing.
 fn program() -> Option<PathBuf> {
-    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path.split(':').map(|folder| PathBuf::from(folder).join("schemathesis")).find(|file| file.is_file());
     if found.is_none() {
-        assert!(shared::environment::variable("CI").is_none(), "schemathesis is not installed: pip install schemathesis");
+        assert!(
+            shared::platform::environment::variable("CI").is_none(),
+            "schemathesis is not installed: pip install schemathesis"
+        );
         eprintln!("SKIPPED: schemathesis is not installed (pip install schemathesis), so openapi.yaml was not tried with it");
     }
     found

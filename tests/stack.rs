@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, net::TcpListener};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Folder, Latchkey, PASSWORD, PATIENCE, Program, command, eventually, signal};
+use crate::harness::{Answer, Folder, Latchkey, PASSWORD, Program, TIMEOUT, command, eventually, signal};
 
 const FUNCTION_ERROR: &str = r#"{"message":"Internal Server Error"}"#;
 
 /// Runs the program to its end: whether it succeeded, its output and its errors.
 async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
     // It has cargo look whether the functions are up to date, which may have to wait for another cargo.
-    let output = tokio::time::timeout(PATIENCE * 15, command(arguments).await.output()).await.expect("an end in time").unwrap();
+    let output = tokio::time::timeout(TIMEOUT * 15, command(arguments).await.output()).await.expect("an end in time").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }

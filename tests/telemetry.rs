@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
-use shared::telemetry::metrics;
+use shared::platform::telemetry::metrics;
 
 use crate::harness::{Latchkey, PASSWORD, eventually, latchkey};
 

@@ -1,8 +1,15 @@
 //! What keeps template.yaml, the binaries, the tests and the events together
 
-use std::{collections::BTreeSet, fs};
+use std::{
+    collections::BTreeSet,
+    fs,
+    sync::{Arc, Mutex},
+};
 
-use shared::config::Config;
+use shared::config::{
+    AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables, argon2, captcha, limits,
+    token_secret, trusted_proxies,
+};
 
 use crate::{
     events::{events_of, function_of},
@@ -85,58 +92,55 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         assert_eq!(*refers_to, name, "{variable}");
         assert!(template.parameters.contains_key(&name), "{variable}");
     }
-    let required = |variable: &str| match variable {
-        "IDENTITY_DOMAIN" => Some("https://id.example".to_owned()),
-        "IDENTITY_SENDER_EMAIL" => Some("noreply@id.example".to_owned()),
-        name if resources.contains(&name) => Some("resource".to_owned()),
-        _ => None,
-    };
-    let from_template = |variable: &str| {
-        let default = || template.parameters.get(template.variables.get(variable)?)?.clone();
+    let (parameters, variables) = (template.parameters, template.variables);
+    let from_template = move |variable: &str| {
+        let default = || parameters.get(variables.get(variable)?)?.clone();
         required(variable).or_else(default).filter(|value| !value.is_empty())
     };
-    assert_eq!(described(&Config::read(from_template).unwrap()), described(&Config::read(required).unwrap()));
+    assert_eq!(described(&Variables::new(from_template)).unwrap(), described(&Variables::new(required)).unwrap());
 }
 
-/// Everything that a configuration says.
-fn described(config: &Config) -> Vec<String> {
-    vec![
-        config.app_name.clone(),
-        config.domain.clone(),
-        config.uid_prefix.clone(),
-        config.session_name.clone(),
-        format!("{:?}", config.session_life),
-        config.code_expire_time.to_string(),
-        config.password_regexp.clone(),
-        config.password_min_entropy.to_string(),
-        format!("{:?}", config.argon2),
-        config.default_language.as_str().to_owned(),
-        config.sender.name.clone(),
-        config.sender.email.as_typed().to_owned(),
-        config.prevent_user_existence_errors.to_string(),
-        format!("{:?}", config.limits),
-        config.activity_life.to_string(),
-        format!("{:?}", config.access_token),
-        format!("{:?}", config.trusted_proxies),
-        format!("{:?}", config.captcha),
-        format!("{:?}", config.breached_passwords),
-    ]
+/// The variables without a default.
+fn required(variable: &str) -> Option<String> {
+    match variable {
+        "IDENTITY_DOMAIN" => Some("https://id.example".to_owned()),
+        "IDENTITY_SENDER_EMAIL" => Some("noreply@id.example".to_owned()),
+        "IDENTITY_USERS_TABLE" | "IDENTITY_GRANTS_TABLE" | "IDENTITY_TOKEN_SECRET" | "IDENTITY_MAIL_CONFIGURATION_SET" => {
+            Some("resource".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Every section of the configuration.
+fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
+    let application = Application::read(variables)?;
+    Ok(vec![
+        format!("{application:?}"),
+        format!("{:?}", Mail::read(variables, &application)?),
+        format!("{:?}", AccessTokens::read(variables, &application)?),
+        format!("{:?}", Accounts::read(variables)?),
+        format!("{:?}", Sessions::read(variables)?),
+        format!("{:?}", trusted_proxies(variables)?),
+        format!("{:?}", Passwords::read(variables)?),
+        format!("{:?}", argon2(variables)?),
+        format!("{:?}", limits(variables)?),
+        format!("{:?}", captcha(variables)?),
+        format!("{:?}", Tables::read(variables)?),
+        token_secret(variables)?,
+    ])
 }
 
 #[test]
 fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
-    let read = std::cell::RefCell::new(BTreeSet::new());
-    let value = |variable: &str| {
-        read.borrow_mut().insert(variable.to_owned());
-        match variable {
-            "IDENTITY_DOMAIN" => Some("https://id.example".to_owned()),
-            "IDENTITY_SENDER_EMAIL" => Some("noreply@id.example".to_owned()),
-            "IDENTITY_USERS_TABLE" | "IDENTITY_GRANTS_TABLE" | "IDENTITY_TOKEN_SECRET" => Some("resource".to_owned()),
-            _ => None,
-        }
-    };
-    Config::read(value).unwrap();
+    let read = Arc::new(Mutex::new(BTreeSet::new()));
+    let seen = Arc::clone(&read);
+    let variables = Variables::new(move |variable| {
+        seen.lock().unwrap().insert(variable.to_owned());
+        required(variable)
+    });
+    described(&variables).unwrap();
     let mut set: BTreeSet<String> = Template::read().variables.into_keys().collect();
     assert!(NOT_OF_THE_CONFIGURATION.iter().all(|variable| set.remove(*variable)));
-    assert_eq!(read.into_inner(), set);
+    assert_eq!(*read.lock().unwrap(), set);
 }

@@ -27,12 +27,13 @@ pub mod mail {
     pub mod send;
 }
 pub mod manage {
+    mod administration;
     mod change;
     mod create;
     mod export;
     mod fields;
     mod import;
-    mod line;
+    mod user_record;
     pub mod users;
 }
 pub mod otp {

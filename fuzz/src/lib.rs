@@ -11,19 +11,21 @@ use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
 use shared::{
     Error,
-    clock::Timestamp,
-    email::{EmailAddress, lookup_key},
-    http::{Body, Credential, Form, Request, client, header, tame},
-    language::Language,
-    token::{Claims, Keyring, Purpose},
+    domain::{
+        email_address::{EmailAddress, lookup_key},
+        language::Language,
+    },
+    http::{Body, Credential, Form, Request, client, header, sanitize_event},
+    platform::clock::Timestamp,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
 /// Within the life of the tokens among the seeds.
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const SECRET: &str = "the seeds of the target `token` are signed by it";
 
-static KEYRING: LazyLock<Keyring> = LazyLock::new(|| match Keyring::from_secrets(SECRET, None) {
-    Ok(keyring) => keyring,
+static KEYRING: LazyLock<SigningKeys> = LazyLock::new(|| match SigningKeys::from_secrets(SECRET, None) {
+    Ok(signing_keys) => signing_keys,
     Err(error) => panic!("{error}"),
 });
 
@@ -89,7 +91,7 @@ pub fn event(input: &[u8]) {
     let Ok(mut event) = serde_json::from_slice::<LambdaRequest>(input) else { return };
     let LambdaRequest::ApiGatewayV2(http) = &mut event else { return };
     let reported = http.request_context.http.source_ip.clone().unwrap_or_default();
-    let is_read = tame(http).is_ok();
+    let is_read = sanitize_event(http).is_ok();
     let request = Request::from(event);
     assert_eq!(client(&request).address, reported);
     assert!(client(&request).user_agent.chars().count() <= 512);

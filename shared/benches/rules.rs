@@ -5,11 +5,13 @@
 use divan::{Bencher, black_box};
 use lambda_http::{Body, Request, http::header::CONTENT_TYPE};
 use shared::{
-    clock::Timestamp,
-    email::{EmailAddress, lookup_key},
+    domain::{
+        email_address::{EmailAddress, lookup_key},
+        password::{Hasher, Password, PasswordRule, Strength, parse_params},
+    },
     http::Form,
-    password::{Hasher, Password, PasswordRule, Strength, parse_params},
-    token::{Claims, Keyring, Purpose},
+    platform::clock::Timestamp,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -36,8 +38,8 @@ fn hash_verify(bencher: Bencher, params: &str) {
     bencher.bench_local(|| runtime.block_on(hasher.verify(&password, Some(&stored))));
 }
 
-fn keyring() -> Keyring {
-    Keyring::from_secrets("a secret of sufficient length for anybody", None).expect("keys")
+fn signing_keys() -> SigningKeys {
+    SigningKeys::from_secrets("a secret of sufficient length for anybody", None).expect("keys")
 }
 
 fn claims() -> Claims {
@@ -45,21 +47,21 @@ fn claims() -> Claims {
 }
 
 #[divan::bench]
-fn token_derive_keys() -> Keyring {
-    keyring()
+fn token_derive_keys() -> SigningKeys {
+    signing_keys()
 }
 
 #[divan::bench]
 fn token_sign(bencher: Bencher) {
-    let (keyring, claims) = (keyring(), claims());
-    bencher.bench_local(|| keyring.sign(black_box(&claims)));
+    let (signing_keys, claims) = (signing_keys(), claims());
+    bencher.bench_local(|| signing_keys.sign(black_box(&claims)));
 }
 
 #[divan::bench]
 fn token_verify(bencher: Bencher) {
-    let keyring = keyring();
-    let token = keyring.sign(&claims()).expect("a token");
-    bencher.bench_local(|| keyring.verify(Purpose::Session, black_box(&token), NOW));
+    let signing_keys = signing_keys();
+    let token = signing_keys.sign(&claims()).expect("a token");
+    bencher.bench_local(|| signing_keys.verify(Purpose::Session, black_box(&token), NOW));
 }
 
 const BODIES: [(&str, &str); 3] = [

@@ -138,90 +138,110 @@ impl Error {
     /// The status of the answer.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.answer().0
+        self.answer().status
     }
 
     /// The keys of the answer, in the order of the parameters.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        self.answer().1
+        self.answer().keys
     }
 
-    /// The table.
-    fn answer(&self) -> (StatusCode, Vec<String>) {
-        let one = |status, key: &str| (status, vec![key.to_owned()]);
+    /// Seconds after which the client may try again, if that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<i64> {
+        self.answer().retry_after
+    }
+
+    /// The cause of a failure, for the log. A refusal of the client's input has none.
+    #[must_use]
+    pub fn cause(&self) -> Option<&BoxError> {
+        self.answer().cause
+    }
+
+    /// The table. Every variant has its row; there is no catch-all, so that a new one cannot be forgotten.
+    fn answer(&self) -> Answer<'_> {
         match self {
-            Self::MalformedBody => one(StatusCode::BAD_REQUEST, "request.malformed_body"),
-            Self::UnsupportedMediaType => one(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.unsupported_media_type"),
-            Self::BodyTooLarge => one(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
+            Self::MalformedBody => Answer::of(StatusCode::BAD_REQUEST, "request.malformed_body"),
+            Self::UnsupportedMediaType => Answer::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.unsupported_media_type"),
+            Self::BodyTooLarge => Answer::of(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
             Self::Parameters(faults) => {
                 let absent =
                     faults.iter().any(|fault| matches!(fault.kind, ParameterFaultKind::Missing | ParameterFaultKind::Blank));
                 let status = if absent { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
-                (status, faults.iter().map(ToString::to_string).collect())
+                Answer::of_keys(status, faults.iter().map(ToString::to_string).collect())
             }
             Self::Fields(faults) => {
-                (StatusCode::UNPROCESSABLE_ENTITY, faults.iter().map(|fault| fault.key().to_owned()).collect())
+                Answer::of_keys(StatusCode::UNPROCESSABLE_ENTITY, faults.iter().map(|fault| fault.key().to_owned()).collect())
             }
-            Self::InvalidCredentials => one(StatusCode::NOT_FOUND, "identity.session.invalid_params"),
-            Self::AccountBanned => one(StatusCode::UNAUTHORIZED, "identity.session.banned"),
-            Self::AccountDeleted => one(StatusCode::UNAUTHORIZED, "identity.session.deleted"),
-            Self::AccountNotActive => one(StatusCode::UNAUTHORIZED, "identity.session.not_active"),
-            Self::OtpMissing => one(StatusCode::UNAUTHORIZED, "identity.session.missing_otp"),
-            Self::OtpInvalid => one(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
-            Self::SessionMissing => one(StatusCode::BAD_REQUEST, "identity.session.missing_session"),
-            Self::SessionNotFound => one(StatusCode::NOT_FOUND, "identity.session.not_found"),
-            Self::UserDoesntExist => one(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist"),
-            Self::PasswordsDontMatch => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.passwords_doesnt_match"),
-            Self::TokenInvalid => one(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify"),
-            Self::TokenUtilized => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.utilized_token"),
-            Self::RecordNotFound => one(StatusCode::NOT_FOUND, "record.not_found"),
-            Self::NothingToConfirm => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.active_or_doesnt_exist"),
-            Self::ReferralInvalid => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.invalid_referral_format"),
-            Self::ReferralUnknown => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.referral_doesnt_exist"),
-            Self::TooManyAttempts { .. } => one(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts"),
-            Self::CaptchaRequired => one(StatusCode::BAD_REQUEST, "identity.captcha.required"),
-            Self::CaptchaRefused => one(StatusCode::UNPROCESSABLE_ENTITY, "identity.captcha.verification_failed"),
-            Self::NotSignedIn => one(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
-            Self::ClientMismatch => one(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch"),
-            Self::CsrfTokenMissing => one(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token"),
-            Self::CsrfTokenMismatch => one(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch"),
-            Self::UserNotActive => one(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
-            Self::NewPasswordsDontMatch => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.password.doesnt_match"),
-            Self::PreviousPasswordWrong => one(StatusCode::BAD_REQUEST, "resource.password.prev_pass_not_correct"),
-            Self::PasswordUnchanged => one(StatusCode::BAD_REQUEST, "resource.password.no_change_provided"),
-            Self::OtpAlreadyEnabled => one(StatusCode::BAD_REQUEST, "resource.otp.already_enabled"),
-            Self::OtpNotEnabled => one(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
-            Self::OtpRefused => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
-            Self::TopicUnknown => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.wrong_topic"),
-            Self::NoActivity => one(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.no_activity"),
-            Self::Unavailable(_) => one(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable"),
-            Self::Internal(_) => one(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error"),
-        }
-    }
-
-    /// Seconds after which the client may try again, where that is known.
-    #[must_use]
-    pub const fn retry_after(&self) -> Option<i64> {
-        match self {
-            Self::TooManyAttempts { retry_after } => Some(*retry_after),
-            Self::Unavailable(_) => Some(1),
-            _ => None,
-        }
-    }
-
-    /// What went wrong, of a failure that is not the client's doing.
-    #[must_use]
-    pub fn cause(&self) -> Option<&BoxError> {
-        match self {
-            Self::Unavailable(cause) | Self::Internal(cause) => Some(cause),
-            _ => None,
+            Self::InvalidCredentials => Answer::of(StatusCode::NOT_FOUND, "identity.session.invalid_params"),
+            Self::AccountBanned => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.banned"),
+            Self::AccountDeleted => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.deleted"),
+            Self::AccountNotActive => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.not_active"),
+            Self::OtpMissing => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.missing_otp"),
+            Self::OtpInvalid => Answer::of(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
+            Self::SessionMissing => Answer::of(StatusCode::BAD_REQUEST, "identity.session.missing_session"),
+            Self::SessionNotFound => Answer::of(StatusCode::NOT_FOUND, "identity.session.not_found"),
+            Self::UserDoesntExist => Answer::of(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist"),
+            Self::PasswordsDontMatch => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.passwords_doesnt_match"),
+            Self::TokenInvalid => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify"),
+            Self::TokenUtilized => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.utilized_token"),
+            Self::RecordNotFound => Answer::of(StatusCode::NOT_FOUND, "record.not_found"),
+            Self::NothingToConfirm => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.active_or_doesnt_exist"),
+            Self::ReferralInvalid => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.invalid_referral_format"),
+            Self::ReferralUnknown => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.referral_doesnt_exist"),
+            Self::TooManyAttempts { retry_after } => Answer {
+                retry_after: Some(*retry_after),
+                ..Answer::of(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts")
+            },
+            Self::CaptchaRequired => Answer::of(StatusCode::BAD_REQUEST, "identity.captcha.required"),
+            Self::CaptchaRefused => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.captcha.verification_failed"),
+            Self::NotSignedIn => Answer::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
+            Self::ClientMismatch => Answer::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch"),
+            Self::CsrfTokenMissing => Answer::of(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token"),
+            Self::CsrfTokenMismatch => Answer::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch"),
+            Self::UserNotActive => Answer::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
+            Self::NewPasswordsDontMatch => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.password.doesnt_match"),
+            Self::PreviousPasswordWrong => Answer::of(StatusCode::BAD_REQUEST, "resource.password.prev_pass_not_correct"),
+            Self::PasswordUnchanged => Answer::of(StatusCode::BAD_REQUEST, "resource.password.no_change_provided"),
+            Self::OtpAlreadyEnabled => Answer::of(StatusCode::BAD_REQUEST, "resource.otp.already_enabled"),
+            Self::OtpNotEnabled => Answer::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
+            Self::OtpRefused => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
+            Self::TopicUnknown => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.wrong_topic"),
+            Self::NoActivity => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.no_activity"),
+            Self::Unavailable(cause) => Answer {
+                retry_after: Some(1),
+                cause: Some(cause),
+                ..Answer::of(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable")
+            },
+            Self::Internal(cause) => {
+                Answer { cause: Some(cause), ..Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error") }
+            }
         }
     }
 
     /// A failure that should not happen.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
+    }
+}
+
+/// A row of the table.
+struct Answer<'a> {
+    status: StatusCode,
+    keys: Vec<String>,
+    /// Seconds.
+    retry_after: Option<i64>,
+    cause: Option<&'a BoxError>,
+}
+
+impl Answer<'_> {
+    fn of(status: StatusCode, key: &str) -> Self {
+        Self::of_keys(status, vec![key.to_owned()])
+    }
+
+    const fn of_keys(status: StatusCode, keys: Vec<String>) -> Self {
+        Self { status, keys, retry_after: None, cause: None }
     }
 }
 
@@ -264,22 +284,6 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<crate::password::HashingFailed> for Error {
-    fn from(error: crate::password::HashingFailed) -> Self {
-        Self::internal(error)
-    }
-}
-
-impl From<crate::password::PasswordFault> for FieldFault {
-    fn from(fault: crate::password::PasswordFault) -> Self {
-        match fault {
-            crate::password::PasswordFault::Requirements => Self::PasswordRequirements,
-            crate::password::PasswordFault::Weak => Self::PasswordWeak,
-            crate::password::PasswordFault::Breached => Self::PasswordBreached,
-        }
-    }
-}
 
 /// The error and what caused it, each once.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {

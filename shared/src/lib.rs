@@ -6,40 +6,14 @@
 
 #![warn(missing_docs)]
 
-pub mod access;
-pub mod activity;
-pub mod aws;
-pub mod aws_error;
-pub mod captcha;
-pub mod clock;
-pub mod code;
 pub mod config;
-pub mod connection;
-pub mod email;
-pub mod environment;
+pub mod domain;
 mod error;
-pub mod events;
-pub mod gate;
 pub mod http;
-pub mod keys;
-pub mod language;
-pub mod limits;
-pub mod mail;
-pub mod network;
-pub mod otp;
-pub mod outbound;
-pub mod password;
-pub mod random;
-pub mod retry;
-pub mod secret;
-#[cfg(test)]
-mod secrets_manager;
-pub mod session;
+pub mod platform;
+pub mod providers;
 pub mod store;
-pub mod telemetry;
-pub mod token;
-mod trust;
-pub mod user;
+pub mod tokens;
 
 pub use error::{Error, FieldFault, ParameterFault};
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 use shared::{
-    clock,
-    token::{Claims, Keyring, Purpose},
+    platform::clock,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
 use crate::harness::{Latchkey, User, event, forgeries, latchkey, now, number};
@@ -186,10 +186,10 @@ async fn headers_that_no_http_request_has_present_nothing() {
 #[tokio::test]
 async fn without_the_database_nobody_is_let_through_and_nobody_is_refused() {
     let latchkey = Latchkey::start(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).await;
-    let keyring = Keyring::from_secrets(&latchkey.token_secret().await, None).unwrap();
+    let signing_keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let now = clock::now();
     let claims = Claims::new(Purpose::Session, "a-session", "ID0123456789", "a@example.com", (now, now + 60));
-    let event = with_bearer("GET", &keyring.sign(&claims).unwrap());
+    let event = with_bearer("GET", &signing_keys.sign(&claims).unwrap());
     let answer = latchkey.invoke(FUNCTION, event).await;
     assert!(answer.as_ref().is_err_and(|error| error.contains("Reported")), "{answer:?}");
 }

@@ -19,11 +19,11 @@ const CLIENT: [u8; 4] = [127, 77, 0, 1];
 
 /// Where nginx is. A machine that checks changes has it; on another it may be missing.
 fn program() -> Option<PathBuf> {
-    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin"]).map(PathBuf::from);
     let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
     if found.is_none() {
-        assert!(shared::environment::variable("CI").is_none(), "nginx is not installed: apt-get install nginx");
+        assert!(shared::platform::environment::variable("CI").is_none(), "nginx is not installed: apt-get install nginx");
         eprintln!("SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tried");
     }
     found

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 use shared::{
-    clock::Timestamp,
-    token::{Claims, Keyring, Purpose},
+    platform::clock::Timestamp,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
 use crate::harness::{Latchkey, PASSWORD, Request, USER_NAMES, User, all_at_once, claims, forgeries, latchkey, now, number, otp};
@@ -117,7 +117,7 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-late").await;
     let genuine = token_of(latchkey, &user).await;
-    let keys = Keyring::from_secrets(&latchkey.token_secret().await, None).unwrap();
+    let keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let claims = claims(&genuine);
     let text = |name: &str| claims[name].as_str().unwrap();
     let times = (Timestamp::from_seconds(now() - 3600), Timestamp::from_seconds(now() - 1));

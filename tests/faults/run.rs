@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{Answer, Fault, Faulty, PASSWORD, PATIENCE, User, otp, text, workspace};
+use crate::harness::{Answer, Fault, Faulty, PASSWORD, TIMEOUT, User, otp, text, workspace};
 
 const STEPS: usize = 300;
 const SEED: u64 = 20_261_102;
@@ -134,7 +134,7 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
-        let _ = tokio::time::timeout(3 * PATIENCE, arriving).await;
+        let _ = tokio::time::timeout(3 * TIMEOUT, arriving).await;
         lost += usize::from(latchkey.mails_to(&person.user.email).await.len() != queued);
     }
     lost
@@ -167,7 +167,7 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
     tally.lost = losses(&faulty, &people).await;
     let report = report(&faulty.injected(), &tally, people.len());
     println!("{report}");
-    if shared::environment::variable("LATCHKEY_FAULT_REPORT").is_some() {
+    if shared::platform::environment::variable("LATCHKEY_FAULT_REPORT").is_some() {
         fs::write(workspace().join("docs/FAULTS.md"), &report).unwrap();
     }
     assert_eq!(tally.lost, 0, "{report}");

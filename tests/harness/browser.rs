@@ -15,11 +15,11 @@ use super::{eventually, spawn};
 
 /// Where the driver is. A machine that checks changes has it and the browser; on another they may be missing.
 fn program() -> Option<PathBuf> {
-    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path.split(':').map(|folder| PathBuf::from(folder).join("chromedriver")).find(|file| file.is_file());
     if found.is_none() {
         assert!(
-            shared::environment::variable("CI").is_none(),
+            shared::platform::environment::variable("CI").is_none(),
             "chromedriver is not installed: apt-get install chromium chromium-driver"
         );
         eprintln!("SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver), so no page was looked at");

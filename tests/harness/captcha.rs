@@ -55,7 +55,7 @@ pub const CHALLENGE: &str = "b6dfba86446f780236e1eecfc6e308b5";
 
 /// A request that came.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct CodeRequestOutcome {
     pub method: String,
     pub path: String,
     /// Of its query and its body.
@@ -66,12 +66,12 @@ pub struct Asked {
 /// The services, on a port of their own.
 pub struct Outside {
     pub url: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<CodeRequestOutcome>>>,
 }
 
 impl Outside {
     pub async fn start() -> Self {
-        let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let asked = Arc::<Mutex<Vec<CodeRequestOutcome>>>::default();
         let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
         let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -98,7 +98,7 @@ impl Outside {
     }
 
     /// Everything that was asked so far.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<CodeRequestOutcome> {
         self.asked.lock().unwrap().clone()
     }
 }
@@ -117,7 +117,7 @@ pub fn sha1(password: &str) -> String {
 }
 
 async fn answer(
-    State(asked): State<Arc<Mutex<Vec<Asked>>>>,
+    State(asked): State<Arc<Mutex<Vec<CodeRequestOutcome>>>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -126,7 +126,12 @@ async fn answer(
     let text = format!("http://x/?{}&{}", uri.query().unwrap_or_default(), str::from_utf8(&body).unwrap());
     let fields: BTreeMap<String, String> = Url::parse(&text).unwrap().query_pairs().into_owned().collect();
     let path = uri.path().to_owned();
-    asked.lock().unwrap().push(Asked { method: method.to_string(), path: path.clone(), fields: fields.clone(), headers });
+    asked.lock().unwrap().push(CodeRequestOutcome {
+        method: method.to_string(),
+        path: path.clone(),
+        fields: fields.clone(),
+        headers,
+    });
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
     match (method.as_str(), path.as_str()) {
         ("POST", "/siteverify") => {

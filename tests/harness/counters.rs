@@ -49,7 +49,7 @@ impl Latchkey {
 
     /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
     pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
-        let pk = format!("LIMIT#{kind}#{}", shared::random::sha256_hex(email));
+        let pk = format!("LIMIT#{kind}#{}", shared::platform::random::sha256_hex(email));
         let mut item = self.item(GRANTS, &pk, Some("-")).await.expect("a log of mails");
         let earlier = |at: &AttributeValue| (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string();
         let asked_at = item["asked_at"].as_l().unwrap().iter().map(|at| AttributeValue::N(earlier(at))).collect();
@@ -73,5 +73,5 @@ impl Latchkey {
 
 /// The key under which the wrong passwords and codes of an address are counted.
 fn failures_key(email: &str) -> String {
-    format!("LIMIT#sign_in#{}", shared::random::sha256_hex(&email.trim().to_lowercase()))
+    format!("LIMIT#sign_in#{}", shared::platform::random::sha256_hex(&email.trim().to_lowercase()))
 }

@@ -202,7 +202,7 @@ pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
 
 /// What a session is stored and listed by.
 pub fn session_id(session: &str) -> String {
-    shared::random::sha256_hex(&jti(session))
+    shared::platform::random::sha256_hex(&jti(session))
 }
 
 /// The key under which a session is stored.

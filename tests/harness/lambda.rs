@@ -66,7 +66,7 @@ impl Lambda {
     /// What the process answers to an event.
     pub async fn invoke(&mut self, event: Value) -> Value {
         self.events.send(event).unwrap();
-        tokio::time::timeout(super::PATIENCE, self.answers.recv()).await.expect("an answer in time").unwrap()
+        tokio::time::timeout(super::TIMEOUT, self.answers.recv()).await.expect("an answer in time").unwrap()
     }
 }
 

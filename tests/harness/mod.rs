@@ -45,11 +45,11 @@ pub use stack::{Latchkey, binaries, latchkey, spawn};
 pub use template::{Function, Template, workspace};
 
 /// How long anything may take that a test waits for.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Seconds since the Unix epoch.
 pub fn now() -> i64 {
-    shared::clock::now().seconds()
+    shared::platform::clock::now().seconds()
 }
 
 /// Asks again and again until there is an answer.
@@ -63,5 +63,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"))
+    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("{what}: not within {TIMEOUT:?}"))
 }

@@ -102,7 +102,7 @@ impl Program {
         let children = children_of(self.id());
         assert!(!children.is_empty());
         signal(self.id(), name);
-        let status = tokio::time::timeout(super::PATIENCE, self.process.wait()).await.expect("an end in time").unwrap();
+        let status = tokio::time::timeout(super::TIMEOUT, self.process.wait()).await.expect("an end in time").unwrap();
         let children = &children;
         eventually("the end of every child", || async move { (!children.iter().any(processes::Child::is_alive)).then_some(()) })
             .await;

@@ -1,7 +1,7 @@
 //! What SES tells of mails that it took
 
 use serde_json::{Value, json};
-use shared::clock::Timestamp;
+use shared::platform::clock::Timestamp;
 
 use crate::harness::{Latchkey, User, eventually, latchkey, now, number, text};
 

@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Folder, PASSWORD, PATIENCE, Program, command};
+use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command};
 
 /// `Pass-123-word`, by libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
@@ -38,7 +38,7 @@ async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
     // Who refuses its arguments reads nothing.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let ended = tokio::time::timeout(PATIENCE * 15, process.wait_with_output()).await.expect("an end in time").unwrap();
+    let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output()).await.expect("an end in time").unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     Ran { code: ended.status.code(), output: text(ended.stdout), errors: text(ended.stderr) }
 }

@@ -209,7 +209,7 @@ async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
 /// Makes the pictures of docs/images anew, when `LATCHKEY_SCREENSHOTS` is set.
 #[tokio::test]
 async fn pictures_for_the_manual() {
-    if shared::environment::variable("LATCHKEY_SCREENSHOTS").is_none() {
+    if shared::platform::environment::variable("LATCHKEY_SCREENSHOTS").is_none() {
         return;
     }
     let latchkey = stack().await;

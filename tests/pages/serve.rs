@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use shared::language::Language;
+use shared::domain::language::Language;
 
 use crate::harness::{Answer, CONTRACT, Latchkey, latchkey};
 

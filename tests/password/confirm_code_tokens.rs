@@ -1,8 +1,8 @@
 //! `POST /identity/users/password/confirm_code`: whose token counts, and which do not
 
 use shared::{
-    clock::Timestamp,
-    token::{Claims, Keyring, Purpose},
+    platform::clock::Timestamp,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
 use crate::harness::{PASSWORD, claims, forgeries, latchkey, now};
@@ -40,7 +40,7 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-expired").await;
     let genuine = latchkey.reset_token(&user).await;
-    let keys = Keyring::from_secrets(&latchkey.token_secret().await, None).unwrap();
+    let keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let token = |began: i64, ends: i64| {
         let claims = claims(&genuine);
         let text = |name: &str| claims[name].as_str().unwrap();

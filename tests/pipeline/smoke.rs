@@ -71,7 +71,7 @@ impl Edited {
 }
 
 async fn smoke(url: &str, lambda: &str, variables: &[(&str, &str)]) -> Output {
-    let path = shared::environment::variable("PATH").unwrap_or_default();
+    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     Command::new("bash")
         .arg(workspace().join("tests/smoke.sh"))
         .args([url, MANAGE])

@@ -44,7 +44,7 @@ impl Step {
         assert!(!self.script.contains("${{"), "an expression in a script is not quoted: {}", self.script);
         let script = format!("{folder}/.step.sh");
         fs::write(&script, &self.script).unwrap();
-        let path = shared::environment::variable("PATH").unwrap_or_default();
+        let path = shared::platform::environment::variable("PATH").unwrap_or_default();
         let own = self.variables.iter().map(|(name, value)| (name.clone(), evaluated(value, context)));
         Command::new("bash")
             .args(["--noprofile", "--norc", "-eo", "pipefail", &script])

@@ -55,7 +55,7 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
     let user = latchkey.signed_up("out").await;
     let session = latchkey.signed_in(&user).await;
     let mut expected = latchkey.items_of(&user).await;
-    expected.retain(|key, _| !key.ends_with(&shared::random::sha256_hex(claims(&session)["jti"].as_str().unwrap())));
+    expected.retain(|key, _| !key.ends_with(&shared::platform::random::sha256_hex(claims(&session)["jti"].as_str().unwrap())));
 
     // From another browser, and without a csrf header: a sign-out asks for neither.
     let answer = latchkey

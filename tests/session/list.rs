@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::{clock::Timestamp, random::sha256_hex};
+use shared::platform::{clock::Timestamp, random::sha256_hex};
 
 use crate::harness::{Latchkey, User, jti, latchkey, number, session_id};
 

@@ -2,11 +2,18 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
-    gate::{Gate, is_state_changing},
-    http::{Body, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, client, empty, header, refusal},
-    network::client_address,
-    session::Client,
+    domain::{
+        ip_network::{Network, client_address},
+        session::Client,
+        user::User,
+    },
+    http::{
+        Body, HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+        authentication::{Authenticator, is_state_changing},
+        client, empty, header, refusal,
+    },
+    platform::clock::Timestamp,
+    tokens::access_token::Names,
 };
 
 /// Where a gateway that asks by a request of its own says what the method of the other one is: Traefik, and nginx by convention.
@@ -18,7 +25,11 @@ const ERROR: &str = "x-auth-error";
 /// What it works with.
 pub struct Auth {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
+    /// Names in access tokens.
+    pub names: Names,
+    /// Gateways that report the client's address.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Auth {
@@ -26,11 +37,16 @@ impl Auth {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let method = strictest_method(request.method(), request.headers());
         let client = self.client(&request);
-        match self.gate.admit_client(method, request.headers(), client, now).await {
-            Ok(signed_in) => let_through(&self.gate.access_token(&signed_in.user, now).await?),
+        match self.authenticator.authenticate_client(method, request.headers(), client, now).await {
+            Ok(signed_in) => let_through(&self.access_token(&signed_in.user, now).await?),
             Err(error) if error.status() == StatusCode::UNAUTHORIZED => turn_away(&error),
             Err(error) => Err(error),
         }
+    }
+
+    async fn access_token(&self, user: &User, now: Timestamp) -> Result<String, Error> {
+        let keys = self.authenticator.keys.access_token_keys(now).await?;
+        keys.sign(user, &self.names, now).map_err(Error::internal)
     }
 
     /// Who sent the request that the gateway asks for: here alone does a header tell, and only that of a trusted proxy.
@@ -38,7 +54,7 @@ impl Auth {
         let Client { address: reported, user_agent } = client(request);
         let values = request.headers().get_all(FORWARDED_FOR).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
         let forwarded_for = values.collect::<Vec<_>>().join(",");
-        let address = client_address(&reported, &forwarded_for, &self.gate.config.trusted_proxies);
+        let address = client_address(&reported, &forwarded_for, &self.trusted_proxies);
         Client { address, user_agent }
     }
 }

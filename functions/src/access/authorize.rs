@@ -9,16 +9,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     BoxError, Error,
-    clock::Timestamp,
-    gate::Gate,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, client_at, header},
-    user::{State, User},
+    domain::user::{State, User},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator, client_at, header},
+    platform::clock::Timestamp,
+    tokens::access_token::Names,
 };
 
 /// What it works with.
 pub struct Authorize {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
+    /// Names in access tokens.
+    pub names: Names,
 }
 
 #[derive(Deserialize)]
@@ -72,9 +74,10 @@ impl Authorize {
         let client = client_at(source_ip, &headers);
         // What is no method is at least none that is known to change nothing.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
-        match self.gate.admit_client(&method, &headers, client, now).await {
+        match self.authenticator.authenticate_client(&method, &headers, client, now).await {
             Ok(signed_in) => {
-                let token = self.gate.access_token(&signed_in.user, now).await?;
+                let keys = self.authenticator.keys.access_token_keys(now).await?;
+                let token = keys.sign(&signed_in.user, &self.names, now)?;
                 Ok(Answer { is_authorized: true, context: Some(context(signed_in.user, token)) })
             }
             Err(error) => refuse(error),

@@ -2,20 +2,20 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
     http::{Body, Response, cacheable_json},
-    keys::Keys,
+    platform::clock::Timestamp,
+    tokens::key_provider::KeyProvider,
 };
 
 /// What it works with.
 pub struct Jwks {
     /// The keys.
-    pub keys: Keys,
+    pub keys: KeyProvider,
 }
 
 impl Jwks {
     /// Answers.
     pub async fn handle(&self, now: Timestamp) -> Result<Response<Body>, Error> {
-        cacheable_json(self.keys.access_keyring(now).await?.jwks())
+        cacheable_json(self.keys.access_token_keys(now).await?.jwks())
     }
 }

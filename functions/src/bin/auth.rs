@@ -1,12 +1,32 @@
 //! `ANY /auth/{proxy+}`
 
 use functions::access::auth::Auth;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};
+use shared::{
+    BoxError,
+    config::{AccessTokens, Application, Sessions, Tables, Variables, token_secret, trusted_proxies},
+    http::{authentication::Authenticator, serve},
+    platform::{aws::Aws, clock, telemetry},
+    store::Store,
+    tokens::{access_token::Names, key_provider::KeyProvider},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let endpoint = Auth { gate: Gate::new(config, &aws) };
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
+    let endpoint = Auth {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+        },
+        names: Names { issuer: names.issuer, audience: names.audience },
+        trusted_proxies: trusted_proxies(&variables)?,
+    };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

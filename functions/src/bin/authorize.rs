@@ -1,13 +1,32 @@
 //! Authorizer of other HTTP APIs
 
 use functions::access::authorize::Authorize;
-use shared::{BoxError, aws::Aws, clock, config::Config, events, gate::Gate, telemetry};
+use shared::{
+    BoxError,
+    config::{AccessTokens, Application, Sessions, Tables, Variables, token_secret},
+    http::authentication::Authenticator,
+    platform::{aws::Aws, clock, lambda_event, telemetry},
+    store::Store,
+    tokens::{access_token::Names, key_provider::KeyProvider},
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let authorize = Authorize { gate: Gate::new(config, &aws) };
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
+    let authorize = Authorize {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+        },
+        names: Names { issuer: names.issuer, audience: names.audience },
+    };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
-    events::serve(async |event| Box::pin(authorize.handle(event, clock::now())).await).await
+    lambda_event::serve(async |event| Box::pin(authorize.handle(event, clock::now())).await).await
 }

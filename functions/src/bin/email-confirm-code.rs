@@ -1,16 +1,25 @@
 //! `POST /identity/users/email/confirm_code`
 
 use functions::email::confirm_code::ConfirmCode;
-use shared::{BoxError, aws::Aws, clock, config::Config, http::serve, keys::Keys, store::Store, telemetry};
+use shared::{
+    BoxError,
+    config::{Sessions, Tables, Variables, token_secret},
+    http::serve,
+    platform::{aws::Aws, clock, telemetry},
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
     let endpoint = ConfirmCode {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
-        config,
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        sessions: Sessions::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

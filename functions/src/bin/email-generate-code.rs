@@ -3,23 +3,29 @@
 use functions::email::generate_code::GenerateCode;
 use shared::{
     BoxError,
-    aws::Aws,
-    captcha::{Captcha, ProtectedOperation},
-    clock,
-    config::Config,
+    config::{Accounts, Application, Tables, Variables, captcha, limits},
+    domain::captcha::ProtectedOperation,
     http::serve,
+    platform::{aws::Aws, clock, telemetry},
+    providers::captcha::Captcha,
     store::Store,
-    telemetry,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
     let endpoint = GenerateCode {
-        store: Store::new(aws.dynamodb(), &config),
-        captcha: Captcha::of(ProtectedOperation::EmailConfirmation, &config, &aws),
-        config,
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        captcha: Captcha::new(
+            captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::EmailConfirmation)),
+            &aws,
+        ),
+        limits: limits(&variables)?,
+        accounts: Accounts::read(&variables)?,
+        application: Application::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -1,17 +1,28 @@
 //! The stream of the outbox
 
 use functions::mail::send::Send;
-use shared::{BoxError, aws::Aws, clock, config::Config, events, keys::Keys, store::Store, telemetry};
+use shared::{
+    BoxError,
+    config::{Application, Mail, Tables, Variables, token_secret},
+    platform::{aws::Aws, clock, lambda_event, telemetry},
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let application = Application::read(&variables)?;
     let send = Send {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         ses: aws.sesv2(),
-        config,
+        mail: Mail::read(&variables, &application)?,
+        application,
     };
-    events::serve(async |event| send.handle(event, clock::now()).await).await
+    // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
+    lambda_event::serve(async |event| Box::pin(send.handle(event, clock::now())).await).await
 }

@@ -3,25 +3,32 @@
 use functions::manage::users::Users;
 use shared::{
     BoxError,
-    aws::Aws,
-    clock,
-    config::Config,
-    events,
-    password::{Hasher, PasswordPolicy},
-    store::Store,
-    telemetry,
+    config::{Accounts, Passwords, Tables, Variables, argon2},
+    domain::password::Hasher,
+    platform::{
+        aws::Aws,
+        clock, lambda_event,
+        telemetry::{self, metrics},
+    },
+    providers::breached_passwords::{BreachedPasswords, PasswordCheck},
+    store::{Administration, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let passwords = Passwords::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let users = Users {
-        store: Store::new(aws.dynamodb(), &config),
-        hasher: Hasher::new(config.argon2.clone())?,
-        policy: PasswordPolicy::new(&config)?,
-        config,
+        administration: Administration::new(store.clone()),
+        store,
+        accounts: Accounts::read(&variables)?,
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
     };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
-    events::serve(async |event| Box::pin(users.handle(event, clock::now())).await).await
+    lambda_event::serve(async |event| Box::pin(users.handle(event, clock::now())).await).await
 }

@@ -1,12 +1,38 @@
 //! `POST /resource/otp/disable`
 
 use functions::otp::disable::Disable;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, password::Hasher, telemetry};
+use shared::{
+    BoxError,
+    config::{Accounts, Application, Sessions, Tables, Variables, argon2, limits, token_secret},
+    domain::password::Hasher,
+    http::{authentication::Authenticator, serve},
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let endpoint = Disable { hasher: Hasher::new(config.argon2.clone())?, gate: Gate::new(config, &aws) };
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let endpoint = Disable {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+        },
+        accounts: Accounts::read(&variables)?,
+        application: Application::read(&variables)?,
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        limits: limits(&variables)?,
+    };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -1,12 +1,31 @@
 //! `POST /resource/otp/generate_qrcode`
 
 use functions::otp::generate_qrcode::GenerateQrcode;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};
+use shared::{
+    BoxError,
+    config::{Accounts, Application, Sessions, Tables, Variables, token_secret},
+    http::{authentication::Authenticator, serve},
+    platform::{aws::Aws, clock, telemetry},
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let endpoint = GenerateQrcode { gate: Gate::new(config, &aws) };
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let endpoint = GenerateQrcode {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+        },
+        accounts: Accounts::read(&variables)?,
+        application: Application::read(&variables)?,
+    };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

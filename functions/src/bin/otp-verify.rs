@@ -1,12 +1,30 @@
 //! `POST /resource/otp/verify`
 
 use functions::otp::verify::Verify;
-use shared::{BoxError, aws::Aws, clock, config::Config, gate::Gate, http::serve, telemetry};
+use shared::{
+    BoxError,
+    config::{Sessions, Tables, Variables, limits, token_secret},
+    http::{authentication::Authenticator, serve},
+    platform::{aws::Aws, clock, telemetry},
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
-    let endpoint = Verify { gate: Gate::new(config, &aws) };
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let endpoint = Verify {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+        },
+        limits: limits(&variables)?,
+    };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -1,11 +1,17 @@
 //! `GET /accounts/{proxy+}`
 
 use functions::pages::serve::Pages;
-use shared::{BoxError, config::Config, http::serve, telemetry};
+use shared::{
+    BoxError,
+    config::{Application, Variables, captcha},
+    http::serve,
+    platform::telemetry,
+};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let pages = Pages::new(Config::from_env()?);
+    let variables = Variables::from_env();
+    let pages = Pages::new(Application::read(&variables)?, captcha(&variables)?);
     serve(async |request| pages.handle(&request)).await
 }

@@ -3,26 +3,33 @@
 use functions::password::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    aws::Aws,
-    clock,
-    config::Config,
+    config::{Accounts, Application, Passwords, Tables, Variables, argon2, token_secret},
+    domain::password::Hasher,
     http::serve,
-    keys::Keys,
-    password::{Hasher, PasswordPolicy},
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
+    providers::breached_passwords::{BreachedPasswords, PasswordCheck},
     store::Store,
-    telemetry,
+    tokens::key_provider::KeyProvider,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
-        hasher: Hasher::new(config.argon2.clone())?,
-        policy: PasswordPolicy::new(&config)?,
-        config,
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        accounts: Accounts::read(&variables)?,
+        application: Application::read(&variables)?,
+        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -1,6 +1,6 @@
 //! `POST /identity/password/validate`
 
-use shared::{BoxError, http::serve, telemetry};
+use shared::{BoxError, http::serve, platform::telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

@@ -3,27 +3,33 @@
 use functions::session::create::Create;
 use shared::{
     BoxError,
-    aws::Aws,
-    captcha::{Captcha, ProtectedOperation},
-    clock,
-    config::Config,
+    config::{Accounts, Sessions, Tables, Variables, argon2, captcha, limits, token_secret},
+    domain::{captcha::ProtectedOperation, password::Hasher},
     http::serve,
-    keys::Keys,
-    password::Hasher,
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
+    providers::captcha::Captcha,
     store::Store,
-    telemetry,
+    tokens::key_provider::KeyProvider,
 };
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    let (config, aws) = (Config::from_env()?, Aws::from_env());
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
     let endpoint = Create {
-        store: Store::new(aws.dynamodb(), &config),
-        keys: Keys::fetch(aws.secrets_manager(), &config.token_secret),
-        hasher: Hasher::new(config.argon2.clone())?,
-        captcha: Captcha::of(ProtectedOperation::SessionCreate, &config, &aws),
-        config,
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        captcha: Captcha::new(captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::SessionCreate)), &aws),
+        limits: limits(&variables)?,
+        accounts: Accounts::read(&variables)?,
+        sessions: Sessions::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -1,9 +1,9 @@
 //! `GET /identity/time`
 
-use shared::{BoxError, http::serve, telemetry};
+use shared::{BoxError, http::serve, platform::telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
-    serve(async |_| functions::general::time::handle(shared::clock::now())).await
+    serve(async |_| functions::general::time::handle(shared::platform::clock::now())).await
 }

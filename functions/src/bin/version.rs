@@ -1,6 +1,6 @@
 //! `GET /identity/version`
 
-use shared::{BoxError, http::serve, telemetry};
+use shared::{BoxError, http::serve, platform::telemetry};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use shared::{
     Error,
-    captcha::Registration,
-    clock::Timestamp,
     http::{Body, Response, StatusCode, json},
+    platform::clock::Timestamp,
+    providers::captcha::Registration,
 };
 
 #[derive(Serialize)]

@@ -2,25 +2,22 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
-    code,
-    config::Config,
-    http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
-    keys::Keys,
-    session::NewSession,
+    config::Sessions,
+    domain::{one_time_code, session::NewSession, user::State},
+    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    platform::clock::Timestamp,
     store::{Confirmation, Store},
-    token::Purpose,
-    user::State,
+    tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
 /// What it works with.
 pub struct ConfirmCode {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// The keys that tokens are verified by and signed with.
-    pub keys: Keys,
+    pub keys: KeyProvider,
+    /// How sessions are kept.
+    pub sessions: Sessions,
 }
 
 impl ConfirmCode {
@@ -30,14 +27,17 @@ impl ConfirmCode {
         let client = client(&request);
         let token = read(request).await?;
         let claims = self.keys.verify(Purpose::Confirmation, &token, now).await?.ok_or(Error::TokenInvalid)?;
-        let (user, code) = self.store.find_code(&claims, code::Kind::Confirmation).await?;
-        let code = code.filter(|code| code.is_named_by(&claims, now)).ok_or(Error::TokenUtilized)?;
+        let (user, code) = self.store.find_code(&claims, one_time_code::Kind::Confirmation).await?;
+        let code = code.filter(|code| code.is_named_by(&claims.jti, now)).ok_or(Error::TokenUtilized)?;
         let user = user.filter(|user| user.uid == claims.uid && user.state == State::Pending).ok_or(Error::NothingToConfirm)?;
         let confirmed = user.confirmed(now);
-        let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.config.session_life, now));
-        let keyring = self.keys.keyring(now).await?;
-        let cookie =
-            new.as_ref().map(|new| new.cookie(&user.email, &keyring, &self.config)).transpose().map_err(Error::internal)?;
+        let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.sessions.lifetime, now));
+        let signing_keys = self.keys.signing_keys(now).await?;
+        let cookie = new
+            .as_ref()
+            .map(|new| session_cookie(&self.sessions.cookie_name, new, &user.email, &signing_keys))
+            .transpose()
+            .map_err(Error::internal)?;
         match self.store.confirm_email(&user, &confirmed, &code, new.as_ref().map(|new| &new.session)).await? {
             Confirmation::Done => {}
             Confirmation::CodeUsed => return Err(Error::TokenUtilized),

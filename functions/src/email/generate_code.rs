@@ -2,27 +2,34 @@
 
 use shared::{
     Error,
-    captcha::{Captcha, CaptchaResponse},
-    clock::Timestamp,
-    code::{self, Code},
-    config::Config,
-    email::{EmailAddress, lookup_key},
+    config::{Accounts, Application},
+    domain::{
+        captcha::CaptchaResponse,
+        email_address::{EmailAddress, lookup_key},
+        language::Language,
+        mail::{Kind, QueuedMail},
+        one_time_code::{self, OneTimeCode},
+        rate_limit::{Limits, MailLog},
+        user::{State, User},
+    },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
-    language::Language,
-    limits::MailLog,
-    mail::{Kind, QueuedMail},
-    store::{Asked, Asking, Store},
-    user::{State, User},
+    platform::clock::Timestamp,
+    providers::captcha::Captcha,
+    store::{CodeRequest, CodeRequestOutcome, Store},
 };
 
 /// What it works with.
 pub struct GenerateCode {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// Lets people pass.
     pub captcha: Captcha,
+    /// Rate limits.
+    pub limits: Limits,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// The application, as people see it.
+    pub application: Application,
 }
 
 struct Input {
@@ -39,16 +46,16 @@ impl GenerateCode {
         let Input { email, language, captcha_response } = read(request).await?;
         let (key, network) = (lookup_key(&email), client.network());
         let (admitted, found) = tokio::join!(
-            self.store.count_request(&network, &self.config.limits, now),
-            self.store.find_user_and_mail_log(&key, code::Kind::Confirmation),
+            self.store.count_request(&network, &self.limits, now),
+            self.store.find_user_and_mail_log(&key, one_time_code::Kind::Confirmation),
         );
         admitted?;
         let mut found = found?;
-        MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
+        MailLog::check(found.1.as_ref(), &self.limits, now)?;
         self.captcha.check(captcha_response.as_ref(), &client, now).await?;
         let Ok(email) = EmailAddress::parse(&email) else { return Ok(empty(StatusCode::CREATED)) };
-        while self.ask((&email, language.as_deref()), &key, found, now).await? == Asked::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, code::Kind::Confirmation).await?;
+        while self.ask((&email, language.as_deref()), &key, found, now).await? == CodeRequestOutcome::Overtaken {
+            found = self.store.find_user_and_mail_log(&key, one_time_code::Kind::Confirmation).await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
@@ -59,16 +66,16 @@ impl GenerateCode {
         key: &str,
         (user, log): (Option<User>, Option<MailLog>),
         now: Timestamp,
-    ) -> Result<Asked, Error> {
-        let log_after = log.clone().unwrap_or_default().with_one_more(&self.config.limits, now)?;
+    ) -> Result<CodeRequestOutcome, Error> {
+        let log_after = log.clone().unwrap_or_default().with_one_more(&self.limits, now)?;
         let data = user.as_ref().and_then(|user| user.data.as_deref());
-        let language = Language::choose(language, data, self.config.default_language);
+        let language = Language::choose(language, data, self.application.default_language);
         let waiting = user.as_ref().filter(|user| user.state == State::Pending);
         let (uid, email) = waiting.map_or(("", email), |user| (&*user.uid, &user.email));
-        let code = Code::new(self.config.code_expire_time, now);
+        let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let mail = QueuedMail::with_code(Kind::Confirmation, (uid, email), language, &code, now);
-        let asking = Asking {
-            kind: code::Kind::Confirmation,
+        let asking = CodeRequest {
+            kind: one_time_code::Kind::Confirmation,
             address: key,
             log: (log.as_ref(), &log_after),
             code: &code,

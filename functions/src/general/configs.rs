@@ -3,12 +3,13 @@
 use serde::Serialize;
 use shared::{
     Error,
-    config::Config,
+    config::{Passwords, Sessions},
+    domain::captcha::CaptchaSettings,
     http::{Body, Response, cacheable_json},
 };
 
 #[derive(Serialize)]
-struct Configs<'a> {
+struct Output<'a> {
     session_expire_time: i64,
     captcha_type: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -17,15 +18,27 @@ struct Configs<'a> {
     password_regexp: &'a str,
 }
 
-/// Answers.
-pub fn handle(config: &Config) -> Result<Response<Body>, Error> {
-    cacheable_json(&Configs {
-        session_expire_time: config.session_life.idle,
-        captcha_type: config.captcha.as_ref().map_or("none", |captcha| captcha.provider.name()),
-        captcha_id: config.captcha.as_ref().map(|captcha| captcha.id.as_str()),
-        password_min_entropy: number(config.password_min_entropy),
-        password_regexp: &config.password_regexp,
-    })
+/// The settings that front ends read.
+pub struct Configs {
+    /// How sessions are kept.
+    pub sessions: Sessions,
+    /// Which passwords are accepted.
+    pub passwords: Passwords,
+    /// The captcha, if one is on.
+    pub captcha: Option<CaptchaSettings>,
+}
+
+impl Configs {
+    /// Returns the settings.
+    pub fn handle(&self) -> Result<Response<Body>, Error> {
+        cacheable_json(&Output {
+            session_expire_time: self.sessions.lifetime.idle,
+            captcha_type: self.captcha.as_ref().map_or("none", |captcha| captcha.provider.name()),
+            captcha_id: self.captcha.as_ref().map(|captcha| captcha.id.as_str()),
+            password_min_entropy: number(self.passwords.min_entropy),
+            password_regexp: &self.passwords.regexp,
+        })
+    }
 }
 
 /// A whole number without the fraction that a float would show.

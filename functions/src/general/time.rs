@@ -3,8 +3,8 @@
 use serde::Serialize;
 use shared::{
     Error,
-    clock::Timestamp,
     http::{Body, Response, StatusCode, json},
+    platform::clock::Timestamp,
 };
 
 #[derive(Serialize)]

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use data_encoding::BASE64;
-use shared::{config::Sender, email::EmailAddress};
+use shared::{config::Sender, domain::email_address::EmailAddress};
 
 /// Bytes of a name that fit into an encoded word, which has 75 characters at the most.
 const ENCODED_WORD_BYTES: usize = 45;

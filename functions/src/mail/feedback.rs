@@ -8,11 +8,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::{
     BoxError,
-    clock::Timestamp,
-    retry::Backoff,
-    store::Store,
-    telemetry::metrics::{self, Mail as Outcome},
-    user::User,
+    domain::user::User,
+    platform::{
+        clock::Timestamp,
+        retry::Backoff,
+        telemetry::metrics::{self, Mail as Outcome},
+    },
+    store::{self, Store},
 };
 
 use super::address::ascii;
@@ -112,7 +114,7 @@ impl Feedback {
                 tracing::info!(uid, mail, "nothing new of the address");
                 return Ok(());
             };
-            if self.store.set_labels(&user, &bounced).await? {
+            if self.store.set_labels(&user, &bounced).await? == store::Outcome::Written {
                 metrics::mail(if detail.bounce.is_some() { Outcome::Bounced } else { Outcome::Complained });
                 tracing::warn!(uid, mail, to = ?user.email, "the address gets no more mail");
                 return Ok(());

@@ -4,7 +4,7 @@ use askama::Template;
 use time::OffsetDateTime;
 
 /// A language that mails are written in.
-pub use shared::language::Language;
+pub use shared::domain::language::Language;
 
 /// What a mail is about.
 pub enum Content<'a> {

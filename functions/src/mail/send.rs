@@ -10,14 +10,18 @@ use aws_sdk_sesv2::{
 use serde::Deserialize;
 use shared::{
     BoxError,
-    aws_error::{AwsError, Kind as Fault},
-    clock::Timestamp,
-    config::Config,
-    keys::Keys,
-    mail::{Kind, QueuedMail},
+    config::{self, Application},
+    domain::mail::{Kind, QueuedMail},
+    platform::{
+        aws_error::{AwsError, Kind as Fault},
+        clock::Timestamp,
+        telemetry::metrics::{self, Mail as Outcome, PasswordReset},
+    },
     store::{Claim, Store},
-    telemetry::metrics::{self, Mail as Outcome, PasswordReset},
-    token::{Claims, Purpose},
+    tokens::{
+        key_provider::KeyProvider,
+        signed_token::{Claims, Purpose},
+    },
 };
 
 use super::{
@@ -27,12 +31,14 @@ use super::{
 
 /// What it works with.
 pub struct Send {
-    /// The configuration.
-    pub config: Config,
+    /// The application.
+    pub application: Application,
+    /// How mails are sent.
+    pub mail: config::Mail,
     /// The tables.
     pub store: Store,
     /// The keys that tokens are signed with.
-    pub keys: Keys,
+    pub keys: KeyProvider,
     /// The mail service.
     pub ses: Client,
 }
@@ -143,13 +149,13 @@ impl Send {
         let request = self
             .ses
             .send_email()
-            .from_email_address(mailbox(&self.config.sender))
+            .from_email_address(mailbox(&self.mail.sender))
             .destination(Destination::builder().to_addresses(ascii(&mail.email)).build())
             .content(EmailContent::builder().simple(message).build())
             // They come back with what SES tells of the mail later: see `feedback`.
             .email_tags(tag("uid", &mail.uid)?)
             .email_tags(tag("mail", &mail.id)?)
-            .set_configuration_set_name(self.config.mail_configuration_set.clone());
+            .set_configuration_set_name(self.mail.configuration_set.clone());
         match request.send().await {
             Ok(output) => Ok(output.message_id.unwrap_or_default()),
             Err(error) => {
@@ -177,16 +183,16 @@ impl Send {
             Kind::OtpEnabled => Content::OtpEnabled { at: mail.queued_at.seconds() },
             Kind::OtpDisabled => Content::OtpDisabled { at: mail.queued_at.seconds() },
         };
-        render(&content, mail.language, &self.config.app_name).map_err(refused)
+        render(&content, mail.language, &self.application.name).map_err(refused)
     }
 
     /// A link with the token of the mail's code. Only here are such tokens made.
     async fn link(&self, mail: &QueuedMail, (purpose, page): (Purpose, &str), now: Timestamp) -> Result<String, SendError> {
         let jti = mail.jti.as_deref().ok_or_else(|| refused("a mail without the code that it is about"))?;
         let claims = Claims::new(purpose, jti, &mail.uid, &mail.email.key(), (mail.queued_at, mail.expires_at));
-        let keyring = self.keys.keyring(now).await.map_err(|error| SendError::Failed(error.into()))?;
-        let token = keyring.sign(&claims).map_err(refused)?;
-        Ok(format!("{}/accounts/{page}={token}&lang={}", self.config.domain, mail.language.as_str()))
+        let signing_keys = self.keys.signing_keys(now).await.map_err(|error| SendError::Failed(error.into()))?;
+        let token = signing_keys.sign(&claims).map_err(refused)?;
+        Ok(format!("{}/accounts/{page}={token}&lang={}", self.application.domain, mail.language.as_str()))
     }
 }
 

@@ -2,16 +2,15 @@
 
 use serde_json::Value;
 use shared::{
-    clock::Timestamp,
-    retry::Backoff,
-    store::Change,
-    user::{State, User},
+    domain::user::{State, User},
+    platform::{clock::Timestamp, retry::Backoff},
+    store::{Change, Outcome},
 };
 
 use super::{
+    administration::{UserSelector, Users, told},
     fields::{Failure, Fields, Refusal},
-    line::role_of,
-    users::{Users, Who, told},
+    user_record::role_of,
 };
 
 /// A role and a level, each as it was where it is not given.
@@ -66,12 +65,12 @@ impl Users {
         change: impl Fn(&User) -> Result<Change, Refusal>,
         now: Timestamp,
     ) -> Result<Value, Failure> {
-        let who = Who::read(&mut fields)?;
+        let who = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let mut backoff = Backoff::start();
         loop {
             let user = self.find(&who).await?;
-            if self.store.change_user(&user, &change(&user)?, now).await? {
+            if self.administration.change_user(&user, &change(&user)?, now).await? == Outcome::Written {
                 tracing::info!(action, uid = user.uid, "done");
                 return told(&self.find(&who).await?);
             }
@@ -83,12 +82,12 @@ impl Users {
 
     /// Says that mails reach the user's address, which lifts a mark that it bounces.
     pub(super) async fn verify_email(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
-        let who = Who::read(&mut fields)?;
+        let who = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let mut backoff = Backoff::start();
         loop {
             let user = self.find(&who).await?;
-            if self.store.set_labels(&user, &user.verified(now)).await? {
+            if self.store.set_labels(&user, &user.verified(now)).await? == Outcome::Written {
                 tracing::info!(action = "verify-email", uid = user.uid, "done");
                 return told(&self.find(&who).await?);
             }

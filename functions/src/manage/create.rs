@@ -3,15 +3,15 @@
 
 use serde_json::Value;
 use shared::{
-    clock::Timestamp,
-    password::{Password, PasswordFault},
+    domain::password::{Password, PasswordFault},
+    platform::clock::Timestamp,
     store::SignUp,
 };
 
 use super::{
+    administration::{Users, told},
     fields::{Failure, Fields, Refusal},
-    line::Line,
-    users::{Users, told},
+    user_record::UserRecord,
 };
 
 impl Users {
@@ -22,7 +22,7 @@ impl Users {
                 return Err(Refusal::invalid("password", "not together with a hash").into());
             }
             let password = Password::new(password);
-            self.policy.accept(&password).await.map_err(fault)?;
+            self.passwords.accept(&password).await.map_err(fault)?;
             fields.put("password_hash", self.hasher.hash(&password).await?.as_str());
         } else if !fields.has("password_hash") && !fields.has("password_digest") {
             return Err(Refusal::of("password", "missing", "required, or password_hash").into());
@@ -30,8 +30,8 @@ impl Users {
         if !fields.has("state") {
             fields.put("state", "active");
         }
-        let line = Line::read(fields, &self.config.uid_prefix, now)?;
-        match self.store.create_user(&line.user, &line.state).await? {
+        let line = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        match self.administration.create_user(&line.user, &line.state).await? {
             SignUp::Done => {
                 tracing::info!(action = "create", uid = line.user.uid, "done");
                 told(&line.user)

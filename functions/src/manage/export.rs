@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 use shared::Error;
 
 use super::{
+    administration::Users,
     fields::{Failure, Fields, Refusal},
-    line::write,
-    users::Users,
+    user_record::write,
 };
 
 /// Users in an answer, unless told otherwise, and at the most.
@@ -31,7 +31,7 @@ impl Users {
         fields.finish()?;
         let (mut lines, mut count, mut bytes) = (String::new(), 0, 0);
         loop {
-            let (page, next) = self.store.scan_users(after.as_deref(), PAGE).await?;
+            let (page, next) = self.administration.scan_users(after.as_deref(), PAGE).await?;
             for stored in page {
                 let line = write(&stored).map_err(Error::internal)? + "\n";
                 bytes += serde_json::to_string(&line).map_err(Error::internal)?.len();

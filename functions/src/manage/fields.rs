@@ -56,8 +56,8 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<shared::password::HashingFailed> for Failure {
-    fn from(error: shared::password::HashingFailed) -> Self {
+impl From<shared::domain::password::HashingFailed> for Failure {
+    fn from(error: shared::domain::password::HashingFailed) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -2,12 +2,12 @@
 //! which outcome: `imported`, `exists` (the same user is there), `taken` (somebody else has the address or the uid) or `invalid`.
 
 use serde_json::{Value, json};
-use shared::{clock::Timestamp, store::SignUp};
+use shared::{platform::clock::Timestamp, store::SignUp};
 
 use super::{
+    administration::Users,
     fields::{Failure, Fields, Refusal},
-    line::Line,
-    users::Users,
+    user_record::UserRecord,
 };
 
 /// Lines in a call: there is time for as many.
@@ -49,8 +49,8 @@ impl Users {
         let fields = serde_json::from_str(line).ok().and_then(Fields::of);
         let fields = fields.ok_or_else(|| Refusal::whole("invalid", "not a JSON object"))?;
         let has_uid = fields.has("uid");
-        let Line { user, state, note } = Line::read(fields, &self.config.uid_prefix, now)?;
-        match self.store.create_user(&user, &state).await? {
+        let UserRecord { user, state, note } = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        match self.administration.create_user(&user, &state).await? {
             SignUp::Done => {
                 let mut result = json!({ "outcome": "imported", "uid": user.uid });
                 if let Some(note) = note {

@@ -5,33 +5,19 @@
 
 use serde_json::{Value, json};
 use shared::{
-    BoxError, Error,
-    clock::Timestamp,
-    config::Config,
-    email::{EmailAddress, lookup_key},
-    password::{Hasher, PasswordPolicy},
-    store::{Change, Store},
-    user::User,
+    BoxError,
+    platform::clock::Timestamp,
+    store::{Change, Outcome},
 };
 
+pub use super::administration::Users;
 use super::{
+    administration::{UserSelector, told},
     change,
     fields::{Failure, Fields, Refusal},
 };
 
 const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export and import";
-
-/// What it works with.
-pub struct Users {
-    /// The configuration.
-    pub config: Config,
-    /// The tables.
-    pub store: Store,
-    /// Hashes passwords.
-    pub hasher: Hasher,
-    /// Which passwords are accepted.
-    pub policy: PasswordPolicy,
-}
 
 impl Users {
     /// Does what is asked for, and answers always: an error of the function would be a stack trace to who called.
@@ -66,57 +52,19 @@ impl Users {
     }
 
     async fn show(&self, mut fields: Fields) -> Result<Value, Failure> {
-        let who = Who::read(&mut fields)?;
+        let who = UserSelector::read(&mut fields)?;
         fields.finish()?;
         told(&self.find(&who).await?)
     }
 
     async fn delete(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
-        let who = Who::read(&mut fields)?;
+        let who = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let user = self.find(&who).await?;
-        if !self.store.erase_user(&user, now).await? {
+        if self.administration.erase_user(&user, now).await? == Outcome::Conflict {
             return Err(who.nobody().into());
         }
         tracing::info!(action = "delete", uid = user.uid, "done");
         Ok(json!({ "deleted": { "uid": user.uid, "email": user.email.as_typed() } }))
     }
-
-    /// The user who is meant.
-    pub(super) async fn find(&self, who: &Who) -> Result<User, Failure> {
-        let user = match who {
-            Who::Email(email) => self.store.find_user(&lookup_key(email)).await?,
-            Who::Uid(uid) => self.store.find_user_by_uid(uid).await?,
-        };
-        user.ok_or_else(|| who.nobody().into())
-    }
-}
-
-/// Who is meant.
-pub(super) enum Who {
-    Email(String),
-    Uid(String),
-}
-
-impl Who {
-    pub(super) fn read(fields: &mut Fields) -> Result<Self, Refusal> {
-        match (fields.text("email")?, fields.text("uid")?) {
-            (Some(email), None) if EmailAddress::parse(&email).is_ok() => Ok(Self::Email(email)),
-            (Some(_), None) => Err(Refusal::invalid("email", "not an e-mail address")),
-            (None, Some(uid)) => Ok(Self::Uid(uid)),
-            (None, None) => Err(Refusal::of("email", "missing", "required, or uid")),
-            (Some(_), Some(_)) => Err(Refusal::invalid("uid", "not together with email")),
-        }
-    }
-
-    pub(super) fn nobody(&self) -> Refusal {
-        let field = if matches!(self, Self::Email(_)) { "email" } else { "uid" };
-        Refusal::of(field, "not_found", "nobody's")
-    }
-}
-
-/// What is told of a user: what she is told herself.
-pub(super) fn told(user: &User) -> Result<Value, Failure> {
-    let profile = serde_json::to_value(user.profile(None)).map_err(Error::internal)?;
-    Ok(json!({ "user": profile }))
 }

@@ -2,10 +2,12 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
-    gate::{Gate, SignedIn},
-    http::{Form, Request},
-    password::Password,
+    domain::{password::Password, rate_limit::Limits},
+    http::{
+        Form, Request,
+        authentication::{AuthenticatedSession, Authenticator},
+    },
+    platform::clock::Timestamp,
 };
 
 /// The code that must be given: a secret, treated as a password is.
@@ -18,15 +20,16 @@ pub(super) async fn read(request: Request) -> Result<Password, Error> {
 /// What a check finds in a code that is right. Each check counts among the attempts at the user's password before it is made; that of
 /// a code that is right is taken back, so that it neither counts nor clears what was counted before.
 pub(super) async fn checked<T>(
-    gate: &Gate,
-    signed_in: &SignedIn,
+    authenticator: &Authenticator,
+    limits: &Limits,
+    signed_in: &AuthenticatedSession,
     now: Timestamp,
     check: impl Future<Output = Result<Option<T>, Error>>,
 ) -> Result<T, Error> {
-    let attempt = gate.store.count_attempt(&signed_in.user.email.key(), &gate.config.limits, now).await?;
+    let attempt = authenticator.store.count_attempt(&signed_in.user.email.key(), limits, now).await?;
     let found = check.await;
     if !matches!(found, Ok(None)) {
-        gate.store.take_back(&attempt).await?;
+        authenticator.store.refund(&attempt).await?;
     }
     found?.ok_or(Error::OtpRefused)
 }

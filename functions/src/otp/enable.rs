@@ -3,15 +3,22 @@
 use serde::Serialize;
 use shared::{
     Error,
-    activity::Action,
-    clock::Timestamp,
-    gate::{Gate, SignedIn},
-    http::{Body, Request, Response, StatusCode, json},
-    language::Language,
-    mail::{Kind, QueuedMail},
-    otp::{RecoveryCode, accepted_step, hash_recovery_codes},
-    password::{Hasher, Password},
-    store::Enabling,
+    config::{Accounts, Application},
+    domain::{
+        activity::Action,
+        language::Language,
+        mail::{Kind, QueuedMail},
+        otp::{RecoveryCode, accepted_step, hash_recovery_codes},
+        password::{Hasher, Password},
+        rate_limit::Limits,
+    },
+    http::{
+        Body, Request, Response, StatusCode,
+        authentication::{AuthenticatedSession, Authenticator},
+        json,
+    },
+    platform::clock::Timestamp,
+    store::{Enabling, Outcome},
 };
 
 use super::code;
@@ -19,9 +26,15 @@ use super::code;
 /// What it works with.
 pub struct Enable {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
+    /// Rate limits.
+    pub limits: Limits,
     /// Hashes the recovery codes.
     pub hasher: Hasher,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// The application, as people see it.
+    pub application: Application,
 }
 
 #[derive(Serialize)]
@@ -33,34 +46,36 @@ impl Enable {
     /// Turns the second factor on for who proves by a code that the authenticator has the secret. Every other session ends, for it
     /// was begun without the second factor. The recovery codes are told here and nowhere else.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
         if signed_in.user.otp_secret.is_some() {
             return Err(Error::OtpAlreadyEnabled);
         }
         let outcome = self.enable(&signed_in, &code, now).await;
         if let Err(error @ Error::OtpRefused) = &outcome {
-            let failed = signed_in.recorder(&self.gate.config, now).failed(&signed_in.user.uid, Action::EnableOtp, error);
-            self.gate.store.record(&failed).await?;
+            let failed =
+                signed_in.recorder(self.accounts.activity_retention, now).failed(&signed_in.user.uid, Action::EnableOtp, error);
+            self.authenticator.store.record(&failed).await?;
         }
         json(StatusCode::CREATED, &outcome?)
     }
 
-    async fn enable(&self, signed_in: &SignedIn, code: &Password, now: Timestamp) -> Result<Output, Error> {
-        let (Gate { config, store, .. }, SignedIn { user, session, .. }) = (&self.gate, signed_in);
+    async fn enable(&self, signed_in: &AuthenticatedSession, code: &Password, now: Timestamp) -> Result<Output, Error> {
+        let store = &self.authenticator.store;
+        let AuthenticatedSession { user, session, .. } = signed_in;
         let check = async {
             let Some(secret) = &user.otp_pending_secret else { return Ok(None) };
             let step = accepted_step(secret, code.reveal(), None, now).map_err(Error::internal)?;
             Ok(step.map(|step| (secret, step)))
         };
-        let (secret, step) = code::checked(&self.gate, signed_in, now, check).await?;
+        let (secret, step) = code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
         let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT).map(|_| RecoveryCode::draw()).collect();
         let hashes = hash_recovery_codes(&codes, &self.hasher).await?;
-        let language = Language::choose(None, user.data.as_deref(), config.default_language);
+        let language = Language::choose(None, user.data.as_deref(), self.application.default_language);
         let notice = QueuedMail::notice(Kind::OtpEnabled, (&user.uid, &user.email), language, now);
-        let activity = signed_in.recorder(config, now).succeeded(&user.uid, Action::EnableOtp);
+        let activity = signed_in.recorder(self.accounts.activity_retention, now).succeeded(&user.uid, Action::EnableOtp);
         let enabling = Enabling { secret, step, recovery_codes: &hashes, notice: &notice, activity: &activity };
-        if store.enable_otp(user, session, &enabling).await? {
+        if store.enable_otp(user, session, &enabling).await? == Outcome::Written {
             return Ok(Output { recovery_codes: codes.iter().map(RecoveryCode::spelled).collect() });
         }
         // Somebody was faster, with this code or with another secret.

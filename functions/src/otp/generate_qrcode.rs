@@ -5,11 +5,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use shared::{
     Error,
-    activity::Action,
-    clock::Timestamp,
-    gate::Gate,
-    http::{Body, Form, Request, Response, StatusCode, json},
-    user::{OtpSecret, User},
+    config::{Accounts, Application},
+    domain::{
+        activity::Action,
+        user::{OtpSecret, User},
+    },
+    http::{Body, Form, Request, Response, StatusCode, authentication::Authenticator, json},
+    platform::clock::Timestamp,
+    store::Outcome,
 };
 
 use super::barcode::barcode;
@@ -17,7 +20,11 @@ use super::barcode::barcode;
 /// What it works with.
 pub struct GenerateQrcode {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// The application, as people see it.
+    pub application: Application,
 }
 
 #[derive(Serialize)]
@@ -35,18 +42,19 @@ struct Enrolment {
 impl GenerateQrcode {
     /// Draws a secret, in the place of one that was drawn before, and tells it. It counts for nothing until a code of it is given.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
         // No parameters, but the rules for bodies hold here too.
         Form::read(request).await?;
-        let (Gate { config, store, .. }, user) = (&self.gate, &signed_in.user);
+        let store = &self.authenticator.store;
+        let user = &signed_in.user;
         if user.otp_secret.is_some() {
             return Err(Error::OtpAlreadyEnabled);
         }
         let secret = OtpSecret::draw();
-        let url = url(&config.app_name, user, &secret);
+        let url = url(&self.application.name, user, &secret);
         let barcode = BASE64.encode(&barcode(&url).map_err(Error::internal)?);
-        let activity = signed_in.recorder(config, now).succeeded(&user.uid, Action::RequestQrCode);
-        if !store.draw_otp_secret(user, &secret, &activity).await? {
+        let activity = signed_in.recorder(self.accounts.activity_retention, now).succeeded(&user.uid, Action::RequestQrCode);
+        if store.draw_otp_secret(user, &secret, &activity).await? == Outcome::Conflict {
             return Err(Error::OtpAlreadyEnabled);
         }
         json(StatusCode::CREATED, &Output { data: Enrolment { barcode, url } })

@@ -2,10 +2,13 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
-    gate::Gate,
-    http::{Body, Request, Response, StatusCode, empty},
-    otp::{SecondFactor, accepted_step},
+    domain::{
+        otp::{SecondFactor, accepted_step},
+        rate_limit::Limits,
+    },
+    http::{Body, Request, Response, StatusCode, authentication::Authenticator, empty},
+    platform::clock::Timestamp,
+    store::Outcome,
 };
 
 use super::code;
@@ -13,19 +16,21 @@ use super::code;
 /// What it works with.
 pub struct Verify {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
+    /// Rate limits.
+    pub limits: Limits,
 }
 
 impl Verify {
     /// Takes a code of the authenticator, which is used up by it. A recovery code is worth too much for this.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
         let user = &signed_in.user;
         let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
         let check = async { accepted_step(secret, code.reveal(), user.otp_last_step, now).map_err(Error::internal) };
-        let step = code::checked(&self.gate, &signed_in, now, check).await?;
-        if !self.gate.store.use_up_code(user, &SecondFactor::TimeStep(step)).await? {
+        let step = code::checked(&self.authenticator, &self.limits, &signed_in, now, check).await?;
+        if self.authenticator.store.use_up_code(user, &SecondFactor::TimeStep(step)).await? == Outcome::Conflict {
             return Err(Error::OtpRefused);
         }
         Ok(empty(StatusCode::CREATED))

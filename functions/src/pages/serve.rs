@@ -5,11 +5,13 @@ use askama::Template;
 use percent_encoding::percent_decode_str;
 use shared::{
     Error,
-    captcha::{CaptchaProvider, CaptchaSettings, ProtectedOperation},
-    config::Config,
+    config::Application,
+    domain::{
+        captcha::{CaptchaProvider, CaptchaSettings, ProtectedOperation},
+        language::Language,
+    },
     http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, header},
-    language::Language,
-    random::sha256_hex,
+    platform::random::sha256_hex,
 };
 
 use super::text::{PageText, Text, choose};
@@ -20,8 +22,8 @@ const HTML: &str = "text/html; charset=utf-8";
 
 /// What it works with.
 pub struct Pages {
-    /// The configuration.
-    pub config: Config,
+    application: Application,
+    captcha: Option<CaptchaSettings>,
     /// Tells browsers apart which build an asset is of.
     version: String,
 }
@@ -100,12 +102,12 @@ impl Page {
 }
 
 impl Pages {
-    /// The pages of that configuration.
+    /// Pages of an application, with its captcha if one is on.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(application: Application, captcha: Option<CaptchaSettings>) -> Self {
         let mut version = sha256_hex(&format!("{STYLE}{SCRIPT}"));
         version.truncate(16);
-        Self { config, version }
+        Self { application, captcha, version }
     }
 
     /// Answers with a page or an asset of one.
@@ -122,18 +124,17 @@ impl Pages {
     fn page(&self, page: Page, request: &Request) -> Result<Response<Body>, Error> {
         let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
         let query = request.query_string_parameters();
-        let language = choose(query.first("lang"), accepted.unwrap_or_default(), self.config.default_language);
+        let language = choose(query.first("lang"), accepted.unwrap_or_default(), self.application.default_language);
         let text = Text::of(language).map_err(Error::internal)?;
         let mut languages = Vec::new();
         for other in Language::ALL {
             languages.push((other.as_str(), Text::of(other).map_err(Error::internal)?.page.language_name));
         }
-        let captcha =
-            self.config.captcha.as_ref().filter(|settings| page.operation().is_some_and(|one| settings.protected.contains(&one)));
+        let captcha = self.captcha.as_ref().filter(|captcha| page.operation().is_some_and(|one| captcha.protects(one)));
         let view = View {
             page,
             title: page.title(&text.page),
-            app_name: &self.config.app_name,
+            app_name: &self.application.name,
             language,
             languages,
             t: &text.page,

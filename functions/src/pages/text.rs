@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use shared::language::Language;
+use shared::domain::language::Language;
 
 /// The words of a language.
 #[derive(Deserialize)]

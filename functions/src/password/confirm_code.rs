@@ -2,33 +2,39 @@
 
 use shared::{
     Error, FieldFault,
-    activity::{Action, Recorder},
-    clock::Timestamp,
-    code::{self, Code},
-    config::Config,
+    config::{Accounts, Application},
+    domain::{
+        activity::{Action, Recorder},
+        language::Language,
+        mail::{Kind, QueuedMail},
+        one_time_code::{self, OneTimeCode},
+        password::{Hasher, Password},
+        user::{State, User},
+    },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
-    keys::Keys,
-    language::Language,
-    mail::{Kind, QueuedMail},
-    password::{Hasher, Password, PasswordPolicy},
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, PasswordReset},
+    },
+    providers::breached_passwords::PasswordCheck,
     store::{PasswordChange, Store},
-    telemetry::metrics::{self, PasswordReset},
-    token::Purpose,
-    user::{State, User},
+    tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
 /// What it works with.
 pub struct ConfirmCode {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// The keys that tokens are verified by.
-    pub keys: Keys,
+    pub keys: KeyProvider,
     /// Hashes the new password.
     pub hasher: Hasher,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// The application, as people see it.
+    pub application: Application,
     /// Which passwords are accepted.
-    pub policy: PasswordPolicy,
+    pub passwords: PasswordCheck,
 }
 
 struct Input {
@@ -43,15 +49,15 @@ impl ConfirmCode {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let Input { token, password, language } = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
         let (user, code) = self.find(&token, now).await?;
-        if let Err(fault) = self.policy.accept(&password).await {
+        if let Err(fault) = self.passwords.accept(&password).await {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store.record(&recorder.failed(&user.uid, Action::PasswordReset, &error)).await?;
             return Err(error);
         }
         let hash = self.hasher.hash(&password).await?;
-        let language = Language::choose(language.as_deref(), user.data.as_deref(), self.config.default_language);
+        let language = Language::choose(language.as_deref(), user.data.as_deref(), self.application.default_language);
         let notice = QueuedMail::notice(Kind::PasswordChanged, (&user.uid, &user.email), language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
         match self.store.reset_password(&user, &hash, &code, &notice, &activity).await? {
@@ -65,11 +71,11 @@ impl ConfirmCode {
     }
 
     /// The user of a token, and the code that it names.
-    async fn find(&self, token: &str, now: Timestamp) -> Result<(User, Code), Error> {
+    async fn find(&self, token: &str, now: Timestamp) -> Result<(User, OneTimeCode), Error> {
         let claims = self.keys.verify(Purpose::Reset, token, now).await?.ok_or(Error::TokenInvalid)?;
-        let (user, code) = self.store.find_code(&claims, code::Kind::Reset).await?;
+        let (user, code) = self.store.find_code(&claims, one_time_code::Kind::Reset).await?;
         let user = user.filter(|user| user.uid == claims.uid && user.state != State::Deleted).ok_or(Error::RecordNotFound)?;
-        let code = code.filter(|code| code.is_named_by(&claims, now)).ok_or(Error::TokenUtilized)?;
+        let code = code.filter(|code| code.is_named_by(&claims.jti, now)).ok_or(Error::TokenUtilized)?;
         Ok((user, code))
     }
 }

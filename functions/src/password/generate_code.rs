@@ -2,29 +2,38 @@
 
 use shared::{
     Error, FieldFault,
-    activity::{Action, Recorder},
-    captcha::{Captcha, CaptchaResponse},
-    clock::Timestamp,
-    code::{self, Code},
-    config::Config,
-    email::EmailAddress,
+    config::{Accounts, Application},
+    domain::{
+        activity::{Action, Recorder},
+        captcha::CaptchaResponse,
+        email_address::EmailAddress,
+        language::Language,
+        mail::{Kind, QueuedMail},
+        one_time_code::{self, OneTimeCode},
+        rate_limit::{Limits, MailLog},
+        user::{State, User},
+    },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
-    language::Language,
-    limits::MailLog,
-    mail::{Kind, QueuedMail},
-    store::{Asked, Asking, Store},
-    telemetry::metrics::{self, PasswordReset},
-    user::{State, User},
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, PasswordReset},
+    },
+    providers::captcha::Captcha,
+    store::{CodeRequest, CodeRequestOutcome, Store},
 };
 
 /// What it works with.
 pub struct GenerateCode {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// Lets people pass.
     pub captcha: Captcha,
+    /// Rate limits.
+    pub limits: Limits,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// The application, as people see it.
+    pub application: Application,
 }
 
 struct Input {
@@ -38,18 +47,18 @@ impl GenerateCode {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
         let (key, network) = (input.email.key(), client.network());
         let (admitted, found) = tokio::join!(
-            self.store.count_request(&network, &self.config.limits, now),
-            self.store.find_user_and_mail_log(&key, code::Kind::Reset),
+            self.store.count_request(&network, &self.limits, now),
+            self.store.find_user_and_mail_log(&key, one_time_code::Kind::Reset),
         );
         admitted?;
         let mut found = found?;
-        MailLog::check(found.1.as_ref(), &self.config.limits, now)?;
+        MailLog::check(found.1.as_ref(), &self.limits, now)?;
         self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
-        while self.ask(&input, &key, found, recorder).await? == Asked::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, code::Kind::Reset).await?;
+        while self.ask(&input, &key, found, recorder).await? == CodeRequestOutcome::Overtaken {
+            found = self.store.find_user_and_mail_log(&key, one_time_code::Kind::Reset).await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
@@ -60,17 +69,17 @@ impl GenerateCode {
         key: &str,
         (user, log): (Option<User>, Option<MailLog>),
         recorder: Recorder<'_>,
-    ) -> Result<Asked, Error> {
+    ) -> Result<CodeRequestOutcome, Error> {
         let now = recorder.now;
         let user = user.filter(|user| user.state != State::Deleted);
-        let log_after = log.clone().unwrap_or_default().with_one_more(&self.config.limits, now)?;
+        let log_after = log.clone().unwrap_or_default().with_one_more(&self.limits, now)?;
         let (uid, email, data) = user.as_ref().map_or(("", email, None), |user| (&*user.uid, &user.email, user.data.as_deref()));
-        let code = Code::new(self.config.code_expire_time, now);
-        let language = Language::choose(language.as_deref(), data, self.config.default_language);
+        let code = OneTimeCode::new(self.accounts.code_lifetime, now);
+        let language = Language::choose(language.as_deref(), data, self.application.default_language);
         let mail = QueuedMail::with_code(Kind::PasswordReset, (uid, email), language, &code, now);
         let activity = recorder.succeeded(uid, Action::RequestPasswordReset);
-        let asking = Asking {
-            kind: code::Kind::Reset,
+        let asking = CodeRequest {
+            kind: one_time_code::Kind::Reset,
             address: key,
             log: (log.as_ref(), &log_after),
             code: &code,
@@ -80,15 +89,15 @@ impl GenerateCode {
         match user {
             Some(_) => {
                 let asked = self.store.store_code(uid, &asking).await?;
-                if asked == Asked::Stored {
-                    metrics::password_reset(PasswordReset::Asked);
+                if asked == CodeRequestOutcome::Stored {
+                    metrics::password_reset(PasswordReset::Requested);
                 }
                 Ok(asked)
             }
-            None if self.config.prevent_user_existence_errors => self.store.store_decoy_code(&asking).await,
+            None if self.accounts.prevent_user_existence_errors => self.store.store_decoy_code(&asking).await,
             None => match self.store.store_mail_log(&asking).await? {
-                Asked::Stored => Err(Error::UserDoesntExist),
-                Asked::Overtaken => Ok(Asked::Overtaken),
+                CodeRequestOutcome::Stored => Err(Error::UserDoesntExist),
+                CodeRequestOutcome::Overtaken => Ok(CodeRequestOutcome::Overtaken),
             },
         }
     }

@@ -3,8 +3,8 @@
 use serde::Serialize;
 use shared::{
     Error,
+    domain::password::{Password, Strength},
     http::{Body, Form, Request, Response, StatusCode, json},
-    password::{Password, Strength},
 };
 
 #[derive(Serialize)]

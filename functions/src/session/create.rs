@@ -2,33 +2,43 @@
 
 use shared::{
     Error,
-    activity::{Action, Recorder},
-    captcha::{Captcha, CaptchaResponse},
-    clock::Timestamp,
-    config::Config,
-    email::lookup_key,
-    http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
-    keys::Keys,
-    otp::{self, SecondFactor},
-    password::{Hasher, Password, Verdict},
-    session::NewSession,
-    store::{Attempt, Store},
-    telemetry::metrics::{self, SignIn},
-    user::User,
+    config::{Accounts, Sessions},
+    domain::{
+        activity::{Action, Recorder},
+        captcha::CaptchaResponse,
+        email_address::lookup_key,
+        otp::{self, SecondFactor},
+        password::{Hasher, Password, Verdict},
+        rate_limit::Limits,
+        session::NewSession,
+        user::User,
+    },
+    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, SignIn},
+    },
+    providers::captcha::Captcha,
+    store::{Attempt, Outcome, Store},
+    tokens::key_provider::KeyProvider,
 };
 
 /// What it works with.
 pub struct Create {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// The keys that tokens are signed with.
-    pub keys: Keys,
+    pub keys: KeyProvider,
     /// Checks passwords.
     pub hasher: Hasher,
     /// Lets people pass.
     pub captcha: Captcha,
+    /// Rate limits.
+    pub limits: Limits,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// How sessions are kept.
+    pub sessions: Sessions,
 }
 
 struct Input {
@@ -50,11 +60,11 @@ impl Create {
     async fn attempt(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
         let (key, network) = (lookup_key(&input.email), client.network());
         let (admitted, attempt, user, ()) = tokio::join!(
-            self.store.count_request(&network, &self.config.limits, now),
-            self.store.count_attempt(&key, &self.config.limits, now),
+            self.store.count_request(&network, &self.limits, now),
+            self.store.count_attempt(&key, &self.limits, now),
             self.store.find_user(&key),
             self.hasher.warm_up(),
         );
@@ -66,7 +76,7 @@ impl Create {
         if let Err(error) = &outcome
             && !matches!(error, Error::InvalidCredentials | Error::OtpInvalid)
         {
-            self.store.take_back(&attempt).await?;
+            self.store.refund(&attempt).await?;
         }
         outcome
     }
@@ -84,23 +94,23 @@ impl Create {
             self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;
             return Err(error);
         }
-        let new = NewSession::begin(&user, recorder.client.clone(), self.config.session_life, recorder.now);
-        let keyring = self.keys.keyring(recorder.now).await?;
-        let cookie = new.cookie(&user.email, &keyring, &self.config).map_err(Error::internal)?;
+        let new = NewSession::begin(&user, recorder.client.clone(), self.sessions.lifetime, recorder.now);
+        let signing_keys = self.keys.signing_keys(recorder.now).await?;
+        let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys).map_err(Error::internal)?;
         let factor = self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await;
         let opened = match factor {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
-                self.store.open_session(&new.session, attempt, &activity).await.map(Some)
+                self.store.open_session(&new.session, attempt, &activity).await.map(|()| Outcome::Written)
             }
             Ok(Some(factor)) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
                 self.store.open_session_with_otp(&user, &new.session, &factor, (attempt, &activity)).await
             }
-            Err(Error::OtpInvalid) => Ok(None),
+            Err(Error::OtpInvalid) => Ok(Outcome::Conflict),
             Err(error) => Err(error),
         };
-        if opened?.is_none() {
+        if opened? == Outcome::Conflict {
             self.store.record(&recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid)).await?;
             return Err(Error::OtpInvalid);
         }

@@ -5,15 +5,14 @@ use std::cmp::Reverse;
 use serde::Serialize;
 use shared::{
     Error,
-    clock::Timestamp,
-    gate::Gate,
-    http::{Body, Request, Response, StatusCode, json},
+    http::{Body, Request, Response, StatusCode, authentication::Authenticator, json},
+    platform::clock::Timestamp,
 };
 
 /// What it works with.
 pub struct List {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
 }
 
 /// What is told of a session. Its id is the hash that it is stored under, which lets nobody in.
@@ -31,9 +30,9 @@ struct View<'a> {
 impl List {
     /// Answers with the live sessions, newest first.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
-        let life = self.gate.config.session_life;
-        let mut sessions = self.gate.store.sessions(&signed_in.user.uid).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let life = self.authenticator.session_lifetime;
+        let mut sessions = self.authenticator.store.sessions(&signed_in.user.uid).await?;
         sessions.retain(|session| session.is_live(&signed_in.user, life, now));
         sessions.sort_by_key(|session| Reverse((session.began_at, session.id_hash.clone())));
         let views: Vec<_> = sessions

@@ -4,10 +4,9 @@ use std::num::IntErrorKind;
 
 use shared::{
     Error,
-    activity::{Activity, Topic},
-    clock::Timestamp,
-    gate::Gate,
-    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, json},
+    domain::activity::{Activity, Topic},
+    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, authentication::Authenticator, json},
+    platform::clock::Timestamp,
 };
 
 /// Activities on a page, at the most and by default.
@@ -16,17 +15,17 @@ const LIMIT: usize = 100;
 /// What it works with.
 pub struct List {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
 }
 
 impl List {
     /// Answers with a page of activities, newest first.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
         let topic = topic(request.path_parameters().first("topic").unwrap_or_default())?;
         let page = number(&request, "page").unwrap_or(1).max(1);
         let limit = number(&request, "limit").unwrap_or(LIMIT).clamp(1, LIMIT);
-        let found = self.gate.store.activities(&signed_in.user.uid, topic, (page, limit), now).await?;
+        let found = self.authenticator.store.activities(&signed_in.user.uid, topic, (page, limit), now).await?;
         if found.total == 0 {
             return Err(Error::NoActivity);
         }

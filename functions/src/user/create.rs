@@ -3,20 +3,24 @@
 use serde::de::IgnoredAny;
 use shared::{
     Error, FieldFault,
-    activity::{Action, Recorder},
-    captcha::{Captcha, CaptchaResponse},
-    clock::Timestamp,
-    code::Code,
-    config::Config,
-    email::EmailAddress,
-    http::{Body, Form, Request, Response, StatusCode, client, json, with_cookie},
-    keys::Keys,
-    language::Language,
-    mail::{Kind, QueuedMail},
-    password::{Hasher, Password, PasswordPolicy},
-    session::NewSession,
+    config::{Accounts, Application, Sessions},
+    domain::{
+        activity::{Action, Recorder},
+        captcha::CaptchaResponse,
+        email_address::EmailAddress,
+        language::Language,
+        mail::{Kind, QueuedMail},
+        one_time_code::OneTimeCode,
+        password::{Hasher, Password},
+        rate_limit::Limits,
+        session::NewSession,
+        user::{NewUser, User, is_uid},
+    },
+    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    platform::clock::Timestamp,
+    providers::{breached_passwords::PasswordCheck, captcha::Captcha},
     store::{SignUp, Store},
-    user::{NewUser, User, is_uid},
+    tokens::key_provider::KeyProvider,
 };
 
 /// Uids that are drawn before a sign-up is given up: one in 2^40 is somebody's for each that is taken.
@@ -24,18 +28,24 @@ const DRAWS: usize = 3;
 
 /// What it works with.
 pub struct Create {
-    /// The configuration.
-    pub config: Config,
     /// The tables.
     pub store: Store,
     /// The keys that tokens are signed with.
-    pub keys: Keys,
+    pub keys: KeyProvider,
     /// Hashes the password.
     pub hasher: Hasher,
     /// Lets people pass.
     pub captcha: Captcha,
+    /// Rate limits.
+    pub limits: Limits,
+    /// What holds for every account.
+    pub accounts: Accounts,
+    /// How sessions are kept.
+    pub sessions: Sessions,
+    /// The application, as people see it.
+    pub application: Application,
     /// Which passwords are accepted.
-    pub policy: PasswordPolicy,
+    pub passwords: PasswordCheck,
 }
 
 struct Input {
@@ -55,23 +65,23 @@ impl Create {
         let input = read(request).await?;
         let (network, email) = (client.network(), EmailAddress::parse(&input.email).ok());
         let (admitted, taken) = tokio::join!(
-            self.store.count_request(&network, &self.config.limits, now),
+            self.store.count_request(&network, &self.limits, now),
             self.look_up(email.as_ref(), input.referral_uid.as_deref()),
         );
         admitted?;
         self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
         let email = self.check(&input, email, taken?).await?;
         let Input { password, referral_uid, language, data, .. } = input;
-        let recorder = Recorder { client: &client, life: self.config.activity_life, now };
+        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
         let password_hash = self.hasher.hash(&password).await?;
-        let language = Language::choose(language.as_deref(), data.as_deref(), self.config.default_language);
-        let code = Code::new(self.config.code_expire_time, now);
+        let language = Language::choose(language.as_deref(), data.as_deref(), self.application.default_language);
+        let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let new_user = NewUser { email, password_hash, referral_uid, data };
-        let keyring = self.keys.keyring(now).await?;
+        let signing_keys = self.keys.signing_keys(now).await?;
         for _ in 0..DRAWS {
-            let user = User::new(new_user.clone(), &self.config.uid_prefix, now);
-            let new = NewSession::begin(&user, client.clone(), self.config.session_life, now);
-            let cookie = new.cookie(&user.email, &keyring, &self.config).map_err(Error::internal)?;
+            let user = User::new(new_user.clone(), &self.accounts.uid_prefix, now);
+            let new = NewSession::begin(&user, client.clone(), self.sessions.lifetime, now);
+            let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys).map_err(Error::internal)?;
             let mail = QueuedMail::with_code(Kind::Confirmation, (&user.uid, &user.email), language, &code, now);
             let activity = recorder.succeeded(&user.uid, Action::SignUp);
             match self.store.sign_up(&user, &new.session, (&code, &mail), &activity).await? {
@@ -86,7 +96,7 @@ impl Create {
     /// Whether the address has an account, and whether the referral is somebody's. What is not well-formed is nobody's.
     async fn look_up(&self, email: Option<&EmailAddress>, referral: Option<&str>) -> Result<(bool, bool), Error> {
         let key = email.map(EmailAddress::key);
-        self.store.is_taken(key.as_deref(), referral.filter(|uid| is_uid(uid, &self.config.uid_prefix))).await
+        self.store.is_taken(key.as_deref(), referral.filter(|uid| is_uid(uid, &self.accounts.uid_prefix))).await
     }
 
     /// What is wrong with the referral comes first and alone; the rest is told together.
@@ -99,9 +109,9 @@ impl Create {
         if let Some(uid) = referral_uid
             && !referral_known
         {
-            return Err(if is_uid(uid, &self.config.uid_prefix) { Error::ReferralUnknown } else { Error::ReferralInvalid });
+            return Err(if is_uid(uid, &self.accounts.uid_prefix) { Error::ReferralUnknown } else { Error::ReferralInvalid });
         }
-        let password = self.policy.accept(password).await;
+        let password = self.passwords.accept(password).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),

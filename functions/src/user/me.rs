@@ -2,21 +2,20 @@
 
 use shared::{
     Error,
-    clock::Timestamp,
-    gate::Gate,
-    http::{Body, Request, Response, StatusCode, json},
+    http::{Body, Request, Response, StatusCode, authentication::Authenticator, json},
+    platform::clock::Timestamp,
 };
 
 /// What it works with.
 pub struct Me {
     /// Lets in who is signed in.
-    pub gate: Gate,
+    pub authenticator: Authenticator,
 }
 
 impl Me {
     /// Answers with the user. The csrf token is told at sign-in and nowhere else: only its hash is kept.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.gate.admit(&request, now).await?;
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
         json(StatusCode::OK, &signed_in.user.profile(None))
     }
 }

@@ -8,9 +8,8 @@ use percent_encoding::percent_decode;
 
 use crate::{
     Error, ParameterFault,
-    captcha::CaptchaResponse,
+    domain::{captcha::CaptchaResponse, password::Password},
     error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
-    password::Password,
 };
 
 /// Bytes of a body at the most.

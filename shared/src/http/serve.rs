@@ -24,9 +24,11 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::response::{refusal, refusal_key};
 use crate::{
     BoxError, Error,
-    clock::{self, Timestamp},
-    session::Client,
-    telemetry::{Answered, Invocation, Line},
+    domain::{ip_network::Network, session::Client},
+    platform::{
+        clock::{self, Timestamp},
+        telemetry::{Answered, Invocation, RequestLine},
+    },
 };
 
 /// Serves requests until Lambda ends the function. An [`Error`] becomes its answer. What was answered is told in one line of the
@@ -40,12 +42,13 @@ where
     let (handler, line) = (&handler, &line);
     let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
         let tamed = match &mut event.payload {
-            LambdaRequest::ApiGatewayV2(request) => tame(request),
+            LambdaRequest::ApiGatewayV2(request) => sanitize_event(request),
             _ => Ok(()),
         };
         let answer = Adapter::from(service_fn(move |request: Request| async move {
             let invocation = Invocation::begin(request.lambda_context().request_id);
-            let (route, address) = (route(&request), client(&request).address);
+            let route = route(&request);
+            let address = Network::around(&client(&request).address).map(|network| network.to_string());
             let patience = patience(request.lambda_context().deadline, clock::now());
             let result = match tamed {
                 Ok(()) => answer_within(patience, handler(request)).await,
@@ -68,7 +71,7 @@ where
     });
     // Lambda has the answer by then and is not yet asked for the next event, before which it freezes nothing.
     let tell = |sent| {
-        lines.try_iter().for_each(Line::tell);
+        lines.try_iter().for_each(RequestLine::tell);
         sent
     };
     Runtime::new(service).layer(MapResultLayer::new(tell)).run().await
@@ -137,7 +140,7 @@ pub struct NotBase64;
 /// Makes an event one that can be mapped to a request: `lambda_http` panics where it cannot make a URI of what the client sent, or
 /// decode the body. Nothing here needs the client's idea of the host, and a query string can always be written so that it parses. A
 /// body that cannot be decoded is taken out.
-pub fn tame(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
+pub fn sanitize_event(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
     request.headers.remove(HOST);
     request.request_context.domain_name = None;
     if let Some(path) = request.raw_path.as_mut().filter(|path| !path.starts_with('/')) {
@@ -174,7 +177,7 @@ mod tests {
                 "requestContext": {"domainName": host, "stage": "$default", "http": {"method": "GET", "path": "/identity/ping", "sourceIp": "192.0.2.1"}}
             }))
             .expect("an event");
-            assert!(tame(&mut request).is_ok());
+            assert!(sanitize_event(&mut request).is_ok());
             let request: Request = LambdaRequest::ApiGatewayV2(request).into();
             assert_eq!((request.uri().path(), client(&request).address.as_str()), ("/identity/ping", "192.0.2.1"));
         }
@@ -205,7 +208,7 @@ mod tests {
                 "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/identity/users", "sourceIp": "192.0.2.1"}}
             }))
             .expect("an event");
-            assert_eq!(tame(&mut request).is_ok(), is_good, "{body}");
+            assert_eq!(sanitize_event(&mut request).is_ok(), is_good, "{body}");
             let _: Request = LambdaRequest::ApiGatewayV2(request).into();
         }
     }

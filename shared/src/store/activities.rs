@@ -4,31 +4,18 @@ use aws_sdk_dynamodb::types::Select;
 
 use super::{
     Item, Store, failure,
-    items::{grant_key, keyed, number, read, text},
-    transaction::Write,
+    items::{keyed, number, read, text},
+    keys::{ACTIVITY, activity_key, decoy_key},
+    writes::activity_item,
 };
 use crate::{
     Error,
-    activity::{Activity, ActivityResult, Topic},
-    clock::Timestamp,
-    random::sha256_hex,
+    domain::activity::{Activity, ActivityResult, Topic},
+    platform::clock::Timestamp,
 };
 
-const PREFIX: &str = "ACTIVITY#";
 /// Seconds for which it is kept what was written for nobody.
 const DECOY_LIFE: i64 = 60;
-
-fn activity_key(uid: &str, id: &str) -> Item {
-    grant_key(uid, format!("{PREFIX}{id}"))
-}
-
-pub(super) fn activity_item(activity: &Activity) -> Result<Item, Error> {
-    keyed(activity_key(&activity.uid, &activity.id), activity)
-}
-
-pub(super) fn activity_write(table: &str, activity: &Activity) -> Result<Write, Error> {
-    Store::put(table, activity_item(activity)?, None, [])
-}
 
 /// A page of a user's activities.
 #[derive(Debug, PartialEq, Eq)]
@@ -42,6 +29,12 @@ pub struct ActivityPage {
 }
 
 impl Store {
+    /// Stores a grant whose key is new.
+    async fn put_grant(&self, item: Item) -> Result<(), Error> {
+        self.client.put_item().table_name(&self.grants).set_item(Some(item)).send().await.map_err(failure)?;
+        Ok(())
+    }
+
     /// Writes down what was done.
     pub async fn record(&self, activity: &Activity) -> Result<(), Error> {
         self.put_grant(activity_item(activity)?).await
@@ -57,7 +50,7 @@ impl Store {
     /// Writes as much for an address that has no account, so that it takes the same time. It lies where nobody looks it up.
     pub async fn record_decoy(&self, address: &str, activity: &Activity, now: Timestamp) -> Result<(), Error> {
         let decoy = Activity { expires_at: now + DECOY_LIFE, ..activity.clone() };
-        let key = grant_key(&format!("NOBODY#{}", sha256_hex(address)), format!("DECOY#{}", activity.id));
+        let key = decoy_key(address, &activity.id);
         self.put_grant(keyed(key, &decoy)?).await
     }
 
@@ -80,7 +73,7 @@ impl Store {
             .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
             .filter_expression("expires_at > :now")
             .expression_attribute_values(":uid", text(uid))
-            .expression_attribute_values(":prefix", text(PREFIX))
+            .expression_attribute_values(":prefix", text(ACTIVITY))
             .expression_attribute_values(":now", number(now.seconds()))
             .into_paginator()
             .send();

@@ -4,10 +4,30 @@ use std::{collections::HashMap, mem};
 
 use aws_sdk_dynamodb::types::{KeysAndAttributes, WriteRequest};
 
-use super::{Item, Store, failure};
-use crate::{Error, retry::Backoff};
+use serde::de::DeserializeOwned;
+
+use super::{Item, Store, failure, items::read, keys::user_key};
+use crate::{Error, domain::user::User, platform::retry::Backoff};
 
 impl Store {
+    /// A user and one of the grants of a uid, in one consistent round trip.
+    pub(super) async fn user_and_grant<G: DeserializeOwned>(
+        &self,
+        user: &str,
+        grant: Item,
+    ) -> Result<(Option<User>, Option<G>), Error> {
+        let found = self.batch_get([(&self.users, vec![user_key(user)]), (&self.grants, vec![grant])]).await?;
+        let (mut user, mut grant) = (None, None);
+        for (table, item) in found {
+            if table == self.users {
+                user = Some(read(item)?);
+            } else {
+                grant = Some(read(item)?);
+            }
+        }
+        Ok((user, grant))
+    }
+
     /// The items that exist, each with its table.
     pub(super) async fn batch_get<const N: usize>(
         &self,

@@ -1,29 +1,29 @@
 //! Codes that are mailed, and what they let their bearer do.
 
 use super::{
-    Item, Store,
-    activities::activity_write,
-    items::{grant_key, keyed, number, text, user_key},
-    limits::{failures_key, mail_log_write},
-    sessions::{session_kept_write, session_write},
-    transaction::{Outcome, Write},
+    Outcome, Store,
+    items::{keyed, number, text},
+    keys::{code_key, decoy_key, decoy_uid, failures_key, user_key},
+    transaction::{Transaction, Write},
+    writes::{activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write},
 };
 use crate::{
     Error,
-    activity::Activity,
-    code::{Code, Kind},
-    limits::MailLog,
-    mail::QueuedMail,
-    password::PasswordHash,
-    random::sha256_hex,
-    session::Session,
-    token::Claims,
-    user::User,
+    domain::{
+        activity::Activity,
+        mail::QueuedMail,
+        one_time_code::{Kind, OneTimeCode},
+        password::PasswordHash,
+        rate_limit::MailLog,
+        session::Session,
+        user::User,
+    },
+    tokens::signed_token::Claims,
 };
 
 /// What became of a request for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum CodeRequestOutcome {
     /// All is stored.
     Stored,
     /// Nothing is: somebody else asked at the same moment, so the log is another now.
@@ -31,15 +31,15 @@ pub enum Asked {
 }
 
 /// What is stored when a code is asked for.
-pub struct Asking<'a> {
+pub struct CodeRequest<'a> {
     /// What the code is for.
     pub kind: Kind,
-    /// The address, see [`EmailAddress::key`](crate::email::EmailAddress::key).
+    /// The address, see [`EmailAddress::key`](crate::domain::email_address::EmailAddress::key).
     pub address: &'a str,
     /// The mails that were asked for before, as they were read, and with this one.
     pub log: (Option<&'a MailLog>, &'a MailLog),
     /// The code.
-    pub code: &'a Code,
+    pub code: &'a OneTimeCode,
     /// The mail that brings it.
     pub mail: &'a QueuedMail,
     /// What was done, where it is recorded.
@@ -68,41 +68,18 @@ pub enum Confirmation {
     NothingToConfirm,
 }
 
-/// Key of the newest code of its kind of a user.
-pub(super) fn code_key(uid: &str, kind: Kind) -> Item {
-    grant_key(
-        uid,
-        match kind {
-            Kind::Reset => "RESET",
-            Kind::Confirmation => "CONFIRM",
-        },
-    )
-}
-
-/// Key of a mail in the outbox. The stream of the table hands what is stored under it to the function that sends.
-pub(super) fn mail_key(uid: &str, id: &str) -> Item {
-    grant_key(uid, format!("MAIL#{id}"))
-}
-
-/// The writes that store a code, in the place of one that was there, and the mail that brings it.
-pub(super) fn code_writes(table: &str, uid: &str, kind: Kind, code: &Code, mail: &QueuedMail) -> Result<[Write; 2], Error> {
-    let code = Store::put(table, keyed(code_key(uid, kind), code)?, None, [])?;
-    Ok([code, Store::put(table, keyed(mail_key(uid, &mail.id), mail)?, None, [])?])
-}
-
 impl Store {
     /// Stores a code of a user, in the place of one that was there, and the mail that brings it.
-    pub async fn store_code(&self, uid: &str, asking: &Asking<'_>) -> Result<Asked, Error> {
+    pub async fn store_code(&self, uid: &str, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
         let activity = asking.activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
         self.ask(asking, code_writes(&self.grants, uid, asking.kind, asking.code, asking.mail)?.into_iter().chain(activity)).await
     }
 
     /// Writes as much for an address that gets no code, so that it takes the same time. It lies where nobody looks it up and
     /// no mail is sent of it, until it expires.
-    pub async fn store_decoy_code(&self, asking: &Asking<'_>) -> Result<Asked, Error> {
-        let nobody = format!("NOBODY#{}", sha256_hex(asking.address));
-        let decoy = |id: &str| grant_key(&nobody, format!("DECOY#{id}"));
-        let code = Self::put(&self.grants, keyed(code_key(&nobody, asking.kind), asking.code)?, None, [])?;
+    pub async fn store_decoy_code(&self, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
+        let decoy = |id: &str| decoy_key(asking.address, id);
+        let code = Self::put(&self.grants, keyed(code_key(&decoy_uid(asking.address), asking.kind), asking.code)?, None, [])?;
         let mail = Self::put(&self.grants, keyed(decoy(&asking.mail.id), asking.mail)?, None, [])?;
         let activity = asking.activity.map(|activity| {
             let decoy_activity = Activity { expires_at: asking.code.expires_at, ..activity.clone() };
@@ -112,21 +89,21 @@ impl Store {
     }
 
     /// Notes that a mail was asked for to an address that gets none.
-    pub async fn store_mail_log(&self, asking: &Asking<'_>) -> Result<Asked, Error> {
+    pub async fn store_mail_log(&self, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
         self.ask(asking, []).await
     }
 
-    async fn ask(&self, asking: &Asking<'_>, writes: impl IntoIterator<Item = Write>) -> Result<Asked, Error> {
+    async fn ask(&self, asking: &CodeRequest<'_>, writes: impl IntoIterator<Item = Write>) -> Result<CodeRequestOutcome, Error> {
         let (before, log) = asking.log;
         let log = mail_log_write(&self.grants, (asking.address, asking.kind), before, log)?;
         Ok(match self.transact([log].into_iter().chain(writes)).await? {
-            Outcome::Written => Asked::Stored,
-            Outcome::Refused(_) => Asked::Overtaken,
+            Transaction::Written => CodeRequestOutcome::Stored,
+            Transaction::Refused(_) => CodeRequestOutcome::Overtaken,
         })
     }
 
     /// The user and the newest code of that kind of the uid that a genuine token names.
-    pub async fn find_code(&self, claims: &Claims, kind: Kind) -> Result<(Option<User>, Option<Code>), Error> {
+    pub async fn find_code(&self, claims: &Claims, kind: Kind) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
         self.user_and_grant(&claims.user, code_key(&claims.uid, kind)).await
     }
 
@@ -135,7 +112,7 @@ impl Store {
         &self,
         user: &User,
         confirmed: &User,
-        code: &Code,
+        code: &OneTimeCode,
         session: Option<&Session>,
     ) -> Result<Confirmation, Error> {
         let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
@@ -160,9 +137,9 @@ impl Store {
         )?;
         let session = session.map(|session| session_write(&self.grants, session)).transpose()?;
         Ok(match self.transact([use_up, confirm].into_iter().chain(session)).await? {
-            Outcome::Written => Confirmation::Done,
-            Outcome::Refused(0) => Confirmation::CodeUsed,
-            Outcome::Refused(_) => Confirmation::NothingToConfirm,
+            Transaction::Written => Confirmation::Done,
+            Transaction::Refused(0) => Confirmation::CodeUsed,
+            Transaction::Refused(_) => Confirmation::NothingToConfirm,
         })
     }
 
@@ -171,7 +148,7 @@ impl Store {
         &self,
         user: &User,
         hash: &PasswordHash,
-        code: &Code,
+        code: &OneTimeCode,
         notice: &QueuedMail,
         activity: &Activity,
     ) -> Result<PasswordChange, Error> {
@@ -187,13 +164,13 @@ impl Store {
             )?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), Some("jti = :jti"), [(":jti", text(&code.jti))])?,
             Self::delete(&self.grants, failures_key(&key), None, [])?,
-            Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?,
+            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
         Ok(match self.transact(writes).await? {
-            Outcome::Written => PasswordChange::Done,
-            Outcome::Refused(0) => PasswordChange::UserGone,
-            Outcome::Refused(_) => PasswordChange::CodeUsed,
+            Transaction::Written => PasswordChange::Done,
+            Transaction::Refused(0) => PasswordChange::UserGone,
+            Transaction::Refused(_) => PasswordChange::CodeUsed,
         })
     }
 
@@ -206,7 +183,7 @@ impl Store {
         hash: &PasswordHash,
         notice: &QueuedMail,
         activity: &Activity,
-    ) -> Result<bool, Error> {
+    ) -> Result<Outcome, Error> {
         let writes = [
             Self::update(
                 &self.users,
@@ -224,9 +201,9 @@ impl Store {
             )?,
             session_kept_write(&self.grants, session)?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,
-            Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?,
+            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await? == Outcome::Written)
+        Ok(self.transact(writes).await?.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Structs to items and back, and the reads that everything is built on.
+//! Structs to items and back.
 
 use std::any::type_name;
 
@@ -6,13 +6,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_dynamo::{from_item, to_item};
 
-use super::{Item, Store, failure};
-use crate::{Error, user::User};
-
-/// The partition key of both tables.
-pub(super) const PK: &str = "pk";
-/// The sort key of the grants.
-pub(super) const SK: &str = "sk";
+use super::Item;
+use crate::Error;
 
 pub(super) fn text(value: impl Into<String>) -> AttributeValue {
     AttributeValue::S(value.into())
@@ -20,21 +15,6 @@ pub(super) fn text(value: impl Into<String>) -> AttributeValue {
 
 pub(super) fn number(value: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(value.into().to_string())
-}
-
-/// Key of a user's item.
-pub(super) fn user_key(user: &str) -> Item {
-    [(PK.to_owned(), text(format!("USER#{user}")))].into()
-}
-
-/// Key of the item that makes a uid unique and findable.
-pub(super) fn uid_key(uid: &str) -> Item {
-    [(PK.to_owned(), text(format!("UID#{uid}")))].into()
-}
-
-/// Key of something that a user holds for a time.
-pub(super) fn grant_key(uid: &str, grant: impl Into<String>) -> Item {
-    [(PK.to_owned(), text(uid)), (SK.to_owned(), text(grant))].into()
 }
 
 /// The item that is stored of a value under a key.
@@ -78,36 +58,10 @@ fn is_of_unknown_type(value: &AttributeValue) -> bool {
     }
 }
 
-impl Store {
-    /// Stores a grant whose key is new.
-    pub(super) async fn put_grant(&self, item: Item) -> Result<(), Error> {
-        self.client.put_item().table_name(&self.grants).set_item(Some(item)).send().await.map_err(failure)?;
-        Ok(())
-    }
-
-    /// A user and one of the grants of a uid, in one consistent round trip.
-    pub(super) async fn user_and_grant<G: DeserializeOwned>(
-        &self,
-        user: &str,
-        grant: Item,
-    ) -> Result<(Option<User>, Option<G>), Error> {
-        let found = self.batch_get([(&self.users, vec![user_key(user)]), (&self.grants, vec![grant])]).await?;
-        let (mut user, mut grant) = (None, None);
-        for (table, item) in found {
-            if table == self.users {
-                user = Some(read(item)?);
-            } else {
-                grant = Some(read(item)?);
-            }
-        }
-        Ok((user, grant))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::Failures;
+    use crate::domain::rate_limit::Failures;
 
     /// A value that must reach no error.
     const SECRET: &str = "secret";

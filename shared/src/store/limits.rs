@@ -1,24 +1,25 @@
 //! Counters of what is tried, over all instances.
 
 use aws_sdk_dynamodb::{
-    operation::update_item::{UpdateItemError, builders::UpdateItemFluentBuilder},
+    operation::update_item::builders::UpdateItemFluentBuilder,
     types::{ReturnValue, ReturnValuesOnConditionCheckFailure},
 };
 
 use super::{
-    Item, Store, failure,
-    items::{grant_key, keyed, number, read, text},
-    transaction::Write,
+    Item, Store,
+    conditional::{Conditional, conditional},
+    items::{number, read, text},
+    keys::{failures_key, mail_log_key, requests_key},
 };
 use crate::{
     Error,
-    activity::{Activity, activity_id},
-    clock::Timestamp,
-    code::Kind,
-    limits::{Failures, Limits, MailLog, minute},
-    random::sha256_hex,
-    retry::Backoff,
-    user::User,
+    domain::{
+        activity::{Activity, activity_id},
+        one_time_code::Kind,
+        rate_limit::{Failures, Limits, MailLog, minute},
+        user::User,
+    },
+    platform::{clock::Timestamp, random::sha256_hex, retry::Backoff},
 };
 
 /// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is counted of it.
@@ -50,37 +51,6 @@ impl Attempt {
     }
 }
 
-/// Key of the wrong attempts in a row at an account's secrets. Addresses are hashed: those that have no account are nobody's to keep.
-pub(super) fn failures_key(user: &str) -> Item {
-    grant_key(&format!("LIMIT#sign_in#{}", sha256_hex(user)), "-")
-}
-
-pub(super) fn mail_log_key(user: &str, kind: Kind) -> Item {
-    let kind = match kind {
-        Kind::Reset => "reset",
-        Kind::Confirmation => "confirmation",
-    };
-    grant_key(&format!("LIMIT#{kind}#{}", sha256_hex(user)), "-")
-}
-
-/// The write that replaces a log of mails, unless another mail was asked for meanwhile.
-pub(super) fn mail_log_write(
-    table: &str,
-    (user, kind): (&str, Kind),
-    before: Option<&MailLog>,
-    log: &MailLog,
-) -> Result<Write, Error> {
-    let mut item = keyed(mail_log_key(user, kind), log)?;
-    item.insert("expires_at".to_owned(), number(log.expires_at().seconds()));
-    match before {
-        None => Store::put(table, item, Some("attribute_not_exists(pk)"), []),
-        Some(before) => {
-            let unchanged = serde_dynamo::to_attribute_value(&before.asked_at).map_err(Error::internal)?;
-            Store::put(table, item, Some("asked_at = :before"), [(":before", unchanged)])
-        }
-    }
-}
-
 impl Store {
     /// Counts an attempt at the secrets of an address, before they are looked at. However many attempts there are at once, no more
     /// are let through than one after the other.
@@ -103,27 +73,29 @@ impl Store {
             .expression_attribute_values(":seconds", number(now.seconds()))
             .expression_attribute_values(":end", number(first.expires_at.seconds()))
             .expression_attribute_values(":id", text(&id));
-        let mut before = match failures_after(free).await? {
-            Ok(with) => return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without: None }))),
-            Err(before) => before,
+        let mut before = match count(free).await? {
+            Counting::Counted(with) => {
+                return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without: None })));
+            }
+            Counting::Overtaken(before) => before,
         };
         let mut backoff = Backoff::start();
         loop {
-            let known = self.settle(user, before.clone(), limits, now).await?;
+            let known = self.resolve_pending(user, before.clone(), limits, now).await?;
             let with = Failures::with_one_more(known.as_ref(), &id, limits, now)?;
-            match failures_after(self.replace_failures(user, before.as_ref(), &with)).await? {
-                Ok(with) => {
+            match count(self.replace_failures(user, before.as_ref(), &with)).await? {
+                Counting::Counted(with) => {
                     let without = known.filter(|_| with.retry_at > now.milliseconds());
                     return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without })));
                 }
-                Err(_) if !backoff.wait().await => return Err(Error::TooManyAttempts { retry_after: 1 }),
-                Err(meanwhile) => before = meanwhile,
+                Counting::Overtaken(_) if !backoff.wait().await => return Err(Error::TooManyAttempts { retry_after: 1 }),
+                Counting::Overtaken(stored) => before = stored,
             }
         }
     }
 
     /// The failures without the attempt among them that succeeded, where it has come to matter. It takes an unknown address as long.
-    async fn settle(
+    async fn resolve_pending(
         &self,
         user: &str,
         failures: Option<Failures>,
@@ -139,7 +111,7 @@ impl Store {
 
     /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before. A transaction, though of
     /// one write: when its answer is lost and it is sent again, the attempt is not taken back twice.
-    pub async fn take_back(&self, attempt: &Attempt) -> Result<(), Error> {
+    pub async fn refund(&self, attempt: &Attempt) -> Result<(), Error> {
         let Some(Counted { user, with, without, .. }) = &attempt.0 else { return Ok(()) };
         let (minus_one, zero) = ((":minus_one", number(-1)), (":zero", number(0)));
         let write = match without {
@@ -173,19 +145,16 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(grant_key(&format!("LIMIT#requests#{}", sha256_hex(address)), minute.to_string())))
+            .set_key(Some(requests_key(address, minute)))
             .update_expression("SET expires_at = :end ADD #count :one")
             .condition_expression("attribute_not_exists(pk) OR #count < :most")
             .expression_attribute_names("#count", "count")
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":most", number(limits.requests_per_minute))
             .expression_attribute_values(":end", number((now + left).seconds()));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
-                Err(Error::TooManyAttempts { retry_after: left })
-            }
-            Err(error) => Err(failure(error)),
+        match conditional(request).await? {
+            Conditional::Written(_) => Ok(()),
+            Conditional::Lost(_) => Err(Error::TooManyAttempts { retry_after: left }),
         }
     }
 
@@ -235,13 +204,17 @@ impl Store {
     }
 }
 
-/// What is stored after an update; or, where its condition does not hold, what is stored instead.
-async fn failures_after(request: UpdateItemFluentBuilder) -> Result<Result<Failures, Option<Failures>>, Error> {
-    match request.send().await {
-        Ok(output) => read(output.attributes.unwrap_or_default()).map(Ok),
-        Err(error) => match error.as_service_error() {
-            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => failed.item.clone().map(read).transpose().map(Err),
-            _ => Err(failure(error)),
-        },
+/// The failures that are stored after an update.
+enum Counting {
+    /// The update was made.
+    Counted(Failures),
+    /// Its condition does not hold. Holds what is stored, if anything.
+    Overtaken(Option<Failures>),
+}
+
+async fn count(request: UpdateItemFluentBuilder) -> Result<Counting, Error> {
+    match conditional(request).await? {
+        Conditional::Written(item) => read(item).map(Counting::Counted),
+        Conditional::Lost(item) => item.map(read).transpose().map(Counting::Overtaken),
     }
 }

@@ -8,7 +8,9 @@ mod administration;
 mod batches;
 mod cancellation;
 mod codes;
+mod conditional;
 mod items;
+mod keys;
 mod limits;
 mod otp;
 mod outbox;
@@ -17,14 +19,15 @@ mod sessions;
 mod tests;
 mod transaction;
 mod users;
+mod writes;
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::ActivityPage;
-pub use administration::{Change, StoredUser};
-pub use codes::{Asked, Asking, Confirmation, PasswordChange};
+pub use administration::{Administration, Change, StoredUser};
+pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
 pub use limits::Attempt;
 pub use otp::Enabling;
 pub use outbox::Claim;
@@ -32,12 +35,49 @@ pub use users::SignUp;
 
 use crate::{
     Error,
-    aws::DynamoDb,
-    aws_error::{AwsError, Kind},
-    config::Config,
+    platform::{
+        aws::DynamoDb,
+        aws_error::{AwsError, Kind},
+    },
 };
 
 type Item = HashMap<String, AttributeValue>;
+
+/// The outcome of a write that relies on what was read before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Outcome {
+    /// Everything was written.
+    Written,
+    /// Nothing was written: what the write relies on was changed by another request, or is gone.
+    Conflict,
+}
+
+impl Outcome {
+    /// Whether everything was written.
+    #[must_use]
+    pub const fn is_written(self) -> bool {
+        matches!(self, Self::Written)
+    }
+}
+
+impl From<transaction::Transaction> for Outcome {
+    fn from(transaction: transaction::Transaction) -> Self {
+        match transaction {
+            transaction::Transaction::Written => Self::Written,
+            transaction::Transaction::Refused(_) => Self::Conflict,
+        }
+    }
+}
+
+impl From<conditional::Conditional> for Outcome {
+    fn from(conditional: conditional::Conditional) -> Self {
+        match conditional {
+            conditional::Conditional::Written(_) => Self::Written,
+            conditional::Conditional::Lost(_) => Self::Conflict,
+        }
+    }
+}
 
 /// The two tables.
 #[derive(Clone, Debug)]
@@ -48,10 +88,10 @@ pub struct Store {
 }
 
 impl Store {
-    /// The tables that the configuration names.
+    /// The tables of these names.
     #[must_use]
-    pub fn new(client: DynamoDb, config: &Config) -> Self {
-        Self { client, users: config.users_table.clone(), grants: config.grants_table.clone() }
+    pub const fn new(client: DynamoDb, users: String, grants: String) -> Self {
+        Self { client, users, grants }
     }
 }
 

@@ -1,23 +1,21 @@
 //! The second factor of users: drawn, turned on, used, turned off.
 
-use aws_sdk_dynamodb::types::AttributeValue;
-
 use super::{
-    Store,
-    activities::activity_write,
-    codes::mail_key,
-    items::{keyed, number, text, user_key},
-    sessions::session_kept_write,
-    transaction::Outcome,
+    Outcome, Store,
+    items::{number, text},
+    keys::user_key,
+    writes::{activity_write, mail_write, recovery_set, session_kept_write, unused},
 };
 use crate::{
     Error,
-    activity::Activity,
-    mail::QueuedMail,
-    otp::SecondFactor,
-    password::PasswordHash,
-    session::Session,
-    user::{OtpSecret, User},
+    domain::{
+        activity::Activity,
+        mail::QueuedMail,
+        otp::SecondFactor,
+        password::PasswordHash,
+        session::Session,
+        user::{OtpSecret, User},
+    },
 };
 
 /// What is stored when the second factor is turned on.
@@ -34,23 +32,10 @@ pub struct Enabling<'a> {
     pub activity: &'a Activity,
 }
 
-/// The condition under which a code of the second factor is unused, and its value `:code`.
-pub(super) fn unused(factor: &SecondFactor) -> (&'static str, AttributeValue) {
-    match factor {
-        SecondFactor::TimeStep(step) => ("(attribute_not_exists(otp_last_step) OR otp_last_step < :code)", number(*step)),
-        SecondFactor::RecoveryCode(hash) => ("contains(otp_recovery_codes, :code)", text(hash.as_str())),
-    }
-}
-
-/// Recovery codes are a set, so that each is used up by itself, whatever becomes of the others at the same moment.
-pub(super) fn recovery_set(codes: &[PasswordHash]) -> AttributeValue {
-    AttributeValue::Ss(codes.iter().map(|code| code.as_str().to_owned()).collect())
-}
-
 impl Store {
     /// Keeps a secret that was drawn for the user's authenticator, in the place of one that was there. `false`, and nothing is
     /// stored, when a second factor is on.
-    pub async fn draw_otp_secret(&self, user: &User, secret: &OtpSecret, activity: &Activity) -> Result<bool, Error> {
+    pub async fn draw_otp_secret(&self, user: &User, secret: &OtpSecret, activity: &Activity) -> Result<Outcome, Error> {
         let draw = Self::update(
             &self.users,
             user_key(&user.email.key()),
@@ -58,12 +43,12 @@ impl Store {
             "uid = :uid AND attribute_not_exists(otp_secret)",
             [(":uid", text(&user.uid)), (":secret", text(secret.reveal()))],
         )?;
-        Ok(self.transact([draw, activity_write(&self.grants, activity)?]).await? == Outcome::Written)
+        Ok(self.transact([draw, activity_write(&self.grants, activity)?]).await?.into())
     }
 
     /// Turns the second factor on, ends every other session and queues the notice, all or nothing. `false`, and nothing is changed,
     /// when one is on meanwhile, another secret was drawn, or the session is over.
-    pub async fn enable_otp(&self, user: &User, session: &Session, enabling: &Enabling<'_>) -> Result<bool, Error> {
+    pub async fn enable_otp(&self, user: &User, session: &Session, enabling: &Enabling<'_>) -> Result<Outcome, Error> {
         let Enabling { secret, step, recovery_codes, notice, activity } = *enabling;
         let enable = Self::update(
             &self.users,
@@ -84,15 +69,15 @@ impl Store {
         let writes = [
             enable,
             session_kept_write(&self.grants, session)?,
-            Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?,
+            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await? == Outcome::Written)
+        Ok(self.transact(writes).await?.into())
     }
 
     /// Uses a code of the second factor up; `false` when somebody did before, or the secret is another now.
-    pub async fn use_up_code(&self, user: &User, factor: &SecondFactor) -> Result<bool, Error> {
-        Ok(self.transact([self.use_up(user, factor)?]).await? == Outcome::Written)
+    pub async fn use_up_code(&self, user: &User, factor: &SecondFactor) -> Result<Outcome, Error> {
+        Ok(self.transact([self.use_up(user, factor)?]).await?.into())
     }
 
     /// Turns the second factor off by a code of it, and queues the notice, all or nothing. `false`, and nothing is changed, when
@@ -103,7 +88,7 @@ impl Store {
         factor: &SecondFactor,
         notice: &QueuedMail,
         activity: &Activity,
-    ) -> Result<bool, Error> {
+    ) -> Result<Outcome, Error> {
         let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
         let (unused, code) = unused(factor);
         let disable = Self::update(
@@ -118,8 +103,8 @@ impl Store {
                 (":now", number(activity.created_at.seconds())),
             ],
         )?;
-        let notice = Self::put(&self.grants, keyed(mail_key(&user.uid, &notice.id), notice)?, None, [])?;
-        Ok(self.transact([disable, notice, activity_write(&self.grants, activity)?]).await? == Outcome::Written)
+        let notice = mail_write(&self.grants, notice)?;
+        Ok(self.transact([disable, notice, activity_write(&self.grants, activity)?]).await?.into())
     }
 }
 
@@ -133,15 +118,12 @@ mod tests {
         *,
     };
     use crate::{
-        activity::Action,
-        language::Language,
-        mail::Kind,
-        session::SessionLife,
+        domain::{activity::Action, language::Language, mail::Kind, session::SessionLifetime},
         store::Claim,
-        token::{Claims, Purpose},
+        tokens::signed_token::{Claims, Purpose},
     };
 
-    const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
+    const LIFE: SessionLifetime = SessionLifetime { idle: 1800, absolute: 86_400 };
 
     fn hashes(names: &[&str]) -> Vec<PasswordHash> {
         serde_json::from_value(serde_json::json!(names)).expect("hashes")
@@ -155,7 +137,7 @@ mod tests {
     async fn drawn(store: &Store) -> (User, Session) {
         let user = new_user("jane@example.com");
         sign_up(store, &user).await;
-        let session = Session { id_hash: crate::random::sha256_hex("own"), ..session_of(&user) };
+        let session = Session { id_hash: crate::platform::random::sha256_hex("own"), ..session_of(&user) };
         store.open_session(&session, &Attempt::default(), &done(&user, Action::Login, NOW)).await.expect("a session");
         assert!(draw(store, &user).await);
         (stored(store, &user).await, session)
@@ -163,14 +145,14 @@ mod tests {
 
     async fn draw(store: &Store, user: &User) -> bool {
         let activity = done(user, Action::RequestQrCode, NOW);
-        store.draw_otp_secret(user, &OtpSecret::draw(), &activity).await.expect("an answer")
+        store.draw_otp_secret(user, &OtpSecret::draw(), &activity).await.expect("an answer").is_written()
     }
 
     async fn enable(store: &Store, user: &User, session: &Session, codes: &[&str]) -> bool {
         let (notice, activity) = (notice(user, Kind::OtpEnabled), done(user, Action::EnableOtp, NOW + 1));
         let secret = user.otp_pending_secret.as_ref().expect("a secret");
         let enabling = Enabling { secret, step: 100, recovery_codes: &hashes(codes), notice: &notice, activity: &activity };
-        store.enable_otp(user, session, &enabling).await.expect("an answer")
+        store.enable_otp(user, session, &enabling).await.expect("an answer").is_written()
     }
 
     /// Somebody with the second factor on.
@@ -182,7 +164,7 @@ mod tests {
 
     async fn disable(store: &Store, user: &User, factor: &SecondFactor) -> bool {
         let (notice, activity) = (notice(user, Kind::OtpDisabled), done(user, Action::DisableOtp, NOW + 2));
-        store.disable_otp(user, factor, &notice, &activity).await.expect("an answer")
+        store.disable_otp(user, factor, &notice, &activity).await.expect("an answer").is_written()
     }
 
     async fn signs_in(store: &Store, user: &User, factor: &SecondFactor) -> bool {
@@ -191,7 +173,7 @@ mod tests {
             .open_session_with_otp(user, &session_of(user), factor, (&Attempt::default(), &activity))
             .await
             .expect("an answer")
-            .is_some()
+            .is_written()
     }
 
     fn recovery(name: &str) -> SecondFactor {
@@ -240,7 +222,7 @@ mod tests {
     async fn a_session_that_was_ended_meanwhile_enables_nothing() {
         let store = store().await;
         let (user, session) = drawn(&store).await;
-        assert!(store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer"));
+        assert!(store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer").is_written());
         assert!(!enable(&store, &user, &session, &["a"]).await);
         assert_eq!(stored(&store, &user).await.otp_secret, None);
     }
@@ -279,7 +261,7 @@ mod tests {
     async fn a_time_step_is_used_once_whatever_for() {
         let store = store().await;
         let user = enabled(&store, &["a"]).await;
-        let verify = async |step| store.use_up_code(&user, &SecondFactor::TimeStep(step)).await.expect("an answer");
+        let verify = async |step| store.use_up_code(&user, &SecondFactor::TimeStep(step)).await.expect("an answer").is_written();
         assert!(!verify(100).await, "the one that enabled it");
         assert!(verify(102).await);
         for spent in [101, 102] {
@@ -296,7 +278,7 @@ mod tests {
             let user = enabled(&store, &["a", "b"]).await;
             let notice = notice(&user, Kind::OtpDisabled);
             let activity = done(&user, Action::DisableOtp, NOW + 2);
-            assert!(store.disable_otp(&user, &factor, &notice, &activity).await.expect("an answer"));
+            assert!(store.disable_otp(&user, &factor, &notice, &activity).await.expect("an answer").is_written());
             let off = stored(&store, &user).await;
             assert_eq!((&off.otp_secret, off.otp_last_step, left(&off).len()), (&None, None, 0));
             assert_eq!((off.session_epoch, off.updated_at), (user.session_epoch, NOW + 2));

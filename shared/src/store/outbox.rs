@@ -1,16 +1,19 @@
 //! The outbox. A stream may deliver a record twice, and twice at once; a lease lets one delivery at a time send the mail.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::ReturnValue;
 use data_encoding::HEXLOWER;
 
 use super::{
     Store,
-    codes::mail_key,
-    failure,
+    conditional::{Conditional, conditional},
     items::{number, read, text},
+    keys::mail_key,
 };
-use crate::{Error, clock::Timestamp, mail::QueuedMail, random};
+use crate::{
+    Error,
+    domain::mail::QueuedMail,
+    platform::{clock::Timestamp, random},
+};
 
 /// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than the function may run.
 const LEASE: i64 = 60;
@@ -47,20 +50,15 @@ impl Store {
             .expression_attribute_values(":claim", text(&claim))
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure::AllOld);
-        match request.send().await {
-            Ok(output) => Ok(read(output.attributes.unwrap_or_default()).map_or(Claim::Unreadable, Claim::Claimed)),
-            Err(error) => match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => Ok(match failed.item() {
-                    Some(item) if item.contains_key("settled_at") => Claim::Settled,
-                    Some(item) if item.get("leased_by") == Some(&text(&claim)) => {
-                        read(item.clone()).map_or(Claim::Unreadable, Claim::Claimed)
-                    }
-                    Some(_) => Claim::Busy,
-                    None => Claim::Settled,
-                }),
-                _ => Err(failure(error)),
-            },
-        }
+        Ok(match conditional(request).await? {
+            Conditional::Written(item) => read(item).map_or(Claim::Unreadable, Claim::Claimed),
+            Conditional::Lost(None) => Claim::Settled,
+            Conditional::Lost(Some(item)) if item.contains_key("settled_at") => Claim::Settled,
+            Conditional::Lost(Some(item)) if item.get("leased_by") == Some(&text(&claim)) => {
+                read(item).map_or(Claim::Unreadable, Claim::Claimed)
+            }
+            Conditional::Lost(Some(_)) => Claim::Busy,
+        })
     }
 
     /// Notes that nothing is left to do for a mail: it was sent, or never will be.
@@ -82,11 +80,7 @@ impl Store {
             .update_expression(change)
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.seconds()));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            // Deleted meanwhile, with its user or by its expiry.
-            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => Ok(()),
-            Err(error) => Err(failure(error)),
-        }
+        // Deleted meanwhile, with its user or by its expiry.
+        conditional(request).await.map(drop)
     }
 }

@@ -1,47 +1,22 @@
 //! Sessions of users.
 
-use std::slice;
-
-use aws_sdk_dynamodb::{
-    operation::update_item::UpdateItemError,
-    types::{DeleteRequest, PutRequest, WriteRequest},
-};
+use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
 
 use super::{
-    Item, Store,
-    activities::{activity_item, activity_write},
+    Outcome, Store,
+    conditional::conditional,
     failure,
-    items::{grant_key, keyed, number, read, text, user_key},
+    items::{number, read, text},
+    keys::{SESSION, session_key, user_key},
     limits::Attempt,
-    otp::{recovery_set, unused},
-    transaction::{Outcome, Write},
+    writes::{activity_item, activity_write, session_item, session_kept_write, session_write},
 };
 use crate::{
-    Error, activity::Activity, clock::Timestamp, otp::SecondFactor, random::sha256_hex, session::Session, token::Claims,
-    user::User,
+    Error,
+    domain::{activity::Activity, otp::SecondFactor, session::Session, user::User},
+    platform::{clock::Timestamp, random::sha256_hex},
+    tokens::signed_token::Claims,
 };
-
-const PREFIX: &str = "SESSION#";
-
-/// Key of a session. Its id is a secret, so the hash stands for it.
-fn session_key(uid: &str, id_hash: &str) -> Item {
-    grant_key(uid, format!("{PREFIX}{id_hash}"))
-}
-
-fn session_item(session: &Session) -> Result<Item, Error> {
-    keyed(session_key(&session.uid, &session.id_hash), session)
-}
-
-/// Stores a session. Its id is new, so no condition is needed.
-pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Error> {
-    Store::put(table, session_item(session)?, None, [])
-}
-
-/// Stores a session that goes on in the user's next epoch, unless it was ended.
-pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
-    let kept = Session { epoch: session.next_epoch()?, ..session.clone() };
-    Store::put(table, session_item(&kept)?, Some("attribute_exists(pk)"), [])
-}
 
 impl Store {
     /// Stores a session and what was done to open it, and forgets the failures before the attempt. Nothing of it depends on what was
@@ -67,17 +42,14 @@ impl Store {
         session: &Session,
         factor: &SecondFactor,
         (attempt, activity): (&Attempt, &Activity),
-    ) -> Result<Option<()>, Error> {
+    ) -> Result<Outcome, Error> {
         let writes = [
             self.use_up(user, factor)?,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
         let forget = attempt.to_be_cleared().map(|key| Self::delete(&self.grants, key, None, [])).transpose()?;
-        Ok(match self.transact(writes.into_iter().chain(forget)).await? {
-            Outcome::Written => Some(()),
-            Outcome::Refused(_) => None,
-        })
+        Ok(self.transact(writes.into_iter().chain(forget)).await?.into())
     }
 
     /// The session that a genuine token names, and its user. Whether it is live is for [`Session::is_live`] to say.
@@ -103,7 +75,7 @@ impl Store {
             .consistent_read(true)
             .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
             .expression_attribute_values(":uid", text(uid))
-            .expression_attribute_values(":prefix", text(PREFIX))
+            .expression_attribute_values(":prefix", text(SESSION))
             .into_paginator()
             .items()
             .send();
@@ -115,7 +87,7 @@ impl Store {
     }
 
     /// Notes that a session was used; `false` when it was ended meanwhile.
-    pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<bool, Error> {
+    pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<Outcome, Error> {
         let request = self
             .client
             .update_item()
@@ -124,26 +96,20 @@ impl Store {
             .update_expression("SET last_used_at = :now")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.seconds()));
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
-                Ok(false)
-            }
-            Err(error) => Err(failure(error)),
-        }
+        Ok(conditional(request).await?.into())
     }
 
     /// Deletes the session of a user that has this hash, and records who did it where its user did; `false` when somebody else
     /// deleted it before. A transaction, so that a success whose answer was lost on the way stays one when it is tried again.
-    pub async fn end_session(&self, uid: &str, id_hash: &str, activity: Option<&Activity>) -> Result<bool, Error> {
+    pub async fn end_session(&self, uid: &str, id_hash: &str, activity: Option<&Activity>) -> Result<Outcome, Error> {
         let delete = Self::delete(&self.grants, session_key(uid, id_hash), Some("attribute_exists(pk)"), [])?;
         let record = activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
-        Ok(self.transact([delete].into_iter().chain(record)).await? == Outcome::Written)
+        Ok(self.transact([delete].into_iter().chain(record)).await?.into())
     }
 
     /// Ends every session of the user but this one, at once, also those that are about to begin. `false`, and nothing is changed,
     /// when this one was ended meanwhile.
-    pub async fn end_other_sessions(&self, user: &User, session: &Session, activity: &Activity) -> Result<bool, Error> {
+    pub async fn end_other_sessions(&self, user: &User, session: &Session, activity: &Activity) -> Result<Outcome, Error> {
         let next_epoch = Self::update(
             &self.users,
             user_key(&user.email.key()),
@@ -152,23 +118,6 @@ impl Store {
             [(":uid", text(&user.uid)), (":epoch", number(session.epoch)), (":next", number(session.next_epoch()?))],
         )?;
         let writes = [next_epoch, session_kept_write(&self.grants, session)?, activity_write(&self.grants, activity)?];
-        Ok(self.transact(writes).await? == Outcome::Written)
-    }
-
-    /// The write that uses a code of the second factor up, if it is unused and the secret still the one it was checked with.
-    pub(super) fn use_up(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        let secret = user.otp_secret.as_ref().map_or("", |secret| secret.reveal());
-        let (unused, code) = unused(factor);
-        let key = user_key(&user.email.key());
-        let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
-        let values = [(":uid", text(&user.uid)), (":secret", text(secret)), (":code", code)];
-        match factor {
-            SecondFactor::TimeStep(_) => Self::update(&self.users, key, "SET otp_last_step = :code", &condition, values),
-            SecondFactor::RecoveryCode(hash) => {
-                let [uid, secret, code] = values;
-                let spent = (":spent", recovery_set(slice::from_ref(hash)));
-                Self::update(&self.users, key, "DELETE otp_recovery_codes :spent", &condition, [uid, secret, code, spent])
-            }
-        }
+        Ok(self.transact(writes).await?.into())
     }
 }

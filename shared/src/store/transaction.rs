@@ -13,7 +13,10 @@ use super::{
     cancellation::{Verdict, verdict},
     failure,
 };
-use crate::{Error, aws_error::AwsError, random, retry::Backoff};
+use crate::{
+    Error,
+    platform::{aws_error::AwsError, random, retry::Backoff},
+};
 
 /// A write of a transaction, with the condition under which it may happen.
 pub(super) enum Write {
@@ -24,7 +27,7 @@ pub(super) enum Write {
 
 /// What became of a transaction.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum Transaction {
     /// All was written.
     Written,
     /// Nothing was written, for the condition of the write at this place does not hold (the first, if there are several).
@@ -84,19 +87,19 @@ impl Store {
 
     /// Writes all or nothing. One idempotency token goes with all tries, so a success whose response was lost stays a success, even
     /// if a later try is cancelled. DynamoDB remembers successes alone: after a cancellation the same token is tried as a new one.
-    pub(super) async fn transact(&self, writes: impl IntoIterator<Item = Write>) -> Result<Outcome, Error> {
+    pub(super) async fn transact(&self, writes: impl IntoIterator<Item = Write>) -> Result<Transaction, Error> {
         let writes: Vec<TransactWriteItem> = writes.into_iter().map(item).collect();
         let token = HEXLOWER.encode(&random::bytes::<16>());
         let mut backoff = Backoff::start();
         loop {
             let request = self.client.transact_write_items().client_request_token(&token);
             let request = request.set_transact_items(Some(writes.clone()));
-            let Err(error) = request.send().await else { return Ok(Outcome::Written) };
+            let Err(error) = request.send().await else { return Ok(Transaction::Written) };
             let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
                 return Err(failure(error));
             };
             match verdict(cancelled.cancellation_reasons().iter().map(CancellationReason::code)) {
-                Verdict::Lost(place) => return Ok(Outcome::Refused(place)),
+                Verdict::Lost(place) => return Ok(Transaction::Refused(place)),
                 Verdict::Again if backoff.wait().await => {}
                 Verdict::Again => return Err(Error::Unavailable(AwsError::from(error).into())),
                 Verdict::Failed => return Err(failure(error)),

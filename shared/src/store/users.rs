@@ -1,24 +1,24 @@
 //! Users, each under two keys: the address, and the uid.
 
-use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-
 use super::{
-    Store,
-    activities::activity_write,
-    codes::code_writes,
+    Outcome, Store,
+    conditional::conditional,
     failure,
-    items::{PK, keyed, number, read, text, text_of, uid_key, user_key},
-    sessions::session_write,
-    transaction::{Outcome, Write},
+    items::{number, read, text, text_of},
+    keys::{PK, uid_key, user_key},
+    transaction::Transaction,
+    writes::{activity_write, code_writes, session_write},
 };
 use crate::{
     Error,
-    activity::Activity,
-    code::{Code, Kind},
-    mail::QueuedMail,
-    password::PasswordHash,
-    session::Session,
-    user::User,
+    domain::{
+        activity::Activity,
+        mail::QueuedMail,
+        one_time_code::{Kind, OneTimeCode},
+        password::PasswordHash,
+        session::Session,
+        user::User,
+    },
 };
 
 /// What became of a sign-up.
@@ -33,7 +33,7 @@ pub enum SignUp {
 }
 
 impl Store {
-    /// The user of an address, see [`crate::email::lookup_key`].
+    /// The user of an address, see [`crate::domain::email_address::lookup_key`].
     pub async fn find_user(&self, user: &str) -> Result<Option<User>, Error> {
         let request = self.client.get_item().table_name(&self.users).set_key(Some(user_key(user))).consistent_read(true);
         request.send().await.map_err(failure)?.item.map(read).transpose()
@@ -47,7 +47,7 @@ impl Store {
     }
 
     /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed those of the `user` meanwhile.
-    pub async fn set_labels(&self, user: &User, changed: &User) -> Result<bool, Error> {
+    pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
         let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
         // No labels may be stored as none at all.
         let unchanged = if user.labels.is_empty() { "attribute_not_exists(labels) OR " } else { "" };
@@ -62,13 +62,7 @@ impl Store {
             .expression_attribute_values(":were", labels(user)?)
             .expression_attribute_values(":labels", labels(changed)?)
             .expression_attribute_values(":now", number(changed.updated_at.seconds()));
-        match request.send().await {
-            Ok(_) => Ok(true),
-            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => {
-                Ok(false)
-            }
-            Err(error) => Err(failure(error)),
-        }
+        Ok(conditional(request).await?.into())
     }
 
     /// Whether an address has a user, and whether a uid is somebody's.
@@ -95,11 +89,7 @@ impl Store {
             .expression_attribute_values(":new", text(hash.as_str()))
             .expression_attribute_values(":old", text(user.password_hash.as_str()))
             .expression_attribute_values(":uid", text(&user.uid));
-        match request.send().await {
-            Ok(_) => Ok(()),
-            Err(error) if matches!(error.as_service_error(), Some(UpdateItemError::ConditionalCheckFailedException(_))) => Ok(()),
-            Err(error) => Err(failure(error)),
-        }
+        conditional(request).await.map(drop)
     }
 
     /// Stores a new user with a session of hers and the mail that lets her confirm the address, unless the address or the uid is
@@ -108,7 +98,7 @@ impl Store {
         &self,
         user: &User,
         session: &Session,
-        (code, mail): (&Code, &QueuedMail),
+        (code, mail): (&OneTimeCode, &QueuedMail),
         activity: &Activity,
     ) -> Result<SignUp, Error> {
         let [user_write, uid_write] = self.new_user_writes(user, None)?;
@@ -117,27 +107,15 @@ impl Store {
             [user_write, uid_write, session_write(&self.grants, session)?, code, mail, activity_write(&self.grants, activity)?];
         Ok(SignUp::of(&self.transact(writes).await?))
     }
-
-    /// The writes that store a new user, under the address and under the uid, neither of which may be taken. A state that this
-    /// service has no name for is given beside.
-    pub(super) fn new_user_writes(&self, user: &User, state: Option<&str>) -> Result<[Write; 2], Error> {
-        const NEW: Option<&str> = Some("attribute_not_exists(pk)");
-        let key = user.email.key();
-        let mut item = keyed(user_key(&key), user)?;
-        item.extend(state.map(|state| ("state".to_owned(), text(state))));
-        let mut pointer = uid_key(&user.uid);
-        pointer.insert("user".to_owned(), text(&key));
-        Ok([Self::put(&self.users, item, NEW, [])?, Self::put(&self.users, pointer, NEW, [])?])
-    }
 }
 
 impl SignUp {
     /// Of a transaction that begins with [`Store::new_user_writes`].
-    pub(super) fn of(outcome: &Outcome) -> Self {
-        match outcome {
-            Outcome::Written => Self::Done,
-            Outcome::Refused(0) => Self::EmailTaken,
-            Outcome::Refused(_) => Self::UidTaken,
+    pub(super) fn of(transaction: &Transaction) -> Self {
+        match transaction {
+            Transaction::Written => Self::Done,
+            Transaction::Refused(0) => Self::EmailTaken,
+            Transaction::Refused(_) => Self::UidTaken,
         }
     }
 }

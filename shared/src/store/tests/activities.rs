@@ -2,11 +2,13 @@
 
 use super::{NOW, new_user, store};
 use crate::{
-    activity::{Action, Activity, Recorder, Topic},
-    clock::Timestamp,
-    session::Client,
+    domain::{
+        activity::{Action, Activity, Recorder, Topic},
+        session::Client,
+        user::User,
+    },
+    platform::clock::Timestamp,
     store::{ActivityPage, Store},
-    user::User,
 };
 
 /// Records something that was done so many milliseconds after `NOW`.

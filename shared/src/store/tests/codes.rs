@@ -5,17 +5,19 @@ use super::{
     store, stored,
 };
 use crate::{
-    activity::Action,
-    code::{Code, Kind},
-    language::Language,
-    limits::MailLog,
-    mail::{self, QueuedMail},
-    session::Session,
-    store::{Asked, Asking, Claim, Confirmation, PasswordChange, Store},
-    user::{State, User},
+    domain::{
+        activity::Action,
+        language::Language,
+        mail::{self, QueuedMail},
+        one_time_code::{Kind, OneTimeCode},
+        rate_limit::MailLog,
+        session::Session,
+        user::{State, User},
+    },
+    store::{Claim, CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange, Store},
 };
 
-async fn reset(store: &Store, user: &User, code: &Code, new: &str) -> PasswordChange {
+async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> PasswordChange {
     let notice = QueuedMail::notice(mail::Kind::PasswordChanged, (&user.uid, &user.email), Language::En, NOW);
     store.reset_password(user, &hash(new), code, &notice, &done(user, Action::PasswordReset, NOW + 1)).await.expect("an answer")
 }
@@ -27,8 +29,8 @@ async fn only_the_newest_code_is_kept() {
     let (first, second) = (reset_asked(&store, &user).await, reset_asked(&store, &user).await);
     let (_, kept) = store.find_code(&claims_of(&user, &first), Kind::Reset).await.expect("an answer");
     assert_eq!(kept.as_ref(), Some(&second));
-    assert!(!second.is_named_by(&claims_of(&user, &first), NOW));
-    assert!(second.is_named_by(&claims_of(&user, &second), NOW) && !second.is_named_by(&claims_of(&user, &second), NOW + 3600));
+    assert!(!second.is_named_by(&first.jti, NOW));
+    assert!(second.is_named_by(&second.jti, NOW) && !second.is_named_by(&second.jti, NOW + 3600));
     assert_eq!(reset(&store, &user, &first, "new").await, PasswordChange::CodeUsed);
     assert_eq!(stored(&store, &user).await.password_hash, hash("old"));
 }
@@ -66,7 +68,7 @@ async fn a_password_of_somebody_else_who_has_the_address_now_is_not_changed() {
 async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let claims = claims_of(&user, &Code::new(3600, NOW));
+    let claims = claims_of(&user, &OneTimeCode::new(3600, NOW));
     let code = store.find_code(&claims, Kind::Confirmation).await.expect("an answer").1.expect("the code of the sign-up");
     let outcomes =
         at_once(16, |_| {
@@ -89,7 +91,7 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
 async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let older = Code::new(3600, NOW);
+    let older = OneTimeCode::new(3600, NOW);
     let outcome = store.confirm_email(&user, &user.confirmed(NOW), &older, Some(&session_of(&user))).await.expect("an answer");
     assert_eq!((outcome, stored(&store, &user).await.state), (Confirmation::CodeUsed, State::Pending));
 }
@@ -97,13 +99,13 @@ async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
 #[tokio::test]
 async fn a_decoy_is_nobodys_code_and_no_mail() {
     let store = store().await;
-    let (nobody, code) = (new_user("nobody@example.com"), Code::new(3600, NOW));
+    let (nobody, code) = (new_user("nobody@example.com"), OneTimeCode::new(3600, NOW));
     let mail = reset_mail(&nobody, &code);
     let log = (None, &MailLog { asked_at: vec![NOW.milliseconds()] });
     let activity = done(&nobody, Action::RequestPasswordReset, NOW);
     let address = "nobody@example.com";
-    let asking = Asking { kind: Kind::Reset, address, log, code: &code, mail: &mail, activity: Some(&activity) };
-    assert_eq!(store.store_decoy_code(&asking).await.expect("an answer"), Asked::Stored);
+    let asking = CodeRequest { kind: Kind::Reset, address, log, code: &code, mail: &mail, activity: Some(&activity) };
+    assert_eq!(store.store_decoy_code(&asking).await.expect("an answer"), CodeRequestOutcome::Stored);
     assert_eq!(store.activities(&nobody.uid, None, (1, 9), NOW).await.expect("an answer").total, 0);
     assert_eq!(store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer"), Claim::Settled);
     let (user, code) = store.find_code(&claims_of(&nobody, &code), Kind::Reset).await.expect("an answer");
@@ -114,7 +116,7 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
 async fn change(store: &Store, user: &User, session: &Session, new: &str) -> bool {
     let notice = QueuedMail::notice(mail::Kind::PasswordChanged, (&user.uid, &user.email), Language::En, NOW);
     let activity = done(user, Action::PasswordChange, NOW + 1);
-    store.change_password(user, session, &hash(new), &notice, &activity).await.expect("an answer")
+    store.change_password(user, session, &hash(new), &notice, &activity).await.expect("an answer").is_written()
 }
 
 #[tokio::test]
@@ -152,7 +154,7 @@ async fn a_password_is_not_changed_by_a_session_that_is_over_or_in_the_place_of_
     let user = signed_up(&store, "jane@example.com").await;
     let (session, ended) = (opened(&store, &user).await, opened(&store, &user).await);
     let code = reset_asked(&store, &user).await;
-    store.end_session(&user.uid, &ended.id_hash, None).await.expect("an answer");
+    assert!(store.end_session(&user.uid, &ended.id_hash, None).await.expect("an answer").is_written());
     assert!(!change(&store, &user, &ended, "by a session that was ended").await);
     assert!(live(&store, &user, &ended).await.is_none(), "it does not come back");
     store.replace_hash(&user, &hash("rehashed")).await.expect("an answer");
@@ -178,10 +180,10 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
         let outcomes = at_once(16, |_| {
             let (store, user, address, before, log) = (store.clone(), user.clone(), address.clone(), before.clone(), log.clone());
             async move {
-                let code = Code::new(3600, NOW);
+                let code = OneTimeCode::new(3600, NOW);
                 let mail = reset_mail(&user, &code);
                 let activity = done(&user, Action::RequestPasswordReset, NOW);
-                let asking = Asking {
+                let asking = CodeRequest {
                     kind: Kind::Reset,
                     address: &address,
                     log: (before.as_ref(), &log),
@@ -194,12 +196,12 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
             }
         })
         .await;
-        let mut stored_ones = outcomes.iter().filter(|(outcome, ..)| *outcome == Asked::Stored);
+        let mut stored_ones = outcomes.iter().filter(|(outcome, ..)| *outcome == CodeRequestOutcome::Stored);
         let (Some((_, code, mail)), None) = (stored_ones.next(), stored_ones.next()) else { panic!("one is stored") };
         let (_, kept) = store.find_code(&claims_of(&user, code), Kind::Reset).await.expect("an answer");
         assert_eq!(kept.as_ref(), Some(code));
         assert!(matches!(store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer"), Claim::Claimed(_)));
-        for (_, _, mail) in outcomes.iter().filter(|(outcome, ..)| *outcome == Asked::Overtaken) {
+        for (_, _, mail) in outcomes.iter().filter(|(outcome, ..)| *outcome == CodeRequestOutcome::Overtaken) {
             assert_eq!(store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer"), Claim::Settled);
         }
         let (_, after) = store.find_user_and_mail_log(&address, Kind::Reset).await.expect("an answer");
@@ -217,18 +219,18 @@ async fn mails_to_an_address_without_an_account_are_counted_alike() {
     let nobody = new_user("nobody@example.com");
     let address = nobody.email.key();
     for (kind, is_decoy) in [(Kind::Reset, true), (Kind::Confirmation, false)] {
-        let (code, log) = (Code::new(3600, NOW), MailLog { asked_at: vec![NOW.milliseconds()] });
+        let (code, log) = (OneTimeCode::new(3600, NOW), MailLog { asked_at: vec![NOW.milliseconds()] });
         let mail = reset_mail(&nobody, &code);
         let outcomes = at_once(16, |_| {
             let (store, address, code, mail, log) = (store.clone(), address.clone(), code.clone(), mail.clone(), log.clone());
             async move {
-                let asking = Asking { kind, address: &address, log: (None, &log), code: &code, mail: &mail, activity: None };
+                let asking = CodeRequest { kind, address: &address, log: (None, &log), code: &code, mail: &mail, activity: None };
                 if is_decoy { store.store_decoy_code(&asking).await } else { store.store_mail_log(&asking).await }
                     .expect("an answer")
             }
         })
         .await;
-        assert_eq!(outcomes.iter().filter(|&&outcome| outcome == Asked::Stored).count(), 1);
+        assert_eq!(outcomes.iter().filter(|&&outcome| outcome == CodeRequestOutcome::Stored).count(), 1);
         let (user, after) = store.find_user_and_mail_log(&address, kind).await.expect("an answer");
         assert_eq!((user.is_none(), after), (true, Some(log)));
         assert_eq!(store.claim_mail(&mail.uid, &mail.id, NOW).await.expect("an answer"), Claim::Settled);

@@ -2,11 +2,13 @@
 
 use super::{NOW, at_once, done, session_of, signed_up, store};
 use crate::{
-    activity::Action,
-    clock::Timestamp,
-    limits::{Failures, Limits},
-    store::{Attempt, Store, items::read, limits::failures_key},
-    user::User,
+    domain::{
+        activity::Action,
+        rate_limit::{Failures, Limits},
+        user::User,
+    },
+    platform::clock::Timestamp,
+    store::{Attempt, Store, items::read, keys::failures_key},
 };
 
 const LIMITS: Limits = Limits { sign_in_free_attempts: 5, requests_per_minute: 60, mail_interval: 60, mails_per_hour: 5 };
@@ -76,7 +78,7 @@ async fn a_free_attempt_that_is_taken_back_does_not_count() {
     failures(&store, JANE, 4).await;
     for _ in 0..10 {
         let right = attempt(&store, JANE, NOW).await.expect("an attempt");
-        store.take_back(&right).await.expect("an answer");
+        store.refund(&right).await.expect("an answer");
         assert_eq!(counted(&store, JANE).await.expect("a counter").count, 4, "nor does it reset");
     }
     failures(&store, JANE, 2).await;
@@ -91,12 +93,12 @@ async fn an_attempt_that_starts_a_wait_is_taken_back_with_its_wait() {
         let before = counted(&store, JANE).await;
         let right = attempt(&store, JANE, NOW).await.expect("an attempt");
         assert_eq!(waits(&store, JANE, NOW).await, Some(1));
-        store.take_back(&right).await.expect("an answer");
+        store.refund(&right).await.expect("an answer");
         assert_eq!(counted(&store, JANE).await, before);
     }
     failures(&store, JANE, 1).await;
     let right = attempt(&store, JANE, NOW + 1).await.expect("an attempt");
-    store.take_back(&right).await.expect("an answer");
+    store.refund(&right).await.expect("an answer");
     let _wrong = attempt(&store, JANE, NOW + 1).await.expect("an attempt");
     assert_eq!(waits(&store, JANE, NOW + 1).await, Some(2));
 }
@@ -110,7 +112,7 @@ async fn right_attempts_at_once_leave_the_count_as_it_was() {
         async move {
             // Some may have to wait while others are looked at.
             if let Ok(right) = attempt(&store, JANE, NOW).await {
-                store.take_back(&right).await.expect("an answer");
+                store.refund(&right).await.expect("an answer");
             }
         }
     })
@@ -127,12 +129,12 @@ async fn what_is_taken_back_after_a_success_makes_no_counter() {
         (attempt(&store, JANE, NOW).await.expect("an attempt"), attempt(&store, JANE, NOW).await.expect("an attempt"));
     succeeds(&store, &user, &other).await;
     assert_eq!(counted(&store, JANE).await, None);
-    store.take_back(&free).await.expect("an answer");
+    store.refund(&free).await.expect("an answer");
     assert_eq!(counted(&store, JANE).await, None);
     failures(&store, JANE, 5).await;
     let waiting = attempt(&store, JANE, NOW).await.expect("an attempt");
     succeeds(&store, &user, &attempt(&store, JANE, NOW + 1).await.expect("an attempt")).await;
-    store.take_back(&waiting).await.expect("an answer");
+    store.refund(&waiting).await.expect("an answer");
     assert_eq!(counted(&store, JANE).await, None);
 }
 
@@ -176,7 +178,7 @@ async fn a_success_that_comes_first_is_left_where_it_is_and_does_not_count() {
 async fn a_first_attempt_that_was_wrong_or_taken_back_is_no_success() {
     let store = store().await;
     let user = signed_up(&store, JANE).await;
-    store.take_back(&attempt(&store, JANE, NOW).await.expect("an attempt")).await.expect("an answer");
+    store.refund(&attempt(&store, JANE, NOW).await.expect("an attempt")).await.expect("an answer");
     let right = attempt(&store, JANE, NOW).await.expect("an attempt");
     succeeds(&store, &user, &right).await;
     assert_eq!(counted(&store, JANE).await, None, "it was not known for the only one");
@@ -208,7 +210,7 @@ async fn an_attempt_that_is_taken_back_after_the_quiet_time_takes_no_other_along
     let later = NOW + 900;
     let right = attempt(&store, JANE, later).await.expect("an attempt");
     let _wrong = attempt(&store, JANE, later).await.expect("an attempt");
-    store.take_back(&right).await.expect("an answer");
+    store.refund(&right).await.expect("an answer");
     let left = counted(&store, JANE).await.expect("a counter");
     assert_eq!((left.count, left.retry_at, left.expires_at), (1, later.milliseconds(), later + 900));
 }
@@ -219,7 +221,7 @@ async fn a_limit_of_0_counts_nothing() {
     let off = Limits { sign_in_free_attempts: 0, requests_per_minute: 0, ..LIMITS };
     for _ in 0..100 {
         let attempt = store.count_attempt(JANE, &off, NOW).await.expect("an attempt");
-        store.take_back(&attempt).await.expect("an answer");
+        store.refund(&attempt).await.expect("an answer");
         store.count_request("192.0.2.1", &off, NOW).await.expect("a request");
     }
     assert_eq!(counted(&store, JANE).await, None);

@@ -17,24 +17,25 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Asked, Asking, Attempt, SignUp, Store};
+use super::{Attempt, CodeRequest, CodeRequestOutcome, SignUp, Store};
 use crate::{
-    activity::{Action, Activity, Recorder},
-    aws::deferred,
-    clock::Timestamp,
-    code::{Code, Kind},
-    email::EmailAddress,
-    language::Language,
-    limits::MailLog,
-    mail::{self, QueuedMail},
-    password::PasswordHash,
-    session::{Client as Visitor, NewSession, Session, SessionLife},
-    token::{Claims, Purpose},
-    user::{NewUser, User},
+    domain::{
+        activity::{Action, Activity, Recorder},
+        email_address::EmailAddress,
+        language::Language,
+        mail::{self, QueuedMail},
+        one_time_code::{Kind, OneTimeCode},
+        password::PasswordHash,
+        rate_limit::MailLog,
+        session::{Client as Visitor, NewSession, Session, SessionLifetime},
+        user::{NewUser, User},
+    },
+    platform::{aws::deferred, clock::Timestamp},
+    tokens::signed_token::{Claims, Purpose},
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-pub(super) const LIFE: SessionLife = SessionLife { idle: 1800, absolute: 86_400 };
+pub(super) const LIFE: SessionLifetime = SessionLifetime { idle: 1800, absolute: 86_400 };
 
 /// A store of its own for each test.
 pub(super) async fn store() -> Store {
@@ -83,7 +84,7 @@ pub(super) fn done(user: &User, action: Action, now: Timestamp) -> Activity {
 }
 
 pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
-    let code = Code::new(3600, NOW);
+    let code = OneTimeCode::new(3600, NOW);
     let mail = QueuedMail::with_code(mail::Kind::Confirmation, (&user.uid, &user.email), Language::En, &code, NOW);
     store.sign_up(user, &session_of(user), (&code, &mail), &done(user, Action::SignUp, NOW)).await.expect("an answer")
 }
@@ -98,28 +99,28 @@ pub(super) async fn stored(store: &Store, user: &User) -> User {
     store.find_user(&user.email.key()).await.expect("an answer").expect("a user")
 }
 
-fn claims_of(user: &User, code: &Code) -> Claims {
+fn claims_of(user: &User, code: &OneTimeCode) -> Claims {
     Claims::new(Purpose::Reset, &code.jti, &user.uid, &user.email.key(), (NOW, code.expires_at))
 }
 
-fn reset_mail(user: &User, code: &Code) -> QueuedMail {
+fn reset_mail(user: &User, code: &OneTimeCode) -> QueuedMail {
     QueuedMail::with_code(mail::Kind::PasswordReset, (&user.uid, &user.email), Language::En, code, NOW)
 }
 
 /// Asks for a reset of the user's password.
-async fn reset_asked(store: &Store, user: &User) -> Code {
-    let code = Code::new(3600, NOW);
+async fn reset_asked(store: &Store, user: &User) -> OneTimeCode {
+    let code = OneTimeCode::new(3600, NOW);
     ask(store, user, Kind::Reset, &code, &reset_mail(user, &code)).await;
     code
 }
 
 /// Stores a code and its mail.
-async fn ask(store: &Store, user: &User, kind: Kind, code: &Code, mail: &QueuedMail) {
+async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &QueuedMail) {
     let address = &user.email.key();
     let (_, before) = store.find_user_and_mail_log(address, kind).await.expect("an answer");
     let log = (before.as_ref(), &MailLog { asked_at: vec![NOW.milliseconds()] });
-    let asking = Asking { kind, address, log, code, mail, activity: None };
-    assert_eq!(store.store_code(&user.uid, &asking).await.expect("an answer"), Asked::Stored);
+    let asking = CodeRequest { kind, address, log, code, mail, activity: None };
+    assert_eq!(store.store_code(&user.uid, &asking).await.expect("an answer"), CodeRequestOutcome::Stored);
 }
 
 /// Opens a session of the user.

@@ -2,7 +2,7 @@
 
 use super::{NOW, ask, at_once, reset_mail, signed_up, store};
 use crate::{
-    code::{Code, Kind},
+    domain::one_time_code::{Kind, OneTimeCode},
     store::Claim,
 };
 
@@ -10,7 +10,7 @@ use crate::{
 async fn of_eight_deliveries_of_a_mail_at_once_one_sends_it() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let code = Code::new(3600, NOW);
+    let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&user, &code);
     ask(&store, &user, Kind::Reset, &code, &mail).await;
     let claims = at_once(8, |_| {

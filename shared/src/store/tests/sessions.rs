@@ -2,13 +2,10 @@
 
 use super::{NOW, at_once, done, live, new_user, opened, session_of, sign_up, signed_up, store, stored};
 use crate::{
-    activity::Action,
-    otp::SecondFactor,
-    random::sha256_hex,
-    session::Session,
+    domain::{activity::Action, otp::SecondFactor, session::Session, user::User},
+    platform::random::sha256_hex,
     store::{Attempt, Store},
-    token::{Claims, Purpose},
-    user::User,
+    tokens::signed_token::{Claims, Purpose},
 };
 
 /// Whether a session is opened by a time step.
@@ -18,7 +15,7 @@ async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
         .open_session_with_otp(user, &session_of(user), &factor, (&Attempt::default(), &activity))
         .await
         .expect("an answer")
-        .is_some()
+        .is_written()
 }
 
 #[tokio::test]
@@ -32,7 +29,7 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
     assert_eq!((found, owner.uid), (session.clone(), user.uid));
     let ended = at_once(8, |_| {
         let (store, session) = (store.clone(), session.clone());
-        async move { store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer") }
+        async move { store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer").is_written() }
     })
     .await;
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
@@ -83,10 +80,10 @@ async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
-    assert!(store.touch_session(&session, NOW + 100).await.expect("an answer"));
+    assert!(store.touch_session(&session, NOW + 100).await.expect("an answer").is_written());
     assert_eq!(live(&store, &user, &session).await, Some(Session { last_used_at: NOW + 100, ..session.clone() }));
-    assert!(store.end_session(&user.uid, &session.id_hash, None).await.expect("an answer"));
-    assert!(!store.touch_session(&session, NOW + 200).await.expect("an answer"));
+    assert!(store.end_session(&user.uid, &session.id_hash, None).await.expect("an answer").is_written());
+    assert!(!store.touch_session(&session, NOW + 200).await.expect("an answer").is_written());
     assert!(store.find_session_again(&session, &user).await.expect("an answer").is_none());
 }
 
@@ -96,7 +93,7 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
     let user = signed_up(&store, "jane@example.com").await;
     let (kept, ended) = (opened(&store, &user).await, opened(&store, &user).await);
     let end_others = async |user: &User, session: &Session| {
-        store.end_other_sessions(user, session, &done(user, Action::Logout, NOW)).await.expect("an answer")
+        store.end_other_sessions(user, session, &done(user, Action::Logout, NOW)).await.expect("an answer").is_written()
     };
     assert!(end_others(&user, &kept).await);
     // Who read the user before signs in by what is over.
@@ -113,7 +110,7 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
 
     // By what it was before, the session ends nothing any more; and one that was ended does not come back by it.
     assert!(!end_others(&user, &kept).await);
-    store.end_session(&user.uid, &kept.id_hash, None).await.expect("an answer");
+    assert!(store.end_session(&user.uid, &kept.id_hash, None).await.expect("an answer").is_written());
     assert!(!end_others(&now, &kept_on).await);
     assert_eq!((live(&store, &user, &kept).await, stored(&store, &user).await.session_epoch), (None, 1));
     assert!(live(&store, &user, &of_now).await.is_some());
@@ -131,7 +128,13 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_wins_each_epoch() {
         let before = stored(&store, &user).await;
         let outcomes = at_once(sessions.len(), |place| {
             let (store, user, session) = (store.clone(), before.clone(), sessions[place].clone());
-            async move { store.end_other_sessions(&user, &session, &done(&user, Action::Logout, NOW)).await.expect("an answer") }
+            async move {
+                store
+                    .end_other_sessions(&user, &session, &done(&user, Action::Logout, NOW))
+                    .await
+                    .expect("an answer")
+                    .is_written()
+            }
         })
         .await;
         assert_eq!(outcomes.iter().filter(|&&won| won).count(), 1, "{outcomes:?}");
@@ -156,7 +159,7 @@ async fn a_sign_out_is_recorded_by_who_ends_the_session_alone() {
         let (store, user, session) = (store.clone(), user.clone(), session.clone());
         async move {
             let activity = done(&user, Action::Logout, NOW);
-            store.end_session(&user.uid, &session.id_hash, Some(&activity)).await.expect("an answer")
+            store.end_session(&user.uid, &session.id_hash, Some(&activity)).await.expect("an answer").is_written()
         }
     })
     .await;

@@ -1,13 +1,17 @@
 //! Users.
 
 use super::{at_once, hash, new_user, sign_up, signed_up, store, stored};
-use crate::{store::SignUp, user::User};
+use crate::{domain::user::User, store::SignUp};
 
 #[tokio::test]
 async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
     let store = store().await;
     let user = signed_up(&store, "Jane@Example.com").await;
-    let found = store.find_user(&crate::email::lookup_key(" JANE@example.COM")).await.expect("an answer").expect("a user");
+    let found = store
+        .find_user(&crate::domain::email_address::lookup_key(" JANE@example.COM"))
+        .await
+        .expect("an answer")
+        .expect("a user");
     assert_eq!(serde_json::to_value(found).expect("JSON"), serde_json::to_value(&user).expect("JSON"));
     assert!(store.find_user("john@example.com").await.expect("an answer").is_none());
 }

@@ -1,0 +1,32 @@
+//! Accounts: their ids, their one-time codes and their activity log.
+
+use super::{ConfigError, Variables};
+
+/// What holds for every account.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    /// `IDENTITY_UID_PREFIX`: prefix of new uids.
+    pub uid_prefix: String,
+    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: whether an unknown address is answered like a known one.
+    pub prevent_user_existence_errors: bool,
+    /// `IDENTITY_CODE_EXPIRE_TIME`: lifetime of reset and confirmation codes, in seconds.
+    pub code_lifetime: i64,
+    /// `IDENTITY_ACTIVITY_DAYS`: retention of the activity log, in seconds.
+    pub activity_retention: i64,
+}
+
+impl Accounts {
+    /// Reads the section.
+    pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        Ok(Self {
+            uid_prefix: variables.text("IDENTITY_UID_PREFIX", "ID", |text| {
+                (2..=6).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphabetic())
+            })?,
+            prevent_user_existence_errors: variables.parsed("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "false", |text| {
+                text.parse().map_err(|_| "is neither true nor false".to_owned())
+            })?,
+            code_lifetime: variables.number("IDENTITY_CODE_EXPIRE_TIME", "3600", 300..=86_400)?,
+            activity_retention: variables.number("IDENTITY_ACTIVITY_DAYS", "90", 1..=3650)? * 86_400,
+        })
+    }
+}

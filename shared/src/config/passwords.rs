@@ -1,0 +1,56 @@
+//! Which passwords are accepted, and how they are hashed.
+
+use argon2::Params;
+
+use super::{ConfigError, Variables, variables::is_printable_ascii};
+use crate::{
+    domain::password::{PasswordPolicy, PasswordRule, parse_params},
+    platform::service_url::ServiceUrl,
+};
+
+const REGEXP: &str = "IDENTITY_PASSWORD_REGEXP";
+pub(super) const DEFAULT_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
+
+/// Which passwords are accepted.
+#[derive(Debug)]
+pub struct Passwords {
+    /// `IDENTITY_PASSWORD_REGEXP`: what a password must match, in the syntax of JavaScript.
+    pub regexp: String,
+    /// `IDENTITY_PASSWORD_MIN_ENTROPY`, in bits.
+    pub min_entropy: f64,
+    /// `IDENTITY_BREACHED_PASSWORDS`, `IDENTITY_BREACHED_PASSWORDS_URL`: the service that knows breached passwords, if it is used.
+    pub breached_passwords: Option<ServiceUrl>,
+}
+
+impl Passwords {
+    /// Reads the section. The expression is not compiled, because front ends are told it by a function that never uses it.
+    pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        let is_used = variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
+            "off" => Ok(false),
+            "hibp" => Ok(true),
+            _ => Err("is neither off nor hibp".to_owned()),
+        })?;
+        let url =
+            variables.parsed("IDENTITY_BREACHED_PASSWORDS_URL", "https://api.pwnedpasswords.com/range/", ServiceUrl::parse)?;
+        Ok(Self {
+            regexp: variables.text(REGEXP, DEFAULT_REGEXP, is_printable_ascii)?,
+            min_entropy: variables.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
+            breached_passwords: is_used.then_some(url),
+        })
+    }
+
+    /// Compiles the expression. An error names its variable if it cannot be used.
+    pub fn policy(&self) -> Result<PasswordPolicy, ConfigError> {
+        let rule = PasswordRule::parse(&self.regexp).map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
+        Ok(PasswordPolicy::new(rule, self.min_entropy))
+    }
+}
+
+/// Reads `IDENTITY_ARGON2`, the parameters of new password hashes.
+pub fn argon2(variables: &Variables) -> Result<Params, ConfigError> {
+    variables.parsed("IDENTITY_ARGON2", "m=19456,t=2,p=1", |text| {
+        parse_params(text).ok_or_else(|| {
+            "is not of the form m=19456,t=2,p=1, or out of bounds (m 8192 to 524288 KiB, t and p 1 to 16)".to_owned()
+        })
+    })
+}

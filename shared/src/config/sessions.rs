@@ -1,0 +1,41 @@
+//! Sessions, and who reports the client's address for them.
+
+use super::{ConfigError, Variables};
+use crate::domain::{ip_network::Network, session::SessionLifetime};
+
+/// How sessions are kept.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    /// `IDENTITY_SESSION_NAME`: name of the session cookie.
+    pub cookie_name: String,
+    /// `IDENTITY_SESSION_EXPIRE_TIME`, `IDENTITY_SESSION_MAX_AGE`.
+    pub lifetime: SessionLifetime,
+}
+
+impl Sessions {
+    /// Reads the section.
+    pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
+        const MAX_AGE: &str = "IDENTITY_SESSION_MAX_AGE";
+        let lifetime = SessionLifetime {
+            idle: variables.number("IDENTITY_SESSION_EXPIRE_TIME", "1800", 60..=86_400)?,
+            absolute: variables.number(MAX_AGE, "86400", 60..=2_592_000)?,
+        };
+        if lifetime.absolute < lifetime.idle {
+            return Err(ConfigError::new(MAX_AGE, "is less than IDENTITY_SESSION_EXPIRE_TIME"));
+        }
+        Ok(Self { cookie_name: variables.text("IDENTITY_SESSION_NAME", "_barong_session", is_token)?, lifetime })
+    }
+}
+
+/// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways that report the client's address at `/auth`.
+pub fn trusted_proxies(variables: &Variables) -> Result<Vec<Network>, ConfigError> {
+    variables.parsed("IDENTITY_TRUSTED_PROXIES", "", |text| {
+        let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Network::parse);
+        networks.collect::<Option<_>>().ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
+    })
+}
+
+/// A token of RFC 9110, which is what RFC 6265 lets a cookie's name be.
+fn is_token(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+}

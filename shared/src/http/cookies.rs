@@ -1,0 +1,44 @@
+//! The session cookie.
+
+use crate::{
+    BoxError,
+    domain::{email_address::EmailAddress, session::NewSession},
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
+};
+
+/// The cookie that carries a new session's token. It lives as long as the session may.
+pub fn session_cookie(
+    name: &str,
+    new: &NewSession,
+    email: &EmailAddress,
+    signing_keys: &SigningKeys,
+) -> Result<String, BoxError> {
+    let session = &new.session;
+    let lifetime = (session.began_at, session.expires_at);
+    let token = signing_keys.sign(&Claims::new(Purpose::Session, new.id(), &session.uid, &email.key(), lifetime))?;
+    Ok(cookie(name, &token, session.expires_at.seconds() - session.began_at.seconds()))
+}
+
+/// The cookie that clears the session cookie.
+#[must_use]
+pub fn clearing_cookie(name: &str) -> String {
+    cookie(name, "", 0)
+}
+
+fn cookie(name: &str, value: &str, max_age: i64) -> String {
+    format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age={max_age}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_bound_to_https_and_to_its_site() {
+        assert_eq!(
+            cookie("_barong_session", "t", 86_400),
+            "_barong_session=t; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400"
+        );
+        assert_eq!(clearing_cookie("s"), "s=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+    }
+}
