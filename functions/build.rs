@@ -1,12 +1,19 @@
-//! Tells `version` which build it is: the commit, where the sources are a git checkout, and the date.
+//! Tells `version` which build it is: the commit, where the sources are a git checkout, and the
+//! date.
 
 use std::process::Command;
 
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 fn main() {
-    println!("cargo::rustc-env=LATCHKEY_GIT_TAG={}", git(&["describe", "--tags", "--always"]));
-    println!("cargo::rustc-env=LATCHKEY_GIT_SHA={}", git(&["rev-parse", "HEAD"]));
+    println!(
+        "cargo::rustc-env=LATCHKEY_GIT_TAG={}",
+        git(&["describe", "--tags", "--always"])
+    );
+    println!(
+        "cargo::rustc-env=LATCHKEY_GIT_SHA={}",
+        git(&["rev-parse", "HEAD"])
+    );
     println!("cargo::rustc-env=LATCHKEY_BUILD_DATE={}", build_date());
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
     for file in ["HEAD", "logs/HEAD"] {
@@ -20,17 +27,31 @@ fn main() {
 
 /// What git says, or `unknown` where there is no git or no checkout.
 fn git(arguments: &[&str]) -> String {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success());
+    let output = Command::new("git")
+        .args(arguments)
+        .output()
+        .ok()
+        .filter(|output| output.status.success());
     output
         .and_then(|output| String::from_utf8(output.stdout).ok())
         .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// Now, or the moment that a reproducible build asks for (<https://reproducible-builds.org/specs/source-date-epoch/>).
-#[expect(clippy::disallowed_methods, reason = "a build happens at a time and in an environment")]
+/// Now, or the moment that a reproducible build asks for
+/// (<https://reproducible-builds.org/specs/source-date-epoch/>).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a build happens at a time and in an environment"
+)]
 fn build_date() -> String {
-    let asked = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|seconds| seconds.parse().ok());
-    let moment =
-        asked.and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok()).unwrap_or_else(OffsetDateTime::now_utc);
-    moment.truncate_to_second().format(&Rfc3339).unwrap_or_default()
+    let asked = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
+    let moment = asked
+        .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
+        .unwrap_or_else(OffsetDateTime::now_utc);
+    moment
+        .truncate_to_second()
+        .format(&Rfc3339)
+        .unwrap_or_default()
 }

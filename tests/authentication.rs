@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Latchkey, Request, User, event, forgeries, latchkey, now, number, session_id, signed_in_operations,
+    Answer, Latchkey, Request, User, event, forgeries, latchkey, now, number, session_id,
+    signed_in_operations,
 };
 
 const ME: &str = "/resource/users/me";
@@ -20,7 +21,8 @@ struct Operation<'a> {
 
 impl Operation<'_> {
     fn anonymous(&self) -> Request {
-        self.latchkey.request(self.method.parse().unwrap(), &self.path)
+        self.latchkey
+            .request(self.method.parse().unwrap(), &self.path)
     }
 
     fn by(&self, user: &User) -> Request {
@@ -35,20 +37,37 @@ impl Operation<'_> {
     async fn refuses(&self, user: &User, request: Request, key: &str) {
         let before = self.latchkey.items_of(user).await;
         self.is_refused(&request.send().await, key);
-        assert_eq!(self.latchkey.items_of(user).await, before, "{} {}", self.method, self.path);
+        assert_eq!(
+            self.latchkey.items_of(user).await,
+            before,
+            "{} {}",
+            self.method,
+            self.path
+        );
     }
 
     #[track_caller]
     fn is_refused(&self, answer: &Answer, key: &str) {
         let expected = json!({ "errors": [key] }).to_string();
-        assert_eq!((answer.status, answer.text()), (401, expected.as_str()), "{} {}", self.method, self.path);
+        assert_eq!(
+            (answer.status, answer.text()),
+            (401, expected.as_str()),
+            "{} {}",
+            self.method,
+            self.path
+        );
         assert_eq!(answer.header("set-cookie"), None);
     }
 
     /// Asserts that the gate lets the request through, whatever is said of it behind.
     #[track_caller]
     fn is_let_in(&self, answer: &Answer) {
-        assert!(answer.status != 401 && answer.status < 500, "{} {}: {answer:?}", self.method, self.path);
+        assert!(
+            answer.status != 401 && answer.status < 500,
+            "{} {}: {answer:?}",
+            self.method,
+            self.path
+        );
     }
 }
 
@@ -57,15 +76,27 @@ async fn all() -> Vec<Operation<'static>> {
     let latchkey = latchkey().await;
     let operations = signed_in_operations();
     assert!(operations.len() >= 10, "{operations:?}");
-    operations.into_iter().map(|(method, path)| Operation { latchkey, method, path }).collect()
+    operations
+        .into_iter()
+        .map(|(method, path)| Operation {
+            latchkey,
+            method,
+            path,
+        })
+        .collect()
 }
 
 /// A change of what is stored of the user's session.
 async fn set_session(latchkey: &Latchkey, user: &User, name: &str, value: AttributeValue) {
-    latchkey.edit_session(user, &user.session, |item| drop(item.insert(name.to_owned(), value))).await;
+    latchkey
+        .edit_session(user, &user.session, |item| {
+            drop(item.insert(name.to_owned(), value))
+        })
+        .await;
 }
 
-/// What a function of the template answers to somebody who presents the session of the user from an address.
+/// What a function of the template answers to somebody who presents the session of the user from an
+/// address.
 async fn from_address(latchkey: &Latchkey, user: &User, address: &str) -> Value {
     let mut event = event("GET", ME);
     event["cookies"] = json!([format!("_barong_session={}", user.session)]);
@@ -84,9 +115,15 @@ async fn without_a_session_nobody_is_let_in() {
             operation.anonymous().csrf(&user.csrf_token),
             operation.anonymous().header("cookie", "other=value"),
             operation.anonymous().cookie(""),
-            operation.anonymous().header("authorization", format!("Basic {}", user.session)),
-            operation.anonymous().header("authorization", user.session.clone()),
-            operation.anonymous().header("x-session", user.session.clone()),
+            operation
+                .anonymous()
+                .header("authorization", format!("Basic {}", user.session)),
+            operation
+                .anonymous()
+                .header("authorization", user.session.clone()),
+            operation
+                .anonymous()
+                .header("x-session", user.session.clone()),
         ] {
             operation.refuses(&user, request, INVALID).await;
         }
@@ -96,13 +133,23 @@ async fn without_a_session_nobody_is_let_in() {
 #[tokio::test]
 async fn a_forged_session_lets_nobody_in() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("gate-forged").await, latchkey.signed_up("gate-forger").await);
+    let (user, other) = (
+        latchkey.signed_up("gate-forged").await,
+        latchkey.signed_up("gate-forger").await,
+    );
     for operation in all().await {
         let before = latchkey.items_of(&user).await;
         for (what, forged) in forgeries(&user.session, &other.session) {
-            for request in [operation.anonymous().cookie(&forged).csrf(&user.csrf_token), operation.anonymous().bearer(&forged)] {
+            for request in [
+                operation.anonymous().cookie(&forged).csrf(&user.csrf_token),
+                operation.anonymous().bearer(&forged),
+            ] {
                 let answer = request.send().await;
-                assert_eq!((answer.status, answer.text()), (401, r#"{"errors":["authz.invalid_session"]}"#), "{what}");
+                assert_eq!(
+                    (answer.status, answer.text()),
+                    (401, r#"{"errors":["authz.invalid_session"]}"#),
+                    "{what}"
+                );
             }
         }
         assert_eq!(latchkey.items_of(&user).await, before);
@@ -114,11 +161,21 @@ async fn a_token_of_another_purpose_lets_nobody_in() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-purpose").await;
     let reset = latchkey.reset_token(&user).await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     for operation in all().await {
         for token in [reset.as_str(), mail.confirmation_token().unwrap()] {
-            operation.refuses(&user, operation.anonymous().bearer(token), INVALID).await;
-            operation.refuses(&user, operation.anonymous().cookie(token).csrf(&user.csrf_token), INVALID).await;
+            operation
+                .refuses(&user, operation.anonymous().bearer(token), INVALID)
+                .await;
+            operation
+                .refuses(
+                    &user,
+                    operation.anonymous().cookie(token).csrf(&user.csrf_token),
+                    INVALID,
+                )
+                .await;
         }
     }
 }
@@ -135,13 +192,27 @@ async fn a_session_that_is_over_lets_nobody_in() {
     ];
     latchkey.age_session(&user, &idle.session, 1801).await;
     // Not `expires_at`, by which the table would be swept while the test looks at it.
-    set_session(latchkey, &old, "began_at", AttributeValue::N((now() - 86_401).to_string())).await;
-    set_session(latchkey, &of_before, "epoch", AttributeValue::N("7".to_owned())).await;
+    set_session(
+        latchkey,
+        &old,
+        "began_at",
+        AttributeValue::N((now() - 86_401).to_string()),
+    )
+    .await;
+    set_session(
+        latchkey,
+        &of_before,
+        "epoch",
+        AttributeValue::N("7".to_owned()),
+    )
+    .await;
     latchkey.sign_out(&ended.session).send().await.is_empty(204);
     for operation in all().await {
         for over in [&idle, &old, &of_before, &ended] {
             operation.refuses(&user, operation.by(over), INVALID).await;
-            operation.refuses(&user, operation.anonymous().bearer(&over.session), INVALID).await;
+            operation
+                .refuses(&user, operation.anonymous().bearer(&over.session), INVALID)
+                .await;
         }
     }
     let gone = latchkey.signed_up("gate-gone").await;
@@ -163,7 +234,9 @@ async fn a_use_moves_the_idle_end_on_but_not_the_absolute_one() {
     }
     latchkey.age_session(&user, &user.session, 1790).await;
     assert_eq!(me().await, 200);
-    latchkey.age_session(&user, &user.session, 86_400 - 48 * 1790).await;
+    latchkey
+        .age_session(&user, &user.session, 86_400 - 48 * 1790)
+        .await;
     latchkey.use_session(&user, &user.session).await;
     assert_eq!(me().await, 401);
 }
@@ -174,38 +247,92 @@ async fn a_use_is_noted_at_most_once_a_minute() {
     let user = latchkey.signed_up("gate-noted").await;
     for operation in all().await {
         let person = latchkey.signed_in_anew(&user).await;
-        let last_used = async || number(&latchkey.session_item(&user, &person.session).await.unwrap(), "last_used_at");
+        let last_used = async || {
+            number(
+                &latchkey.session_item(&user, &person.session).await.unwrap(),
+                "last_used_at",
+            )
+        };
         for (ago, is_noted) in [(20, false), (61, true)] {
             let before = now() - ago;
-            set_session(latchkey, &person, "last_used_at", AttributeValue::N(before.to_string())).await;
+            set_session(
+                latchkey,
+                &person,
+                "last_used_at",
+                AttributeValue::N(before.to_string()),
+            )
+            .await;
             operation.is_let_in(&operation.by(&person).send().await);
-            // Where the operation ended the others, this session goes on, with what was noted of it.
-            assert_eq!(last_used().await > before, is_noted, "{} {} {ago}", operation.method, operation.path);
+            // Where the operation ended the others, this session goes on, with what was noted of
+            // it.
+            assert_eq!(
+                last_used().await > before,
+                is_noted,
+                "{} {} {ago}",
+                operation.method,
+                operation.path
+            );
         }
     }
     // A refusal is no use.
     let before = now() - 100;
     let fresh = latchkey.signed_in_anew(&user).await;
-    set_session(latchkey, &fresh, "last_used_at", AttributeValue::N(before.to_string())).await;
-    latchkey.request(reqwest::Method::DELETE, "/resource/sessions").cookie(&fresh.session).send().await;
-    assert_eq!(number(&latchkey.session_item(&user, &fresh.session).await.unwrap(), "last_used_at"), before);
+    set_session(
+        latchkey,
+        &fresh,
+        "last_used_at",
+        AttributeValue::N(before.to_string()),
+    )
+    .await;
+    latchkey
+        .request(reqwest::Method::DELETE, "/resource/sessions")
+        .cookie(&fresh.session)
+        .send()
+        .await;
+    assert_eq!(
+        number(
+            &latchkey.session_item(&user, &fresh.session).await.unwrap(),
+            "last_used_at"
+        ),
+        before
+    );
 }
 
 #[tokio::test]
 async fn another_browser_ends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-browser").await;
-    let sign_in = || latchkey.sign_in(&user.email, &user.password).header("user-agent", "Mozilla/5.0");
+    let sign_in = || {
+        latchkey
+            .sign_in(&user.email, &user.password)
+            .header("user-agent", "Mozilla/5.0")
+    };
     for operation in all().await {
         for other in ["Other/2", "mozilla/5.0", ""] {
             let person = User::from_answer(&sign_in().send().await, &user.password);
             let mut expected = latchkey.items_of(&user).await;
             expected.retain(|key, _| !key.ends_with(&session_id(&person.session)));
             // Whether there is a csrf token is not asked before.
-            let request = operation.anonymous().cookie(&person.session).header("user-agent", other);
+            let request = operation
+                .anonymous()
+                .cookie(&person.session)
+                .header("user-agent", other);
             operation.is_refused(&request.send().await, OTHER_CLIENT);
-            assert_eq!(latchkey.items_of(&user).await, expected, "{} {}", operation.method, operation.path);
-            operation.is_refused(&operation.by(&person).header("user-agent", "Mozilla/5.0").send().await, INVALID);
+            assert_eq!(
+                latchkey.items_of(&user).await,
+                expected,
+                "{} {}",
+                operation.method,
+                operation.path
+            );
+            operation.is_refused(
+                &operation
+                    .by(&person)
+                    .header("user-agent", "Mozilla/5.0")
+                    .send()
+                    .await,
+                INVALID,
+            );
         }
     }
 }
@@ -216,7 +343,13 @@ async fn an_address_far_from_that_of_the_sign_in_ends_the_session_at_every_opera
     let user = latchkey.signed_up("gate-far").await;
     for operation in all().await {
         let person = latchkey.signed_in_anew(&user).await;
-        set_session(latchkey, &person, "user_ip", AttributeValue::S("127.1.0.1".to_owned())).await;
+        set_session(
+            latchkey,
+            &person,
+            "user_ip",
+            AttributeValue::S("127.1.0.1".to_owned()),
+        )
+        .await;
         operation.is_refused(&operation.by(&person).send().await, OTHER_CLIENT);
         assert_eq!(latchkey.session_item(&user, &person.session).await, None);
         operation.is_refused(&operation.by(&person).send().await, INVALID);
@@ -238,17 +371,33 @@ async fn addresses_are_near_that_share_their_first_16_bits_or_96() {
         ("2001:db8:1:2:3:4:5:6", "198.51.100.7", false),
     ] {
         let person = latchkey.signed_in_anew(&user).await;
-        set_session(latchkey, &person, "user_ip", AttributeValue::S(signed_in_at.to_owned())).await;
+        set_session(
+            latchkey,
+            &person,
+            "user_ip",
+            AttributeValue::S(signed_in_at.to_owned()),
+        )
+        .await;
         let answer = from_address(latchkey, &person, address).await;
         if is_near {
-            assert_eq!(answer["statusCode"], 200, "{signed_in_at} {address}: {answer}");
+            assert_eq!(
+                answer["statusCode"], 200,
+                "{signed_in_at} {address}: {answer}"
+            );
             continue;
         }
         assert_eq!(
             (&answer["statusCode"], &answer["body"]),
-            (&json!(401), &json!(format!(r#"{{"errors":["{OTHER_CLIENT}"]}}"#)))
+            (
+                &json!(401),
+                &json!(format!(r#"{{"errors":["{OTHER_CLIENT}"]}}"#))
+            )
         );
-        assert_eq!(latchkey.session_item(&user, &person.session).await, None, "{signed_in_at} {address}");
+        assert_eq!(
+            latchkey.session_item(&user, &person.session).await,
+            None,
+            "{signed_in_at} {address}"
+        );
         let answer = from_address(latchkey, &person, signed_in_at).await;
         assert_eq!(answer["body"], format!(r#"{{"errors":["{INVALID}"]}}"#));
     }
@@ -259,17 +408,25 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-csrf").await;
     for operation in all().await {
-        let (person, other) = (latchkey.signed_in_anew(&user).await, latchkey.signed_in_anew(&user).await);
+        let (person, other) = (
+            latchkey.signed_in_anew(&user).await,
+            latchkey.signed_in_anew(&user).await,
+        );
         let cookie = || operation.anonymous().cookie(&person.session);
         if !operation.changes_something() {
             operation.is_let_in(&cookie().send().await);
             operation.is_let_in(&cookie().csrf("wrong").send().await);
             continue;
         }
-        for request in
-            [cookie(), cookie().csrf(""), cookie().csrf("  "), cookie().form(&[("csrf_token", person.csrf_token.as_str())])]
-        {
-            operation.refuses(&user, request, "authz.missing_csrf_token").await;
+        for request in [
+            cookie(),
+            cookie().csrf(""),
+            cookie().csrf("  "),
+            cookie().form(&[("csrf_token", person.csrf_token.as_str())]),
+        ] {
+            operation
+                .refuses(&user, request, "authz.missing_csrf_token")
+                .await;
         }
         let cut = &person.csrf_token[1..];
         for wrong in [
@@ -279,14 +436,30 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
             &person.csrf_token.to_uppercase(),
             &shared::platform::random::sha256_hex(&person.csrf_token),
         ] {
-            operation.refuses(&user, cookie().csrf(wrong), "authz.csrf_token_mismatch").await;
+            operation
+                .refuses(&user, cookie().csrf(wrong), "authz.csrf_token_mismatch")
+                .await;
         }
         operation.is_let_in(&operation.by(&person).send().await);
         // Where both come, the bearer counts.
         let person = latchkey.signed_in_anew(&user).await;
-        operation.is_let_in(&operation.anonymous().bearer(&person.session).cookie("forged").send().await);
+        operation.is_let_in(
+            &operation
+                .anonymous()
+                .bearer(&person.session)
+                .cookie("forged")
+                .send()
+                .await,
+        );
         let person = latchkey.signed_in_anew(&user).await;
-        operation.is_let_in(&operation.anonymous().bearer(&person.session).csrf("wrong").send().await);
+        operation.is_let_in(
+            &operation
+                .anonymous()
+                .bearer(&person.session)
+                .csrf("wrong")
+                .send()
+                .await,
+        );
     }
 }
 
@@ -299,8 +472,16 @@ async fn only_active_and_pending_accounts_are_let_in() {
         let person = latchkey.signed_in_anew(&user).await;
         for state in ["banned", "deleted", "locked", "", "Active"] {
             latchkey.set_state(&user, state).await;
-            operation.refuses(&user, operation.by(&person), "authz.user_not_active").await;
-            operation.refuses(&user, operation.anonymous().bearer(&person.session), "authz.user_not_active").await;
+            operation
+                .refuses(&user, operation.by(&person), "authz.user_not_active")
+                .await;
+            operation
+                .refuses(
+                    &user,
+                    operation.anonymous().bearer(&person.session),
+                    "authz.user_not_active",
+                )
+                .await;
         }
         for state in ["active", "pending"] {
             latchkey.set_state(&user, state).await;
@@ -315,18 +496,33 @@ async fn the_first_thing_that_is_not_in_order_is_told() {
     let user = latchkey.signed_up("gate-order").await;
     for operation in all().await {
         latchkey.set_state(&user, "active").await;
-        let [over, far, here] =
-            [latchkey.signed_in_anew(&user).await, latchkey.signed_in_anew(&user).await, latchkey.signed_in_anew(&user).await];
+        let [over, far, here] = [
+            latchkey.signed_in_anew(&user).await,
+            latchkey.signed_in_anew(&user).await,
+            latchkey.signed_in_anew(&user).await,
+        ];
         latchkey.age_session(&user, &over.session, 1801).await;
         latchkey.set_state(&user, "banned").await;
         let by = |person: &User| operation.anonymous().cookie(&person.session);
-        operation.is_refused(&by(&over).header("user-agent", "Other/2").send().await, INVALID);
-        operation.is_refused(&by(&far).header("user-agent", "Other/2").send().await, OTHER_CLIENT);
+        operation.is_refused(
+            &by(&over).header("user-agent", "Other/2").send().await,
+            INVALID,
+        );
+        operation.is_refused(
+            &by(&far).header("user-agent", "Other/2").send().await,
+            OTHER_CLIENT,
+        );
         if operation.changes_something() {
             operation.is_refused(&by(&here).send().await, "authz.missing_csrf_token");
-            operation.is_refused(&by(&here).csrf("wrong").send().await, "authz.csrf_token_mismatch");
+            operation.is_refused(
+                &by(&here).csrf("wrong").send().await,
+                "authz.csrf_token_mismatch",
+            );
         }
-        operation.is_refused(&by(&here).csrf(&here.csrf_token).send().await, "authz.user_not_active");
+        operation.is_refused(
+            &by(&here).csrf(&here.csrf_token).send().await,
+            "authz.user_not_active",
+        );
     }
 }
 
@@ -343,8 +539,16 @@ async fn who_is_not_let_in_is_told_so_before_the_body_is_read() {
             ("application/x-www-form-urlencoded", b"code=%ff".to_vec()),
         ] {
             let with_body = |request: Request| request.body(media_type, body.clone());
-            operation.refuses(&user, with_body(operation.anonymous()), INVALID).await;
-            operation.refuses(&user, with_body(operation.anonymous().cookie(&user.session)), "authz.missing_csrf_token").await;
+            operation
+                .refuses(&user, with_body(operation.anonymous()), INVALID)
+                .await;
+            operation
+                .refuses(
+                    &user,
+                    with_body(operation.anonymous().cookie(&user.session)),
+                    "authz.missing_csrf_token",
+                )
+                .await;
         }
     }
 }

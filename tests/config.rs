@@ -6,14 +6,18 @@ use tokio::process::Command;
 
 use crate::harness::{TIMEOUT, binaries};
 
-/// Starts a function with these variables and returns what it said at its end. No function gets far: there is no Lambda here.
+/// Starts a function with these variables and returns what it said at its end. No function gets
+/// far: there is no Lambda here.
 async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
     let required = [
         ("IDENTITY_DOMAIN", "https://id.example"),
         ("IDENTITY_SENDER_EMAIL", "noreply@id.example"),
         ("IDENTITY_USERS_TABLE", "Users"),
         ("IDENTITY_GRANTS_TABLE", "Grants"),
-        ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret"),
+        (
+            "IDENTITY_TOKEN_SECRET",
+            "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret",
+        ),
     ];
     let lambda = [
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
@@ -30,9 +34,20 @@ async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
         ("AWS_ENDPOINT_URL_SESV2", "http://127.0.0.1:9"),
     ];
     let mut command = Command::new(binaries().await.join(binary));
-    command.env_clear().envs(required).envs(lambda).envs(variables.iter().copied());
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-    let output = tokio::time::timeout(TIMEOUT, command.spawn().unwrap().wait_with_output()).await.expect("an end").unwrap();
+    command
+        .env_clear()
+        .envs(required)
+        .envs(lambda)
+        .envs(variables.iter().copied());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(TIMEOUT, command.spawn().unwrap().wait_with_output())
+        .await
+        .expect("an end")
+        .unwrap();
     assert!(!output.status.success(), "{output:?}");
     String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
 }
@@ -56,29 +71,74 @@ async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
         ),
         ("IDENTITY_UID_PREFIX", &["I", "TOOLONG", "I1", "ÄÖ"]),
         ("IDENTITY_SESSION_NAME", &["a b", "a=b", "a;b", "ключ"]),
-        ("IDENTITY_SESSION_EXPIRE_TIME", &["0", "-1", "1.5", "soon", "99999999999999999999"]),
+        (
+            "IDENTITY_SESSION_EXPIRE_TIME",
+            &["0", "-1", "1.5", "soon", "99999999999999999999"],
+        ),
         ("IDENTITY_SESSION_MAX_AGE", &["0", "-1", "1799", "never"]),
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
-        ("IDENTITY_PASSWORD_REGEXP", &["(", "[z-a]", "*", "^(a+)+$", "(a|a)*$", "(?i)a", r"\pL", r"(a)\1"]),
-        ("IDENTITY_PASSWORD_MIN_ENTROPY", &["-1", "NaN", "inf", "65", "many"]),
+        (
+            "IDENTITY_PASSWORD_REGEXP",
+            &[
+                "(", "[z-a]", "*", "^(a+)+$", "(a|a)*$", "(?i)a", r"\pL", r"(a)\1",
+            ],
+        ),
+        (
+            "IDENTITY_PASSWORD_MIN_ENTROPY",
+            &["-1", "NaN", "inf", "65", "many"],
+        ),
         (
             "IDENTITY_ARGON2",
-            &["m=1", "m=19456,t=0,p=1", "m=19456,t=2,p=0", "m=8,t=1,p=1", "m=99999999,t=2,p=1", "t=2,m=19456,p=1", "fast"],
+            &[
+                "m=1",
+                "m=19456,t=0,p=1",
+                "m=19456,t=2,p=0",
+                "m=8,t=1,p=1",
+                "m=99999999,t=2,p=1",
+                "t=2,m=19456,p=1",
+                "fast",
+            ],
         ),
         ("IDENTITY_DEFAULT_LANGUAGE", &["xx", "english", "e"]),
-        ("IDENTITY_SENDER_EMAIL", &["", "nobody", "a@b", "a@b.co, c@d.co", "a@b.co\nBcc: c@d.co"]),
+        (
+            "IDENTITY_SENDER_EMAIL",
+            &["", "nobody", "a@b", "a@b.co, c@d.co", "a@b.co\nBcc: c@d.co"],
+        ),
         ("IDENTITY_SENDER_NAME", &["a\r\nBcc: c@d.co"]),
-        ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", &["yes", "1", "TRUE "]),
+        (
+            "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
+            &["yes", "1", "TRUE "],
+        ),
         ("IDENTITY_CAPTCHA", &["yes", "Turnstile", "none "]),
         ("IDENTITY_CAPTCHA_ID", &["two words", "ключ"]),
         ("IDENTITY_CAPTCHA_SECRET_ARN", &["two words"]),
         (
             "IDENTITY_CAPTCHA_URL",
-            &["http://captcha.example", "captcha.example", "https://captcha.example/?a=b", "ftp://captcha.example"],
+            &[
+                "http://captcha.example",
+                "captcha.example",
+                "https://captcha.example/?a=b",
+                "ftp://captcha.example",
+            ],
         ),
-        ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", &["all", "session_create,", "session_create;user_create", "users"]),
+        (
+            "IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS",
+            &[
+                "all",
+                "session_create,",
+                "session_create;user_create",
+                "users",
+            ],
+        ),
         ("IDENTITY_BREACHED_PASSWORDS", &["on", "true", "HIBP"]),
-        ("IDENTITY_BREACHED_PASSWORDS_URL", &["http://range.example", "range.example", "https://range.example/#a"]),
+        (
+            "IDENTITY_BREACHED_PASSWORDS_URL",
+            &[
+                "http://range.example",
+                "range.example",
+                "https://range.example/#a",
+            ],
+        ),
         ("IDENTITY_USERS_TABLE", &[""]),
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
@@ -103,7 +163,10 @@ async fn every_function_that_is_configured_says_so() {
         "mail-send",
     ] {
         let said = end_of(binary, &[("IDENTITY_SESSION_EXPIRE_TIME", "soon")]).await;
-        assert!(said.contains("IDENTITY_SESSION_EXPIRE_TIME"), "{binary}: {said}");
+        assert!(
+            said.contains("IDENTITY_SESSION_EXPIRE_TIME"),
+            "{binary}: {said}"
+        );
     }
 }
 
@@ -111,26 +174,65 @@ async fn every_function_that_is_configured_says_so() {
 async fn values_that_can_be_right_stop_nothing() {
     for (variable, values) in [
         ("IDENTITY_APP_NAME", &["", "Acme & Söhne"][..]),
-        ("IDENTITY_DOMAIN", &["https://id.example:8443", "https://id.example/", "http://localhost:3000", "http://localhost"]),
+        (
+            "IDENTITY_DOMAIN",
+            &[
+                "https://id.example:8443",
+                "https://id.example/",
+                "http://localhost:3000",
+                "http://localhost",
+            ],
+        ),
         ("IDENTITY_UID_PREFIX", &["", "ab", "ABCDEF"]),
         ("IDENTITY_SESSION_NAME", &["", "sid", "__Host-session"]),
         ("IDENTITY_SESSION_EXPIRE_TIME", &["", "60", "86400"]),
         ("IDENTITY_SESSION_MAX_AGE", &["", "1800", "2592000"]),
         ("IDENTITY_CODE_EXPIRE_TIME", &["", "300", "86400"]),
-        ("IDENTITY_PASSWORD_REGEXP", &["", "^.{12,}$", r"^(?=.*\d)[\s\S]{10,64}$", "."]),
+        (
+            "IDENTITY_PASSWORD_REGEXP",
+            &["", "^.{12,}$", r"^(?=.*\d)[\s\S]{10,64}$", "."],
+        ),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", &["", "0", "33.5", "64"]),
-        ("IDENTITY_ARGON2", &["", "m=8192,t=1,p=1", "m=65536,t=3,p=4"]),
-        ("IDENTITY_DEFAULT_LANGUAGE", &["", "en", "ru", "uk", "es", "fr", "de", "pt", "zh"]),
+        (
+            "IDENTITY_ARGON2",
+            &["", "m=8192,t=1,p=1", "m=65536,t=3,p=4"],
+        ),
+        (
+            "IDENTITY_DEFAULT_LANGUAGE",
+            &["", "en", "ru", "uk", "es", "fr", "de", "pt", "zh"],
+        ),
         ("IDENTITY_SENDER_NAME", &["", "Acme & Söhne"]),
-        ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", &["", "true", "false"]),
+        (
+            "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
+            &["", "true", "false"],
+        ),
         ("IDENTITY_MAIL_CONFIGURATION_SET", &["", "mails"]),
         ("IDENTITY_CAPTCHA", &["", "none"]),
         ("IDENTITY_CAPTCHA_ID", &["", "6Lc_aXkUAAAAA-site"]),
-        ("IDENTITY_CAPTCHA_SECRET_ARN", &["", "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha-AbCdEf"]),
-        ("IDENTITY_CAPTCHA_URL", &["", "https://captcha.example/verify", "http://localhost:8080"]),
-        ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", &["", "user_create", "email_confirmation, password_reset"]),
+        (
+            "IDENTITY_CAPTCHA_SECRET_ARN",
+            &[
+                "",
+                "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha-AbCdEf",
+            ],
+        ),
+        (
+            "IDENTITY_CAPTCHA_URL",
+            &[
+                "",
+                "https://captcha.example/verify",
+                "http://localhost:8080",
+            ],
+        ),
+        (
+            "IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS",
+            &["", "user_create", "email_confirmation, password_reset"],
+        ),
         ("IDENTITY_BREACHED_PASSWORDS", &["", "off", "hibp"]),
-        ("IDENTITY_BREACHED_PASSWORDS_URL", &["", "https://range.example/range", "http://127.0.0.1:8080/"]),
+        (
+            "IDENTITY_BREACHED_PASSWORDS_URL",
+            &["", "https://range.example/range", "http://127.0.0.1:8080/"],
+        ),
     ] {
         for value in values {
             let said = end_of("user-create", &[(variable, value)]).await;
@@ -141,7 +243,10 @@ async fn values_that_can_be_right_stop_nothing() {
 
 #[tokio::test]
 async fn a_captcha_without_its_keys_stops_the_function() {
-    let keys = [("IDENTITY_CAPTCHA_ID", "id"), ("IDENTITY_CAPTCHA_SECRET_ARN", "arn")];
+    let keys = [
+        ("IDENTITY_CAPTCHA_ID", "id"),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
+    ];
     for provider in ["recaptcha", "hcaptcha", "turnstile", "geetest"] {
         let on = ("IDENTITY_CAPTCHA", provider);
         for (given, missing) in [(keys[0], keys[1].0), (keys[1], keys[0].0)] {

@@ -7,7 +7,10 @@ use serde_json::json;
 use serde_yaml_ng::Value;
 use shared::platform::clock;
 
-use crate::harness::{Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp, session_id, workspace};
+use crate::harness::{
+    Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp, session_id,
+    workspace,
+};
 
 /// US dollars for a million, of list prices in us-east-1.
 const GATEWAY: f64 = 1.0;
@@ -21,10 +24,32 @@ const LOG: f64 = 1.0;
 /// The table's rows: operation, and the numbers after it.
 fn rows() -> Vec<(String, Vec<f64>)> {
     let manual = fs::read_to_string(workspace().join("docs/OPERATIONS.md")).unwrap();
-    let (_, section) = manual.split_once("\n## What it costs\n").expect("the section");
-    let table = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `"));
-    let cells = table.map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
-    cells.map(|cells| (cells[0].to_owned(), cells[2..].iter().map(|cell| cell.parse().unwrap()).collect())).collect()
+    let (_, section) = manual
+        .split_once("\n## What it costs\n")
+        .expect("the section");
+    let table = section
+        .split("\n## ")
+        .next()
+        .unwrap()
+        .lines()
+        .filter(|line| line.starts_with("| `"));
+    let cells = table.map(|line| {
+        line.trim_matches('|')
+            .split('|')
+            .map(str::trim)
+            .collect::<Vec<_>>()
+    });
+    cells
+        .map(|cells| {
+            (
+                cells[0].to_owned(),
+                cells[2..]
+                    .iter()
+                    .map(|cell| cell.parse().unwrap())
+                    .collect(),
+            )
+        })
+        .collect()
 }
 
 /// The binaries of a row: `session-create` of "`session-create`, second factor".
@@ -35,20 +60,45 @@ fn binaries(row: &str) -> impl Iterator<Item = &str> {
 #[test]
 fn every_operation_has_its_costs_and_they_add_up() {
     let functions = Template::read().functions;
-    let template: Value = serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap()).unwrap();
-    let usual = template["Globals"]["Function"]["MemorySize"].as_f64().unwrap();
+    let template: Value =
+        serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap())
+            .unwrap();
+    let usual = template["Globals"]["Function"]["MemorySize"]
+        .as_f64()
+        .unwrap();
     let rows = rows();
     for function in &functions {
-        let is_priced = rows.iter().any(|(row, _)| binaries(row).any(|binary| binary == function.binary));
-        assert_eq!(is_priced, function.binary != "manage-users", "{}", function.binary);
+        let is_priced = rows
+            .iter()
+            .any(|(row, _)| binaries(row).any(|binary| binary == function.binary));
+        assert_eq!(
+            is_priced,
+            function.binary != "manage-users",
+            "{}",
+            function.binary
+        );
     }
     for (row, numbers) in &rows {
-        let [reads, writes, milliseconds, megabytes, dollars] = numbers[..] else { panic!("{row}") };
+        let [reads, writes, milliseconds, megabytes, dollars] = numbers[..] else {
+            panic!("{row}")
+        };
         for binary in binaries(row) {
-            let function = functions.iter().find(|function| function.binary == binary).expect(row);
-            let own = &template["Resources"][function.logical_id.as_str()]["Properties"]["MemorySize"];
-            assert_eq!(own.as_f64().unwrap_or(usual).to_string(), megabytes.to_string(), "{binary}");
-            let gateway = if function.routes.is_empty() { 0.0 } else { GATEWAY };
+            let function = functions
+                .iter()
+                .find(|function| function.binary == binary)
+                .expect(row);
+            let own =
+                &template["Resources"][function.logical_id.as_str()]["Properties"]["MemorySize"];
+            assert_eq!(
+                own.as_f64().unwrap_or(usual).to_string(),
+                megabytes.to_string(),
+                "{binary}"
+            );
+            let gateway = if function.routes.is_empty() {
+                0.0
+            } else {
+                GATEWAY
+            };
             let compute = milliseconds / 1000.0 * megabytes / 1024.0 * GIGABYTE_SECOND;
             let sum = gateway + INVOCATION + compute + reads * READ + writes * WRITE + LOG;
             assert!((sum - dollars).abs() < 0.0051, "{binary}: {sum:.2}");
@@ -63,7 +113,12 @@ fn size(value: &AttributeValue) -> usize {
         AttributeValue::N(number) => number.len().div_ceil(2) + 1,
         AttributeValue::Ss(texts) => texts.iter().map(String::len).sum(),
         AttributeValue::L(values) => 3 + values.iter().map(|value| 1 + size(value)).sum::<usize>(),
-        AttributeValue::M(values) => 3 + values.iter().map(|(name, value)| 1 + name.len() + size(value)).sum::<usize>(),
+        AttributeValue::M(values) => {
+            3 + values
+                .iter()
+                .map(|(name, value)| 1 + name.len() + size(value))
+                .sum::<usize>()
+        }
         AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
         other => panic!("not stored here: {other:?}"),
     }
@@ -71,27 +126,62 @@ fn size(value: &AttributeValue) -> usize {
 
 #[tokio::test]
 async fn what_is_stored_of_a_user_is_read_and_written_in_one_unit_an_item() {
-    let latchkey = Latchkey::start(&[("IDENTITY_MAIL_INTERVAL", "1"), ("IDENTITY_REQUESTS_PER_MINUTE", "60")]).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_MAIL_INTERVAL", "1"),
+        ("IDENTITY_REQUESTS_PER_MINUTE", "60"),
+    ])
+    .await;
     let user = latchkey.signed_up("units").await;
-    latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery").send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_in(&user.email, "Wrong-Horse-7-Battery")
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     let browser = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5";
-    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).header("user-agent", browser).send().await.status, 201);
+    assert_eq!(
+        latchkey
+            .sign_in(&user.email, PASSWORD)
+            .header("user-agent", browser)
+            .send()
+            .await
+            .status,
+        201
+    );
     latchkey.reset_mail(&user.email).await;
     let stored = latchkey.stored().await;
-    for kind in ["USER#", "UID#", "SESSION#", "ACTIVITY#", "MAIL#", "RESET", "CONFIRM", "LIMIT#reset#", "LIMIT#requests#"] {
+    for kind in [
+        "USER#",
+        "UID#",
+        "SESSION#",
+        "ACTIVITY#",
+        "MAIL#",
+        "RESET",
+        "CONFIRM",
+        "LIMIT#reset#",
+        "LIMIT#requests#",
+    ] {
         assert!(stored.keys().any(|key| key.contains(kind)), "{kind}");
     }
     for (key, item) in &stored {
-        let bytes: usize = item.iter().map(|(name, value)| name.len() + size(value)).sum();
+        let bytes: usize = item
+            .iter()
+            .map(|(name, value)| name.len() + size(value))
+            .sum();
         assert!(bytes <= 1024, "{key}: {bytes}");
     }
 }
 
 /// What a row of the manual says.
 fn said(rows: &[(String, Vec<f64>)], row: &str) -> Units {
-    let (_, numbers) = rows.iter().find(|(name, _)| name == row).unwrap_or_else(|| panic!("{row}"));
+    let (_, numbers) = rows
+        .iter()
+        .find(|(name, _)| name == row)
+        .unwrap_or_else(|| panic!("{row}"));
     // A use that is noted once a minute is a tenth there; here it is none.
-    Units { read: numbers[0], written: numbers[1].floor() }
+    Units {
+        read: numbers[0],
+        written: numbers[1].floor(),
+    }
 }
 
 /// Compares what operations consume with the manual.
@@ -111,7 +201,10 @@ impl Bill {
 
     async fn checks_answer(&self, row: &str, mails: usize, request: Request) -> Answer {
         let answer = self.checks(row, mails, request.send()).await;
-        assert!(answer.status < 300 || row.contains("wrong"), "{row}: {answer:?}");
+        assert!(
+            answer.status < 300 || row.contains("wrong"),
+            "{row}: {answer:?}"
+        );
         answer
     }
 
@@ -123,52 +216,152 @@ impl Bill {
 
 #[tokio::test]
 async fn the_tables_charge_what_the_manual_says() {
-    let variables = [("IDENTITY_REQUESTS_PER_MINUTE", "1000"), ("IDENTITY_MAIL_INTERVAL", "1"), otp::FOR_RACES[1]];
+    let variables = [
+        ("IDENTITY_REQUESTS_PER_MINUTE", "1000"),
+        ("IDENTITY_MAIL_INTERVAL", "1"),
+        otp::FOR_RACES[1],
+    ];
     let (latchkey, meter) = Meter::start(&variables).await;
-    let bill = Bill { latchkey, meter, rows: rows() };
+    let bill = Bill {
+        latchkey,
+        meter,
+        rows: rows(),
+    };
     let latchkey = &bill.latchkey;
     assert_eq!(said(&bill.rows, "`mail-send`"), Meter::MAIL);
 
-    let user = bill.checks("`user-create`", 1, latchkey.signed_up("units-user")).await;
-    let again = latchkey.post("/identity/users/email/generate_code").form(&[("email", &user.email)]);
+    let user = bill
+        .checks("`user-create`", 1, latchkey.signed_up("units-user"))
+        .await;
+    let again = latchkey
+        .post("/identity/users/email/generate_code")
+        .form(&[("email", &user.email)]);
     bill.checks_answer("`email-generate-code`", 1, again).await;
-    let mail = latchkey.mail_to(&user.email, 2, |mail| mail.confirmation_token().is_some()).await;
-    let confirm = latchkey.post("/identity/users/email/confirm_code").form(&[("token", mail.confirmation_token().unwrap())]);
+    let mail = latchkey
+        .mail_to(&user.email, 2, |mail| mail.confirmation_token().is_some())
+        .await;
+    let confirm = latchkey
+        .post("/identity/users/email/confirm_code")
+        .form(&[("token", mail.confirmation_token().unwrap())]);
     bill.checks_answer("`email-confirm-code`", 0, confirm).await;
 
-    let session = bill.checks_answer("`session-create`", 0, latchkey.sign_in(&user.email, PASSWORD)).await.session();
-    bill.checks_answer("`session-create`, wrong password", 0, latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery")).await;
-    bill.checks_answer("`session-delete`", 0, latchkey.sign_out(&session)).await;
-    bill.checks_answer("`user-me`", 0, latchkey.by(&user, "GET", "/resource/users/me")).await;
-    bill.checks_answer("`user-activity`", 0, latchkey.by(&user, "GET", "/resource/users/activity/all")).await;
-    bill.checks_answer("`session-list`", 0, latchkey.by(&user, "GET", "/resource/sessions")).await;
+    let session = bill
+        .checks_answer(
+            "`session-create`",
+            0,
+            latchkey.sign_in(&user.email, PASSWORD),
+        )
+        .await
+        .session();
+    bill.checks_answer(
+        "`session-create`, wrong password",
+        0,
+        latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery"),
+    )
+    .await;
+    bill.checks_answer("`session-delete`", 0, latchkey.sign_out(&session))
+        .await;
+    bill.checks_answer(
+        "`user-me`",
+        0,
+        latchkey.by(&user, "GET", "/resource/users/me"),
+    )
+    .await;
+    bill.checks_answer(
+        "`user-activity`",
+        0,
+        latchkey.by(&user, "GET", "/resource/users/activity/all"),
+    )
+    .await;
+    bill.checks_answer(
+        "`session-list`",
+        0,
+        latchkey.by(&user, "GET", "/resource/sessions"),
+    )
+    .await;
     let other = session_id(&latchkey.signed_in(&user).await);
-    bill.checks_answer("`session-end`", 0, latchkey.by(&user, "DELETE", &format!("/resource/sessions/{other}"))).await;
-    bill.checks_answer("`session-end-others`", 0, latchkey.by(&user, "DELETE", "/resource/sessions")).await;
-    bill.checks_answer("`auth`", 0, latchkey.get("/auth/orders").cookie(&user.session)).await;
+    bill.checks_answer(
+        "`session-end`",
+        0,
+        latchkey.by(&user, "DELETE", &format!("/resource/sessions/{other}")),
+    )
+    .await;
+    bill.checks_answer(
+        "`session-end-others`",
+        0,
+        latchkey.by(&user, "DELETE", "/resource/sessions"),
+    )
+    .await;
+    bill.checks_answer(
+        "`auth`",
+        0,
+        latchkey.get("/auth/orders").cookie(&user.session),
+    )
+    .await;
     let mut asked = event("GET", "/orders");
     asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
     asked["headers"]["authorization"] = json!(format!("Bearer {}", user.session));
-    let let_in = bill.checks("`authorize`", 0, latchkey.invoke("AuthorizeFunction", asked)).await;
+    let let_in = bill
+        .checks(
+            "`authorize`",
+            0,
+            latchkey.invoke("AuthorizeFunction", asked),
+        )
+        .await;
     assert_eq!(let_in.unwrap()["isAuthorized"], true);
 
-    bill.checks_answer("`password-change`", 1, latchkey.change_password(&user, PASSWORD, "Second-Horse-7-Battery")).await;
-    bill.checks_answer("`password-generate-code`", 1, latchkey.ask_for_code(&user.email)).await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.reset_token().is_some()).await;
+    bill.checks_answer(
+        "`password-change`",
+        1,
+        latchkey.change_password(&user, PASSWORD, "Second-Horse-7-Battery"),
+    )
+    .await;
+    bill.checks_answer(
+        "`password-generate-code`",
+        1,
+        latchkey.ask_for_code(&user.email),
+    )
+    .await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.reset_token().is_some())
+        .await;
     let confirm = latchkey.confirm(mail.reset_token().unwrap(), "Third-Horse-7-Battery");
-    bill.checks_answer("`password-confirm-code`", 1, confirm).await;
+    bill.checks_answer("`password-confirm-code`", 1, confirm)
+        .await;
 
     let (_, user) = bill.meter.units(1, latchkey.signed_up("units-otp")).await;
-    let secret = bill.checks("`otp-generate-qrcode`", 0, latchkey.drawn_secret(&user)).await;
+    let secret = bill
+        .checks("`otp-generate-qrcode`", 0, latchkey.drawn_secret(&user))
+        .await;
     let code = otp::code_of(&secret, otp::step());
-    bill.checks_answer("`otp-enable`", 1, latchkey.otp("enable", &user.session, &code)).await;
+    bill.checks_answer(
+        "`otp-enable`",
+        1,
+        latchkey.otp("enable", &user.session, &code),
+    )
+    .await;
     let (user, authenticator) = bill.enrolled("units-otp-session").await;
     latchkey.forgive(&user.email).await;
-    bill.checks_answer("`session-create`, second factor", 0, latchkey.sign_in_with(&user, &authenticator.code())).await;
+    bill.checks_answer(
+        "`session-create`, second factor",
+        0,
+        latchkey.sign_in_with(&user, &authenticator.code()),
+    )
+    .await;
     let (user, authenticator) = bill.enrolled("units-otp-verify").await;
-    bill.checks_answer("`otp-verify`", 0, latchkey.otp("verify", &user.session, &authenticator.code())).await;
+    bill.checks_answer(
+        "`otp-verify`",
+        0,
+        latchkey.otp("verify", &user.session, &authenticator.code()),
+    )
+    .await;
     let (user, authenticator) = bill.enrolled("units-otp-disable").await;
-    bill.checks_answer("`otp-disable`", 1, latchkey.otp("disable", &user.session, &authenticator.code())).await;
+    bill.checks_answer(
+        "`otp-disable`",
+        1,
+        latchkey.otp("disable", &user.session, &authenticator.code()),
+    )
+    .await;
 
     let bounce = json!({
         "source": "aws.ses", "id": "event", "detail-type": "Email Bounced",
@@ -178,5 +371,11 @@ async fn the_tables_charge_what_the_manual_says() {
             "bounce": { "bounceType": "Permanent", "bouncedRecipients": [{ "emailAddress": user.email }], "timestamp": clock::now().rfc3339() },
         },
     });
-    bill.checks("`mail-feedback`", 0, latchkey.invoke("MailFeedbackFunction", bounce)).await.unwrap();
+    bill.checks(
+        "`mail-feedback`",
+        0,
+        latchkey.invoke("MailFeedbackFunction", bounce),
+    )
+    .await
+    .unwrap();
 }

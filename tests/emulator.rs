@@ -1,4 +1,5 @@
-//! The sample events in AWS's own emulator of Lambda, which `sam local invoke` runs in its containers
+//! The sample events in AWS's own emulator of Lambda, which `sam local invoke` runs in its
+//! containers
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::PathBuf, process::Stdio};
 
@@ -13,18 +14,34 @@ use crate::{
     harness::{Function, Latchkey, Template, binaries, eventually, spawn, workspace},
 };
 
-/// The emulator that came with the `sam` on the path. A machine that checks changes has it; on another it may be missing.
+/// The emulator that came with the `sam` on the path. A machine that checks changes has it; on
+/// another it may be missing.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path.split(':').find_map(|folder| {
-        let environment = fs::canonicalize(PathBuf::from(folder).join("sam")).ok()?.parent()?.parent()?.to_owned();
-        let versions = fs::read_dir(environment.join("lib")).ok()?.filter_map(Result::ok);
-        let emulator = |version: fs::DirEntry| version.path().join("site-packages/samcli/local/rapid/aws-lambda-rie-x86_64");
+        let environment = fs::canonicalize(PathBuf::from(folder).join("sam"))
+            .ok()?
+            .parent()?
+            .parent()?
+            .to_owned();
+        let versions = fs::read_dir(environment.join("lib"))
+            .ok()?
+            .filter_map(Result::ok);
+        let emulator = |version: fs::DirEntry| {
+            version
+                .path()
+                .join("site-packages/samcli/local/rapid/aws-lambda-rie-x86_64")
+        };
         versions.map(emulator).find(|file| file.is_file())
     });
     if found.is_none() {
-        assert!(shared::platform::environment::variable("CI").is_none(), "sam is not installed: pip install aws-sam-cli");
-        eprintln!("SKIPPED: sam is not installed (pip install aws-sam-cli), so AWS's emulator was not tried");
+        assert!(
+            shared::platform::environment::variable("CI").is_none(),
+            "sam is not installed: pip install aws-sam-cli"
+        );
+        eprintln!(
+            "SKIPPED: sam is not installed (pip install aws-sam-cli), so AWS's emulator was not tried"
+        );
     }
     found
 }
@@ -35,14 +52,31 @@ fn env_json() -> BTreeMap<String, String> {
     serde_json::from_value(file["Parameters"].clone()).unwrap()
 }
 
-/// The variables that `sam local invoke` gives a function: those of the template, with the defaults of the parameters that they
-/// refer to, and the values of events/env.json. The stack is not where that says, so its addresses are put in.
+/// The variables that `sam local invoke` gives a function: those of the template, with the defaults
+/// of the parameters that they refer to, and the values of events/env.json. The stack is not where
+/// that says, so its addresses are put in.
 fn variables(template: &Template, latchkey: &Latchkey) -> BTreeMap<String, String> {
     let (dynamodb, aws) = latchkey.services();
-    let local = |value: &String| value.replace("http://127.0.0.1:3001", dynamodb).replace("http://127.0.0.1:3002", aws);
+    let local = |value: &String| {
+        value
+            .replace("http://127.0.0.1:3001", dynamodb)
+            .replace("http://127.0.0.1:3002", aws)
+    };
     let set = env_json();
-    let default = |refers_to: &String| template.parameters.get(refers_to).cloned().flatten().unwrap_or_default();
-    let value = |(name, refers_to): (&String, &String)| (name.clone(), set.get(name).map_or_else(|| default(refers_to), local));
+    let default = |refers_to: &String| {
+        template
+            .parameters
+            .get(refers_to)
+            .cloned()
+            .flatten()
+            .unwrap_or_default()
+    };
+    let value = |(name, refers_to): (&String, &String)| {
+        (
+            name.clone(),
+            set.get(name).map_or_else(|| default(refers_to), local),
+        )
+    };
     template.variables.iter().map(value).collect()
 }
 
@@ -52,8 +86,17 @@ struct Emulator {
 }
 
 impl Emulator {
-    async fn start(program: &PathBuf, function: &Function, variables: &BTreeMap<String, String>) -> Self {
-        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    async fn start(
+        program: &PathBuf,
+        function: &Function,
+        variables: &BTreeMap<String, String>,
+    ) -> Self {
+        let free = || {
+            TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+        };
         let (address, runtime_api) = (free(), free());
         let process = Command::new(program)
             .args(["--runtime-interface-emulator-address", &address.to_string()])
@@ -78,14 +121,27 @@ impl Emulator {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        eventually("the emulator listens", || async { TcpStream::connect(address).await.ok() }).await;
-        Self { _process: process, url: format!("http://{address}/2015-03-31/functions/function/invocations") }
+        eventually("the emulator listens", || async {
+            TcpStream::connect(address).await.ok()
+        })
+        .await;
+        Self {
+            _process: process,
+            url: format!("http://{address}/2015-03-31/functions/function/invocations"),
+        }
     }
 
     async fn invoke(&self, event: &Value) -> Value {
         let request = reqwest::Client::new().post(&self.url).json(event);
-        let text = spawn(async { request.send().await?.text().await }).await.unwrap().unwrap();
-        if text.is_empty() { Value::Null } else { serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")) }
+        let text = spawn(async { request.send().await?.text().await })
+            .await
+            .unwrap()
+            .unwrap();
+        if text.is_empty() {
+            Value::Null
+        } else {
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+        }
     }
 }
 
@@ -121,7 +177,10 @@ fn env_json_sets_what_the_template_knows_and_what_has_no_default() {
         assert!(template.variables.contains_key(variable), "{variable}");
     }
     for (variable, refers_to) in &template.variables {
-        let has_value = template.parameters.get(refers_to).is_some_and(Option::is_some);
+        let has_value = template
+            .parameters
+            .get(refers_to)
+            .is_some_and(Option::is_some);
         assert!(has_value || set.contains_key(variable), "{variable}");
     }
 }

@@ -11,19 +11,31 @@ use crate::harness::{Function, Latchkey, Template, workspace};
 
 /// The events of a function: `<binary>.json` and `<binary>-<case>.json`.
 pub fn events_of(function: &Function, template: &Template) -> Vec<PathBuf> {
-    let files = fs::read_dir(workspace().join("events")).unwrap().map(|entry| entry.unwrap().path());
-    let mut own: Vec<PathBuf> =
-        files.filter(|path| function_of(path, template).is_some_and(|owner| owner.binary == function.binary)).collect();
+    let files = fs::read_dir(workspace().join("events"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut own: Vec<PathBuf> = files
+        .filter(|path| {
+            function_of(path, template).is_some_and(|owner| owner.binary == function.binary)
+        })
+        .collect();
     own.sort();
     own
 }
 
-/// Whose event a file is: of the functions whose binary it begins with, the one with the longest name.
+/// Whose event a file is: of the functions whose binary it begins with, the one with the longest
+/// name.
 pub fn function_of<'a>(path: &Path, template: &'a Template) -> Option<&'a Function> {
     let stem = path.file_stem()?.to_str()?;
-    let is_its =
-        |function: &&Function| stem.strip_prefix(&function.binary).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
-    template.functions.iter().filter(is_its).max_by_key(|function| function.binary.len())
+    let is_its = |function: &&Function| {
+        stem.strip_prefix(&function.binary)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+    };
+    template
+        .functions
+        .iter()
+        .filter(is_its)
+        .max_by_key(|function| function.binary.len())
 }
 
 #[tokio::test]
@@ -33,15 +45,18 @@ async fn every_sample_event_is_answered_by_its_function() {
     for function in &template.functions {
         for path in events_of(function, &template) {
             let event = read(&path);
-            let answer =
-                latchkey.invoke(&function.logical_id, event.clone()).await.unwrap_or_else(|error| panic!("{path:?}: {error}"));
+            let answer = latchkey
+                .invoke(&function.logical_id, event.clone())
+                .await
+                .unwrap_or_else(|error| panic!("{path:?}: {error}"));
             is_answered(function, &path, &event, &answer);
         }
     }
 }
 
 pub fn read(path: &Path) -> Value {
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    serde_json::from_str(&fs::read_to_string(path).unwrap())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// The answer is one that the function gives, not its door.
@@ -49,12 +64,18 @@ pub fn read(path: &Path) -> Value {
 pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Value) {
     let path = path.display();
     assert!(answer.get("errorMessage").is_none(), "{path}: {answer}");
-    let Some((method, route)) = function.routes.first() else { return };
+    let Some((method, route)) = function.routes.first() else {
+        return;
+    };
     assert_eq!(event["routeKey"], format!("{method} {route}"), "{path}");
     assert_eq!(event["version"], "2.0", "{path}");
-    let status = answer["statusCode"].as_u64().unwrap_or_else(|| panic!("{path}: {answer}"));
+    let status = answer["statusCode"]
+        .as_u64()
+        .unwrap_or_else(|| panic!("{path}: {answer}"));
     assert!(
-        status < 500 && ![413, 415].contains(&status) && !answer.to_string().contains("request.malformed_body"),
+        status < 500
+            && ![413, 415].contains(&status)
+            && !answer.to_string().contains("request.malformed_body"),
         "{path}: {answer}"
     );
 }
@@ -62,6 +83,12 @@ pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Val
 #[tokio::test]
 async fn the_sample_of_a_sign_up_succeeds() {
     let latchkey = Latchkey::start(&[]).await;
-    let event = serde_json::from_str(&fs::read_to_string(workspace().join("events/user-create.json")).unwrap()).unwrap();
-    assert_eq!(latchkey.invoke("UserCreateFunction", event).await.unwrap()["statusCode"], 201);
+    let event = serde_json::from_str(
+        &fs::read_to_string(workspace().join("events/user-create.json")).unwrap(),
+    )
+    .unwrap();
+    assert_eq!(
+        latchkey.invoke("UserCreateFunction", event).await.unwrap()["statusCode"],
+        201
+    );
 }

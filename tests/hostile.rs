@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::harness::{Answer, Latchkey, OPERATIONS, Operation, Template, borrowed, event, latchkey};
+use crate::harness::{
+    Answer, Latchkey, OPERATIONS, Operation, Template, borrowed, event, latchkey,
+};
 
 fn hostile_texts() -> Vec<String> {
     let mut all: Vec<String> = [
@@ -48,24 +50,43 @@ fn hostile_texts() -> Vec<String> {
 }
 
 fn object(fields: &[(&str, String)]) -> Value {
-    fields.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect::<Map<_, _>>().into()
+    fields
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
-/// Asserts that an operation refuses in the words of the contract, or answers what it always answers.
+/// Asserts that an operation refuses in the words of the contract, or answers what it always
+/// answers.
 #[track_caller]
 fn is_an_answer(operation: &Operation, answer: &Answer, what: &str) {
-    let always_answers = ["/identity/password/validate", "/identity/users/email/generate_code"].contains(&operation.path);
+    let always_answers = [
+        "/identity/password/validate",
+        "/identity/users/email/generate_code",
+    ]
+    .contains(&operation.path);
     if answer.status == 201 && always_answers {
         return;
     }
     assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
     assert_eq!(answer.header("set-cookie"), None, "{what}");
     let body = answer.json();
-    let keys = body["errors"].as_array().unwrap_or_else(|| panic!("{what}: {answer:?}"));
+    let keys = body["errors"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{what}: {answer:?}"));
     let is_key = |key: &Value| {
-        key.as_str().is_some_and(|key| key.contains('.') && key.bytes().all(|c| c.is_ascii_lowercase() || b"._".contains(&c)))
+        key.as_str().is_some_and(|key| {
+            key.contains('.')
+                && key
+                    .bytes()
+                    .all(|c| c.is_ascii_lowercase() || b"._".contains(&c))
+        })
     };
-    assert!(!keys.is_empty() && keys.iter().all(is_key), "{what}: {answer:?}");
+    assert!(
+        !keys.is_empty() && keys.iter().all(is_key),
+        "{what}: {answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -84,13 +105,25 @@ async fn hostile_texts_are_refused_and_change_nothing() {
     let before = stored().await;
     for operation in OPERATIONS {
         // An address that has an account cannot sign up; one that has none gets no code.
-        let email = if operation.path.ends_with("generate_code") { "nobody@example.com" } else { &user.email };
+        let email = if operation.path.ends_with("generate_code") {
+            "nobody@example.com"
+        } else {
+            &user.email
+        };
         for (name, _) in operation.parameters {
             for (number, text) in hostile_texts().iter().enumerate() {
                 let fields = operation.harmless_but(email, name, text);
                 let request = operation.request(&latchkey, &user);
-                let request = if number % 2 == 0 { request.form(&borrowed(&fields)) } else { request.json(&object(&fields)) };
-                is_an_answer(&operation, &request.send().await, &format!("{} {name}: {text:?}", operation.path));
+                let request = if number % 2 == 0 {
+                    request.form(&borrowed(&fields))
+                } else {
+                    request.json(&object(&fields))
+                };
+                is_an_answer(
+                    &operation,
+                    &request.send().await,
+                    &format!("{} {name}: {text:?}", operation.path),
+                );
             }
         }
         assert_eq!(stored().await, before, "{}", operation.path);
@@ -101,22 +134,40 @@ async fn hostile_texts_are_refused_and_change_nothing() {
 async fn hostile_sessions_are_not_found() {
     let latchkey = latchkey().await;
     let path = "/identity/sessions";
-    for token in hostile_texts().iter().filter(|text| text.bytes().all(|byte| byte >= b' ' && byte != b';')) {
+    for token in hostile_texts()
+        .iter()
+        .filter(|text| text.bytes().all(|byte| byte >= b' ' && byte != b';'))
+    {
         for request in [
             latchkey.sign_out(token),
             latchkey.delete(path).bearer(token),
-            latchkey.delete(path).header("cookie", format!("a={token}; _barong_session={token}")),
+            latchkey
+                .delete(path)
+                .header("cookie", format!("a={token}; _barong_session={token}")),
         ] {
             let answer = request.send().await;
             // What is not ASCII is no token at all, and may count as none.
-            let statuses: &[u16] = if token.is_ascii() { &[404] } else { &[400, 404] };
+            let statuses: &[u16] = if token.is_ascii() {
+                &[404]
+            } else {
+                &[400, 404]
+            };
             assert!(statuses.contains(&answer.status), "{token:?}: {answer:?}");
         }
     }
     let long = "a".repeat(6000);
-    latchkey.sign_out(&long).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_out(&long)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
     let dots = ".".repeat(6000);
-    latchkey.delete(path).bearer(&dots).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .delete(path)
+        .bearer(&dots)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
 }
 
 #[tokio::test]
@@ -151,8 +202,15 @@ async fn hostile_events_are_answered() {
                     event["body"] = json!(text);
                 }
                 let answer = latchkey.invoke(&function.logical_id, event).await;
-                let status = answer.as_ref().ok().and_then(|answer| answer["statusCode"].as_u64());
-                assert!(status.is_some_and(|status| status < 500), "{} {text:?}: {answer:?}", function.logical_id);
+                let status = answer
+                    .as_ref()
+                    .ok()
+                    .and_then(|answer| answer["statusCode"].as_u64());
+                assert!(
+                    status.is_some_and(|status| status < 500),
+                    "{} {text:?}: {answer:?}",
+                    function.logical_id
+                );
             }
         }
     }
@@ -166,7 +224,11 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_failure_of_the_server(
         let function = template
             .functions
             .iter()
-            .find(|function| function.routes.contains(&(operation.method.to_owned(), operation.path.to_owned())))
+            .find(|function| {
+                function
+                    .routes
+                    .contains(&(operation.method.to_owned(), operation.path.to_owned()))
+            })
             .unwrap();
         let mut event = event(operation.method, operation.path);
         event["headers"]["content-type"] = json!("application/json");
@@ -174,6 +236,9 @@ async fn a_body_that_claims_to_be_base64_and_is_not_is_no_failure_of_the_server(
         event["isBase64Encoded"] = json!(true);
         let answer = latchkey.invoke(&function.logical_id, event).await.unwrap();
         assert_eq!(answer["statusCode"], 400, "{answer}");
-        assert_eq!(answer["body"], r#"{"errors":["request.malformed_body"]}"#, "{answer}");
+        assert_eq!(
+            answer["body"], r#"{"errors":["request.malformed_body"]}"#,
+            "{answer}"
+        );
     }
 }

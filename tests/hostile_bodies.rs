@@ -14,7 +14,10 @@ fn part(headers: &str, value: &[u8]) -> Vec<u8> {
 }
 
 fn field(name: &str, value: &[u8]) -> Vec<u8> {
-    part(&format!("Content-Disposition: form-data; name=\"{name}\""), value)
+    part(
+        &format!("Content-Disposition: form-data; name=\"{name}\""),
+        value,
+    )
 }
 
 /// Bodies that are malformed whatever the operation.
@@ -42,18 +45,28 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         b"{\"a\":\"\\ud800\"}",
         b"\xff\xfe{\0}\0",
     ];
-    let mut all: Vec<(&str, Vec<u8>)> = json.into_iter().map(|body| (JSON, body.to_vec())).collect();
+    let mut all: Vec<(&str, Vec<u8>)> =
+        json.into_iter().map(|body| (JSON, body.to_vec())).collect();
     all.extend([
         (JSON, "[".repeat(10_000).into_bytes()),
         (JSON, format!("{{\"a\":{}", "[".repeat(10_000)).into_bytes()),
         (JSON, "{\"a\":".repeat(2_000).into_bytes()),
         ("multipart/form-data", field("a", b"b")),
         ("multipart/form-data; boundary=", field("a", b"b")),
-        ("multipart/form-data; boundary=other", [field("a", b"b"), b"--x--\r\n".to_vec()].concat()),
+        (
+            "multipart/form-data; boundary=other",
+            [field("a", b"b"), b"--x--\r\n".to_vec()].concat(),
+        ),
         (MULTIPART, b"no parts".to_vec()),
         (MULTIPART, field("a", b"b")),
-        (MULTIPART, b"--x\r\nContent-Disposition: form-data; name=\"a\"".to_vec()),
-        (MULTIPART, b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb".to_vec()),
+        (
+            MULTIPART,
+            b"--x\r\nContent-Disposition: form-data; name=\"a\"".to_vec(),
+        ),
+        (
+            MULTIPART,
+            b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb".to_vec(),
+        ),
         (MULTIPART, b"email=a@b.co&password=b".to_vec()),
     ]);
     all
@@ -62,24 +75,52 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 /// Bodies whose parameter `name` is no text.
 fn with_a_value_that_is_no_text(name: &str) -> Vec<(&'static str, Vec<u8>)> {
     let values = [json!(1), json!(-1.5), json!(true), json!([]), json!(["a"])];
-    let mut all: Vec<(&str, Vec<u8>)> =
-        values.iter().map(|value| (JSON, json!({ name: value }).to_string().into_bytes())).collect();
+    let mut all: Vec<(&str, Vec<u8>)> = values
+        .iter()
+        .map(|value| (JSON, json!({ name: value }).to_string().into_bytes()))
+        .collect();
     all.push((FORM, format!("{name}=a%ff").into_bytes()));
     all.push((FORM, [name.as_bytes(), b"=\xc3("].concat()));
-    all.push((MULTIPART, [field(name, b"a\xff"), b"--x--\r\n".to_vec()].concat()));
     all.push((
         MULTIPART,
-        [part(&format!("Content-Disposition: form-data; name=\"{name}\"; filename=\"a.txt\""), b"a"), b"--x--\r\n".to_vec()]
-            .concat(),
+        [field(name, b"a\xff"), b"--x--\r\n".to_vec()].concat(),
+    ));
+    all.push((
+        MULTIPART,
+        [
+            part(
+                &format!("Content-Disposition: form-data; name=\"{name}\"; filename=\"a.txt\""),
+                b"a",
+            ),
+            b"--x--\r\n".to_vec(),
+        ]
+        .concat(),
     ));
     all
 }
 
-async fn is_malformed(latchkey: &Latchkey, user: &User, operation: &Operation, bodies: Vec<(&str, Vec<u8>)>) {
+async fn is_malformed(
+    latchkey: &Latchkey,
+    user: &User,
+    operation: &Operation,
+    bodies: Vec<(&str, Vec<u8>)>,
+) {
     for (media_type, body) in bodies {
-        let answer = operation.request(latchkey, user).body(media_type, body.clone()).send().await;
-        let what = format!("{} {media_type} {:?}", operation.path, String::from_utf8_lossy(&body[..body.len().min(100)]));
-        assert_eq!((answer.status, answer.text()), (400, r#"{"errors":["request.malformed_body"]}"#), "{what}");
+        let answer = operation
+            .request(latchkey, user)
+            .body(media_type, body.clone())
+            .send()
+            .await;
+        let what = format!(
+            "{} {media_type} {:?}",
+            operation.path,
+            String::from_utf8_lossy(&body[..body.len().min(100)])
+        );
+        assert_eq!(
+            (answer.status, answer.text()),
+            (400, r#"{"errors":["request.malformed_body"]}"#),
+            "{what}"
+        );
     }
 }
 
@@ -101,9 +142,16 @@ async fn a_value_that_is_no_text_is_malformed() {
     let before = latchkey.everything().await;
     for operation in OPERATIONS {
         // What a captcha's response may be is a rule of its own.
-        for (name, _) in operation.parameters.iter().filter(|(name, _)| *name != "captcha_response") {
+        for (name, _) in operation
+            .parameters
+            .iter()
+            .filter(|(name, _)| *name != "captcha_response")
+        {
             let mut bodies = with_a_value_that_is_no_text(name);
-            bodies.push((JSON, json!({ *name: { "a": "b" } }).to_string().into_bytes()));
+            bodies.push((
+                JSON,
+                json!({ *name: { "a": "b" } }).to_string().into_bytes(),
+            ));
             is_malformed(&latchkey, &user, &operation, bodies).await;
         }
     }
@@ -118,9 +166,15 @@ async fn odd_bodies_are_never_a_failure_of_the_server() {
     let deep: Value = (0..100).fold(json!({}), |inner, _| json!({ "a": inner }));
     let bodies: Vec<(&str, Vec<u8>)> = vec![
         (JSON, deep.to_string().into_bytes()),
-        (JSON, format!("{{\"unknown\":{}{}}}", "[".repeat(8000), "]".repeat(8000)).into_bytes()),
+        (
+            JSON,
+            format!("{{\"unknown\":{}{}}}", "[".repeat(8000), "]".repeat(8000)).into_bytes(),
+        ),
         (JSON, br#"{"unknown":1e999,"email":"a@b.co"}"#.to_vec()),
-        (JSON, format!("{{\"unknown\":{}}}", "9".repeat(10_000)).into_bytes()),
+        (
+            JSON,
+            format!("{{\"unknown\":{}}}", "9".repeat(10_000)).into_bytes(),
+        ),
         (JSON, b"\xef\xbb\xbf{}".to_vec()),
         (FORM, b"%".to_vec()),
         (FORM, b"&=&==&a=&=b&%zz=%".to_vec()),
@@ -128,19 +182,52 @@ async fn odd_bodies_are_never_a_failure_of_the_server() {
         (FORM, b"&".repeat(16 * 1024)),
         (FORM, b"a=b&".repeat(4 * 1024)),
         (MULTIPART, b"--x--\r\n".to_vec()),
-        (MULTIPART, [part("Content-Disposition: form-data", b"b"), b"--x--\r\n".to_vec()].concat()),
-        (MULTIPART, [part("X: y", b"b"), b"--x--\r\n".to_vec()].concat()),
-        (MULTIPART, [part(&format!("X: {}", "y".repeat(15_000)), b"b"), b"--x--\r\n".to_vec()].concat()),
+        (
+            MULTIPART,
+            [
+                part("Content-Disposition: form-data", b"b"),
+                b"--x--\r\n".to_vec(),
+            ]
+            .concat(),
+        ),
+        (
+            MULTIPART,
+            [part("X: y", b"b"), b"--x--\r\n".to_vec()].concat(),
+        ),
+        (
+            MULTIPART,
+            [
+                part(&format!("X: {}", "y".repeat(15_000)), b"b"),
+                b"--x--\r\n".to_vec(),
+            ]
+            .concat(),
+        ),
         (MULTIPART, b"--x\r\n".repeat(3000)),
-        (MULTIPART, [field("a", b""), field("\r\n", b"\r\n--x"), b"--x--\r\n".to_vec()].concat()),
+        (
+            MULTIPART,
+            [
+                field("a", b""),
+                field("\r\n", b"\r\n--x"),
+                b"--x--\r\n".to_vec(),
+            ]
+            .concat(),
+        ),
         ("multipart/form-data; boundary=\"", b"--\r\n".to_vec()),
         ("application/json; charset=utf-16", b"{\0}\0".to_vec()),
         ("application/json;;;;", b"{}".to_vec()),
     ];
     for operation in OPERATIONS {
         for (media_type, body) in &bodies {
-            let answer = operation.request(&latchkey, &user).body(media_type, body.clone()).send().await;
-            let what = format!("{} {media_type} {:?}", operation.path, String::from_utf8_lossy(&body[..body.len().min(100)]));
+            let answer = operation
+                .request(&latchkey, &user)
+                .body(media_type, body.clone())
+                .send()
+                .await;
+            let what = format!(
+                "{} {media_type} {:?}",
+                operation.path,
+                String::from_utf8_lossy(&body[..body.len().min(100)])
+            );
             assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
             assert!(answer.json()["errors"].is_array(), "{what}: {answer:?}");
         }

@@ -1,6 +1,8 @@
 //! How often something may be tried
 
-use crate::harness::{Answer, Item, Latchkey, PASSWORD, Request, all_at_once, latchkey, now, number, otp};
+use crate::harness::{
+    Answer, Item, Latchkey, PASSWORD, Request, all_at_once, latchkey, now, number, otp,
+};
 
 const TOO_MANY: &[&str] = &["request.too_many_attempts"];
 const WRONG: &str = "Wrong-Horse-7-Battery";
@@ -14,7 +16,11 @@ fn is_wrong(answer: &Answer) {
 #[track_caller]
 fn waits(answer: &Answer) -> i64 {
     answer.is_refused(429, TOO_MANY);
-    answer.header("retry-after").expect("seconds").parse().unwrap()
+    answer
+        .header("retry-after")
+        .expect("seconds")
+        .parse()
+        .unwrap()
 }
 
 /// Six wrong passwords: the free ones, and the one that starts the first wait.
@@ -27,7 +33,10 @@ async fn fail_six_times(latchkey: &Latchkey, email: &str) {
 #[tokio::test]
 async fn after_five_wrong_passwords_each_further_one_starts_a_wait_twice_as_long() {
     let latchkey = latchkey().await;
-    for email in [latchkey.signed_up("limit-wait").await.email, "limit-nobody@example.com".to_owned()] {
+    for email in [
+        latchkey.signed_up("limit-wait").await.email,
+        "limit-nobody@example.com".to_owned(),
+    ] {
         fail_six_times(latchkey, &email).await;
         assert_eq!(latchkey.failures(&email).await, 6);
         // Long waits, so that none ends while the test looks at it.
@@ -48,7 +57,14 @@ async fn during_a_wait_the_right_password_is_not_looked_at_and_the_wait_stays() 
     latchkey.edit_failures(&user.email, 11, 0).await;
     is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);
     let counted = latchkey.failures_item(&user.email).await;
-    latchkey.refuses(&user, latchkey.sign_in(&user.email, &user.password), 429, TOO_MANY).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_in(&user.email, &user.password),
+            429,
+            TOO_MANY,
+        )
+        .await;
     assert_eq!(latchkey.failures_item(&user.email).await, counted);
     latchkey.age_failures(&user.email, 64).await;
     latchkey.signed_in(&user).await;
@@ -82,9 +98,20 @@ async fn a_reset_password_ends_the_wait() {
     let user = latchkey.signed_up("limit-reset").await;
     let token = latchkey.reset_token(&user).await;
     fail_six_times(latchkey, &user.email).await;
-    latchkey.confirm(&token, "Newer-Horse-7-Battery").send().await.is_empty(201);
+    latchkey
+        .confirm(&token, "Newer-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.failures(&user.email).await, 0);
-    assert_eq!(latchkey.sign_in(&user.email, "Newer-Horse-7-Battery").send().await.status, 201);
+    assert_eq!(
+        latchkey
+            .sign_in(&user.email, "Newer-Horse-7-Battery")
+            .send()
+            .await
+            .status,
+        201
+    );
 }
 
 #[tokio::test]
@@ -93,16 +120,28 @@ async fn wrong_codes_count_like_wrong_passwords() {
     let user = latchkey.signed_up("limit-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     let sign_in = |code: &str| {
-        latchkey.post("/identity/sessions").form(&[("email", &user.email), ("password", &user.password), ("otp_code", code)])
+        latchkey.post("/identity/sessions").form(&[
+            ("email", &user.email),
+            ("password", &user.password),
+            ("otp_code", code),
+        ])
     };
     for _ in 0..3 {
         is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);
-        sign_in(&otp::wrong_code()).send().await.is_refused(403, &["identity.session.invalid_otp"]);
+        sign_in(&otp::wrong_code())
+            .send()
+            .await
+            .is_refused(403, &["identity.session.invalid_otp"]);
     }
     assert_eq!(latchkey.failures(&user.email).await, 6);
     latchkey.edit_failures(&user.email, 11, 0).await;
-    sign_in(&otp::wrong_code()).send().await.is_refused(403, &["identity.session.invalid_otp"]);
-    latchkey.refuses(&user, sign_in(&otp::code(otp::step())), 429, TOO_MANY).await;
+    sign_in(&otp::wrong_code())
+        .send()
+        .await
+        .is_refused(403, &["identity.session.invalid_otp"]);
+    latchkey
+        .refuses(&user, sign_in(&otp::code(otp::step())), 429, TOO_MANY)
+        .await;
 }
 
 #[tokio::test]
@@ -112,19 +151,32 @@ async fn a_right_password_that_opens_nothing_neither_counts_nor_clears() {
     is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     for _ in 0..7 {
-        latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.missing_otp"]);
+        latchkey
+            .sign_in(&user.email, &user.password)
+            .send()
+            .await
+            .is_refused(401, &["identity.session.missing_otp"]);
     }
     latchkey.set_state(&user, "banned").await;
     for _ in 0..7 {
-        latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.banned"]);
+        latchkey
+            .sign_in(&user.email, &user.password)
+            .send()
+            .await
+            .is_refused(401, &["identity.session.banned"]);
     }
     assert_eq!(latchkey.failures(&user.email).await, 1);
     // Nor does one that ends a wait start another.
     latchkey.edit_failures(&user.email, 11, 0).await;
     let before = latchkey.failures_item(&user.email).await;
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.banned"]);
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.banned"]);
     let after = latchkey.failures_item(&user.email).await;
-    let told = |item: Option<Item>| item.map(|item| (number(&item, "count"), number(&item, "retry_at")));
+    let told =
+        |item: Option<Item>| item.map(|item| (number(&item, "count"), number(&item, "retry_at")));
     assert_eq!(told(after), told(before));
 }
 
@@ -143,7 +195,10 @@ async fn of_twenty_wrong_passwords_at_once_no_more_are_looked_at_than_one_after_
         let looked_at = answers.iter().filter(|answer| answer.status == 404).count();
         // A slow machine may see the end of the first waits, which are of 1, 2, 4 .. seconds.
         let ended_waits = usize::try_from((seconds + 1).ilog2()).unwrap();
-        assert!((6..=6 + ended_waits).contains(&looked_at), "{looked_at} in {seconds} s");
+        assert!(
+            (6..=6 + ended_waits).contains(&looked_at),
+            "{looked_at} in {seconds} s"
+        );
         for answer in answers.iter().filter(|answer| answer.status != 404) {
             waits(answer);
         }
@@ -165,16 +220,23 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
     let requests = || -> [Request; 4] {
         [
             latchkey.sign_in(email, WRONG),
-            latchkey.post("/identity/users").form(&[("email", email), ("password", PASSWORD)]),
+            latchkey
+                .post("/identity/users")
+                .form(&[("email", email), ("password", PASSWORD)]),
             latchkey.ask_for_code(email),
-            latchkey.post("/identity/users/email/generate_code").form(&[("email", email)]),
+            latchkey
+                .post("/identity/users/email/generate_code")
+                .form(&[("email", email)]),
         ]
     };
     // The minute of the calendar may end between two of them, but not twice.
     let mut statuses = Vec::new();
     for round in 0..4 {
         for request in requests() {
-            let answer = request.header("x-forwarded-for", format!("192.0.2.{round}")).send().await;
+            let answer = request
+                .header("x-forwarded-for", format!("192.0.2.{round}"))
+                .send()
+                .await;
             if answer.status == 429 {
                 assert!((1..=60).contains(&waits(&answer)));
             }
@@ -185,23 +247,52 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
     let admitted = statuses.iter().filter(|&&status| status != 429).count();
     assert!(admitted == 4 || admitted == 8, "{statuses:?}");
     // What is not counted is not limited either, and what is refused does nothing.
-    latchkey.post("/identity/password/validate").form(&[("password", "x")]).send().await;
+    latchkey
+        .post("/identity/password/validate")
+        .form(&[("password", "x")])
+        .send()
+        .await;
     assert_eq!(latchkey.get("/identity/ping").send().await.status, 200);
     let everything = latchkey.everything().await;
-    assert_eq!(everything.keys().filter(|key| key.contains(" USER#")).count(), 1);
+    assert_eq!(
+        everything
+            .keys()
+            .filter(|key| key.contains(" USER#"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_has_an_account() {
-    let latchkey = Latchkey::start(&[("IDENTITY_MAIL_INTERVAL", "60"), ("IDENTITY_MAILS_PER_HOUR", "5")]).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_MAIL_INTERVAL", "60"),
+        ("IDENTITY_MAILS_PER_HOUR", "5"),
+    ])
+    .await;
     let user = latchkey.signed_up("jane").await;
-    let confirmation = |email: &str| latchkey.post("/identity/users/email/generate_code").form(&[("email", email)]);
-    latchkey.ask_for_code(&user.email).send().await.is_empty(201);
-    latchkey.ask_for_code("nobody@example.com").send().await.is_refused(404, &["identity.password.user_doesnt_exist"]);
+    let confirmation = |email: &str| {
+        latchkey
+            .post("/identity/users/email/generate_code")
+            .form(&[("email", email)])
+    };
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .ask_for_code("nobody@example.com")
+        .send()
+        .await
+        .is_refused(404, &["identity.password.user_doesnt_exist"]);
     // Kinds are counted apart, and the mail of the sign-up is not counted.
     for email in [user.email.as_str(), "nobody@example.com"] {
         confirmation(email).send().await.is_empty(201);
-        let again = [latchkey.ask_for_code(&email.to_uppercase()), confirmation(email)];
+        let again = [
+            latchkey.ask_for_code(&email.to_uppercase()),
+            confirmation(email),
+        ];
         for request in again {
             let before = latchkey.items_of(&user).await;
             assert!((1..=60).contains(&waits(&request.send().await)));
@@ -211,8 +302,16 @@ async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_ha
             latchkey.age_mail_log(kind, email, 60).await;
         }
     }
-    latchkey.ask_for_code(&user.email).send().await.is_empty(201);
-    latchkey.ask_for_code("nobody@example.com").send().await.is_refused(404, &["identity.password.user_doesnt_exist"]);
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .ask_for_code("nobody@example.com")
+        .send()
+        .await
+        .is_refused(404, &["identity.password.user_doesnt_exist"]);
 }
 
 #[tokio::test]
@@ -220,13 +319,20 @@ async fn the_sixth_mail_within_an_hour_waits() {
     let latchkey = Latchkey::start(&[("IDENTITY_MAILS_PER_HOUR", "5")]).await;
     let user = latchkey.signed_up("jane").await;
     let answers = all_at_once((0..12).map(|_| latchkey.ask_for_code(&user.email))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 5);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 201).count(),
+        5
+    );
     for answer in answers.iter().filter(|answer| answer.status != 201) {
         assert!((1..=3600).contains(&waits(answer)));
     }
     assert_eq!(latchkey.queued_mails(&user).await.len(), 1 + 5);
     latchkey.age_mail_log("reset", &user.email, 3600).await;
-    latchkey.ask_for_code(&user.email).send().await.is_empty(201);
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -237,14 +343,29 @@ async fn what_is_done_to_an_account_is_recorded_refusals_too() {
     let session = latchkey.signed_in(&user).await;
     latchkey.sign_out(&session).send().await.is_empty(204);
     let token = latchkey.reset_token(&user).await;
-    latchkey.confirm(&token, "weak").send().await.is_refused(422, &["password.requirements"]);
-    latchkey.confirm(&token, "Newer-Horse-7-Battery").send().await.is_empty(201);
+    latchkey
+        .confirm(&token, "weak")
+        .send()
+        .await
+        .is_refused(422, &["password.requirements"]);
+    latchkey
+        .confirm(&token, "Newer-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     let sign_in = |code: &str| {
-        let fields = [("email", user.email.as_str()), ("password", "Newer-Horse-7-Battery"), ("otp_code", code)];
+        let fields = [
+            ("email", user.email.as_str()),
+            ("password", "Newer-Horse-7-Battery"),
+            ("otp_code", code),
+        ];
         latchkey.post("/identity/sessions").form(&fields)
     };
-    sign_in(&otp::wrong_code()).send().await.is_refused(403, &["identity.session.invalid_otp"]);
+    sign_in(&otp::wrong_code())
+        .send()
+        .await
+        .is_refused(403, &["identity.session.invalid_otp"]);
     assert_eq!(sign_in(&otp::code(otp::step())).send().await.status, 201);
     assert_eq!(
         latchkey.activities(&user).await,

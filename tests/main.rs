@@ -1,10 +1,15 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
-//! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it are the rules that hold for every
-//! operation ([`request`], [`hostile`], [`authentication`], [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
+//! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it
+//! are the rules that hold for every operation ([`request`], [`hostile`], [`authentication`],
+//! [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
 //! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on fails"
+)]
 
 mod harness;
 

@@ -15,35 +15,64 @@ const NAMESPACE: &str = "Latchkey/${AWS::StackName}";
 type Metric = (String, String, Vec<(String, String)>);
 
 fn template() -> Value {
-    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap()).unwrap()
+    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap())
+        .unwrap()
 }
 
 /// The resources of a type, with their names.
 fn resources(template: &Value, kind: &str) -> Vec<(String, Value)> {
     let all = template["Resources"].as_mapping().unwrap().iter();
-    let some: Vec<_> = all.filter(|(_, resource)| resource["Type"] == kind).collect();
+    let some: Vec<_> = all
+        .filter(|(_, resource)| resource["Type"] == kind)
+        .collect();
     assert!(!some.is_empty(), "{kind}");
-    some.into_iter().map(|(name, resource)| (name.as_str().unwrap().to_owned(), resource["Properties"].clone())).collect()
+    some.into_iter()
+        .map(|(name, resource)| {
+            (
+                name.as_str().unwrap().to_owned(),
+                resource["Properties"].clone(),
+            )
+        })
+        .collect()
 }
 
 /// Text, also within an intrinsic.
 fn text(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) => text(&tagged.value),
-        plain => plain.as_str().unwrap_or_else(|| panic!("no text: {plain:?}")).to_owned(),
+        plain => plain
+            .as_str()
+            .unwrap_or_else(|| panic!("no text: {plain:?}"))
+            .to_owned(),
     }
 }
 
 fn dimensions(value: &Value) -> Vec<(String, String)> {
-    let pairs = value.get("Dimensions").and_then(Value::as_sequence).into_iter().flatten();
-    pairs.map(|pair| (text(&pair["Name"]), text(&pair["Value"]))).collect()
+    let pairs = value
+        .get("Dimensions")
+        .and_then(Value::as_sequence)
+        .into_iter()
+        .flatten();
+    pairs
+        .map(|pair| (text(&pair["Name"]), text(&pair["Value"])))
+        .collect()
 }
 
 /// What an alarm watches.
 fn watched(alarm: &Value) -> Vec<Metric> {
-    let metric = |metric: &Value| (text(&metric["Namespace"]), text(&metric["MetricName"]), dimensions(metric));
+    let metric = |metric: &Value| {
+        (
+            text(&metric["Namespace"]),
+            text(&metric["MetricName"]),
+            dimensions(metric),
+        )
+    };
     match alarm.get("Metrics").and_then(Value::as_sequence) {
-        Some(queries) => queries.iter().filter_map(|query| query.get("MetricStat")).map(|stat| metric(&stat["Metric"])).collect(),
+        Some(queries) => queries
+            .iter()
+            .filter_map(|query| query.get("MetricStat"))
+            .map(|stat| metric(&stat["Metric"]))
+            .collect(),
         None => vec![metric(alarm)],
     }
 }
@@ -57,14 +86,23 @@ fn dashboard() -> Json {
 /// What the dashboard shows; expressions refer to metrics beside them.
 fn shown(dashboard: &Json) -> Vec<Metric> {
     let widgets = dashboard["widgets"].as_array().unwrap().iter();
-    let metrics = widgets.filter_map(|widget| widget["properties"]["metrics"].as_array()).flatten();
+    let metrics = widgets
+        .filter_map(|widget| widget["properties"]["metrics"].as_array())
+        .flatten();
     let names = metrics.map(|metric| {
-        let parts = metric.as_array().unwrap().iter().filter_map(Json::as_str).map(str::to_owned);
+        let parts = metric
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Json::as_str)
+            .map(str::to_owned);
         parts.collect::<Vec<_>>()
     });
     let metric = |names: Vec<String>| match &names[..] {
         [namespace, name, dimensions @ ..] => {
-            let pairs = dimensions.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone()));
+            let pairs = dimensions
+                .chunks(2)
+                .map(|pair| (pair[0].clone(), pair[1].clone()));
             Some((namespace.clone(), name.clone(), pairs.collect()))
         }
         _ => None,
@@ -76,17 +114,23 @@ fn shown(dashboard: &Json) -> Vec<Metric> {
 fn emitted() -> BTreeSet<Metric> {
     let name = |metric: &metrics::Metric| metric.name.to_owned();
     let with = |metric, dimensions| (NAMESPACE.to_owned(), name(metric), dimensions);
-    let all = metrics::ALL.iter().flat_map(|metric| match metric.dimension {
-        Some((dimension, values)) => {
-            values.iter().map(|value| with(metric, vec![(dimension.to_owned(), (*value).to_owned())])).collect()
-        }
-        None => vec![with(metric, Vec::new())],
-    });
+    let all = metrics::ALL
+        .iter()
+        .flat_map(|metric| match metric.dimension {
+            Some((dimension, values)) => values
+                .iter()
+                .map(|value| with(metric, vec![(dimension.to_owned(), (*value).to_owned())]))
+                .collect(),
+            None => vec![with(metric, Vec::new())],
+        });
     all.collect()
 }
 
 fn own(metrics: Vec<Metric>) -> BTreeSet<Metric> {
-    metrics.into_iter().filter(|(namespace, ..)| !namespace.starts_with("AWS/")).collect()
+    metrics
+        .into_iter()
+        .filter(|(namespace, ..)| !namespace.starts_with("AWS/"))
+        .collect()
 }
 
 #[test]
@@ -98,8 +142,14 @@ fn the_namespace_of_the_functions_is_the_one_that_is_watched() {
 #[test]
 fn alarms_watch_metrics_that_the_functions_write() {
     let alarms = resources(&template(), "AWS::CloudWatch::Alarm");
-    let watched = own(alarms.iter().flat_map(|(_, alarm)| watched(alarm)).collect());
-    assert!(!watched.is_empty() && watched.is_subset(&emitted()), "{watched:#?}");
+    let watched = own(alarms
+        .iter()
+        .flat_map(|(_, alarm)| watched(alarm))
+        .collect());
+    assert!(
+        !watched.is_empty() && watched.is_subset(&emitted()),
+        "{watched:#?}"
+    );
 }
 
 #[test]
@@ -111,15 +161,24 @@ fn the_dashboard_shows_every_metric_that_the_functions_write_and_no_other() {
 fn everything_that_the_dashboard_shows_is_of_this_template() {
     let template = template();
     let body = dashboard().to_string();
-    for reference in body.split("${").skip(1).map(|rest| rest.split(['}', '.']).next().unwrap()) {
-        let known = reference.starts_with("AWS::") || template["Resources"].get(reference).is_some();
+    for reference in body
+        .split("${")
+        .skip(1)
+        .map(|rest| rest.split(['}', '.']).next().unwrap())
+    {
+        let known =
+            reference.starts_with("AWS::") || template["Resources"].get(reference).is_some();
         assert!(known, "{reference}");
     }
     let logs: BTreeSet<String> = resources(&template, "AWS::Logs::LogGroup")
         .into_iter()
         .map(|(_, properties)| text(&properties["LogGroupName"]))
         .collect();
-    for source in body.split("SOURCE '").skip(1).map(|rest| rest.split('\'').next().unwrap()) {
+    for source in body
+        .split("SOURCE '")
+        .skip(1)
+        .map(|rest| rest.split('\'').next().unwrap())
+    {
         assert!(logs.contains(source), "{source}");
     }
 }
@@ -129,7 +188,8 @@ fn widgets_are_on_the_grid_and_do_not_overlap() {
     let dashboard = dashboard();
     let mut taken = BTreeSet::new();
     for widget in dashboard["widgets"].as_array().unwrap() {
-        let [x, y, width, height] = ["x", "y", "width", "height"].map(|name| widget[name].as_u64().unwrap());
+        let [x, y, width, height] =
+            ["x", "y", "width", "height"].map(|name| widget[name].as_u64().unwrap());
         assert!(x + width <= 24, "{widget}");
         for cell in (x..x + width).flat_map(|x| (y..y + height).map(move |y| (x, y))) {
             assert!(taken.insert(cell), "{widget}");
@@ -141,22 +201,44 @@ fn widgets_are_on_the_grid_and_do_not_overlap() {
 fn every_alarm_is_sent_explained_and_says_what_silence_means() {
     let manual = fs::read_to_string(workspace().join("docs/OPERATIONS.md")).unwrap();
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
-        let told: Vec<String> = alarm["AlarmActions"].as_sequence().unwrap().iter().map(text).collect();
+        let told: Vec<String> = alarm["AlarmActions"]
+            .as_sequence()
+            .unwrap()
+            .iter()
+            .map(text)
+            .collect();
         assert_eq!(told, ["AlarmTopic"], "{name}");
         let silence = text(&alarm["TreatMissingData"]);
-        assert!(["notBreaching", "ignore"].contains(&silence.as_str()), "{name}: {silence}");
+        assert!(
+            ["notBreaching", "ignore"].contains(&silence.as_str()),
+            "{name}: {silence}"
+        );
         let description = text(&alarm["AlarmDescription"]);
-        assert!(description.ends_with(&format!(" See {name} in docs/OPERATIONS.md.")), "{name}: {description}");
-        assert!(manual.contains(&format!("\n### {name}\n")), "{name} is not explained in docs/OPERATIONS.md");
+        assert!(
+            description.ends_with(&format!(" See {name} in docs/OPERATIONS.md.")),
+            "{name}: {description}"
+        );
+        assert!(
+            manual.contains(&format!("\n### {name}\n")),
+            "{name} is not explained in docs/OPERATIONS.md"
+        );
     }
 }
 
-/// An alarm with two results, or with none, is refused; and a metric that the expression does not name is watched for nothing.
+/// An alarm with two results, or with none, is refused; and a metric that the expression does not
+/// name is watched for nothing.
 #[test]
 fn an_alarm_watches_one_result() {
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
-        let Some(queries) = alarm.get("Metrics").and_then(Value::as_sequence) else { continue };
-        let results = queries.iter().filter(|query| query.get("ReturnData").and_then(Value::as_bool).unwrap_or(true));
+        let Some(queries) = alarm.get("Metrics").and_then(Value::as_sequence) else {
+            continue;
+        };
+        let results = queries.iter().filter(|query| {
+            query
+                .get("ReturnData")
+                .and_then(Value::as_bool)
+                .unwrap_or(true)
+        });
         assert_eq!(results.count(), 1, "{name}");
         let expression = text(&queries[0]["Expression"]);
         for id in queries.iter().skip(1).map(|query| text(&query["Id"])) {

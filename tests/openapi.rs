@@ -1,5 +1,5 @@
-//! openapi.yaml describes what is served. That it describes every answer is checked wherever a test gets one: see
-//! `harness/contract.rs`.
+//! openapi.yaml describes what is served. That it describes every answer is checked wherever a test
+//! gets one: see `harness/contract.rs`.
 
 use std::{collections::BTreeSet, fs};
 
@@ -11,11 +11,16 @@ use crate::harness::{CONTRACT, Latchkey, Template, latchkey, workspace};
 fn described_keys(value: &Value, keys: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
-            if let Some(listed) = object.get("errors").and_then(|errors| errors.pointer("/items/enum")).and_then(Value::as_array)
+            if let Some(listed) = object
+                .get("errors")
+                .and_then(|errors| errors.pointer("/items/enum"))
+                .and_then(Value::as_array)
             {
                 keys.extend(listed.iter().map(|key| key.as_str().unwrap().to_owned()));
             }
-            object.values().for_each(|value| described_keys(value, keys));
+            object
+                .values()
+                .for_each(|value| described_keys(value, keys));
         }
         Value::Array(list) => list.iter().for_each(|value| described_keys(value, keys)),
         _ => {}
@@ -25,15 +30,27 @@ fn described_keys(value: &Value, keys: &mut BTreeSet<String>) {
 #[test]
 fn its_operations_are_the_routes_of_the_template() {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
-    let described: BTreeSet<(String, String)> =
-        CONTRACT.operations().into_iter().map(|(method, path, _)| (method, path)).collect();
+    let described: BTreeSet<(String, String)> = CONTRACT
+        .operations()
+        .into_iter()
+        .map(|(method, path, _)| (method, path))
+        .collect();
     // Pages are for people, and HTML says what they are.
-    let functions = Template::read().functions.into_iter().filter(|function| function.binary != "pages");
+    let functions = Template::read()
+        .functions
+        .into_iter()
+        .filter(|function| function.binary != "pages");
     let routes = functions.flat_map(|function| function.routes);
     let served: BTreeSet<(String, String)> = routes
         .flat_map(|(method, path)| {
-            let methods = if method == "ANY" { METHODS.map(str::to_owned).to_vec() } else { vec![method] };
-            methods.into_iter().map(move |method| (method, path.replace("+}", "}")))
+            let methods = if method == "ANY" {
+                METHODS.map(str::to_owned).to_vec()
+            } else {
+                vec![method]
+            };
+            methods
+                .into_iter()
+                .map(move |method| (method, path.replace("+}", "}")))
         })
         .collect();
     assert_eq!(described, served);
@@ -41,11 +58,19 @@ fn its_operations_are_the_routes_of_the_template() {
 
 #[test]
 fn an_operation_is_named_after_its_binary() {
-    let binaries: Vec<String> = Template::read().functions.into_iter().map(|function| function.binary).collect();
+    let binaries: Vec<String> = Template::read()
+        .functions
+        .into_iter()
+        .map(|function| function.binary)
+        .collect();
     for (method, path, place) in CONTRACT.operations() {
         let name = CONTRACT.at(&place)["operationId"].as_str().unwrap();
-        let name =
-            if path.starts_with("/auth/") { name.strip_suffix(&format!("-{}", method.to_lowercase())).unwrap() } else { name };
+        let name = if path.starts_with("/auth/") {
+            name.strip_suffix(&format!("-{}", method.to_lowercase()))
+                .unwrap()
+        } else {
+            name
+        };
         assert!(binaries.iter().any(|binary| binary == name), "{name}");
     }
 }
@@ -56,7 +81,10 @@ fn keys_of_the_table() -> BTreeSet<String> {
     let table = source.split("#[cfg(test)]").next().unwrap();
     // As `one(StatusCode::NOT_FOUND, "record.not_found")`, and the keys of fields.
     let literals = table.split('"').skip(1).step_by(2);
-    literals.filter(|text| text.contains('.') && !text.contains([' ', '{'])).map(str::to_owned).collect()
+    literals
+        .filter(|text| text.contains('.') && !text.contains([' ', '{']))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[test]
@@ -64,14 +92,20 @@ fn it_lists_the_keys_that_there_are() {
     let mut described = BTreeSet::new();
     described_keys(&CONTRACT.document, &mut described);
     let keys = keys_of_the_table();
-    assert!(keys.len() > 40 && keys.contains("record.not_found") && keys.contains("email.taken"), "{keys:?}");
+    assert!(
+        keys.len() > 40 && keys.contains("record.not_found") && keys.contains("email.taken"),
+        "{keys:?}"
+    );
     let missing: Vec<&String> = keys.difference(&described).collect();
     assert!(missing.is_empty(), "{missing:?}");
     // The others are of parameters: what is wrong with which.
     for key in described.difference(&keys) {
         let (_, name) = key.rsplit_once('.').unwrap();
         assert!(
-            ["missing_", "empty_", "too_long_"].iter().any(|kind| name.starts_with(kind)) || name == "invalid_captcha_format",
+            ["missing_", "empty_", "too_long_"]
+                .iter()
+                .any(|kind| name.starts_with(kind))
+                || name == "invalid_captcha_format",
             "{key}"
         );
     }
@@ -81,20 +115,37 @@ fn it_lists_the_keys_that_there_are() {
 fn its_examples_are_what_it_describes() {
     let mut examples = 0;
     for (_, _, operation) in CONTRACT.operations() {
-        let contents = |place: &str| CONTRACT.at(place).get("content").and_then(Value::as_object).cloned().unwrap_or_default();
+        let contents = |place: &str| {
+            CONTRACT
+                .at(place)
+                .get("content")
+                .and_then(Value::as_object)
+                .cloned()
+                .unwrap_or_default()
+        };
         let responses = CONTRACT.at(&operation)["responses"].as_object().unwrap();
-        let responses = responses.keys().map(|status| CONTRACT.resolve(&format!("{operation}/responses/{status}")).unwrap());
+        let responses = responses.keys().map(|status| {
+            CONTRACT
+                .resolve(&format!("{operation}/responses/{status}"))
+                .unwrap()
+        });
         let body = format!("{operation}/requestBody");
         let body = CONTRACT.document.pointer(&body).is_some().then_some(body);
         for place in responses.chain(body) {
             for (media_type, content) in contents(&place) {
                 let schema = format!("{place}/content/{}/schema", media_type.replace('/', "~1"));
-                let named = content.get("examples").and_then(Value::as_object).cloned().unwrap_or_default();
+                let named = content
+                    .get("examples")
+                    .and_then(Value::as_object)
+                    .cloned()
+                    .unwrap_or_default();
                 let named = named
                     .values()
                     .map(|example| CONTRACT.at(example["$ref"].as_str().unwrap().trim_start_matches('#'))["value"].clone());
                 for example in content.get("example").cloned().into_iter().chain(named) {
-                    CONTRACT.validate(&schema, &example).unwrap_or_else(|error| panic!("{place}: {error}"));
+                    CONTRACT
+                        .validate(&schema, &example)
+                        .unwrap_or_else(|error| panic!("{place}: {error}"));
                     examples += 1;
                 }
             }
@@ -107,14 +158,24 @@ fn its_examples_are_what_it_describes() {
 async fn its_examples_of_what_is_sent_are_understood() {
     let latchkey: &Latchkey = latchkey().await;
     for (method, path, operation) in CONTRACT.operations() {
-        let Some(content) = CONTRACT.document.pointer(&format!("{operation}/requestBody/content/application~1json")) else {
+        let Some(content) = CONTRACT.document.pointer(&format!(
+            "{operation}/requestBody/content/application~1json"
+        )) else {
             continue;
         };
-        let user = latchkey.signed_up(&format!("openapi-{}", CONTRACT.at(&operation)["operationId"].as_str().unwrap())).await;
+        let user = latchkey
+            .signed_up(&format!(
+                "openapi-{}",
+                CONTRACT.at(&operation)["operationId"].as_str().unwrap()
+            ))
+            .await;
         let request = latchkey.by(&user, &method, &path).json(&content["example"]);
         let answer = request.send().await;
         // Whatever is wrong with it, nothing is absent, too long or not understood.
-        assert!(![413, 415, 500, 503].contains(&answer.status), "{path}: {answer:?}");
+        assert!(
+            ![413, 415, 500, 503].contains(&answer.status),
+            "{path}: {answer:?}"
+        );
         for form in ["missing_", "empty_", "too_long_", "malformed"] {
             assert!(!answer.text().contains(form), "{path}: {answer:?}");
         }

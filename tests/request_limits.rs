@@ -19,17 +19,29 @@ async fn a_body_of_16_kib_is_read_and_one_byte_more_is_not() {
         format!("{start}{}", " ".repeat(length - start.len()))
     };
     let multipart = |length: usize| {
-        let start = format!("--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{PASSWORD}\r\n--x--\r\n");
+        let start = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"password\"\r\n\r\n{PASSWORD}\r\n--x--\r\n"
+        );
         format!("{start}{}", " ".repeat(length - start.len()))
     };
     for (media_type, body) in [
-        ("application/x-www-form-urlencoded", &form as &dyn Fn(usize) -> String),
+        (
+            "application/x-www-form-urlencoded",
+            &form as &dyn Fn(usize) -> String,
+        ),
         ("application/json", &json),
         ("multipart/form-data; boundary=x", &multipart),
     ] {
-        let send = |length: usize| latchkey.post(VALIDATE).body(media_type, body(length)).send();
+        let send = |length: usize| {
+            latchkey
+                .post(VALIDATE)
+                .body(media_type, body(length))
+                .send()
+        };
         assert_eq!(send(LIMIT).await.status, 201, "{media_type}");
-        send(LIMIT + 1).await.is_refused(413, &["request.too_large"]);
+        send(LIMIT + 1)
+            .await
+            .is_refused(413, &["request.too_large"]);
     }
 }
 
@@ -42,7 +54,12 @@ async fn a_body_over_16_kib_is_refused_by_every_operation() {
         for length in [LIMIT + 1, 100_000, 1_000_000] {
             let mut fields = operation.harmless(&user.email);
             fields.push(("padding", "x".repeat(length)));
-            operation.request(latchkey, &user).form(&borrowed(&fields)).send().await.is_refused(413, &["request.too_large"]);
+            operation
+                .request(latchkey, &user)
+                .form(&borrowed(&fields))
+                .send()
+                .await
+                .is_refused(413, &["request.too_large"]);
         }
     }
     assert_eq!(latchkey.items_of(&user).await, before);
@@ -58,7 +75,12 @@ async fn a_parameter_over_its_length_is_refused() {
             // Characters count, not bytes.
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(limit + 1));
             let key = format!("{}.too_long_{name}", operation.module);
-            operation.request(latchkey, &user).multipart(&borrowed(&fields)).send().await.is_refused(422, &[&key]);
+            operation
+                .request(latchkey, &user)
+                .multipart(&borrowed(&fields))
+                .send()
+                .await
+                .is_refused(422, &[&key]);
         }
     }
     assert_eq!(latchkey.items_of(&user).await, before);
@@ -71,8 +93,15 @@ async fn a_parameter_of_just_its_length_is_read() {
     for operation in OPERATIONS {
         for (name, limit) in operation.parameters {
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(*limit));
-            let answer = operation.request(latchkey, &user).multipart(&borrowed(&fields)).send().await;
-            assert!(!answer.text().contains("too_long") && answer.status < 500, "{name}: {answer:?}");
+            let answer = operation
+                .request(latchkey, &user)
+                .multipart(&borrowed(&fields))
+                .send()
+                .await;
+            assert!(
+                !answer.text().contains("too_long") && answer.status < 500,
+                "{name}: {answer:?}"
+            );
         }
     }
 }
@@ -81,11 +110,33 @@ async fn a_parameter_of_just_its_length_is_read() {
 async fn several_that_are_too_long_are_told_in_their_order_and_after_those_that_are_absent() {
     let latchkey = latchkey().await;
     let (email, password, other) = ("a".repeat(255), "a".repeat(1025), "a".repeat(1025));
-    let fields = [("otp_code", other.as_str()), ("password", &password), ("email", &email)];
-    let keys = ["identity.session.too_long_email", "identity.session.too_long_password", "identity.session.too_long_otp_code"];
-    latchkey.post("/identity/sessions").form(&fields).send().await.is_refused(422, &keys);
-    latchkey.post("/identity/sessions").form(&fields[..2]).send().await.is_refused(400, &["identity.session.missing_email"]);
+    let fields = [
+        ("otp_code", other.as_str()),
+        ("password", &password),
+        ("email", &email),
+    ];
+    let keys = [
+        "identity.session.too_long_email",
+        "identity.session.too_long_password",
+        "identity.session.too_long_otp_code",
+    ];
+    latchkey
+        .post("/identity/sessions")
+        .form(&fields)
+        .send()
+        .await
+        .is_refused(422, &keys);
+    latchkey
+        .post("/identity/sessions")
+        .form(&fields[..2])
+        .send()
+        .await
+        .is_refused(400, &["identity.session.missing_email"]);
     // White space around an address is no part of it.
     let padded = format!("{}nobody@example.com", " ".repeat(254));
-    latchkey.sign_in(&padded, PASSWORD).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_in(&padded, PASSWORD)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
 }

@@ -18,7 +18,10 @@ impl Deployment {
     async fn first(name: &str) -> Self {
         let folder = Folder::new(name);
         let program = Self::start(&folder).await;
-        assert_eq!(program.post("/identity/users", &CREDENTIALS).await.status, 201);
+        assert_eq!(
+            program.post("/identity/users", &CREDENTIALS).await.status,
+            201
+        );
         Self { folder, program }
     }
 
@@ -43,16 +46,26 @@ impl Deployment {
     async fn with_new_instances(self) -> Self {
         assert!(self.program.end("INT").await);
         let program = Self::start(&self.folder).await;
-        Self { folder: self.folder, program }
+        Self {
+            folder: self.folder,
+            program,
+        }
     }
 
     async fn sign_in(&self) -> String {
-        self.program.post("/identity/sessions", &CREDENTIALS).await.session()
+        self.program
+            .post("/identity/sessions", &CREDENTIALS)
+            .await
+            .session()
     }
 
     async fn me(&self, session: &str) -> Answer {
         self.program
-            .send(reqwest::Client::new().get(format!("{}/resource/users/me", self.program.url)).bearer_auth(session))
+            .send(
+                reqwest::Client::new()
+                    .get(format!("{}/resource/users/me", self.program.url))
+                    .bearer_auth(session),
+            )
             .await
     }
 
@@ -61,14 +74,35 @@ impl Deployment {
         let token = |mail: &Mail| mail.reset_token().map(str::to_owned);
         let mails = async || mails_of(&self.program.get("/_local/mailbox.json").await);
         let before: Vec<String> = mails().await.iter().filter_map(token).collect();
-        assert_eq!(self.program.post("/identity/users/password/generate_code", &[("email", EMAIL)]).await.status, 201);
-        let newest = async || mails().await.iter().filter_map(token).find(|token| !before.contains(token));
+        assert_eq!(
+            self.program
+                .post(
+                    "/identity/users/password/generate_code",
+                    &[("email", EMAIL)]
+                )
+                .await
+                .status,
+            201
+        );
+        let newest = async || {
+            mails()
+                .await
+                .iter()
+                .filter_map(token)
+                .find(|token| !before.contains(token))
+        };
         eventually("the mail", newest).await
     }
 
     async fn confirm(&self, token: &str) -> Answer {
-        let fields = [("reset_password_token", token), ("password", NEW_PASSWORD), ("confirm_password", NEW_PASSWORD)];
-        self.program.post("/identity/users/password/confirm_code", &fields).await
+        let fields = [
+            ("reset_password_token", token),
+            ("password", NEW_PASSWORD),
+            ("confirm_password", NEW_PASSWORD),
+        ];
+        self.program
+            .post("/identity/users/password/confirm_code", &fields)
+            .await
     }
 }
 
@@ -94,8 +128,14 @@ async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
     stack.put_secret("2").await;
     let stack = stack.with_new_instances().await;
     assert_eq!(stack.me(&new).await.status, 200);
-    stack.me(&old).await.is_refused(401, &["authz.invalid_session"]);
-    stack.confirm(&link).await.is_refused(422, &["jwt.decode_and_verify"]);
+    stack
+        .me(&old)
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+    stack
+        .confirm(&link)
+        .await
+        .is_refused(422, &["jwt.decode_and_verify"]);
     assert!(stack.program.end("INT").await);
 }
 

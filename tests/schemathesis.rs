@@ -1,4 +1,5 @@
-//! What openapi.yaml says, tried by schemathesis: whatever it thinks of, the answers are as described
+//! What openapi.yaml says, tried by schemathesis: whatever it thinks of, the answers are as
+//! described
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -13,13 +14,18 @@ const BUDGET: u64 = 60;
 /// A machine that checks changes has it; on another it may be missing.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let found = path.split(':').map(|folder| PathBuf::from(folder).join("schemathesis")).find(|file| file.is_file());
+    let found = path
+        .split(':')
+        .map(|folder| PathBuf::from(folder).join("schemathesis"))
+        .find(|file| file.is_file());
     if found.is_none() {
         assert!(
             shared::platform::environment::variable("CI").is_none(),
             "schemathesis is not installed: pip install schemathesis"
         );
-        eprintln!("SKIPPED: schemathesis is not installed (pip install schemathesis), so openapi.yaml was not tried with it");
+        eprintln!(
+            "SKIPPED: schemathesis is not installed (pip install schemathesis), so openapi.yaml was not tried with it"
+        );
     }
     found
 }
@@ -27,8 +33,14 @@ fn program() -> Option<PathBuf> {
 #[tokio::test]
 async fn schemathesis_finds_nothing() {
     let Some(program) = program() else { return };
-    let latchkey = Latchkey::start(&[("IDENTITY_ARGON2", "m=8192,t=1,p=1"), ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
-    latchkey.signed_up_with("-", &json!({ "email": "schemathesis@example.com" })).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_ARGON2", "m=8192,t=1,p=1"),
+        ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0"),
+    ])
+    .await;
+    latchkey
+        .signed_up_with("-", &json!({ "email": "schemathesis@example.com" }))
+        .await;
     let output = Command::new(program)
         .args(["run", "../../openapi.yaml", "--url", latchkey.url()])
         // The same cases at each run: what fails, fails for a change.
@@ -39,6 +51,14 @@ async fn schemathesis_finds_nothing() {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(Duration::from_secs(10 * BUDGET), output).await.expect("an end").unwrap();
-    assert!(output.status.success(), "{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let output = tokio::time::timeout(Duration::from_secs(10 * BUDGET), output)
+        .await
+        .expect("an end")
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use serde_json::{Value, json};
 
-use crate::harness::{Fault, Faulty, Latchkey, Mail, User, bearer_of, claims, event, jti, otp, text};
+use crate::harness::{
+    Fault, Faulty, Latchkey, Mail, User, bearer_of, claims, event, jti, otp, text,
+};
 
 const FIRST: &str = "First-Horse-7-Battery&+";
 const WRONG: &str = "Wrong-Horse-7-Battery";
@@ -26,30 +28,84 @@ fn forms(secret: &str) -> Vec<String> {
         })
         .collect();
     let json = json!(secret).to_string().trim_matches('"').to_owned();
-    vec![secret.to_owned(), percent, json, BASE64.encode(secret.as_bytes()), BASE64URL_NOPAD.encode(secret.as_bytes())]
+    vec![
+        secret.to_owned(),
+        percent,
+        json,
+        BASE64.encode(secret.as_bytes()),
+        BASE64URL_NOPAD.encode(secret.as_bytes()),
+    ]
 }
 
-/// Signs up, in and out, resets the password, and fails at all of it too. Returns every secret that passed.
+/// Signs up, in and out, resets the password, and fails at all of it too. Returns every secret that
+/// passed.
 async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
-    let user = latchkey.signed_up_with("-", &json!({ "email": EMAIL, "password": FIRST })).await;
+    let user = latchkey
+        .signed_up_with("-", &json!({ "email": EMAIL, "password": FIRST }))
+        .await;
     let mut secrets = vec![user.session.clone(), user.csrf_token.clone()];
 
-    latchkey.change_password(&user, WRONG, CHANGED).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
-    latchkey.change_password(&user, FIRST, CHANGED).send().await.is_empty(201);
-    latchkey.change_password(&user, CHANGED, FIRST).csrf("wrong").send().await.is_refused(401, &["authz.csrf_token_mismatch"]);
-    latchkey.change_password(&user, CHANGED, FIRST).send().await.is_empty(201);
-    latchkey.sign_in(EMAIL, WRONG).send().await.is_refused(404, &["identity.session.invalid_params"]);
-    let signed_in = latchkey.sign_in(EMAIL, FIRST).cookie(&user.session).send().await;
-    secrets.extend([signed_in.session(), signed_in.json()["csrf_token"].as_str().unwrap().to_owned()]);
+    latchkey
+        .change_password(&user, WRONG, CHANGED)
+        .send()
+        .await
+        .is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    latchkey
+        .change_password(&user, FIRST, CHANGED)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .change_password(&user, CHANGED, FIRST)
+        .csrf("wrong")
+        .send()
+        .await
+        .is_refused(401, &["authz.csrf_token_mismatch"]);
+    latchkey
+        .change_password(&user, CHANGED, FIRST)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .sign_in(EMAIL, WRONG)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
+    let signed_in = latchkey
+        .sign_in(EMAIL, FIRST)
+        .cookie(&user.session)
+        .send()
+        .await;
+    secrets.extend([
+        signed_in.session(),
+        signed_in.json()["csrf_token"].as_str().unwrap().to_owned(),
+    ]);
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     let (code, wrong) = (otp::code(otp::step()), otp::wrong_code());
     for (code, status) in [(&wrong, 403), (&code, 201), (&code, 403)] {
         let fields = [("email", EMAIL), ("password", FIRST), ("otp_code", code)];
-        assert_eq!(latchkey.post("/identity/sessions").form(&fields).send().await.status, status);
+        assert_eq!(
+            latchkey
+                .post("/identity/sessions")
+                .form(&fields)
+                .send()
+                .await
+                .status,
+            status
+        );
     }
-    let let_through = latchkey.get("/auth/request").cookie(&signed_in.session()).send().await;
+    let let_through = latchkey
+        .get("/auth/request")
+        .cookie(&signed_in.session())
+        .send()
+        .await;
     secrets.push(bearer_of(&let_through).to_owned());
-    latchkey.post("/auth/request").cookie(&signed_in.session()).send().await.is_refused(401, &["authz.missing_csrf_token"]);
+    latchkey
+        .post("/auth/request")
+        .cookie(&signed_in.session())
+        .send()
+        .await
+        .is_refused(401, &["authz.missing_csrf_token"]);
     for token in [signed_in.session(), bearer_of(&let_through).to_owned()] {
         let mut asked = event("GET", "/orders");
         asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
@@ -57,8 +113,16 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
         let answer = latchkey.invoke("AuthorizeFunction", asked).await.unwrap();
         secrets.extend(answer["context"]["token"].as_str().map(str::to_owned));
     }
-    latchkey.sign_out(&signed_in.session()).send().await.is_empty(204);
-    latchkey.sign_out(&signed_in.session()).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_out(&signed_in.session())
+        .send()
+        .await
+        .is_empty(204);
+    latchkey
+        .sign_out(&signed_in.session())
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
     latchkey
         .delete("/identity/sessions")
         .bearer(&user.session[..user.session.len() - 2])
@@ -66,29 +130,72 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
         .await
         .is_refused(404, &["identity.session.not_found"]);
 
-    let confirmation = latchkey.mail_to(EMAIL, 1, |mail| mail.confirmation_token().is_some()).await;
+    let confirmation = latchkey
+        .mail_to(EMAIL, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     let reset = latchkey.reset_mail(EMAIL).await;
     let token = reset.reset_token().unwrap();
-    secrets.extend([token.to_owned(), confirmation.confirmation_token().unwrap().to_owned()]);
-    // As the links are followed: here to the pages of the stack, in an operator's world to the front end.
+    secrets.extend([
+        token.to_owned(),
+        confirmation.confirmation_token().unwrap().to_owned(),
+    ]);
+    // As the links are followed: here to the pages of the stack, in an operator's world to the
+    // front end.
     for mail in [&reset, &confirmation] {
         let (_, path) = mail.link().unwrap().split_once(&latchkey.domain()).unwrap();
         latchkey.get(path).send().await;
-        latchkey.get(&format!("/identity/ping?{}", path.split_once('?').unwrap().1)).send().await;
+        latchkey
+            .get(&format!(
+                "/identity/ping?{}",
+                path.split_once('?').unwrap().1
+            ))
+            .send()
+            .await;
     }
-    latchkey.confirm(token, "Password1").send().await.is_refused(422, &["password.weak"]);
-    latchkey.confirm(&format!("{token}x"), SECOND).send().await.is_refused(422, &["jwt.decode_and_verify"]);
+    latchkey
+        .confirm(token, "Password1")
+        .send()
+        .await
+        .is_refused(422, &["password.weak"]);
+    latchkey
+        .confirm(&format!("{token}x"), SECOND)
+        .send()
+        .await
+        .is_refused(422, &["jwt.decode_and_verify"]);
     latchkey.confirm(token, SECOND).send().await.is_empty(201);
-    latchkey.confirm(token, SECOND).send().await.is_refused(422, &["identity.user.utilized_token"]);
+    latchkey
+        .confirm(token, SECOND)
+        .send()
+        .await
+        .is_refused(422, &["identity.user.utilized_token"]);
     latchkey.mail_to(EMAIL, 3, Mail::is_notice).await;
-    latchkey.post("/identity/password/validate").form(&[("password", SECOND)]).send().await;
-    for (media_type, body) in [("application/json", format!("{{\"password\":\"{SECOND}\"")), ("text/plain", SECOND.to_owned())] {
-        assert!(latchkey.post("/identity/users").body(media_type, body).send().await.status >= 400);
+    latchkey
+        .post("/identity/password/validate")
+        .form(&[("password", SECOND)])
+        .send()
+        .await;
+    for (media_type, body) in [
+        ("application/json", format!("{{\"password\":\"{SECOND}\"")),
+        ("text/plain", SECOND.to_owned()),
+    ] {
+        assert!(
+            latchkey
+                .post("/identity/users")
+                .body(media_type, body)
+                .send()
+                .await
+                .status
+                >= 400
+        );
     }
 
     let stored = latchkey.user_item(&user).await;
     secrets.push(text(&stored, "password_hash").to_owned());
-    let tokens: Vec<String> = secrets.iter().filter(|secret| secret.starts_with("ey")).cloned().collect();
+    let tokens: Vec<String> = secrets
+        .iter()
+        .filter(|secret| secret.starts_with("ey"))
+        .cloned()
+        .collect();
     for token in tokens {
         secrets.push(jti(&token));
         secrets.extend(token.split('.').skip(1).map(str::to_owned));
@@ -105,8 +212,14 @@ async fn whatever_happens_no_secret_is_in_any_log_line() {
     let latchkey = Latchkey::start(&[]).await;
     let secrets = live_through_everything(&latchkey).await;
     let log = latchkey.log();
-    assert!(log.iter().any(|line| line.contains("/identity/sessions")), "the stack logs requests: {log:#?}");
-    assert!(log.iter().any(|line| line.starts_with('{')), "the functions log: {log:#?}");
+    assert!(
+        log.iter().any(|line| line.contains("/identity/sessions")),
+        "the stack logs requests: {log:#?}"
+    );
+    assert!(
+        log.iter().any(|line| line.starts_with('{')),
+        "the functions log: {log:#?}"
+    );
     tells_none_of(&log, &secrets);
 }
 
@@ -123,8 +236,15 @@ fn tells_none_of(log: &[String], secrets: &[String]) {
 /// Asks for everything that reads or writes secrets, whatever is answered.
 async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
     let otp_code = otp::code(otp::step());
-    let with_code = [("email", EMAIL), ("password", FIRST), ("otp_code", &otp_code)];
-    let new = [("email", "Deep.Throat@secrets.example"), ("password", SECOND)];
+    let with_code = [
+        ("email", EMAIL),
+        ("password", FIRST),
+        ("otp_code", &otp_code),
+    ];
+    let new = [
+        ("email", "Deep.Throat@secrets.example"),
+        ("password", SECOND),
+    ];
     for request in [
         latchkey.sign_in(EMAIL, FIRST),
         latchkey.sign_in(EMAIL, WRONG),
@@ -139,7 +259,10 @@ async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
     ] {
         request.send().await;
     }
-    for event in [json!({ "action": "show", "email": EMAIL }), json!({ "action": "export" })] {
+    for event in [
+        json!({ "action": "show", "email": EMAIL }),
+        json!({ "action": "export" }),
+    ] {
         let _ = latchkey.invoke("ManageUsersFunction", event).await;
     }
 }
@@ -147,30 +270,67 @@ async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
 /// What is stored of the user and no log may hold.
 async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let item = latchkey.user_item(user).await;
-    let codes = item.get("otp_recovery_codes").and_then(|codes| codes.as_ss().ok()).cloned().unwrap_or_default();
+    let codes = item
+        .get("otp_recovery_codes")
+        .and_then(|codes| codes.as_ss().ok())
+        .cloned()
+        .unwrap_or_default();
     let own = ["password_hash", "otp_secret"].map(|name| text(&item, name).to_owned());
-    let sessions = latchkey.stored().await.into_values().filter_map(|item| Some(item.get("csrf_hash")?.as_s().ok()?.clone()));
-    own.into_iter().chain(codes).chain(sessions).chain([latchkey.token_secret().await]).collect()
+    let sessions = latchkey
+        .stored()
+        .await
+        .into_values()
+        .filter_map(|item| Some(item.get("csrf_hash")?.as_s().ok()?.clone()));
+    own.into_iter()
+        .chain(codes)
+        .chain(sessions)
+        .chain([latchkey.token_secret().await])
+        .collect()
 }
 
 #[tokio::test]
 async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
-    const BAD: [Fault; 5] = [Fault::BodyCut, Fault::AnswerCut, Fault::WrongType, Fault::UnknownType, Fault::Garbage];
+    const BAD: [Fault; 5] = [
+        Fault::BodyCut,
+        Fault::AnswerCut,
+        Fault::WrongType,
+        Fault::UnknownType,
+        Fault::Garbage,
+    ];
     let faulty = Faulty::start(&[("IDENTITY_ARGON2", "m=8192,t=1,p=1")]).await;
     let latchkey = &faulty.latchkey;
     // The secret is read at the start of a function, and cannot be.
     faulty.fail_always("GetSecretValue", Fault::BodyCut);
     let body = json!({ "email": EMAIL, "password": FIRST });
-    latchkey.post("/identity/users").json(&body).send().await.is_refused(503, &["server.unavailable"]);
+    latchkey
+        .post("/identity/users")
+        .json(&body)
+        .send()
+        .await
+        .is_refused(503, &["server.unavailable"]);
     let secret = latchkey.token_secret().await;
-    tells_none_of(&latchkey.log_with(1, "GetSecretValue: the response cannot be read").await, &[secret]);
+    tells_none_of(
+        &latchkey
+            .log_with(1, "GetSecretValue: the response cannot be read")
+            .await,
+        &[secret],
+    );
     faulty.heal();
     let user = latchkey.signed_up_with("-", &body).await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     let token = latchkey.reset_token(&user).await;
-    // Each kind of bad answer to every call of an operation, and to every second or third call of all.
+    // Each kind of bad answer to every call of an operation, and to every second or third call of
+    // all.
     for fault in BAD {
-        for operation in ["GetItem", "BatchGetItem", "Query", "Scan", "UpdateItem", "TransactWriteItems", "BatchWriteItem"] {
+        for operation in [
+            "GetItem",
+            "BatchGetItem",
+            "Query",
+            "Scan",
+            "UpdateItem",
+            "TransactWriteItems",
+            "BatchWriteItem",
+        ] {
             // A transaction or a batch returns no items.
             if !operation.ends_with("Item")
                 && operation.contains("Write")
@@ -186,7 +346,10 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         let mut number = 0;
         faulty.plan(move |operation| {
             number += 1;
-            let kinds: Vec<Fault> = Fault::of(operation).into_iter().filter(|fault| BAD.contains(fault)).collect();
+            let kinds: Vec<Fault> = Fault::of(operation)
+                .into_iter()
+                .filter(|fault| BAD.contains(fault))
+                .collect();
             (number % every == 0).then(|| kinds[number / every % kinds.len()])
         });
         try_everything(latchkey, &user, &token).await;
@@ -199,23 +362,43 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         latchkey.log_with(1, code).await;
     }
     // So does one of the database, of what it was asked to store.
-    for operation in ["GetItem", "UpdateItem", "TransactWriteItems", "BatchWriteItem", "BatchGetItem"] {
+    for operation in [
+        "GetItem",
+        "UpdateItem",
+        "TransactWriteItems",
+        "BatchWriteItem",
+        "BatchGetItem",
+    ] {
         faulty.fail_always(operation, Fault::Refused(400, "ValidationException"));
         try_everything(latchkey, &user, &token).await;
     }
     faulty.heal();
     let mut secrets = stored_secrets(latchkey, &user).await;
     secrets.extend([FIRST, WRONG, CHANGED, SECOND, otp::SECRET].map(str::to_owned));
-    secrets.extend([user.session.clone(), user.csrf_token.clone(), jti(&user.session), token.clone(), jti(&token)]);
+    secrets.extend([
+        user.session.clone(),
+        user.csrf_token.clone(),
+        jti(&user.session),
+        token.clone(),
+        jti(&token),
+    ]);
     let log = latchkey.log();
     tells_none_of(&log, &secrets);
     for line in log.iter().filter(|line| line.starts_with('{')) {
         let low = line.to_lowercase();
-        assert!(!low.contains("whistle.blower") && !low.contains("deep.throat") && !line.contains("panicked"), "{line}");
+        assert!(
+            !low.contains("whistle.blower")
+                && !low.contains("deep.throat")
+                && !line.contains("panicked"),
+            "{line}"
+        );
     }
-    for told in
-        ["dynamodb GetItem: ", "dynamodb BatchGetItem: ", "dynamodb TransactWriteItems: ", "code ValidationException, status 400"]
-    {
+    for told in [
+        "dynamodb GetItem: ",
+        "dynamodb BatchGetItem: ",
+        "dynamodb TransactWriteItems: ",
+        "code ValidationException, status 400",
+    ] {
         assert!(log.iter().any(|line| line.contains(told)), "{told} is told");
     }
 }
@@ -225,14 +408,20 @@ async fn functions_log_json_lines_that_name_nobody() {
     let latchkey = Latchkey::start(&[]).await;
     live_through_everything(&latchkey).await;
     for line in latchkey.log().iter().filter(|line| line.starts_with('{')) {
-        let json: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let json: Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         if json["_aws"].is_null() {
             assert!(
-                json["timestamp"].is_string() && json["level"].is_string() && json["fields"]["message"].is_string(),
+                json["timestamp"].is_string()
+                    && json["level"].is_string()
+                    && json["fields"]["message"].is_string(),
                 "{line}"
             );
         }
-        assert!(!line.to_lowercase().contains("whistle.blower") && !line.contains("127.0.0.1"), "{line}");
+        assert!(
+            !line.to_lowercase().contains("whistle.blower") && !line.contains("127.0.0.1"),
+            "{line}"
+        );
     }
 }
 
@@ -240,6 +429,16 @@ async fn functions_log_json_lines_that_name_nobody() {
 async fn a_token_tells_no_secret_of_its_user() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("plain-claims").await;
-    let names: BTreeSet<String> = claims(&user.session).as_object().unwrap().keys().cloned().collect();
-    assert!(names.iter().eq(["aud", "exp", "iat", "iss", "jti", "sub", "uid", "user"]), "{names:?}");
+    let names: BTreeSet<String> = claims(&user.session)
+        .as_object()
+        .unwrap()
+        .keys()
+        .cloned()
+        .collect();
+    assert!(
+        names
+            .iter()
+            .eq(["aud", "exp", "iat", "iss", "jti", "sub", "uid", "user"]),
+        "{names:?}"
+    );
 }

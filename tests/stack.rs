@@ -4,31 +4,60 @@ use std::{collections::BTreeSet, net::TcpListener};
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Folder, Latchkey, PASSWORD, Program, TIMEOUT, command, eventually, signal};
+use crate::harness::{
+    Answer, Folder, Latchkey, PASSWORD, Program, TIMEOUT, command, eventually, signal,
+};
 
 const FUNCTION_ERROR: &str = r#"{"message":"Internal Server Error"}"#;
 
 /// Runs the program to its end: whether it succeeded, its output and its errors.
 async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    // It has cargo look whether the functions are up to date, which may have to wait for another cargo.
-    let output = tokio::time::timeout(TIMEOUT * 15, command(arguments).await.output()).await.expect("an end in time").unwrap();
+    // It has cargo look whether the functions are up to date, which may have to wait for another
+    // cargo.
+    let output = tokio::time::timeout(TIMEOUT * 15, command(arguments).await.output())
+        .await
+        .expect("an end in time")
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
+    (
+        output.status.code(),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 #[tokio::test]
 async fn it_says_where_it_is_and_what_to_try_first() {
     let mut program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
-    assert!(program.url.starts_with("http://127.0.0.1:") && !program.url.ends_with(":0"), "{}", program.url);
-    assert!(program.dynamodb_url.starts_with("http://127.0.0.1:"), "{}", program.dynamodb_url);
+    assert!(
+        program.url.starts_with("http://127.0.0.1:") && !program.url.ends_with(":0"),
+        "{}",
+        program.url
+    );
+    assert!(
+        program.dynamodb_url.starts_with("http://127.0.0.1:"),
+        "{}",
+        program.dynamodb_url
+    );
     program.says("/_local/mailbox").await;
     program.says("curl").await;
-    assert_eq!(program.get("/identity/ping").await.text(), r#"{"ping":"pong"}"#);
+    assert_eq!(
+        program.get("/identity/ping").await.text(),
+        r#"{"ping":"pong"}"#
+    );
     // Pages of its own may call, and no others unless told so.
     let own = program.url.replace("127.0.0.1", "localhost");
-    for (origin, allowed) in [(own.as_str(), Some(own.as_str())), ("https://app.example", None)] {
-        let answer =
-            program.send(reqwest::Client::new().get(format!("{}/identity/ping", program.url)).header("origin", origin)).await;
+    for (origin, allowed) in [
+        (own.as_str(), Some(own.as_str())),
+        ("https://app.example", None),
+    ] {
+        let answer = program
+            .send(
+                reqwest::Client::new()
+                    .get(format!("{}/identity/ping", program.url))
+                    .header("origin", origin),
+            )
+            .await;
         assert_eq!(answer.header("access-control-allow-origin"), allowed);
     }
     assert!(program.end("INT").await);
@@ -38,7 +67,15 @@ async fn it_says_where_it_is_and_what_to_try_first() {
 async fn its_help_explains_every_option() {
     let (code, help, _) = run(&["--help"]).await;
     assert_eq!(code, Some(0));
-    for option in ["--listen", "127.0.0.1:3000", "--data-dir", ".latchkey", "--in-memory", "--release", "--cors-origin"] {
+    for option in [
+        "--listen",
+        "127.0.0.1:3000",
+        "--data-dir",
+        ".latchkey",
+        "--in-memory",
+        "--release",
+        "--cors-origin",
+    ] {
         assert!(help.contains(option), "{option}: {help}");
     }
 }
@@ -60,15 +97,29 @@ async fn a_restart_keeps_users_sessions_and_mails() {
 
     let program = Program::start(&arguments).await;
     let signed_in = program.post("/identity/sessions", &credentials).await;
-    assert_eq!((signed_in.status, &signed_in.json()["uid"]), (201, &signed_up.json()["uid"]));
-    program.post("/identity/users", &credentials).await.is_refused(422, &["email.taken"]);
+    assert_eq!(
+        (signed_in.status, &signed_in.json()["uid"]),
+        (201, &signed_up.json()["uid"])
+    );
+    program
+        .post("/identity/users", &credentials)
+        .await
+        .is_refused(422, &["email.taken"]);
     assert_eq!(program.get("/_local/mailbox.json").await.json(), mails);
-    let sign_out = reqwest::Client::new().delete(format!("{}/identity/sessions", program.url)).bearer_auth(signed_up.session());
+    let sign_out = reqwest::Client::new()
+        .delete(format!("{}/identity/sessions", program.url))
+        .bearer_auth(signed_up.session());
     program.send(sign_out).await.is_empty(204);
     // Not even when it is killed does it leave anything behind, or lose what it answered for.
     assert!(!program.end("KILL").await);
     let program = Program::start(&arguments).await;
-    assert_eq!(program.post("/identity/sessions", &credentials).await.status, 201);
+    assert_eq!(
+        program
+            .post("/identity/sessions", &credentials)
+            .await
+            .status,
+        201
+    );
     assert!(program.end("INT").await);
 }
 
@@ -78,14 +129,25 @@ async fn a_new_secret_ends_no_session_while_the_one_before_it_is_known() {
     let arguments = ["--listen", "127.0.0.1:0", "--data-dir", folder.path()];
     let credentials = [("email", "rotation@example.com"), ("password", PASSWORD)];
     let program = Program::start(&arguments).await;
-    let sessions = [program.post("/identity/users", &credentials).await, program.post("/identity/sessions", &credentials).await];
+    let sessions = [
+        program.post("/identity/users", &credentials).await,
+        program.post("/identity/sessions", &credentials).await,
+    ];
     assert!(program.end("INT").await);
 
     let sign_out = async |answer: &Answer, status: u16| {
         let program = Program::start(&arguments).await;
-        let request = reqwest::Client::new().delete(format!("{}/identity/sessions", program.url)).bearer_auth(answer.session());
+        let request = reqwest::Client::new()
+            .delete(format!("{}/identity/sessions", program.url))
+            .bearer_auth(answer.session());
         assert_eq!(program.send(request).await.status, status);
-        assert_eq!(program.post("/identity/sessions", &credentials).await.status, 201);
+        assert_eq!(
+            program
+                .post("/identity/sessions", &credentials)
+                .await
+                .status,
+            201
+        );
         assert!(program.end("INT").await);
     };
     let file = format!("{}/secrets.json", folder.path());
@@ -101,15 +163,51 @@ async fn a_new_secret_ends_no_session_while_the_one_before_it_is_known() {
 #[tokio::test]
 async fn the_mailbox_can_be_emptied() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
-    program.post("/identity/users", &[("email", "mailbox@example.com"), ("password", PASSWORD)]).await;
-    let newest = || async { program.get("/_local/mailbox.json").await.json()["messages"].as_array().unwrap().last().cloned() };
+    program
+        .post(
+            "/identity/users",
+            &[("email", "mailbox@example.com"), ("password", PASSWORD)],
+        )
+        .await;
+    let newest = || async {
+        program.get("/_local/mailbox.json").await.json()["messages"]
+            .as_array()
+            .unwrap()
+            .last()
+            .cloned()
+    };
     let mail = eventually("the mail", newest).await;
-    let names: BTreeSet<&str> = mail.as_object().unwrap().keys().map(String::as_str).collect();
-    assert_eq!(names, BTreeSet::from(["from", "html", "id", "sent_at", "subject", "text", "to"]), "{mail}");
-    assert!(program.send(reqwest::Client::new().delete(format!("{}/_local/mailbox.json", program.url))).await.status < 300);
-    assert_eq!(program.get("/_local/mailbox.json").await.json(), json!({ "messages": [] }));
+    let names: BTreeSet<&str> = mail
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
+    assert_eq!(
+        names,
+        BTreeSet::from(["from", "html", "id", "sent_at", "subject", "text", "to"]),
+        "{mail}"
+    );
+    assert!(
+        program
+            .send(reqwest::Client::new().delete(format!("{}/_local/mailbox.json", program.url)))
+            .await
+            .status
+            < 300
+    );
+    assert_eq!(
+        program.get("/_local/mailbox.json").await.json(),
+        json!({ "messages": [] })
+    );
     let page = program.get("/_local/mailbox").await;
-    assert!(page.status == 200 && page.header("content-type").unwrap().starts_with("text/html"), "{page:?}");
+    assert!(
+        page.status == 200
+            && page
+                .header("content-type")
+                .unwrap()
+                .starts_with("text/html"),
+        "{page:?}"
+    );
     assert!(program.end("INT").await);
 }
 
@@ -119,7 +217,10 @@ async fn a_port_in_use_is_named_with_what_to_do() {
     let address = taken.local_addr().unwrap();
     let (code, _, errors) = run(&["--listen", &address.to_string(), "--in-memory"]).await;
     assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains(&address.port().to_string()) && errors.contains("--listen 127.0.0.1:0"), "{errors}");
+    assert!(
+        errors.contains(&address.port().to_string()) && errors.contains("--listen 127.0.0.1:0"),
+        "{errors}"
+    );
     assert!(!errors.contains("panicked"), "{errors}");
 }
 
@@ -130,16 +231,27 @@ async fn two_stacks_do_not_share_a_folder() {
     let program = Program::start(&arguments).await;
     let (code, _, errors) = run(&arguments).await;
     assert_eq!(code, Some(1), "{errors}");
-    assert!(errors.contains(folder.path()) && !errors.contains("panicked"), "{errors}");
+    assert!(
+        errors.contains(folder.path()) && !errors.contains("panicked"),
+        "{errors}"
+    );
     assert!(program.end("INT").await);
 }
 
 #[tokio::test]
 async fn arguments_that_cannot_be_right_are_explained() {
-    for arguments in [&["--listen", "nowhere"][..], &["--in-memory", "--data-dir", "x"], &["--unknown"], &["argument"]] {
+    for arguments in [
+        &["--listen", "nowhere"][..],
+        &["--in-memory", "--data-dir", "x"],
+        &["--unknown"],
+        &["argument"],
+    ] {
         let (code, _, errors) = run(arguments).await;
         assert_eq!(code, Some(2), "{arguments:?}: {errors}");
-        assert!(errors.contains(arguments[0]) && errors.contains("--help"), "{errors}");
+        assert!(
+            errors.contains(arguments[0]) && errors.contains("--help"),
+            "{errors}"
+        );
     }
 }
 
@@ -147,14 +259,26 @@ async fn arguments_that_cannot_be_right_are_explained() {
 async fn calls_at_once_get_instances_of_their_own_that_are_used_again() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     let credentials = [("email", "instances@example.com"), ("password", PASSWORD)];
-    assert_eq!(program.post("/identity/users", &credentials).await.status, 201);
+    assert_eq!(
+        program.post("/identity/users", &credentials).await.status,
+        201
+    );
     for _ in 0..3 {
-        assert_eq!(program.post("/identity/sessions", &credentials).await.status, 201);
+        assert_eq!(
+            program
+                .post("/identity/sessions", &credentials)
+                .await
+                .status,
+            201
+        );
     }
     assert_eq!(program.instances("session-create").len(), 1);
     let sign_in = || program.post("/identity/sessions", &credentials);
     let (first, second, third, fourth) = tokio::join!(sign_in(), sign_in(), sign_in(), sign_in());
-    assert_eq!([first, second, third, fourth].map(|answer| answer.status), [201; 4]);
+    assert_eq!(
+        [first, second, third, fourth].map(|answer| answer.status),
+        [201; 4]
+    );
     let instances = program.instances("session-create").len();
     assert!((2..=4).contains(&instances), "{instances}");
     assert!(program.end("INT").await);
@@ -165,23 +289,35 @@ async fn a_function_that_dies_is_answered_for_and_started_anew() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     let ping = || program.get("/identity/ping");
     assert_eq!(ping().await.status, 200);
-    let [instance] = &program.instances("ping")[..] else { panic!("{:?}", program.instances("ping")) };
+    let [instance] = &program.instances("ping")[..] else {
+        panic!("{:?}", program.instances("ping"))
+    };
 
     // It is held while it has a call, and dies of that call.
     signal(instance.id, "STOP");
     let (answer, ()) = tokio::join!(ping(), async {
-        eventually("its call", || async move { instance.has_unread().then_some(()) }).await;
+        eventually(
+            "its call",
+            || async move { instance.has_unread().then_some(()) },
+        )
+        .await;
         signal(instance.id, "KILL");
     });
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));
     assert_eq!(ping().await.status, 200);
 
     // One that dies while nobody calls is noticed by nobody.
-    let [instance] = &program.instances("ping")[..] else { panic!("{:?}", program.instances("ping")) };
+    let [instance] = &program.instances("ping")[..] else {
+        panic!("{:?}", program.instances("ping"))
+    };
     assert!(instance.is_alive());
     signal(instance.id, "KILL");
     let instance = &instance;
-    eventually("its end", || async move { (!instance.is_alive()).then_some(()) }).await;
+    eventually(
+        "its end",
+        || async move { (!instance.is_alive()).then_some(()) },
+    )
+    .await;
     assert_eq!(ping().await.status, 200);
     assert!(program.end("INT").await);
 }
@@ -190,11 +326,20 @@ async fn a_function_that_dies_is_answered_for_and_started_anew() {
 async fn a_function_that_hangs_is_given_up_at_its_timeout() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     assert_eq!(program.get("/identity/ping").await.status, 200);
-    let [instance] = &program.instances("ping")[..] else { panic!("{:?}", program.instances("ping")) };
+    let [instance] = &program.instances("ping")[..] else {
+        panic!("{:?}", program.instances("ping"))
+    };
     signal(instance.id, "STOP");
     let answer = program.get("/identity/ping").await;
-    assert_eq!((answer.status, answer.text()), (503, r#"{"message":"Service Unavailable"}"#));
-    eventually("its end", || async move { (!instance.is_alive()).then_some(()) }).await;
+    assert_eq!(
+        (answer.status, answer.text()),
+        (503, r#"{"message":"Service Unavailable"}"#)
+    );
+    eventually(
+        "its end",
+        || async move { (!instance.is_alive()).then_some(()) },
+    )
+    .await;
     assert_eq!(program.get("/identity/ping").await.status, 200);
     assert!(program.end("INT").await);
 }
@@ -212,7 +357,9 @@ async fn options_and_variables_of_its_own_reach_the_functions() {
     ];
     let program = Program::start_with(&arguments, &[("IDENTITY_SESSION_EXPIRE_TIME", "700")]).await;
     for origin in ["https://one.example", "https://two.example"] {
-        let request = reqwest::Client::new().get(format!("{}/identity/configs", program.url)).header("origin", origin);
+        let request = reqwest::Client::new()
+            .get(format!("{}/identity/configs", program.url))
+            .header("origin", origin);
         let answer = program.send(request).await;
         assert_eq!(answer.json()["session_expire_time"], 700);
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));

@@ -11,21 +11,45 @@ const WRONG: &str = "Wrong-Horse-7-Battery";
 const NAMESPACE: &str = "Latchkey/telemetry";
 
 impl Latchkey {
-    /// How often each metric was counted, as `Name` or `Name/value of its dimension`; of a time, how often it was taken.
+    /// How often each metric was counted, as `Name` or `Name/value of its dimension`; of a time,
+    /// how often it was taken.
     fn metrics(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for document in self.json_lines().iter().filter(|line| line["_aws"].is_object()) {
-            let [directive] = document["_aws"]["CloudWatchMetrics"].as_array().unwrap().as_slice() else {
+        for document in self
+            .json_lines()
+            .iter()
+            .filter(|line| line["_aws"].is_object())
+        {
+            let [directive] = document["_aws"]["CloudWatchMetrics"]
+                .as_array()
+                .unwrap()
+                .as_slice()
+            else {
                 panic!("{document}");
             };
             assert_eq!(directive["Namespace"], NAMESPACE);
-            assert!(document["request_id"].is_string() && document["operation"].is_string(), "{document}");
-            let dimension = directive["Dimensions"][0][0].as_str().map(|name| document[name].as_str().unwrap());
+            assert!(
+                document["request_id"].is_string() && document["operation"].is_string(),
+                "{document}"
+            );
+            let dimension = directive["Dimensions"][0][0]
+                .as_str()
+                .map(|name| document[name].as_str().unwrap());
             for metric in directive["Metrics"].as_array().unwrap() {
                 let name = metric["Name"].as_str().unwrap();
-                assert_eq!(metric["Unit"], if name == "HashTime" { "Milliseconds" } else { "Count" });
-                let key = dimension.map_or_else(|| name.to_owned(), |value| format!("{name}/{value}"));
-                let count = document[name].as_u64().unwrap_or_else(|| document[name].as_array().unwrap().len() as u64);
+                assert_eq!(
+                    metric["Unit"],
+                    if name == "HashTime" {
+                        "Milliseconds"
+                    } else {
+                        "Count"
+                    }
+                );
+                let key =
+                    dimension.map_or_else(|| name.to_owned(), |value| format!("{name}/{value}"));
+                let count = document[name]
+                    .as_u64()
+                    .unwrap_or_else(|| document[name].as_array().unwrap().len() as u64);
                 *counts.entry(key).or_default() += count;
             }
         }
@@ -33,7 +57,10 @@ impl Latchkey {
     }
 
     async fn counted(&self, metric: &str, count: u64) {
-        eventually(metric, || async { (self.metrics().get(metric) == Some(&count)).then_some(()) }).await;
+        eventually(metric, || async {
+            (self.metrics().get(metric) == Some(&count)).then_some(())
+        })
+        .await;
     }
 }
 
@@ -41,17 +68,42 @@ impl Latchkey {
 async fn a_request_is_one_line() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("telemetry-line").await;
-    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
-    assert_eq!(latchkey.sign_in(&user.email, WRONG).send().await.status, 404);
+    assert_eq!(
+        latchkey.sign_in(&user.email, PASSWORD).send().await.status,
+        201
+    );
+    assert_eq!(
+        latchkey.sign_in(&user.email, WRONG).send().await.status,
+        404
+    );
     let lines = latchkey.invocations("session-create", "answered", 2).await;
-    let [right, wrong] = lines.as_slice() else { panic!("{lines:#?}") };
-    for (line, status, key, cold_start) in
-        [(right, 201, Value::Null, true), (wrong, 404, json!("identity.session.invalid_params"), false)]
-    {
-        assert_eq!((&line["status"], &line["key"], &line["cold_start"]), (&json!(status), &key, &json!(cold_start)), "{line}");
-        assert_eq!((&line["route"], &line["address"]), (&json!("POST /identity/sessions"), &json!("127.0.0.0/24")), "{line}");
-        assert!(line["request_id"].as_str().is_some_and(|id| id.len() == 36), "{line}");
-        assert!(line["duration_ms"].as_f64().is_some_and(|duration| duration > 0.0), "{line}");
+    let [right, wrong] = lines.as_slice() else {
+        panic!("{lines:#?}")
+    };
+    for (line, status, key, cold_start) in [
+        (right, 201, Value::Null, true),
+        (wrong, 404, json!("identity.session.invalid_params"), false),
+    ] {
+        assert_eq!(
+            (&line["status"], &line["key"], &line["cold_start"]),
+            (&json!(status), &key, &json!(cold_start)),
+            "{line}"
+        );
+        assert_eq!(
+            (&line["route"], &line["address"]),
+            (&json!("POST /identity/sessions"), &json!("127.0.0.0/24")),
+            "{line}"
+        );
+        assert!(
+            line["request_id"].as_str().is_some_and(|id| id.len() == 36),
+            "{line}"
+        );
+        assert!(
+            line["duration_ms"]
+                .as_f64()
+                .is_some_and(|duration| duration > 0.0),
+            "{line}"
+        );
     }
     assert_ne!(right["request_id"], wrong["request_id"]);
 }
@@ -62,8 +114,19 @@ async fn a_line_tells_how_often_others_were_asked() {
     let user = latchkey.signed_up("telemetry-trips").await;
     for _ in 0..2 {
         assert_eq!(latchkey.get("/identity/ping").send().await.status, 200);
-        assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
-        assert_eq!(latchkey.get("/resource/users/me").bearer(&user.session).send().await.status, 200);
+        assert_eq!(
+            latchkey.sign_in(&user.email, PASSWORD).send().await.status,
+            201
+        );
+        assert_eq!(
+            latchkey
+                .get("/resource/users/me")
+                .bearer(&user.session)
+                .send()
+                .await
+                .status,
+            200
+        );
     }
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
     for operation in ["ping", "session-create", "user-me"] {
@@ -72,7 +135,10 @@ async fn a_line_tells_how_often_others_were_asked() {
         warm.push(lines[1]["round_trips"].clone());
     }
     // What is counted at the start is up to how it overlaps with the fetching of the secret.
-    assert!(cold[0] == 0 && cold[1..].iter().all(|trips| trips.as_u64() >= Some(1)), "{cold:?}");
+    assert!(
+        cold[0] == 0 && cold[1..].iter().all(|trips| trips.as_u64() >= Some(1)),
+        "{cold:?}"
+    );
     // First the attempt, the request and the user, side by side; then all that is written.
     assert_eq!(json!(warm), json!([0, 2, 1]));
 }
@@ -83,8 +149,21 @@ async fn an_event_is_one_line_too() {
     let user = latchkey.signed_up("telemetry-event").await;
     latchkey.mail_to(&user.email, 1, |_| true).await;
     let line = &latchkey.invocations("mail-send", "handled", 1).await[0];
-    assert_eq!((&line["cold_start"], line["key"].is_null(), line["address"].is_null()), (&json!(true), true, true), "{line}");
-    let shown = latchkey.invoke("ManageUsersFunction", json!({ "action": "show", "email": user.email })).await;
+    assert_eq!(
+        (
+            &line["cold_start"],
+            line["key"].is_null(),
+            line["address"].is_null()
+        ),
+        (&json!(true), true, true),
+        "{line}"
+    );
+    let shown = latchkey
+        .invoke(
+            "ManageUsersFunction",
+            json!({ "action": "show", "email": user.email }),
+        )
+        .await;
     assert!(shown.is_ok());
     latchkey.invocations("manage-users", "handled", 1).await;
 }
@@ -105,13 +184,32 @@ async fn what_matters_is_counted() {
         .json(&json!({}))
         .send()
         .await
-        .is_refused(400, &["identity.session.missing_email", "identity.session.missing_password"]);
+        .is_refused(
+            400,
+            &[
+                "identity.session.missing_email",
+                "identity.session.missing_password",
+            ],
+        );
     let token = latchkey.reset_token(&user).await;
-    latchkey.confirm(&token, "Other-Horse-7-Battery").send().await.is_empty(201);
+    latchkey
+        .confirm(&token, "Other-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
     for status in [404, 404, 429] {
-        assert_eq!(latchkey.sign_in("telemetry-nobody@example.com", WRONG).send().await.status, status);
+        assert_eq!(
+            latchkey
+                .sign_in("telemetry-nobody@example.com", WRONG)
+                .send()
+                .await
+                .status,
+            status
+        );
     }
-    latchkey.signed_up_with("-", &json!({ "email": email })).await;
+    latchkey
+        .signed_up_with("-", &json!({ "email": email }))
+        .await;
 
     for (metric, count) in [
         ("SignIns/succeeded", 1),
@@ -133,7 +231,10 @@ async fn what_matters_is_counted() {
     let known: BTreeSet<String> = metrics::ALL
         .iter()
         .flat_map(|metric| match metric.dimension {
-            Some((_, values)) => values.iter().map(|value| format!("{}/{value}", metric.name)).collect(),
+            Some((_, values)) => values
+                .iter()
+                .map(|value| format!("{}/{value}", metric.name))
+                .collect(),
             None => vec![metric.name.to_owned()],
         })
         .collect();
@@ -146,11 +247,32 @@ async fn what_matters_is_counted() {
 async fn the_cause_of_a_failure_is_told_beside_its_request() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("telemetry-cause").await;
-    latchkey.edit_user(&user, |item| drop(item.remove("role"))).await;
-    latchkey.get("/resource/users/me").bearer(&user.session).send().await.is_refused(500, &["server.internal_error"]);
-    let cause = latchkey.invocations("user-me", "the request failed", 1).await.remove(0);
+    latchkey
+        .edit_user(&user, |item| drop(item.remove("role")))
+        .await;
+    latchkey
+        .get("/resource/users/me")
+        .bearer(&user.session)
+        .send()
+        .await
+        .is_refused(500, &["server.internal_error"]);
+    let cause = latchkey
+        .invocations("user-me", "the request failed", 1)
+        .await
+        .remove(0);
     let lines = latchkey.invocations("user-me", "answered", 1).await;
-    let line = lines.iter().find(|line| line["request_id"] == cause["request_id"]).expect("the line of the request");
-    assert_eq!((&line["status"], &line["key"]), (&json!(500), &json!("server.internal_error")));
-    assert!(cause["cause"].as_str().is_some_and(|cause| cause.contains("role")), "{cause}");
+    let line = lines
+        .iter()
+        .find(|line| line["request_id"] == cause["request_id"])
+        .expect("the line of the request");
+    assert_eq!(
+        (&line["status"], &line["key"]),
+        (&json!(500), &json!("server.internal_error"))
+    );
+    assert!(
+        cause["cause"]
+            .as_str()
+            .is_some_and(|cause| cause.contains("role")),
+        "{cause}"
+    );
 }

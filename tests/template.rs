@@ -7,8 +7,8 @@ use std::{
 };
 
 use shared::config::{
-    AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables, argon2, captcha, limits,
-    token_secret, trusted_proxies,
+    AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
+    argon2, captcha, limits, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -19,9 +19,22 @@ use crate::{
 #[test]
 fn every_binary_has_a_function_and_every_function_a_binary() {
     let files = fs::read_dir(workspace().join("functions/src/bin")).unwrap();
-    let binaries: BTreeSet<String> =
-        files.map(|file| file.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-    let functions: BTreeSet<String> = Template::read().functions.into_iter().map(|function| function.binary).collect();
+    let binaries: BTreeSet<String> = files
+        .map(|file| {
+            file.unwrap()
+                .path()
+                .file_stem()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    let functions: BTreeSet<String> = Template::read()
+        .functions
+        .into_iter()
+        .map(|function| function.binary)
+        .collect();
     assert_eq!(binaries, functions);
 }
 
@@ -30,17 +43,30 @@ fn every_function_has_its_endpoint_and_its_tests_at_one_place() {
     for function in Template::read().functions {
         let (area, verb) = function.place();
         for folder in ["functions/src", "tests"] {
-            let file = workspace().join(folder).join(&area).join(format!("{verb}.rs"));
+            let file = workspace()
+                .join(folder)
+                .join(&area)
+                .join(format!("{verb}.rs"));
             assert!(file.is_file(), "{}: {file:?}", function.binary);
         }
-        let test = fs::read_to_string(workspace().join("tests").join(&area).join(format!("{verb}.rs"))).unwrap();
+        let test = fs::read_to_string(
+            workspace()
+                .join("tests")
+                .join(&area)
+                .join(format!("{verb}.rs")),
+        )
+        .unwrap();
         for (method, path) in &function.routes {
             assert!(
                 test.starts_with(&format!("//! `{method} {path}`\n")),
                 "{}: the test does not say which route it is of",
                 function.binary
             );
-            assert!(test.contains("#[tokio::test]"), "{}: no test", function.binary);
+            assert!(
+                test.contains("#[tokio::test]"),
+                "{}: no test",
+                function.binary
+            );
         }
     }
 }
@@ -49,41 +75,73 @@ fn every_function_has_its_endpoint_and_its_tests_at_one_place() {
 fn every_function_has_an_event_and_every_event_a_function() {
     let template = Template::read();
     for function in &template.functions {
-        assert!(!events_of(function, &template).is_empty(), "{}", function.binary);
+        assert!(
+            !events_of(function, &template).is_empty(),
+            "{}",
+            function.binary
+        );
     }
     for file in fs::read_dir(workspace().join("events")).unwrap() {
         let path = file.unwrap().path();
-        assert!(path.ends_with("env.json") || function_of(&path, &template).is_some(), "{path:?}");
+        assert!(
+            path.ends_with("env.json") || function_of(&path, &template).is_some(),
+            "{path:?}"
+        );
     }
 }
 
 #[test]
 fn every_function_has_one_route_but_those_that_only_aws_calls() {
     for function in Template::read().functions {
-        let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"].contains(&function.binary.as_str());
-        assert_eq!(function.routes.len(), usize::from(has_route), "{}", function.binary);
+        let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"]
+            .contains(&function.binary.as_str());
+        assert_eq!(
+            function.routes.len(),
+            usize::from(has_route),
+            "{}",
+            function.binary
+        );
     }
 }
 
-/// SAM lets API Gateway invoke the function of `/auth/{proxy+}` for `/auth/*`, but takes a greedy parameter of another name literally,
-/// so that its requests would be refused.
+/// SAM lets API Gateway invoke the function of `/auth/{proxy+}` for `/auth/*`, but takes a greedy
+/// parameter of another name literally, so that its requests would be refused.
 #[test]
 fn every_greedy_path_parameter_is_named_as_sam_expects() {
-    for (_, path) in Template::read().functions.into_iter().flat_map(|function| function.routes) {
+    for (_, path) in Template::read()
+        .functions
+        .into_iter()
+        .flat_map(|function| function.routes)
+    {
         assert!(!path.contains('+') || path.ends_with("/{proxy+}"), "{path}");
     }
 }
 
 /// Variables that are read before there is a configuration, and those of the SDK.
-const NOT_OF_THE_CONFIGURATION: [&str; 4] =
-    ["IDENTITY_METRICS_NAMESPACE", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SESV2", "AWS_ENDPOINT_URL_SECRETS_MANAGER"];
+const NOT_OF_THE_CONFIGURATION: [&str; 4] = [
+    "IDENTITY_METRICS_NAMESPACE",
+    "AWS_ENDPOINT_URL_DYNAMODB",
+    "AWS_ENDPOINT_URL_SESV2",
+    "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+];
 
 #[test]
 fn every_variable_is_a_parameter_with_the_same_name_and_default() {
     let template = Template::read();
-    let resources = ["IDENTITY_USERS_TABLE", "IDENTITY_GRANTS_TABLE", "IDENTITY_TOKEN_SECRET", "IDENTITY_MAIL_CONFIGURATION_SET"];
-    let is_parameter = |variable: &str| !resources.contains(&variable) && !NOT_OF_THE_CONFIGURATION.contains(&variable);
-    for (variable, refers_to) in template.variables.iter().filter(|(variable, _)| is_parameter(variable)) {
+    let resources = [
+        "IDENTITY_USERS_TABLE",
+        "IDENTITY_GRANTS_TABLE",
+        "IDENTITY_TOKEN_SECRET",
+        "IDENTITY_MAIL_CONFIGURATION_SET",
+    ];
+    let is_parameter = |variable: &str| {
+        !resources.contains(&variable) && !NOT_OF_THE_CONFIGURATION.contains(&variable)
+    };
+    for (variable, refers_to) in template
+        .variables
+        .iter()
+        .filter(|(variable, _)| is_parameter(variable))
+    {
         let name: String = variable
             .trim_start_matches("IDENTITY_")
             .split('_')
@@ -95,9 +153,14 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
     let (parameters, variables) = (template.parameters, template.variables);
     let from_template = move |variable: &str| {
         let default = || parameters.get(variables.get(variable)?)?.clone();
-        required(variable).or_else(default).filter(|value| !value.is_empty())
+        required(variable)
+            .or_else(default)
+            .filter(|value| !value.is_empty())
     };
-    assert_eq!(described(&Variables::new(from_template)).unwrap(), described(&Variables::new(required)).unwrap());
+    assert_eq!(
+        described(&Variables::new(from_template)).unwrap(),
+        described(&Variables::new(required)).unwrap()
+    );
 }
 
 /// The variables without a default.
@@ -105,9 +168,10 @@ fn required(variable: &str) -> Option<String> {
     match variable {
         "IDENTITY_DOMAIN" => Some("https://id.example".to_owned()),
         "IDENTITY_SENDER_EMAIL" => Some("noreply@id.example".to_owned()),
-        "IDENTITY_USERS_TABLE" | "IDENTITY_GRANTS_TABLE" | "IDENTITY_TOKEN_SECRET" | "IDENTITY_MAIL_CONFIGURATION_SET" => {
-            Some("resource".to_owned())
-        }
+        "IDENTITY_USERS_TABLE"
+        | "IDENTITY_GRANTS_TABLE"
+        | "IDENTITY_TOKEN_SECRET"
+        | "IDENTITY_MAIL_CONFIGURATION_SET" => Some("resource".to_owned()),
         _ => None,
     }
 }
@@ -141,6 +205,10 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
     });
     described(&variables).unwrap();
     let mut set: BTreeSet<String> = Template::read().variables.into_keys().collect();
-    assert!(NOT_OF_THE_CONFIGURATION.iter().all(|variable| set.remove(*variable)));
+    assert!(
+        NOT_OF_THE_CONFIGURATION
+            .iter()
+            .all(|variable| set.remove(*variable))
+    );
     assert_eq!(*read.lock().unwrap(), set);
 }

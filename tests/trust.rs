@@ -31,29 +31,68 @@ struct Endpoint {
 
 impl Endpoint {
     async fn start() -> Self {
-        let CertifiedKey { cert, signing_key } = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(signing_key.serialize_der()).unwrap();
-        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
-        let (tables, believed) = (Arc::<OnceLock<String>>::default(), Arc::<AtomicUsize>::default());
-        let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
-        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
-        spawn(accept(listener, TlsAcceptor::from(Arc::new(config)), Arc::clone(&tables), Arc::clone(&believed)));
-        Self { url, tables, believed, certificate: cert.pem() }
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        let (tables, believed) = (
+            Arc::<OnceLock<String>>::default(),
+            Arc::<AtomicUsize>::default(),
+        );
+        let listener = spawn(TcpListener::bind("127.0.0.1:0"))
+            .await
+            .unwrap()
+            .unwrap();
+        let url = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        spawn(accept(
+            listener,
+            TlsAcceptor::from(Arc::new(config)),
+            Arc::clone(&tables),
+            Arc::clone(&believed),
+        ));
+        Self {
+            url,
+            tables,
+            believed,
+            certificate: cert.pem(),
+        }
     }
 
     /// A stack whose functions reach their tables through it, and have this variable.
     async fn stack(&self, variable: (&str, &str)) -> Latchkey {
         let latchkey = Latchkey::start(&[("AWS_ENDPOINT_URL_DYNAMODB", &self.url), variable]).await;
-        self.tables.set(latchkey.services().0.trim_start_matches("http://").to_owned()).unwrap();
+        self.tables
+            .set(
+                latchkey
+                    .services()
+                    .0
+                    .trim_start_matches("http://")
+                    .to_owned(),
+            )
+            .unwrap();
         latchkey
     }
 }
 
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, tables: Arc<OnceLock<String>>, believed: Arc<AtomicUsize>) {
+async fn accept(
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    tables: Arc<OnceLock<String>>,
+    believed: Arc<AtomicUsize>,
+) {
     while let Ok((connection, _)) = listener.accept().await {
-        let (acceptor, tables, believed) = (acceptor.clone(), Arc::clone(&tables), Arc::clone(&believed));
+        let (acceptor, tables, believed) =
+            (acceptor.clone(), Arc::clone(&tables), Arc::clone(&believed));
         tokio::spawn(async move {
-            let Ok(mut connection) = acceptor.accept(connection).await else { return };
+            let Ok(mut connection) = acceptor.accept(connection).await else {
+                return;
+            };
             believed.fetch_add(1, Ordering::Relaxed);
             let mut tables = TcpStream::connect(tables.get().unwrap()).await.unwrap();
             // It ends when either side does.
@@ -70,7 +109,10 @@ async fn what_the_roots_of_the_system_vouch_for_is_believed_though_amazon_did_no
     let latchkey = endpoint.stack(("SSL_CERT_FILE", &roots)).await;
     let user = latchkey.signed_up("trust").await;
     for _ in 0..2 {
-        assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
+        assert_eq!(
+            latchkey.sign_in(&user.email, PASSWORD).send().await.status,
+            201
+        );
     }
     assert!(endpoint.believed.load(Ordering::Relaxed) > 0);
 }
@@ -80,5 +122,10 @@ async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
     let endpoint = Endpoint::start().await;
     let latchkey = endpoint.stack(("IDENTITY_APP_NAME", "Latchkey")).await;
     let answer = latchkey.sign_in("ada@example.com", PASSWORD).send().await;
-    assert_eq!((answer.status, endpoint.believed.load(Ordering::Relaxed)), (503, 0), "{}", answer.text());
+    assert_eq!(
+        (answer.status, endpoint.believed.load(Ordering::Relaxed)),
+        (503, 0),
+        "{}",
+        answer.text()
+    );
 }

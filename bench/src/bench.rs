@@ -28,8 +28,9 @@ const REQUESTS: usize = 500;
 
 /// Measures the functions as they are deployed.
 ///
-/// The real binaries are started as Lambda starts them, in turns with a bare function, so that what disturbs the machine disturbs all of
-/// them; ratios are taken within a turn. On a machine with other work, `chrt -r 1` before the command makes for steadier figures.
+/// The real binaries are started as Lambda starts them, in turns with a bare function, so that what
+/// disturbs the machine disturbs all of them; ratios are taken within a turn. On a machine with
+/// other work, `chrt -r 1` before the command makes for steadier figures.
 #[derive(Args)]
 pub struct Bench {
     /// Starts of each program
@@ -68,19 +69,34 @@ impl Bench {
         let measured = Measured {
             programs: self.rounds(&binaries).await?,
             resident_after_many: with_stack(&binaries, resident_after_many).await?,
-            zips: [("ping", deflated(&binaries.join("ping"))?), ("session-create", deflated(&binaries.join("session-create"))?)]
-                .into(),
+            zips: [
+                ("ping", deflated(&binaries.join("ping"))?),
+                (
+                    "session-create",
+                    deflated(&binaries.join("session-create"))?,
+                ),
+            ]
+            .into(),
             overhead: with_stack(&binaries, overhead).await?,
             costs: operations::costs(&binaries).await?,
         };
         let figures = figures(&measured)?;
-        let tables = [figures::programs_table(&measured), figures::costs_table(&measured), figures::figures_table(&figures)];
+        let tables = [
+            figures::programs_table(&measured),
+            figures::costs_table(&measured),
+            figures::figures_table(&figures),
+        ];
         println!("{}", tables.concat());
         if let Some(file) = &self.json {
             let text = format!("{:#}\n", figures::document(&measured, &figures));
-            fs::write(file, text).map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
+            fs::write(file, text)
+                .map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
         }
-        let past: Vec<&str> = figures.iter().filter(|figure| !figure.holds()).map(|figure: &Figure| figure.name).collect();
+        let past: Vec<&str> = figures
+            .iter()
+            .filter(|figure| !figure.holds())
+            .map(|figure: &Figure| figure.name)
+            .collect();
         if self.check && !past.is_empty() {
             return Err(Error::new(format!("Past the budget: {}.", past.join("; ")))
                 .advice("See docs/PERFORMANCE.md for what they depend on; the budget is bench/src/budget.json."));
@@ -88,22 +104,29 @@ impl Bench {
         Ok(())
     }
 
-    /// What each program took in each round. The emulator of DynamoDB gets slower with all that is written, so each round has one of its own;
-    /// and every other round goes the other way about, so that no program always comes after the same one.
+    /// What each program took in each round. The emulator of DynamoDB gets slower with all that is
+    /// written, so each round has one of its own; and every other round goes the other way about,
+    /// so that no program always comes after the same one.
     async fn rounds(&self, binaries: &Path) -> Result<Vec<(&'static str, Vec<Sample>)>, Error> {
         let subjects = subjects()?;
-        let style =
-            ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}, {eta} left").unwrap_or(ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}, {eta} left")
+            .unwrap_or(ProgressStyle::default_bar());
         let length = u64::try_from(self.rounds * subjects.len()).unwrap_or_default();
         let progress = ProgressBar::new(length).with_style(style);
-        let mut programs: Vec<_> = subjects.iter().map(|subject| (subject.name, Vec::new())).collect();
+        let mut programs: Vec<_> = subjects
+            .iter()
+            .map(|subject| (subject.name, Vec::new()))
+            .collect();
         for round in 0..self.rounds {
             let order = turn(subjects.len(), round);
             let samples = async |stack: &Stack| {
                 let mut samples = Vec::new();
                 for &index in &order {
                     progress.set_message(subjects[index].name);
-                    samples.push((index, subjects[index].sample(stack.functions(), self.warm).await?));
+                    samples.push((
+                        index,
+                        subjects[index].sample(stack.functions(), self.warm).await?,
+                    ));
                     progress.inc(1);
                 }
                 Ok(samples)
@@ -120,11 +143,18 @@ impl Bench {
 /// In which order so many programs are measured.
 fn turn(programs: usize, round: usize) -> Vec<usize> {
     let order = (0..programs).map(|place| (round + place) % programs);
-    if round.is_multiple_of(2) { order.collect() } else { order.rev().collect() }
+    if round.is_multiple_of(2) {
+        order.collect()
+    } else {
+        order.rev().collect()
+    }
 }
 
 /// Measures something with a stack that is new and has one user.
-async fn with_stack<T>(binaries: &Path, measure: impl AsyncFnOnce(&Stack) -> Result<T, Error>) -> Result<T, Error> {
+async fn with_stack<T>(
+    binaries: &Path,
+    measure: impl AsyncFnOnce(&Stack) -> Result<T, Error>,
+) -> Result<T, Error> {
     let stack = start(binaries).await?;
     let measured = match sign_up(&stack).await {
         Ok(()) => measure(&stack).await,
@@ -136,12 +166,17 @@ async fn with_stack<T>(binaries: &Path, measure: impl AsyncFnOnce(&Stack) -> Res
 
 /// Memory that signing in takes after a while, in MB.
 async fn resident_after_many(stack: &Stack) -> Result<f64, Error> {
-    Ok(subject(figures::SIGN_IN)?.sample(stack.functions(), MANY).await?.resident)
+    Ok(subject(figures::SIGN_IN)?
+        .sample(stack.functions(), MANY)
+        .await?
+        .resident)
 }
 
 /// What a request takes longer through the gateway than an event does at a bare function, in ms.
 async fn overhead(stack: &Stack) -> Result<f64, Error> {
-    let bare = subject(figures::BARE)?.sample(stack.functions(), REQUESTS).await?;
+    let bare = subject(figures::BARE)?
+        .sample(stack.functions(), REQUESTS)
+        .await?;
     Ok(through_gateway(stack).await? - median(&bare.warm))
 }
 
@@ -159,15 +194,29 @@ async fn start(binaries: &Path) -> Result<Stack, Error> {
 
 async fn sign_up(stack: &Stack) -> Result<(), Error> {
     let credentials = json!({ "email": EMAIL, "password": PASSWORD });
-    let request = reqwest::Client::new().post(format!("{}/identity/users", stack.url())).json(&credentials);
+    let request = reqwest::Client::new()
+        .post(format!("{}/identity/users", stack.url()))
+        .json(&credentials);
     let answer = request.send().await?;
-    if answer.status() == 201 { Ok(()) } else { Err(Error::new(format!("The sign-up was answered {}.", answer.status()))) }
+    if answer.status() == 201 {
+        Ok(())
+    } else {
+        Err(Error::new(format!(
+            "The sign-up was answered {}.",
+            answer.status()
+        )))
+    }
 }
 
 /// What is measured. Wrong passwords are not counted: the limit would be reached at once.
 fn subjects() -> Result<Vec<Subject>, Error> {
     const UNLIMITED: &[(&str, &str)] = &[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")];
-    let sign_in = |email: &str, password: &str| event("session-create", &json!({ "email": email, "password": password }));
+    let sign_in = |email: &str, password: &str| {
+        event(
+            "session-create",
+            &json!({ "email": email, "password": password }),
+        )
+    };
     let session_create = |name, variables, event, status| Subject {
         name,
         function: "SessionCreateFunction",
@@ -178,15 +227,36 @@ fn subjects() -> Result<Vec<Subject>, Error> {
     };
     let ping = |name, binary| {
         let event = event("ping", &Json::Null)?;
-        Ok::<_, Error>(Subject { name, function: "PingFunction", binary, variables: &[], event, status: 200 })
+        Ok::<_, Error>(Subject {
+            name,
+            function: "PingFunction",
+            binary,
+            variables: &[],
+            event,
+            status: 200,
+        })
     };
     Ok(vec![
         ping(figures::BARE, "examples/bare")?,
         ping(figures::PING, "ping")?,
-        Subject { name: figures::BARE_HASH, status: 201, ..ping(figures::BARE_HASH, "examples/bare-hash")? },
+        Subject {
+            name: figures::BARE_HASH,
+            status: 201,
+            ..ping(figures::BARE_HASH, "examples/bare-hash")?
+        },
         session_create(figures::SIGN_IN, &[], sign_in(EMAIL, PASSWORD)?, 201),
-        session_create(figures::WRONG_PASSWORD, UNLIMITED, sign_in(EMAIL, "Wrong-Horse-42")?, 404),
-        session_create(figures::UNKNOWN_ADDRESS, UNLIMITED, sign_in("eve@example.com", "Wrong-Horse-42")?, 404),
+        session_create(
+            figures::WRONG_PASSWORD,
+            UNLIMITED,
+            sign_in(EMAIL, "Wrong-Horse-42")?,
+            404,
+        ),
+        session_create(
+            figures::UNKNOWN_ADDRESS,
+            UNLIMITED,
+            sign_in("eve@example.com", "Wrong-Horse-42")?,
+            404,
+        ),
     ])
 }
 
@@ -197,10 +267,13 @@ fn subject(name: &str) -> Result<Subject, Error> {
 
 /// A sample event of the project, with another body.
 fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
-    let path = local::workspace().join("events").join(format!("{name}.json"));
+    let path = local::workspace()
+        .join("events")
+        .join(format!("{name}.json"));
     let problem = |error: String| Error::new(format!("{}: {error}", path.display()));
     let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
-    let mut event: Json = serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
+    let mut event: Json =
+        serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
     if !body.is_null() {
         event["body"] = body.to_string().into();
     }
@@ -216,7 +289,10 @@ fn deflated(program: &Path) -> Result<usize, Error> {
 
 /// The middle of the times that a request of `ping` takes through the gateway, in ms.
 async fn through_gateway(stack: &Stack) -> Result<f64, Error> {
-    let (http, url) = (reqwest::Client::new(), format!("{}/identity/ping", stack.url()));
+    let (http, url) = (
+        reqwest::Client::new(),
+        format!("{}/identity/ping", stack.url()),
+    );
     let mut times = Vec::new();
     for _ in 0..REQUESTS {
         let begun = Moment::now();
@@ -239,7 +315,10 @@ mod tests {
             let mut sorted = order.clone();
             sorted.sort_unstable();
             assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
-            let place = order.iter().position(|&program| program == 0).expect("it is there");
+            let place = order
+                .iter()
+                .position(|&program| program == 0)
+                .expect("it is there");
             before_the_first.insert(place.checked_sub(1).map(|place| order[place]));
         }
         assert_eq!(before_the_first, [None, Some(1), Some(5)].into());

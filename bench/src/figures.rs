@@ -19,10 +19,14 @@ pub const UNKNOWN_ADDRESS: &str = "unknown address";
 /// What each figure may be at the most.
 const BUDGET: &str = include_str!("budget.json");
 
-/// List prices of us-east-1, in US dollars for a million: an HTTP API's request and a call; a GB for a millisecond, on the processor that this
-/// was measured on; units.
+/// List prices of us-east-1, in US dollars for a million: an HTTP API's request and a call; a GB
+/// for a millisecond, on the processor that this was measured on; units.
 const REQUEST: f64 = 1.00 + 0.20;
-const GIGABYTE_MILLISECOND: f64 = if cfg!(target_arch = "aarch64") { 0.013_333_4 } else { 0.016_666_7 };
+const GIGABYTE_MILLISECOND: f64 = if cfg!(target_arch = "aarch64") {
+    0.013_333_4
+} else {
+    0.016_666_7
+};
 const READ: f64 = 0.125;
 const WRITE: f64 = 0.625;
 /// Memory of `session-create`, in GB: with so much, Lambda gives one whole processor.
@@ -37,7 +41,8 @@ pub struct Measured {
     pub resident_after_many: f64,
     /// Bytes.
     pub zips: BTreeMap<&'static str, usize>,
-    /// What a request takes longer through the gateway than an event does at a bare function, in ms.
+    /// What a request takes longer through the gateway than an event does at a bare function, in
+    /// ms.
     pub overhead: f64,
     pub costs: Vec<Cost>,
 }
@@ -57,7 +62,10 @@ impl Figure {
 
 impl Measured {
     fn samples(&self, program: &str) -> &[Sample] {
-        self.programs.iter().find(|(name, _)| *name == program).map_or(&[], |(_, samples)| samples)
+        self.programs
+            .iter()
+            .find(|(name, _)| *name == program)
+            .map_or(&[], |(_, samples)| samples)
     }
 
     fn middle(&self, program: &str, of: impl Fn(&Sample) -> f64) -> f64 {
@@ -67,12 +75,20 @@ impl Measured {
     /// The middle of the ratios of the rounds.
     fn ratio(&self, program: &str, base: &str, of: impl Fn(&Sample) -> f64) -> f64 {
         let rounds = self.samples(program).iter().zip(self.samples(base));
-        median(&rounds.map(|(one, other)| of(one) / of(other)).collect::<Vec<_>>())
+        median(
+            &rounds
+                .map(|(one, other)| of(one) / of(other))
+                .collect::<Vec<_>>(),
+        )
     }
 
     /// Of the warm events of all rounds.
     fn warm(&self, program: &str, share: f64) -> f64 {
-        let all: Vec<f64> = self.samples(program).iter().flat_map(|sample| sample.warm.iter().copied()).collect();
+        let all: Vec<f64> = self
+            .samples(program)
+            .iter()
+            .flat_map(|sample| sample.warm.iter().copied())
+            .collect();
         quantile(&all, share)
     }
 
@@ -81,18 +97,25 @@ impl Measured {
     }
 
     fn round_trips(&self, operation: &str) -> f64 {
-        self.cost(operation).map_or(f64::INFINITY, |cost| count(usize::try_from(cost.round_trips).unwrap_or_default()))
+        self.cost(operation).map_or(f64::INFINITY, |cost| {
+            count(usize::try_from(cost.round_trips).unwrap_or_default())
+        })
     }
 
     /// Of a million sign-ins, in US dollars.
     fn dollars(&self) -> f64 {
-        let Some(cost) = self.cost(SIGN_IN) else { return f64::INFINITY };
-        let time = self.middle(SIGN_IN, |sample| sample.cpu) + self.round_trips(SIGN_IN) * ROUND_TRIP;
+        let Some(cost) = self.cost(SIGN_IN) else {
+            return f64::INFINITY;
+        };
+        let time =
+            self.middle(SIGN_IN, |sample| sample.cpu) + self.round_trips(SIGN_IN) * ROUND_TRIP;
         REQUEST + time * MEMORY * GIGABYTE_MILLISECOND + cost.read * READ + cost.written * WRITE
     }
 
     fn megabytes(&self, binary: &str) -> f64 {
-        self.zips.get(binary).map_or(f64::INFINITY, |&size| count(size) / 1e6)
+        self.zips
+            .get(binary)
+            .map_or(f64::INFINITY, |&size| count(size) / 1e6)
     }
 }
 
@@ -102,30 +125,77 @@ fn p50(sample: &Sample) -> f64 {
 
 /// The figures that have a budget.
 pub fn figures(measured: &Measured) -> Result<Vec<Figure>, Error> {
-    let budget: BTreeMap<String, f64> = serde_json::from_str(BUDGET).map_err(|error| Error::new(error.to_string()))?;
+    let budget: BTreeMap<String, f64> =
+        serde_json::from_str(BUDGET).map_err(|error| Error::new(error.to_string()))?;
     let unknown = measured.ratio(UNKNOWN_ADDRESS, WRONG_PASSWORD, p50);
     let figures = [
-        ("init of session-create / bare", measured.ratio(SIGN_IN, BARE, |sample| sample.init)),
-        ("cold sign-in / bare with a hash", measured.ratio(SIGN_IN, BARE_HASH, |sample| sample.cold)),
-        ("warm sign-in p50 / bare with a hash", measured.ratio(SIGN_IN, BARE_HASH, p50)),
-        ("CPU of a sign-in / bare with a hash", measured.ratio(SIGN_IN, BARE_HASH, |sample| sample.cpu)),
-        ("warm sign-in p99 / p50 of bare with a hash", measured.warm(SIGN_IN, 0.99) / measured.warm(BARE_HASH, 0.5)),
-        ("memory of session-create after 400 sign-ins, MB", measured.resident_after_many),
-        ("zip of session-create, MB", measured.megabytes("session-create")),
+        (
+            "init of session-create / bare",
+            measured.ratio(SIGN_IN, BARE, |sample| sample.init),
+        ),
+        (
+            "cold sign-in / bare with a hash",
+            measured.ratio(SIGN_IN, BARE_HASH, |sample| sample.cold),
+        ),
+        (
+            "warm sign-in p50 / bare with a hash",
+            measured.ratio(SIGN_IN, BARE_HASH, p50),
+        ),
+        (
+            "CPU of a sign-in / bare with a hash",
+            measured.ratio(SIGN_IN, BARE_HASH, |sample| sample.cpu),
+        ),
+        (
+            "warm sign-in p99 / p50 of bare with a hash",
+            measured.warm(SIGN_IN, 0.99) / measured.warm(BARE_HASH, 0.5),
+        ),
+        (
+            "memory of session-create after 400 sign-ins, MB",
+            measured.resident_after_many,
+        ),
+        (
+            "zip of session-create, MB",
+            measured.megabytes("session-create"),
+        ),
         ("zip of ping, MB", measured.megabytes("ping")),
-        ("cold ping / bare", measured.ratio(PING, BARE, |sample| sample.cold)),
+        (
+            "cold ping / bare",
+            measured.ratio(PING, BARE, |sample| sample.cold),
+        ),
         ("warm ping p50 / bare", measured.ratio(PING, BARE, p50)),
         ("round trips of a sign-in", measured.round_trips(SIGN_IN)),
-        ("round trips of a session check", measured.round_trips("user-me")),
-        ("round trips of generate_code", measured.round_trips("password-generate-code")),
-        ("round trips of confirm_code", measured.round_trips("password-confirm-code")),
+        (
+            "round trips of a session check",
+            measured.round_trips("user-me"),
+        ),
+        (
+            "round trips of generate_code",
+            measured.round_trips("password-generate-code"),
+        ),
+        (
+            "round trips of confirm_code",
+            measured.round_trips("password-confirm-code"),
+        ),
         ("a million sign-ins, USD", measured.dollars()),
-        ("unknown address against wrong password, %", (unknown - 1.0).abs() * 100.0),
-        ("development stack, ms a request over bare", measured.overhead),
+        (
+            "unknown address against wrong password, %",
+            (unknown - 1.0).abs() * 100.0,
+        ),
+        (
+            "development stack, ms a request over bare",
+            measured.overhead,
+        ),
     ];
     let with_budget = figures.map(|(name, value)| {
-        let budget = budget.get(name).copied().ok_or_else(|| Error::new(format!("The budget does not name \"{name}\".")))?;
-        Ok(Figure { name, value, budget })
+        let budget = budget
+            .get(name)
+            .copied()
+            .ok_or_else(|| Error::new(format!("The budget does not name \"{name}\".")))?;
+        Ok(Figure {
+            name,
+            value,
+            budget,
+        })
     });
     with_budget.into_iter().collect()
 }
@@ -159,9 +229,21 @@ fn columns(measured: &Measured, program: &str) -> [f64; 7] {
 
 /// One line an operation.
 pub fn costs_table(measured: &Measured) -> String {
-    let mut table = format!("\n{:24}{:>12}{:>12}{:>15}\n", "DynamoDB", "round trips", "units read", "units written");
-    for Cost { operation, round_trips, read, written } in &measured.costs {
-        let _ = writeln!(table, "{operation:24}{round_trips:12}{read:12.1}{written:15.1}");
+    let mut table = format!(
+        "\n{:24}{:>12}{:>12}{:>15}\n",
+        "DynamoDB", "round trips", "units read", "units written"
+    );
+    for Cost {
+        operation,
+        round_trips,
+        read,
+        written,
+    } in &measured.costs
+    {
+        let _ = writeln!(
+            table,
+            "{operation:24}{round_trips:12}{read:12.1}{written:15.1}"
+        );
     }
     table
 }
@@ -170,20 +252,35 @@ pub fn figures_table(figures: &[Figure]) -> String {
     let mut table = format!("\n{:50}{:>9}{:>9}\n", "figure", "is", "budget");
     for figure in figures {
         let verdict = if figure.holds() { "" } else { "  past it" };
-        let _ = writeln!(table, "{:50}{:9.2}{:9.2}{verdict}", figure.name, figure.value, figure.budget);
+        let _ = writeln!(
+            table,
+            "{:50}{:9.2}{:9.2}{verdict}",
+            figure.name, figure.value, figure.budget
+        );
     }
     table
 }
 
 /// All of it, for programs.
 pub fn document(measured: &Measured, figures: &[Figure]) -> Json {
-    let names = ["init_ms", "cold_ms", "p50_ms", "p95_ms", "p99_ms", "cpu_ms", "memory_mb"];
+    let names = [
+        "init_ms",
+        "cold_ms",
+        "p50_ms",
+        "p95_ms",
+        "p99_ms",
+        "cpu_ms",
+        "memory_mb",
+    ];
     let programs: Map<String, Json> = measured
         .programs
         .iter()
         .map(|(name, samples)| {
-            let mut program: Map<String, Json> =
-                names.iter().map(|name| (*name).to_owned()).zip(columns(measured, name).map(Json::from)).collect();
+            let mut program: Map<String, Json> = names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .zip(columns(measured, name).map(Json::from))
+                .collect();
             program.insert("starts".to_owned(), samples.len().into());
             ((*name).to_owned(), program.into())
         })
@@ -198,7 +295,12 @@ pub fn document(measured: &Measured, figures: &[Figure]) -> Json {
         .collect();
     let figures: Map<String, Json> = figures
         .iter()
-        .map(|figure| (figure.name.to_owned(), json!({ "value": figure.value, "budget": figure.budget })))
+        .map(|figure| {
+            (
+                figure.name.to_owned(),
+                json!({ "value": figure.value, "budget": figure.budget }),
+            )
+        })
         .collect();
     json!({ "programs": programs, "operations": costs, "figures": figures })
 }
@@ -208,18 +310,46 @@ mod tests {
     use super::*;
 
     fn sample(factor: f64) -> Sample {
-        Sample { init: 2.0 * factor, cold: 20.0 * factor, warm: vec![factor, 2.0 * factor], cpu: factor, resident: 20.0 }
+        Sample {
+            init: 2.0 * factor,
+            cold: 20.0 * factor,
+            warm: vec![factor, 2.0 * factor],
+            cpu: factor,
+            resident: 20.0,
+        }
     }
 
     fn measured() -> Measured {
-        let programs = [BARE, PING, BARE_HASH, SIGN_IN, WRONG_PASSWORD, UNKNOWN_ADDRESS];
-        let costs = [SIGN_IN, "user-me", "password-generate-code", "password-confirm-code"];
+        let programs = [
+            BARE,
+            PING,
+            BARE_HASH,
+            SIGN_IN,
+            WRONG_PASSWORD,
+            UNKNOWN_ADDRESS,
+        ];
+        let costs = [
+            SIGN_IN,
+            "user-me",
+            "password-generate-code",
+            "password-confirm-code",
+        ];
         Measured {
-            programs: programs.into_iter().map(|name| (name, vec![sample(1.0), sample(3.0), sample(2.0)])).collect(),
+            programs: programs
+                .into_iter()
+                .map(|name| (name, vec![sample(1.0), sample(3.0), sample(2.0)]))
+                .collect(),
             resident_after_many: 20.0,
             zips: [("ping", 500_000), ("session-create", 1_000_000)].into(),
             overhead: 0.5,
-            costs: costs.map(|operation| Cost { operation, round_trips: 1, read: 1.0, written: 4.0 }).into(),
+            costs: costs
+                .map(|operation| Cost {
+                    operation,
+                    round_trips: 1,
+                    read: 1.0,
+                    written: 4.0,
+                })
+                .into(),
         }
     }
 
@@ -232,19 +362,42 @@ mod tests {
 
     #[test]
     fn what_is_past_its_budget_does_not_hold() {
-        let figure = |value| Figure { name: "", value, budget: 1.0 };
-        assert!(figure(1.0).holds() && !figure(1.01).holds() && !figure(f64::INFINITY).holds() && !figure(f64::NAN).holds());
+        let figure = |value| Figure {
+            name: "",
+            value,
+            budget: 1.0,
+        };
+        assert!(
+            figure(1.0).holds()
+                && !figure(1.01).holds()
+                && !figure(f64::INFINITY).holds()
+                && !figure(f64::NAN).holds()
+        );
     }
 
     #[test]
     fn ratios_are_those_of_the_rounds_and_costs_add_up() {
         let mut measured = measured();
-        measured.programs[3].1.iter_mut().for_each(|sample| sample.init *= 2.0);
-        let value =
-            |name: &str| figures(&measured).expect("figures").into_iter().find(|figure| figure.name == name).expect(name).value;
+        measured.programs[3]
+            .1
+            .iter_mut()
+            .for_each(|sample| sample.init *= 2.0);
+        let value = |name: &str| {
+            figures(&measured)
+                .expect("figures")
+                .into_iter()
+                .find(|figure| figure.name == name)
+                .expect(name)
+                .value
+        };
         assert!((value("init of session-create / bare") - 2.0).abs() < 1e-9);
         // One millisecond and two on a processor in the middle, and one round trip.
-        assert!((value("a million sign-ins, USD") - (1.2 + 7.0 * MEMORY * GIGABYTE_MILLISECOND + 0.125 + 2.5)).abs() < 1e-9);
+        assert!(
+            (value("a million sign-ins, USD")
+                - (1.2 + 7.0 * MEMORY * GIGABYTE_MILLISECOND + 0.125 + 2.5))
+                .abs()
+                < 1e-9
+        );
         assert!(value("unknown address against wrong password, %").abs() < 1e-9);
     }
 }

@@ -1,4 +1,5 @@
-//! Many requests at once through the development stack, more and more of them until no more come through.
+//! Many requests at once through the development stack, more and more of them until no more come
+//! through.
 
 use crate::{
     plot,
@@ -22,7 +23,8 @@ const PASSWORD: &str = "Correct-Horse-42";
 
 /// Loads the development stack with sign-ins, and then with session checks.
 ///
-/// Each line is a number of clients that each send the next request when the one before is answered.
+/// Each line is a number of clients that each send the next request when the one before is
+/// answered.
 #[derive(Args)]
 pub struct Load {
     /// Seconds for each number of clients
@@ -30,7 +32,12 @@ pub struct Load {
     seconds: u64,
 
     /// Numbers of clients
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    #[arg(
+        long,
+        value_name = "N",
+        value_delimiter = ',',
+        default_value = "1,2,4,8,16,32"
+    )]
     clients: Vec<usize>,
 
     /// Draw it into this file
@@ -69,20 +76,28 @@ impl Load {
         stack.stop().await;
         let series = series?;
         for Series { name, steps } in &series {
-            println!("\n{name:16}{:>10}{:>9}{:>9}{:>9}", "a second", "p50 ms", "p95 ms", "p99 ms");
+            println!(
+                "\n{name:16}{:>10}{:>9}{:>9}{:>9}",
+                "a second", "p50 ms", "p95 ms", "p99 ms"
+            );
             for step in steps {
-                println!("{:>16}{:10.1}{:9.1}{:9.1}{:9.1}", step.clients, step.per_second, step.p50, step.p95, step.p99);
+                println!(
+                    "{:>16}{:10.1}{:9.1}{:9.1}{:9.1}",
+                    step.clients, step.per_second, step.p50, step.p95, step.p99
+                );
             }
         }
         if let Some(file) = &self.svg {
-            fs::write(file, plot::svg(&series)?).map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
+            fs::write(file, plot::svg(&series)?)
+                .map_err(|error| Error::new(format!("{}: {error}", file.display())))?;
         }
         Ok(())
     }
 
     async fn series(&self, stack: &Stack) -> Result<Vec<Series>, Error> {
         let most = self.clients.iter().copied().max().unwrap_or_default();
-        let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}").unwrap_or(ProgressStyle::default_bar());
+        let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}")
+            .unwrap_or(ProgressStyle::default_bar());
         let steps = u64::try_from(2 * self.clients.len()).unwrap_or_default();
         let progress = ProgressBar::new(steps).with_style(style);
         let mut clients = Vec::new();
@@ -101,7 +116,16 @@ impl Load {
             progress.inc(1);
         }
         progress.finish_and_clear();
-        Ok(vec![Series { name: "sign-ins", steps: sign_ins }, Series { name: "session checks", steps: checks }])
+        Ok(vec![
+            Series {
+                name: "sign-ins",
+                steps: sign_ins,
+            },
+            Series {
+                name: "session checks",
+                steps: checks,
+            },
+        ])
     }
 
     async fn step<F>(&self, clients: &[Client], request: fn(Client) -> F) -> Result<Step, Error>
@@ -109,7 +133,15 @@ impl Load {
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
         // The first of each starts an instance, which is not what is asked here.
-        clients.iter().cloned().map(request).collect::<JoinSet<_>>().join_all().await.into_iter().collect::<Result<(), _>>()?;
+        clients
+            .iter()
+            .cloned()
+            .map(request)
+            .collect::<JoinSet<_>>()
+            .join_all()
+            .await
+            .into_iter()
+            .collect::<Result<(), _>>()?;
         let (begun, limit) = (Moment::now(), Duration::from_secs(self.seconds));
         let work = clients.iter().cloned().map(|client| async move {
             let mut times = Vec::new();
@@ -120,7 +152,13 @@ impl Load {
             }
             Ok::<_, Error>(times)
         });
-        let times = work.collect::<JoinSet<_>>().join_all().await.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
+        let times = work
+            .collect::<JoinSet<_>>()
+            .join_all()
+            .await
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?
+            .concat();
         Ok(Step {
             clients: clients.len(),
             per_second: count(times.len()) / begun.elapsed().as_secs_f64(),
@@ -135,19 +173,44 @@ impl Client {
     async fn signed_up(url: &str, number: usize) -> Result<Self, Error> {
         let (email, http) = (format!("user-{number}@example.com"), reqwest::Client::new());
         let credentials = json!({ "email": email, "password": PASSWORD });
-        let answer = http.post(format!("{url}/identity/users")).json(&credentials).send().await?;
-        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        let answer = http
+            .post(format!("{url}/identity/users"))
+            .json(&credentials)
+            .send()
+            .await?;
+        let cookies = answer
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
         let cookie = cookies.collect::<Vec<_>>().join("; ");
-        Ok(Self { url: url.to_owned(), http, email, cookie })
+        Ok(Self {
+            url: url.to_owned(),
+            http,
+            email,
+            cookie,
+        })
     }
 
     async fn signs_in(self) -> Result<(), Error> {
         let credentials = json!({ "email": self.email, "password": PASSWORD });
-        expect(201, self.http.post(format!("{}/identity/sessions", self.url)).json(&credentials)).await
+        expect(
+            201,
+            self.http
+                .post(format!("{}/identity/sessions", self.url))
+                .json(&credentials),
+        )
+        .await
     }
 
     async fn checks_session(self) -> Result<(), Error> {
-        expect(200, self.http.get(format!("{}/resource/users/me", self.url)).header("cookie", self.cookie)).await
+        expect(
+            200,
+            self.http
+                .get(format!("{}/resource/users/me", self.url))
+                .header("cookie", self.cookie),
+        )
+        .await
     }
 }
 
@@ -155,5 +218,11 @@ async fn expect(status: u16, request: reqwest::RequestBuilder) -> Result<(), Err
     let answer = request.send().await?;
     let answered = answer.status().as_u16();
     answer.bytes().await?;
-    if answered == status { Ok(()) } else { Err(Error::new(format!("A request was answered {answered} instead of {status}."))) }
+    if answered == status {
+        Ok(())
+    } else {
+        Err(Error::new(format!(
+            "A request was answered {answered} instead of {status}."
+        )))
+    }
 }

@@ -15,7 +15,11 @@ use load::Load;
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "latchkey-bench", version, args_conflicts_with_subcommands = true)]
+#[command(
+    name = "latchkey-bench",
+    version,
+    args_conflicts_with_subcommands = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,

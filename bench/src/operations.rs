@@ -1,4 +1,5 @@
-//! How often operations wait for DynamoDB, and what that is charged: each is done once, by who never did it before.
+//! How often operations wait for DynamoDB, and what that is charged: each is done once, by who
+//! never did it before.
 
 use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
@@ -34,15 +35,23 @@ pub async fn costs(binaries: &Path) -> Result<Vec<Cost>, Error> {
         listen: ([127, 0, 0, 1], 0).into(),
         data_dir: None,
         binaries: binaries.to_owned(),
-        env: [("AWS_ENDPOINT_URL_DYNAMODB", meter.url()), ("IDENTITY_REQUESTS_PER_MINUTE", "60")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into(),
+        env: [
+            ("AWS_ENDPOINT_URL_DYNAMODB", meter.url()),
+            ("IDENTITY_REQUESTS_PER_MINUTE", "60"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into(),
         log: Log::Captured(Arc::clone(&lines)),
         ..Options::default()
     })
     .await?;
     meter.stand_before(stack.dynamodb_url());
-    let client = Client { url: stack.url().to_owned(), http: reqwest::Client::new(), meter, lines };
+    let client = Client {
+        url: stack.url().to_owned(),
+        http: reqwest::Client::new(),
+        meter,
+        lines,
+    };
     let costs = client.costs().await;
     stack.stop().await;
     costs
@@ -50,18 +59,39 @@ pub async fn costs(binaries: &Path) -> Result<Vec<Cost>, Error> {
 
 impl Client {
     async fn costs(&self) -> Result<Vec<Cost>, Error> {
-        let post = |path: &str, body: Json| self.http.post(format!("{}{path}", self.url)).json(&body);
+        let post =
+            |path: &str, body: Json| self.http.post(format!("{}{path}", self.url)).json(&body);
         let credentials = json!({ "email": EMAIL, "password": PASSWORD });
         post("/identity/users", credentials.clone()).send().await?;
         // A cold start's trip to Secrets Manager is none of the operation's.
-        post("/identity/sessions", json!({ "email": "nobody@example.com", "password": "x" })).send().await?;
-        let (sign_in, answer) = self.cost("session-create", post("/identity/sessions", credentials)).await?;
-        let cookies = answer.headers().get_all("set-cookie").iter().filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
+        post(
+            "/identity/sessions",
+            json!({ "email": "nobody@example.com", "password": "x" }),
+        )
+        .send()
+        .await?;
+        let (sign_in, answer) = self
+            .cost("session-create", post("/identity/sessions", credentials))
+            .await?;
+        let cookies = answer
+            .headers()
+            .get_all("set-cookie")
+            .iter()
+            .filter_map(|cookie| cookie.to_str().ok()?.split(';').next());
         let cookie = cookies.collect::<Vec<_>>().join("; ");
-        let me = || self.http.get(format!("{}/resource/users/me", self.url)).header("cookie", &cookie);
+        let me = || {
+            self.http
+                .get(format!("{}/resource/users/me", self.url))
+                .header("cookie", &cookie)
+        };
         me().send().await?;
         let (check, _) = self.cost("user-me", me()).await?;
-        let ask = |email: &str| post("/identity/users/password/generate_code", json!({ "email": email }));
+        let ask = |email: &str| {
+            post(
+                "/identity/users/password/generate_code",
+                json!({ "email": email }),
+            )
+        };
         ask("nobody@example.com").send().await?;
         let (asked, _) = self.cost("password-generate-code", ask(EMAIL)).await?;
         let reset = |token: &str| {
@@ -77,14 +107,20 @@ impl Client {
         Ok(vec![sign_in, check, asked, confirmed])
     }
 
-    async fn cost(&self, operation: &'static str, request: reqwest::RequestBuilder) -> Result<(Cost, reqwest::Response), Error> {
+    async fn cost(
+        &self,
+        operation: &'static str,
+        request: reqwest::RequestBuilder,
+    ) -> Result<(Cost, reqwest::Response), Error> {
         self.settled().await;
         let before = self.answered(operation).len();
         self.meter.forget();
         let answer = request.send().await?;
         if !answer.status().is_success() {
             let lines = local::lock(&self.lines).join("\n");
-            return Err(Error::new(format!("{operation} answered {}.", answer.status())).advice(lines));
+            return Err(
+                Error::new(format!("{operation} answered {}.", answer.status())).advice(lines),
+            );
         }
         let line = tokio::time::timeout(TIMEOUT, async {
             loop {
@@ -94,16 +130,27 @@ impl Client {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });
-        let line = line.await.map_err(|_| Error::new(format!("{operation} wrote no line of what it answered.")))?;
+        let line = line
+            .await
+            .map_err(|_| Error::new(format!("{operation} wrote no line of what it answered.")))?;
         self.settled().await;
         let consumed = self.meter.consumed();
         // Claiming, reading the user and settling is what a mail takes.
         let mails = f64::from(u32::try_from(consumed.mail_updates / 2).unwrap_or_default());
         let round_trips = line["fields"]["round_trips"].as_u64().unwrap_or_default();
-        Ok((Cost { operation, round_trips, read: consumed.read - mails, written: consumed.written - 2.0 * mails }, answer))
+        Ok((
+            Cost {
+                operation,
+                round_trips,
+                read: consumed.read - mails,
+                written: consumed.written - 2.0 * mails,
+            },
+            answer,
+        ))
     }
 
-    /// Waits until nothing is consumed any more: a mail is sent beside the request that asked for it.
+    /// Waits until nothing is consumed any more: a mail is sent beside the request that asked for
+    /// it.
     async fn settled(&self) {
         let mut before = self.meter.consumed();
         for _ in 0..20 {
@@ -119,14 +166,29 @@ impl Client {
     /// What a function wrote of the requests that it answered.
     fn answered(&self, operation: &str) -> Vec<Json> {
         let lines = local::lock(&self.lines).clone();
-        let lines = lines.iter().filter_map(|line| serde_json::from_str::<Json>(line).ok());
-        lines.filter(|line| line["fields"]["operation"] == operation && line["fields"]["message"] == "answered").collect()
+        let lines = lines
+            .iter()
+            .filter_map(|line| serde_json::from_str::<Json>(line).ok());
+        lines
+            .filter(|line| {
+                line["fields"]["operation"] == operation && line["fields"]["message"] == "answered"
+            })
+            .collect()
     }
 
     async fn reset_token(&self) -> Result<String, Error> {
-        let mails = self.http.get(format!("{}/_local/mailbox.json", self.url)).send().await?;
+        let mails = self
+            .http
+            .get(format!("{}/_local/mailbox.json", self.url))
+            .send()
+            .await?;
         let mails = mails.text().await?;
-        let (_, token) = mails.rsplit_once("reset_token=").ok_or_else(|| Error::new("There is no mail with a token."))?;
-        Ok(token.chars().take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c)).collect())
+        let (_, token) = mails
+            .rsplit_once("reset_token=")
+            .ok_or_else(|| Error::new("There is no mail with a token."))?;
+        Ok(token
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+            .collect())
     }
 }

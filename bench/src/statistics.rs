@@ -11,7 +11,12 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// The value that this share of them does not exceed; of none, zero.
-#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "an index"
+)]
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut ordered = values.to_vec();
     ordered.sort_by(f64::total_cmp);
@@ -27,7 +32,13 @@ mod tests {
     #[test]
     fn quantiles_are_values_that_there_are() {
         let values = [5.0, 1.0, 4.0, 2.0, 3.0];
-        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|share| quantile(&values, share).to_string()), ["1", "3", "5", "5"]);
-        assert_eq!((median(&[7.0]).to_string(), median(&[]).to_string()), ("7".to_owned(), "0".to_owned()));
+        assert_eq!(
+            [0.0, 0.5, 0.99, 1.0].map(|share| quantile(&values, share).to_string()),
+            ["1", "3", "5", "5"]
+        );
+        assert_eq!(
+            (median(&[7.0]).to_string(), median(&[]).to_string()),
+            ("7".to_owned(), "0".to_owned())
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! What is measured of a program: it is started as Lambda starts a function, and handed events one after the other.
+//! What is measured of a program: it is started as Lambda starts a function, and handed events one
+//! after the other.
 
 use crate::statistics::milliseconds;
 use axum::body::Bytes;
@@ -38,10 +39,16 @@ pub struct Sample {
 
 impl Subject {
     pub async fn sample(&self, functions: &Functions, warm: usize) -> Result<Sample, Error> {
-        let failed = |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
+        let failed =
+            |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
         let begun = Moment::now();
-        let mut instance = functions.start_alone(self.function, self.binary, self.variables).map_err(failed)?;
-        let awaited = instance.hand_over(self.event.clone(), TIMEOUT).await.map_err(failed)?;
+        let mut instance = functions
+            .start_alone(self.function, self.binary, self.variables)
+            .map_err(failed)?;
+        let awaited = instance
+            .hand_over(self.event.clone(), TIMEOUT)
+            .await
+            .map_err(failed)?;
         let init = milliseconds(begun.elapsed());
         let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let cold = milliseconds(begun.elapsed());
@@ -57,12 +64,22 @@ impl Subject {
         let resident = resident(&instance);
         // Its end would disturb the start of the next one.
         instance.end().await;
-        Ok(Sample { init, cold, warm: times, cpu, resident })
+        Ok(Sample {
+            init,
+            cold,
+            warm: times,
+            cpu,
+            resident,
+        })
     }
 
     async fn once(&self, instance: &mut Instance) -> Result<f64, Error> {
-        let failed = |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
-        let awaited = instance.hand_over(self.event.clone(), TIMEOUT).await.map_err(failed)?;
+        let failed =
+            |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
+        let awaited = instance
+            .hand_over(self.event.clone(), TIMEOUT)
+            .await
+            .map_err(failed)?;
         let taken = Moment::now();
         let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let time = milliseconds(taken.elapsed());
@@ -76,7 +93,10 @@ impl Subject {
         if response["statusCode"] == self.status {
             return Ok(());
         }
-        Err(Error::new(format!("{} answered {} instead of {}.", self.name, response, self.status)))
+        Err(Error::new(format!(
+            "{} answered {} instead of {}.",
+            self.name, response, self.status
+        )))
     }
 }
 
@@ -87,8 +107,13 @@ pub fn count(number: usize) -> f64 {
 
 /// What its threads have spent on a processor; zero where the system does not tell.
 fn cpu_time(instance: &Instance) -> Duration {
-    let Some(id) = instance.id() else { return Duration::ZERO };
-    let threads = fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten();
+    let Some(id) = instance.id() else {
+        return Duration::ZERO;
+    };
+    let threads = fs::read_dir(format!("/proc/{id}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
     let nanoseconds = threads.filter_map(|thread| {
         let told = fs::read_to_string(thread.path().join("schedstat")).ok()?;
         told.split(' ').next()?.parse::<u64>().ok()
@@ -98,7 +123,17 @@ fn cpu_time(instance: &Instance) -> Duration {
 
 /// The most memory that it had, in MB; zero where the system does not tell.
 fn resident(instance: &Instance) -> f64 {
-    let told = instance.id().and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok()).unwrap_or_default();
-    let kilobytes = told.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB")?.trim().parse().ok());
+    let told = instance
+        .id()
+        .and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok())
+        .unwrap_or_default();
+    let kilobytes = told.lines().find_map(|line| {
+        line.strip_prefix("VmHWM:")?
+            .trim()
+            .strip_suffix("kB")?
+            .trim()
+            .parse()
+            .ok()
+    });
     kilobytes.unwrap_or(0.0_f64) * 1024.0 / 1e6
 }

@@ -1,5 +1,6 @@
-//! The least that a sign-in can be: a bare function that computes one hash, by the reference implementation of Argon2 in C, and looks nothing
-//! up. What `latchkey bench` compares `session-create` with.
+//! The least that a sign-in can be: a bare function that computes one hash, by the reference
+//! implementation of Argon2 in C, and looks nothing up. What `latchkey bench` compares
+//! `session-create` with.
 
 use argon2_sys::{ARGON2_OK, argon2id_hash_raw};
 use lambda_http::{Body, Error, Request, Response, run, service_fn};
@@ -10,8 +11,12 @@ const SALT: &[u8] = b"0123456789abcdef";
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
     run(service_fn(async |_: Request| {
-        let response = Response::builder().status(201).header("content-type", "application/json");
-        response.body(Body::from(format!(r#"{{"first":{}}}"#, hash()?[0]))).map_err(Error::from)
+        let response = Response::builder()
+            .status(201)
+            .header("content-type", "application/json");
+        response
+            .body(Body::from(format!(r#"{{"first":{}}}"#, hash()?[0])))
+            .map_err(Error::from)
     }))
     .await
 }
@@ -20,9 +25,28 @@ async fn main() -> Result<(), Error> {
 fn hash() -> Result<[u8; 32], Error> {
     let mut output = [0; 32];
     let (passes, kibibytes, lanes) = (2, 19_456, 1);
-    let (password, salt, into) = (PASSWORD.as_ptr().cast(), SALT.as_ptr().cast(), output.as_mut_ptr().cast());
+    let (password, salt, into) = (
+        PASSWORD.as_ptr().cast(),
+        SALT.as_ptr().cast(),
+        output.as_mut_ptr().cast(),
+    );
     // SAFETY: Each pointer goes with its length.
-    let code =
-        unsafe { argon2id_hash_raw(passes, kibibytes, lanes, password, PASSWORD.len(), salt, SALT.len(), into, output.len()) };
-    if code == ARGON2_OK { Ok(output) } else { Err(format!("Argon2 failed with {code}").into()) }
+    let code = unsafe {
+        argon2id_hash_raw(
+            passes,
+            kibibytes,
+            lanes,
+            password,
+            PASSWORD.len(),
+            salt,
+            SALT.len(),
+            into,
+            output.len(),
+        )
+    };
+    if code == ARGON2_OK {
+        Ok(output)
+    } else {
+        Err(format!("Argon2 failed with {code}").into())
+    }
 }

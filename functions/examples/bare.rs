@@ -6,7 +6,9 @@ use lambda_http::{Body, Error, Request, Response, run, service_fn};
 async fn main() -> Result<(), Error> {
     run(service_fn(async |_: Request| {
         let response = Response::builder().header("content-type", "application/json");
-        response.body(Body::from(r#"{"bare":true}"#)).map_err(Error::from)
+        response
+            .body(Body::from(r#"{"bare":true}"#))
+            .map_err(Error::from)
     }))
     .await
 }

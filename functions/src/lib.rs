@@ -1,4 +1,5 @@
-//! Latchkey's endpoints: one file each, read top to bottom: what comes in, what is done, what is answered.
+//! Latchkey's endpoints: one file each, read top to bottom: what comes in, what is done, what is
+//! answered.
 //!
 //! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
 

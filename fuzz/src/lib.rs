@@ -1,6 +1,8 @@
-//! Targets: each takes whatever bytes there are and panics where a rule does not hold. Nothing else may.
+//! Targets: each takes whatever bytes there are and panics where a rule does not hold. Nothing else
+//! may.
 //!
-//! `cargo test` gives each target its seeds, `cargo fuzz run <target>` what libFuzzer thinks of (README.md).
+//! `cargo test` gives each target its seeds, `cargo fuzz run <target>` what libFuzzer thinks of
+//! (README.md).
 
 #![expect(clippy::missing_panics_doc, reason = "to panic is how a target tells")]
 
@@ -24,14 +26,18 @@ use shared::{
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 const SECRET: &str = "the seeds of the target `token` are signed by it";
 
-static KEYRING: LazyLock<SigningKeys> = LazyLock::new(|| match SigningKeys::from_secrets(SECRET, None) {
-    Ok(signing_keys) => signing_keys,
-    Err(error) => panic!("{error}"),
-});
+static KEYRING: LazyLock<SigningKeys> =
+    LazyLock::new(|| match SigningKeys::from_secrets(SECRET, None) {
+        Ok(signing_keys) => signing_keys,
+        Err(error) => panic!("{error}"),
+    });
 
 /// A media type on the first line, a body after it.
 pub fn body(input: &[u8]) {
-    let end = input.iter().position(|&byte| byte == b'\n').unwrap_or(input.len());
+    let end = input
+        .iter()
+        .position(|&byte| byte == b'\n')
+        .unwrap_or(input.len());
     let (media_type, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
     let mut request = Request::new(Body::Binary(body.to_vec()));
     if let Ok(value) = header::HeaderValue::from_bytes(media_type) {
@@ -42,7 +48,9 @@ pub fn body(input: &[u8]) {
 
 /// All that operations do with a body before they ask anybody.
 fn parameters(request: Request) {
-    let read = Form::read(request).now_or_never().unwrap_or_else(|| panic!("a parser waits for something"));
+    let read = Form::read(request)
+        .now_or_never()
+        .unwrap_or_else(|| panic!("a parser waits for something"));
     let form = match read {
         Ok(form) => form,
         Err(Error::MalformedBody | Error::UnsupportedMediaType | Error::BodyTooLarge) => return,
@@ -55,9 +63,13 @@ fn parameters(request: Request) {
     match parameters.finish() {
         Ok(()) => {
             assert!(!email.is_empty() && email.trim() == email && email.chars().count() <= 254);
-            assert!(!password.reveal().trim().is_empty() && password.reveal().chars().count() <= 1024);
+            assert!(
+                !password.reveal().trim().is_empty() && password.reveal().chars().count() <= 1024
+            );
             assert!(!token.trim().is_empty() && token.chars().count() <= 4096);
-            assert!(language.is_none_or(|language| !language.trim().is_empty() && language.chars().count() <= 1024));
+            assert!(language.is_none_or(
+                |language| !language.trim().is_empty() && language.chars().count() <= 1024
+            ));
         }
         Err(error) => {
             assert!(matches!(error, Error::MalformedBody | Error::Parameters(_)));
@@ -68,18 +80,33 @@ fn parameters(request: Request) {
 
 /// An address, as a form gives it.
 pub fn email(input: &[u8]) {
-    let Ok(text) = str::from_utf8(input) else { return };
+    let Ok(text) = str::from_utf8(input) else {
+        return;
+    };
     let key = lookup_key(text);
-    let Ok(address) = EmailAddress::parse(text) else { return };
+    let Ok(address) = EmailAddress::parse(text) else {
+        return;
+    };
     assert_eq!(key, address.key());
     assert_eq!(address.as_typed(), text.trim());
     // Nothing that would end a header of a mail or stand for a second address.
-    assert!(!address.as_typed().contains(|c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c)));
+    assert!(
+        !address
+            .as_typed()
+            .contains(|c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c))
+    );
     assert_eq!(address.as_typed().matches('@').count(), 1);
-    // What is stored under the key is found by it, whichever way the address is written. (Of few letters the small one is two
-    // characters, which are no letters: then only what was typed finds it.)
-    for written in [key.clone(), text.chars().flat_map(char::to_lowercase).collect()] {
-        assert!(EmailAddress::parse(&written).is_err() || lookup_key(&written) == key, "{written}");
+    // What is stored under the key is found by it, whichever way the address is written. (Of few
+    // letters the small one is two characters, which are no letters: then only what was typed finds
+    // it.)
+    for written in [
+        key.clone(),
+        text.chars().flat_map(char::to_lowercase).collect(),
+    ] {
+        assert!(
+            EmailAddress::parse(&written).is_err() || lookup_key(&written) == key,
+            "{written}"
+        );
     }
     // The log shows its first letter and its domain.
     let shown = format!("{address:?}");
@@ -88,9 +115,18 @@ pub fn email(input: &[u8]) {
 
 /// An event, as Lambda hands it to a function.
 pub fn event(input: &[u8]) {
-    let Ok(mut event) = serde_json::from_slice::<LambdaRequest>(input) else { return };
-    let LambdaRequest::ApiGatewayV2(http) = &mut event else { return };
-    let reported = http.request_context.http.source_ip.clone().unwrap_or_default();
+    let Ok(mut event) = serde_json::from_slice::<LambdaRequest>(input) else {
+        return;
+    };
+    let LambdaRequest::ApiGatewayV2(http) = &mut event else {
+        return;
+    };
+    let reported = http
+        .request_context
+        .http
+        .source_ip
+        .clone()
+        .unwrap_or_default();
     let is_read = sanitize_event(http).is_ok();
     let request = Request::from(event);
     assert_eq!(client(&request).address, reported);
@@ -105,18 +141,31 @@ pub fn event(input: &[u8]) {
 
 /// A language on the first line, a user's data after it.
 pub fn language(input: &[u8]) {
-    let Ok(text) = str::from_utf8(input) else { return };
+    let Ok(text) = str::from_utf8(input) else {
+        return;
+    };
     let (tag, data) = text.split_once('\n').unwrap_or((text, ""));
     let chosen = Language::choose(Some(tag), Some(data), Language::Zh);
-    assert_eq!(Language::choose(Some(chosen.as_str()), Some(data), Language::En), chosen);
-    assert_eq!(Language::choose(Some(&tag.to_uppercase()), Some(data), Language::Zh), chosen);
+    assert_eq!(
+        Language::choose(Some(chosen.as_str()), Some(data), Language::En),
+        chosen
+    );
+    assert_eq!(
+        Language::choose(Some(&tag.to_uppercase()), Some(data), Language::Zh),
+        chosen
+    );
 }
 
 /// A token, as a cookie or a parameter gives it.
 pub fn token(input: &[u8]) {
-    let Ok(text) = str::from_utf8(input) else { return };
+    let Ok(text) = str::from_utf8(input) else {
+        return;
+    };
     let purposes = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
-    let accepted: Vec<Claims> = purposes.into_iter().filter_map(|purpose| KEYRING.verify(purpose, text, NOW).ok()).collect();
+    let accepted: Vec<Claims> = purposes
+        .into_iter()
+        .filter_map(|purpose| KEYRING.verify(purpose, text, NOW).ok())
+        .collect();
     match accepted.as_slice() {
         [] => {}
         // Of what a token says there is one spelling, and only who has the key can spell it.
@@ -127,13 +176,29 @@ pub fn token(input: &[u8]) {
 
 /// A password: passes, memory and the length of a salt, then the salt, then the password.
 pub fn hash(input: &[u8]) {
-    let &[passes, memory, length, ref rest @ ..] = input else { return };
-    let Ok(params) = Params::new(8 + 5 * u32::from(memory), 1 + u32::from(passes % 4), 1, None) else { return };
-    let Some((salt, password)) = rest.split_at_checked(MIN_SALT_LEN + usize::from(length % 57)) else { return };
-    let (mut ours, mut theirs, mut blocks) = ([0; 32], [0; 32], vec![Block::new(); params.block_count()]);
+    let &[passes, memory, length, ref rest @ ..] = input else {
+        return;
+    };
+    let Ok(params) = Params::new(
+        8 + 5 * u32::from(memory),
+        1 + u32::from(passes % 4),
+        1,
+        None,
+    ) else {
+        return;
+    };
+    let Some((salt, password)) = rest.split_at_checked(MIN_SALT_LEN + usize::from(length % 57))
+    else {
+        return;
+    };
+    let (mut ours, mut theirs, mut blocks) =
+        ([0; 32], [0; 32], vec![Block::new(); params.block_count()]);
     let done = argon2_avx2::hash_into(&mut ours, &params, password, salt, &mut blocks);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    assert_eq!(done, argon2.hash_password_into_with_memory(password, salt, &mut theirs, &mut blocks));
+    assert_eq!(
+        done,
+        argon2.hash_password_into_with_memory(password, salt, &mut theirs, &mut blocks)
+    );
     assert_eq!(ours, theirs);
 }
 
@@ -145,8 +210,13 @@ mod tests {
 
     /// Gives a target its seeds, and each of them cut short at every place.
     fn sow(name: &str, target: impl Fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(name);
-        let seeds: Vec<Vec<u8>> = fs::read_dir(folder).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap()).collect();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("seeds")
+            .join(name);
+        let seeds: Vec<Vec<u8>> = fs::read_dir(folder)
+            .unwrap()
+            .map(|file| fs::read(file.unwrap().path()).unwrap())
+            .collect();
         assert!(seeds.len() >= 5);
         for seed in seeds {
             (0..=seed.len()).for_each(|end| target(&seed[..end]));
@@ -186,12 +256,28 @@ mod tests {
     /// Else the target would only ever see tokens that are refused.
     #[test]
     fn there_is_a_genuine_token_of_each_purpose() {
-        for (purpose, name) in [(Purpose::Session, "session"), (Purpose::Reset, "reset"), (Purpose::Confirmation, "confirmation")]
-        {
-            let claims = Claims::new(purpose, "jti", "ID0123456789", "ada@example.com", (NOW, NOW + 3600));
+        for (purpose, name) in [
+            (Purpose::Session, "session"),
+            (Purpose::Reset, "reset"),
+            (Purpose::Confirmation, "confirmation"),
+        ] {
+            let claims = Claims::new(
+                purpose,
+                "jti",
+                "ID0123456789",
+                "ada@example.com",
+                (NOW, NOW + 3600),
+            );
             let genuine = KEYRING.sign(&claims).unwrap();
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/token").join(name);
-            assert_eq!(fs::read_to_string(&path).unwrap_or_default(), genuine, "{}", path.display());
+            let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("seeds/token")
+                .join(name);
+            assert_eq!(
+                fs::read_to_string(&path).unwrap_or_default(),
+                genuine,
+                "{}",
+                path.display()
+            );
         }
     }
 }

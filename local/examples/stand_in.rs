@@ -1,4 +1,5 @@
-//! A function for the tests of the stack: it does what its event tells it, over the Lambda Runtime API, with the standard library alone.
+//! A function for the tests of the stack: it does what its event tells it, over the Lambda Runtime
+//! API, with the standard library alone.
 
 #![expect(
     clippy::unwrap_used,
@@ -31,13 +32,21 @@ fn main() {
         calls += 1;
         let event: Value = serde_json::from_str(&event).unwrap();
         let (kind, answer) = answer(&event, calls);
-        registration(host, "POST", &path(&format!("invocation/{request}/{kind}")), &answer);
+        registration(
+            host,
+            "POST",
+            &path(&format!("invocation/{request}/{kind}")),
+            &answer,
+        );
     }
 }
 
 fn answer(event: &Value, calls: u32) -> (&'static str, String) {
     println!(r#"{{"level":"INFO","fields":{{"message":"called"}}}}"#);
-    let told = event["queryStringParameters"]["do"].as_str().or(event["do"].as_str()).unwrap_or_default();
+    let told = event["queryStringParameters"]["do"]
+        .as_str()
+        .or(event["do"].as_str())
+        .unwrap_or_default();
     match told {
         "crash" => {
             eprintln!("crashing as told");
@@ -45,12 +54,16 @@ fn answer(event: &Value, calls: u32) -> (&'static str, String) {
         }
         "hang" => sleep(Duration::from_mins(1)),
         "pause" => sleep(Duration::from_millis(400)),
-        "report" => return ("error", json!({ "errorType": "Told", "errorMessage": "as told" }).to_string()),
+        "report" => {
+            return (
+                "error",
+                json!({ "errorType": "Told", "errorMessage": "as told" }).to_string(),
+            );
+        }
         "nonsense" => return ("response", json!({ "statusCode": "none" }).to_string()),
         _ => {}
     }
-    let told =
-        json!({ "process": process::id(), "calls": calls, "event": event, "variables": env::vars().collect::<BTreeMap<_, _>>() });
+    let told = json!({ "process": process::id(), "calls": calls, "event": event, "variables": env::vars().collect::<BTreeMap<_, _>>() });
     let answer = json!({ "statusCode": 200, "headers": { "content-type": "application/json" }, "body": told.to_string() });
     ("response", answer.to_string())
 }

@@ -1,6 +1,10 @@
-//! The one place that asks the machine for the time, for random bytes and for environment variables.
+//! The one place that asks the machine for the time, for random bytes and for environment
+//! variables.
 
-#![expect(clippy::disallowed_methods, reason = "this is their one source in the development stack")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is their one source in the development stack"
+)]
 
 use crate::Error;
 use std::{
@@ -38,7 +42,8 @@ pub fn now_millis() -> u64 {
 /// Fills with bytes that nobody can guess.
 pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|error| Error::new(format!("This machine gives no random bytes: {error}")))?;
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Error::new(format!("This machine gives no random bytes: {error}")))?;
     Ok(bytes)
 }
 

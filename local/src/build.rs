@@ -28,10 +28,15 @@ pub(crate) fn folder() -> PathBuf {
     }
 }
 
-/// Builds every function, cargo's progress and errors shown on standard error, and returns the folder of the binaries.
+/// Builds every function, cargo's progress and errors shown on standard error, and returns the
+/// folder of the binaries.
 pub async fn build(release: bool) -> Result<PathBuf, Error> {
     // Of what is deployed alone: optimising takes long.
-    let selection: &[&str] = if release { &["--bins", "--release", "--package", "latchkey-functions"] } else { &["--bins"] };
+    let selection: &[&str] = if release {
+        &["--bins", "--release", "--package", "latchkey-functions"]
+    } else {
+        &["--bins"]
+    };
     cargo_build(selection).await
 }
 
@@ -39,7 +44,9 @@ pub async fn build(release: bool) -> Result<PathBuf, Error> {
 pub async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     let cargo = ambient::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut command = Command::new(&cargo);
-    command.args(["build", "--message-format=json-render-diagnostics"]).args(selection);
+    command
+        .args(["build", "--message-format=json-render-diagnostics"])
+        .args(selection);
     let mut child =
         command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
             |error| {
@@ -57,16 +64,21 @@ pub async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     let built = child.wait().await.is_ok_and(|status| status.success());
     match folder {
         Some(folder) if built => Ok(folder),
-        _ => Err(Error::new("The functions do not build; cargo's messages are above.").advice("Correct the code and try again.")),
+        _ => Err(
+            Error::new("The functions do not build; cargo's messages are above.")
+                .advice("Correct the code and try again."),
+        ),
     }
 }
 
-/// Where cargo put a binary of the functions, if that is what this message of its is about; examples lie elsewhere.
+/// Where cargo put a binary of the functions, if that is what this message of its is about;
+/// examples lie elsewhere.
 fn folder_of_function(message: &str) -> Option<PathBuf> {
     let message: Json = serde_json::from_str(message).ok()?;
     let executable = Path::new(message["executable"].as_str()?);
     let manifest = Path::new(message["manifest_path"].as_str()?);
-    let is_function = message["target"]["kind"][0] == "bin" && manifest.parent()? == workspace().join("functions");
+    let is_function = message["target"]["kind"][0] == "bin"
+        && manifest.parent()? == workspace().join("functions");
     is_function.then(|| executable.parent().map(Path::to_owned))?
 }
 
@@ -82,8 +94,14 @@ mod tests {
             let message = json!({ "manifest_path": manifest, "target": { "kind": [kind] }, "executable": executable });
             folder_of_function(&message.to_string())
         };
-        assert_eq!(told("functions", "bin", "/target/release/ping"), Some(PathBuf::from("/target/release")));
-        assert_eq!(told("functions", "example", "/target/release/examples/bare"), None);
+        assert_eq!(
+            told("functions", "bin", "/target/release/ping"),
+            Some(PathBuf::from("/target/release"))
+        );
+        assert_eq!(
+            told("functions", "example", "/target/release/examples/bare"),
+            None
+        );
         assert_eq!(told("local", "bin", "/target/release/latchkey"), None);
         assert_eq!(folder_of_function("{}"), None);
     }

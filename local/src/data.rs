@@ -21,7 +21,8 @@ struct Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that is just being started has a copy of its descriptor.
+        // Closing the file is not enough: a child process that is just being started has a copy of
+        // its descriptor.
         let _ = self.lock.unlock();
     }
 }
@@ -33,25 +34,40 @@ impl Data {
 
     pub fn open(path: &Path) -> Result<Self, Error> {
         let unusable = |error: io::Error| {
-            Error::new(format!("The data folder {} cannot be used: {error}", path.display()))
-                .advice("Choose another with --data-dir, or keep nothing with --in-memory.")
+            Error::new(format!(
+                "The data folder {} cannot be used: {error}",
+                path.display()
+            ))
+            .advice("Choose another with --data-dir, or keep nothing with --in-memory.")
         };
         // For this user alone: secrets and mails are in it.
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(unusable)?;
         let lock = private(&path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self { folder: Some(Folder { path: path.to_owned(), lock }) }),
-            Err(TryLockError::WouldBlock) => {
-                Err(Error::new(format!("Another stack is running on the data in {}.", path.display()))
-                    .advice("Stop it, or choose another folder with --data-dir or none with --in-memory."))
-            }
+            Ok(()) => Ok(Self {
+                folder: Some(Folder {
+                    path: path.to_owned(),
+                    lock,
+                }),
+            }),
+            Err(TryLockError::WouldBlock) => Err(Error::new(format!(
+                "Another stack is running on the data in {}.",
+                path.display()
+            ))
+            .advice("Stop it, or choose another folder with --data-dir or none with --in-memory.")),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
 
     /// Where the database is to be; `None` in memory.
     pub fn database(&self) -> Option<PathBuf> {
-        self.folder.as_ref().map(|folder| folder.path.join("dynamodb.sqlite"))
+        self.folder
+            .as_ref()
+            .map(|folder| folder.path.join("dynamodb.sqlite"))
     }
 
     /// The content that was last written under this name.
@@ -63,7 +79,10 @@ impl Data {
         match std::fs::read(&path) {
             Ok(content) => Ok(Some(content)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::new(format!("{} cannot be read: {error}", path.display()))),
+            Err(error) => Err(Error::new(format!(
+                "{} cannot be read: {error}",
+                path.display()
+            ))),
         }
     }
 
@@ -75,7 +94,8 @@ impl Data {
         }
     }
 
-    /// Replaces the content as a whole: a stack that is killed meanwhile leaves the old one or the new one.
+    /// Replaces the content as a whole: a stack that is killed meanwhile leaves the old one or the
+    /// new one.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -94,5 +114,10 @@ impl Data {
 
 /// A file for this user alone, even in a folder that others may enter.
 fn private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+    OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(path)
 }

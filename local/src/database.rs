@@ -64,7 +64,8 @@ fn create(database: &Database, table: &Table) -> Result<(), Error> {
             "TableName": table.name,
             "TimeToLiveSpecification": { "AttributeName": attribute, "Enabled": true },
         });
-        let request = serde_json::from_value(request).map_err(|error| Error::new(error.to_string()))?;
+        let request =
+            serde_json::from_value(request).map_err(|error| Error::new(error.to_string()))?;
         database.update_time_to_live(request).map_err(failed)?;
     }
     Ok(())
@@ -72,8 +73,14 @@ fn create(database: &Database, table: &Table) -> Result<(), Error> {
 
 fn same(kept: &TableMetadata, table: &Table) -> bool {
     let parsed = |text: &str| serde_json::from_str::<Json>(text).unwrap_or_default();
-    let kept_stream = kept.stream_enabled.then_some(kept.stream_view_type.as_ref()).flatten();
-    let kept_ttl = kept.ttl_enabled.then_some(kept.ttl_attribute.as_ref()).flatten();
+    let kept_stream = kept
+        .stream_enabled
+        .then_some(kept.stream_view_type.as_ref())
+        .flatten();
+    let kept_ttl = kept
+        .ttl_enabled
+        .then_some(kept.ttl_attribute.as_ref())
+        .flatten();
     parsed(&kept.key_schema) == key_schema(table)
         && parsed(&kept.attribute_definitions) == attribute_definitions(table)
         && kept_stream == table.stream_view.as_ref()
@@ -81,11 +88,19 @@ fn same(kept: &TableMetadata, table: &Table) -> bool {
 }
 
 fn key_schema(table: &Table) -> Json {
-    table.keys.iter().map(|key| json!({ "AttributeName": key.name, "KeyType": key.role })).collect()
+    table
+        .keys
+        .iter()
+        .map(|key| json!({ "AttributeName": key.name, "KeyType": key.role }))
+        .collect()
 }
 
 fn attribute_definitions(table: &Table) -> Json {
-    table.keys.iter().map(|key| json!({ "AttributeName": key.name, "AttributeType": key.kind })).collect()
+    table
+        .keys
+        .iter()
+        .map(|key| json!({ "AttributeName": key.name, "AttributeType": key.kind }))
+        .collect()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]

@@ -9,7 +9,10 @@ pub struct Error {
 impl Error {
     #[must_use]
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), advice: None }
+        Self {
+            message: message.into(),
+            advice: None,
+        }
     }
 
     /// What the reader can do.

@@ -1,4 +1,5 @@
-//! EventBridge: hands what happens to the functions whose rules match, asynchronously, as Lambda does.
+//! EventBridge: hands what happens to the functions whose rules match, asynchronously, as Lambda
+//! does.
 
 use crate::{log::Logger, pattern, runtime::Functions, template::Template};
 use serde_json::Value as Json;
@@ -14,7 +15,8 @@ const RETRY: Duration = Duration::from_millis(500);
 /// Where events are put.
 pub type Bus = mpsc::UnboundedSender<Json>;
 
-/// A function, the patterns of events that it wants, and how often one is delivered again that it could not handle.
+/// A function, the patterns of events that it wants, and how often one is delivered again that it
+/// could not handle.
 struct Target {
     function: String,
     rules: Vec<Json>,
@@ -30,13 +32,23 @@ pub struct EventDispatcher {
 }
 
 impl EventDispatcher {
-    pub fn new(events: mpsc::UnboundedReceiver<Json>, template: &Template, functions: Arc<Functions>, log: Logger) -> Self {
+    pub fn new(
+        events: mpsc::UnboundedReceiver<Json>,
+        template: &Template,
+        functions: Arc<Functions>,
+        log: Logger,
+    ) -> Self {
         let targets = template.functions.iter().map(|function| Target {
             function: function.name.clone(),
             rules: function.rules.clone(),
             retries: function.asynchronous_retries,
         });
-        Self { events, targets: targets.map(Arc::new).collect(), functions, log }
+        Self {
+            events,
+            targets: targets.map(Arc::new).collect(),
+            functions,
+            log,
+        }
     }
 
     /// Delivers until it is dropped. `written` is told of every delivery.
@@ -61,12 +73,23 @@ impl EventDispatcher {
 async fn deliver(target: Arc<Target>, event: String, functions: Arc<Functions>, log: Logger) {
     for attempt in 0..=target.retries {
         if attempt > 0 {
-            log.notice(&format!("{} gets the event again in {} ms.", target.function, RETRY.as_millis()));
+            log.notice(&format!(
+                "{} gets the event again in {} ms.",
+                target.function,
+                RETRY.as_millis()
+            ));
             tokio::time::sleep(RETRY).await;
         }
-        if functions.invoke(&target.function, event.clone().into()).await.is_ok() {
+        if functions
+            .invoke(&target.function, event.clone().into())
+            .await
+            .is_ok()
+        {
             return;
         }
     }
-    log.problem(&format!("{} could not handle an event; it is dropped.", target.function));
+    log.problem(&format!(
+        "{} could not handle an event; it is dropped.",
+        target.function
+    ));
 }

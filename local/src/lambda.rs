@@ -1,5 +1,5 @@
-//! Lambda's API, as far as somebody calls a function by hand: `Invoke`, for `aws lambda invoke --endpoint-url` and for
-//! `latchkey users`.
+//! Lambda's API, as far as somebody calls a function by hand: `Invoke`, for `aws lambda invoke
+//! --endpoint-url` and for `latchkey users`.
 
 use crate::runtime::{Failure, Functions};
 use axum::{
@@ -31,30 +31,63 @@ pub fn router(functions: Arc<Functions>, written: Arc<Notify>) -> Router {
         .with_state(Lambda { functions, written })
 }
 
-async fn invoke(State(lambda): State<Lambda>, Path(name): Path<String>, headers: HeaderMap, event: Bytes) -> Response {
-    // AWS's tools sign every call. Who signed is nobody's business here; but no page in a browser can send this header unasked.
+async fn invoke(
+    State(lambda): State<Lambda>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    event: Bytes,
+) -> Response {
+    // AWS's tools sign every call. Who signed is nobody's business here; but no page in a browser
+    // can send this header unasked.
     if !headers.contains_key("authorization") {
-        return refusal(StatusCode::FORBIDDEN, "MissingAuthenticationTokenException", "Missing Authentication Token");
+        return refusal(
+            StatusCode::FORBIDDEN,
+            "MissingAuthenticationTokenException",
+            "Missing Authentication Token",
+        );
     }
-    let kind = headers.get("x-amz-invocation-type").and_then(|kind| kind.to_str().ok()).unwrap_or("RequestResponse");
+    let kind = headers
+        .get("x-amz-invocation-type")
+        .and_then(|kind| kind.to_str().ok())
+        .unwrap_or("RequestResponse");
     let Some(function) = lambda.functions.resolve(bare(&name)) else {
-        return refusal(StatusCode::NOT_FOUND, "ResourceNotFoundException", &format!("Function not found: {name}"));
+        return refusal(
+            StatusCode::NOT_FOUND,
+            "ResourceNotFoundException",
+            &format!("Function not found: {name}"),
+        );
     };
     match kind {
         "DryRun" => return StatusCode::NO_CONTENT.into_response(),
         "RequestResponse" => {}
         _ => {
             let message = "Only the invocation types RequestResponse and DryRun are served here.";
-            return refusal(StatusCode::BAD_REQUEST, "InvalidParameterValueException", message);
+            return refusal(
+                StatusCode::BAD_REQUEST,
+                "InvalidParameterValueException",
+                message,
+            );
         }
     }
-    let event = if event.is_empty() { Bytes::from_static(b"{}") } else { event };
+    let event = if event.is_empty() {
+        Bytes::from_static(b"{}")
+    } else {
+        event
+    };
     let answer = lambda.functions.invoke(function, event).await;
     lambda.written.notify_one();
-    let version = [("x-amz-executed-version", "$LATEST"), ("content-type", "application/json")];
+    let version = [
+        ("x-amz-executed-version", "$LATEST"),
+        ("content-type", "application/json"),
+    ];
     match answer {
         Ok(answer) => (version, answer).into_response(),
-        Err(failure) => (version, [("x-amz-function-error", "Unhandled")], Body(told(failure))).into_response(),
+        Err(failure) => (
+            version,
+            [("x-amz-function-error", "Unhandled")],
+            Body(told(failure)),
+        )
+            .into_response(),
     }
 }
 
@@ -76,7 +109,12 @@ fn told(failure: Failure) -> serde_json::Value {
 }
 
 fn refusal(status: StatusCode, kind: &'static str, message: &str) -> Response {
-    (status, [("x-amzn-errortype", kind)], Body(json!({ "Type": "User", "Message": message }))).into_response()
+    (
+        status,
+        [("x-amzn-errortype", kind)],
+        Body(json!({ "Type": "User", "Message": message })),
+    )
+        .into_response()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Latchkey's development stack: what template.yaml describes, in one process on one machine.
 //!
-//! The functions are the real binaries, talked to by the Lambda Runtime API; around them are an HTTP API gateway,
-//! DynamoDB with its streams, Secrets Manager and SES, each as far as the template uses it.
+//! The functions are the real binaries, talked to by the Lambda Runtime API; around them are an
+//! HTTP API gateway, DynamoDB with its streams, Secrets Manager and SES, each as far as the
+//! template uses it.
 
 mod ambient;
 mod build;

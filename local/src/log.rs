@@ -46,14 +46,21 @@ pub struct Answered<'a> {
 
 impl Logger {
     pub fn new(log: Log) -> Self {
-        let colour = matches!(log, Log::Terminal) && std::io::stderr().is_terminal() && ambient::variable("NO_COLOR").is_none();
+        let colour = matches!(log, Log::Terminal)
+            && std::io::stderr().is_terminal()
+            && ambient::variable("NO_COLOR").is_none();
         Self { log, colour }
     }
 
     pub fn request(&self, answered: &Answered) {
         let route = format!("{:<6} {}", answered.method, answered.path);
         let details = answered.function.unwrap_or_default();
-        self.write(&self.request_line(&route, u64::from(answered.status), &answered.milliseconds.to_string(), details));
+        self.write(&self.request_line(
+            &route,
+            u64::from(answered.status),
+            &answered.milliseconds.to_string(),
+            details,
+        ));
     }
 
     /// A line that a function wrote.
@@ -67,8 +74,13 @@ impl Logger {
                 } else if let Some(request) = fields.and_then(|fields| self.answered(fields)) {
                     self.write(&request);
                 } else {
-                    let readable = json.and_then(|json| self.readable(&json)).unwrap_or_else(|| line.to_owned());
-                    self.write(&format!("{} {readable}", self.paint(Colour::Cyan, function)));
+                    let readable = json
+                        .and_then(|json| self.readable(&json))
+                        .unwrap_or_else(|| line.to_owned());
+                    self.write(&format!(
+                        "{} {readable}",
+                        self.paint(Colour::Cyan, function)
+                    ));
                 }
             }
             Log::Captured(lines) => ambient::lock(lines).push(line.to_owned()),
@@ -103,7 +115,9 @@ impl Logger {
             return None;
         }
         let (method, path) = text("route")?.split_once(' ')?;
-        let mut details = text("key").map(|key| format!("{key}  ")).unwrap_or_default();
+        let mut details = text("key")
+            .map(|key| format!("{key}  "))
+            .unwrap_or_default();
         details += text("operation")?;
         if fields.get("cold_start") == Some(&Json::Bool(true)) {
             details += ", cold start";
@@ -112,9 +126,19 @@ impl Logger {
             1.0 => write!(details, ", 1 round trip"),
             trips => write!(details, ", {trips} round trips"),
         };
-        let _ = write!(details, ", from {}, request {}", text("address").unwrap_or("nowhere"), text("request_id")?);
+        let _ = write!(
+            details,
+            ", from {}, request {}",
+            text("address").unwrap_or("nowhere"),
+            text("request_id")?
+        );
         let milliseconds = number("duration_ms")?.to_string();
-        Some(self.request_line(&format!("{method:<6} {path}"), fields.get("status")?.as_u64()?, &milliseconds, &details))
+        Some(self.request_line(
+            &format!("{method:<6} {path}"),
+            fields.get("status")?.as_u64()?,
+            &milliseconds,
+            &details,
+        ))
     }
 
     fn request_line(&self, route: &str, status: u64, milliseconds: &str, details: &str) -> String {
@@ -124,7 +148,10 @@ impl Logger {
             500.. => Colour::Red,
         };
         let status = self.paint(colour, &status.to_string());
-        format!("{route} {status} {milliseconds} ms  {}", self.paint(Colour::Grey, details))
+        format!(
+            "{route} {status} {milliseconds} ms  {}",
+            self.paint(Colour::Grey, details)
+        )
     }
 
     /// A JSON log line as a person would write it: level, message, `name=value`.
@@ -136,21 +163,34 @@ impl Logger {
             "WARN" => Colour::Yellow,
             _ => Colour::Grey,
         };
-        let message = fields.get("message").and_then(Json::as_str).unwrap_or_default();
+        let message = fields
+            .get("message")
+            .and_then(Json::as_str)
+            .unwrap_or_default();
         let mut text = format!("{} {message}", self.paint(colour, level));
         let span = line.get("span").and_then(Json::as_object);
         for (name, value) in fields.iter().chain(span.into_iter().flatten()) {
             if name == "message" || name == "name" {
                 continue;
             }
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let _ = write!(text, " {}{value}", self.paint(Colour::Grey, &format!("{name}=")));
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let _ = write!(
+                text,
+                " {}{value}",
+                self.paint(Colour::Grey, &format!("{name}="))
+            );
         }
         Some(text)
     }
 
     fn paint(&self, colour: Colour, text: &str) -> String {
-        if self.colour { format!("\x1b[{}m{text}\x1b[0m", colour as u8) } else { text.to_owned() }
+        if self.colour {
+            format!("\x1b[{}m{text}\x1b[0m", colour as u8)
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -160,15 +200,29 @@ mod tests {
 
     #[test]
     fn a_json_line_becomes_level_message_and_fields() {
-        let logger = Logger { log: Log::Terminal, colour: false };
+        let logger = Logger {
+            log: Log::Terminal,
+            colour: false,
+        };
         let line = r#"{"timestamp":"t","level":"INFO","fields":{"message":"sent","id":"m1","tries":2},"target":"x"}"#;
-        assert_eq!(logger.readable(&serde_json::from_str(line).unwrap()).unwrap(), "INFO sent id=m1 tries=2");
-        assert_eq!(logger.readable(&Json::String("thread 'main' panicked".to_owned())), None);
+        assert_eq!(
+            logger
+                .readable(&serde_json::from_str(line).unwrap())
+                .unwrap(),
+            "INFO sent id=m1 tries=2"
+        );
+        assert_eq!(
+            logger.readable(&Json::String("thread 'main' panicked".to_owned())),
+            None
+        );
     }
 
     #[test]
     fn what_a_function_answered_is_a_line_of_its_own_kind() {
-        let logger = Logger { log: Log::Terminal, colour: false };
+        let logger = Logger {
+            log: Log::Terminal,
+            colour: false,
+        };
         let mut line = serde_json::json!({
             "message": "answered", "request_id": "r1", "operation": "session-create", "route": "POST /identity/sessions",
             "status": 404, "key": "identity.session.invalid_params", "duration_ms": 43.2, "cold_start": true,

@@ -11,11 +11,15 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Runs Latchkey on this machine: the API, DynamoDB and a mailbox, as template.yaml describes them.
 ///
-/// The functions are built first and are then the same programs that Lambda runs. Variables that begin with IDENTITY_
-/// are passed on to them and win over the template, for example IDENTITY_APP_NAME. The secret that
-/// IDENTITY_CAPTCHA_SECRET_ARN names, whatever it says, is the value of LATCHKEY_CAPTCHA_SECRET.
+/// The functions are built first and are then the same programs that Lambda runs. Variables that
+/// begin with IDENTITY_ are passed on to them and win over the template, for example
+/// IDENTITY_APP_NAME. The secret that IDENTITY_CAPTCHA_SECRET_ARN names, whatever it says, is the
+/// value of LATCHKEY_CAPTCHA_SECRET.
 #[derive(Parser)]
-#[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where backticks are noise")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the help is read on a terminal, where backticks are noise"
+)]
 #[command(name = "latchkey", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
@@ -32,7 +36,10 @@ enum Command {
 }
 
 #[derive(Args)]
-#[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where brackets are noise")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the help is read on a terminal, where brackets are noise"
+)]
 struct Run {
     /// Address to serve the API on; port 0 takes a free one
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
@@ -50,18 +57,25 @@ struct Run {
     #[arg(long)]
     release: bool,
 
-    /// Origin whose pages may call the API, such as http://localhost:5173; may be given several times
+    /// Origin whose pages may call the API, such as http://localhost:5173; may be given several
+    /// times
     #[arg(long = "cors-origin", value_name = "URL")]
     cors_origins: Vec<String>,
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {
-    text.to_socket_addrs().map_err(|error| error.to_string())?.next().ok_or_else(|| "no such host".to_owned())
+    text.to_socket_addrs()
+        .map_err(|error| error.to_string())?
+        .next()
+        .ok_or_else(|| "no such host".to_owned())
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let Arguments { command, run: arguments } = Arguments::parse();
+    let Arguments {
+        command,
+        run: arguments,
+    } = Arguments::parse();
     let done = match command {
         Some(Command::Users(users)) => users.run().await,
         Some(Command::Grants(grants)) => grants.run(),
@@ -132,7 +146,10 @@ struct Stop {
 impl Stop {
     fn new() -> Result<Self, Error> {
         let listen = |kind| signal(kind).map_err(Error::from);
-        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
     }
 
     async fn wait(&mut self) {

@@ -1,4 +1,5 @@
-//! What DynamoDB charges: it stands between the functions and their tables, and asks with each call what it consumed.
+//! What DynamoDB charges: it stands between the functions and their tables, and asks with each call
+//! what it consumed.
 
 use crate::{Error, ambient};
 use axum::{
@@ -39,8 +40,12 @@ impl Meter {
     pub async fn start() -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let meter =
-            Self(Arc::new(Inner { url, http: reqwest::Client::new(), tables: OnceLock::new(), consumed: Mutex::default() }));
+        let meter = Self(Arc::new(Inner {
+            url,
+            http: reqwest::Client::new(),
+            tables: OnceLock::new(),
+            consumed: Mutex::default(),
+        }));
         let router = Router::new().fallback(forward).with_state(meter.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         Ok(meter)
@@ -69,28 +74,47 @@ impl Meter {
     }
 
     async fn pass_on(&self, mut headers: HeaderMap, body: &[u8]) -> Result<Response, Error> {
-        let operation = headers.get("x-amz-target").and_then(|target| target.to_str().ok()?.rsplit('.').next());
+        let operation = headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok()?.rsplit('.').next());
         let operation = operation.unwrap_or_default().to_owned();
-        let mut call: Json = serde_json::from_slice(body).map_err(|error| Error::new(error.to_string()))?;
+        let mut call: Json =
+            serde_json::from_slice(body).map_err(|error| Error::new(error.to_string()))?;
         call["ReturnConsumedCapacity"] = json!("TOTAL");
         for name in ["host", "content-length"] {
             headers.remove(name);
         }
         let tables = self.0.tables.get().map_or("", String::as_str);
-        let answer = self.0.http.post(tables).headers(headers).body(call.to_string()).send().await?;
-        let (status, headers, body) = (answer.status(), answer.headers().clone(), answer.bytes().await?);
+        let answer = self
+            .0
+            .http
+            .post(tables)
+            .headers(headers)
+            .body(call.to_string())
+            .send()
+            .await?;
+        let (status, headers, body) = (
+            answer.status(),
+            answer.headers().clone(),
+            answer.bytes().await?,
+        );
         let told: Json = serde_json::from_slice(&body).unwrap_or_default();
         let tables = match &told["ConsumedCapacity"] {
             Json::Array(tables) => tables.as_slice(),
             table => std::slice::from_ref(table),
         };
-        let units: f64 = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+        let units: f64 = tables
+            .iter()
+            .filter_map(|table| table["CapacityUnits"].as_f64())
+            .sum();
         let mut consumed = ambient::lock(&self.0.consumed);
         match operation.as_str() {
             "GetItem" | "BatchGetItem" | "Query" => consumed.read += units,
             _ => consumed.written += units,
         }
-        let is_mail = call["Key"]["sk"]["S"].as_str().is_some_and(|key| key.starts_with("MAIL#"));
+        let is_mail = call["Key"]["sk"]["S"]
+            .as_str()
+            .is_some_and(|key| key.starts_with("MAIL#"));
         consumed.mail_updates += usize::from(operation == "UpdateItem" && is_mail);
         Ok((status, headers, body).into_response())
     }

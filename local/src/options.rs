@@ -18,10 +18,12 @@ pub struct Options {
     pub cors_origins: Vec<String>,
     /// `IDENTITY_*` variables of the functions: they win over the template's.
     pub env: BTreeMap<String, String>,
-    /// Secrets beside those that the template generates, by what the functions ask for: a name or an ARN.
+    /// Secrets beside those that the template generates, by what the functions ask for: a name or
+    /// an ARN.
     pub secrets: BTreeMap<String, String>,
     pub template: PathBuf,
-    /// Folder in which it is recorded which grants of the template the functions used; see `latchkey grants`.
+    /// Folder in which it is recorded which grants of the template the functions used; see
+    /// `latchkey grants`.
     pub grant_records: Option<PathBuf>,
     /// Receives a message for each call of a function that its policies do not allow.
     pub denials: Arc<Mutex<Vec<String>>>,

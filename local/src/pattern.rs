@@ -1,10 +1,13 @@
-//! Patterns of event sources and of rules: nested objects whose leaves list what a value may be, exactly or by its beginning.
+//! Patterns of event sources and of rules: nested objects whose leaves list what a value may be,
+//! exactly or by its beginning.
 
 use crate::Error;
 use serde_json::Value as Json;
 
 pub fn parse(text: &str) -> Result<Json, Error> {
-    serde_json::from_str(text).map_err(|error| Error::new(format!("{text}: {error}"))).and_then(check)
+    serde_json::from_str(text)
+        .map_err(|error| Error::new(format!("{text}: {error}")))
+        .and_then(check)
 }
 
 /// The pattern, if all of it is understood.
@@ -12,13 +15,17 @@ pub fn check(pattern: Json) -> Result<Json, Error> {
     if is_known(&pattern) {
         return Ok(pattern);
     }
-    Err(Error::new(format!("{pattern}: only texts and {{\"prefix\": text}} are known here")))
+    Err(Error::new(format!(
+        "{pattern}: only texts and {{\"prefix\": text}} are known here"
+    )))
 }
 
 fn is_known(pattern: &Json) -> bool {
     match pattern {
         Json::Object(fields) => fields.values().all(is_known),
-        Json::Array(choices) => choices.iter().all(|choice| choice.is_string() || prefix(choice).is_some()),
+        Json::Array(choices) => choices
+            .iter()
+            .all(|choice| choice.is_string() || prefix(choice).is_some()),
         _ => false,
     }
 }
@@ -36,7 +43,9 @@ pub fn matches(pattern: &Json, value: &Json) -> bool {
         return values.iter().any(|value| matches(pattern, value));
     }
     match pattern {
-        Json::Object(fields) => fields.iter().all(|(key, pattern)| value.get(key).is_some_and(|value| matches(pattern, value))),
+        Json::Object(fields) => fields
+            .iter()
+            .all(|(key, pattern)| value.get(key).is_some_and(|value| matches(pattern, value))),
         Json::Array(choices) => choices.iter().any(|choice| match prefix(choice) {
             Some(prefix) => value.as_str().is_some_and(|text| text.starts_with(prefix)),
             None => choice == value,
@@ -50,7 +59,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const MAIL_INSERTS: &str = r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"MAIL#"}]}}}}"#;
+    const MAIL_INSERTS: &str =
+        r#"{"eventName":["INSERT"],"dynamodb":{"Keys":{"sk":{"S":[{"prefix":"MAIL#"}]}}}}"#;
 
     fn record(event: &str, sk: &str) -> Json {
         json!({ "eventName": event, "dynamodb": { "Keys": { "pk": { "S": "ID1" }, "sk": { "S": sk } } } })
@@ -82,8 +92,13 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_not_understood_is_refused() {
-        for text in [r#"{"a":[{"exists":true}]}"#, r#"{"a":[1]}"#, r#"{"a":"b"}"#, "{", r#"{"a":[{"prefix":"a","suffix":"b"}]}"#]
-        {
+        for text in [
+            r#"{"a":[{"exists":true}]}"#,
+            r#"{"a":[1]}"#,
+            r#"{"a":"b"}"#,
+            "{",
+            r#"{"a":[{"prefix":"a","suffix":"b"}]}"#,
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

@@ -40,7 +40,8 @@ pub const ENDPOINT_FILE: &str = "stack.json";
 /// How long requests under way may take to end when the stack stops.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Everything that template.yaml describes, running. Dropping it ends it too, but without waiting for the end.
+/// Everything that template.yaml describes, running. Dropping it ends it too, but without waiting
+/// for the end.
 pub struct Stack {
     address: SocketAddr,
     url: String,
@@ -61,7 +62,11 @@ impl Stack {
     /// Finds out before a build, which may take minutes, what would stop the start after it.
     pub async fn check(options: &Options) -> Result<(), Error> {
         let listener = listen(options.listen).await?;
-        let (parameters, _) = configuration(local_address(&listener)?, &options.cors_origins, options.env.clone());
+        let (parameters, _) = configuration(
+            local_address(&listener)?,
+            &options.cors_origins,
+            options.env.clone(),
+        );
         Template::read(&options.template, &parameters).map(|_| ())
     }
 
@@ -81,9 +86,17 @@ impl Stack {
         let positions = Arc::new(Positions::open(data.clone())?);
         let database = database::open(&data, &template)?;
 
-        let iam = Arc::new(Iam::new(&template, options.grant_records.as_deref(), options.denials, log.clone()));
+        let iam = Arc::new(Iam::new(
+            &template,
+            options.grant_records.as_deref(),
+            options.denials,
+            log.clone(),
+        ));
 
-        let (dynamodb_listener, aws_listener) = (listen_beside(address, 1, &log).await?, listen_beside(address, 2, &log).await?);
+        let (dynamodb_listener, aws_listener) = (
+            listen_beside(address, 1, &log).await?,
+            listen_beside(address, 2, &log).await?,
+        );
         let emulator_listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
         let emulator_url = format!("http://{}", local_address(&emulator_listener)?);
         let url = format!("http://{address}");
@@ -103,7 +116,12 @@ impl Stack {
         let registry = Arc::<RuntimeRegistry>::default();
         let functions = Arc::new(Functions::new(
             &template,
-            runtime::RuntimeSettings { binaries: options.binaries, environment, overrides, runtime_url: aws_url.clone() },
+            runtime::RuntimeSettings {
+                binaries: options.binaries,
+                environment,
+                overrides,
+                runtime_url: aws_url.clone(),
+            },
             registry.clone(),
             log.clone(),
         )?);
@@ -113,7 +131,8 @@ impl Stack {
             let database = database.clone();
             async |stop| {
                 // It ends when `stop` resolves.
-                let _ = dynoxide::server::serve_with_shutdown(emulator_listener, database, stop).await;
+                let _ =
+                    dynoxide::server::serve_with_shutdown(emulator_listener, database, stop).await;
             }
         });
         let router = DynamoDbProxy::new(iam.clone(), &template, emulator_url).router();
@@ -122,18 +141,46 @@ impl Stack {
             .merge(runtime::router(registry))
             .merge(lambda::router(functions.clone(), written.clone()));
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
-        let gateway = Gateway::new(&template, functions.clone(), Pages::new(mailbox), written.clone(), log.clone());
-        let router = Router::new().fallback(Gateway::handle).with_state(Arc::new(gateway)).merge(pages::api());
+        let gateway = Gateway::new(
+            &template,
+            functions.clone(),
+            Pages::new(mailbox),
+            written.clone(),
+            log.clone(),
+        );
+        let router = Router::new()
+            .fallback(Gateway::handle)
+            .with_state(Arc::new(gateway))
+            .merge(pages::api());
         let gateway = Server::start(|stop| serve(gateway_listener, router, stop));
 
-        data.write(ENDPOINT_FILE, json!({ "aws": aws_url }).to_string().as_bytes())?;
+        data.write(
+            ENDPOINT_FILE,
+            json!({ "aws": aws_url }).to_string().as_bytes(),
+        )?;
         let mut workers = JoinSet::new();
         workers.spawn(database::sweep(database.clone(), log.clone()));
-        workers.spawn(EventDispatcher::new(events, &template, functions.clone(), log.clone()).run(written.clone()));
+        workers.spawn(
+            EventDispatcher::new(events, &template, functions.clone(), log.clone())
+                .run(written.clone()),
+        );
         for follower in stream::followers(&template, &database, &functions, &positions, &log) {
             workers.spawn(follower.run(written.clone()));
         }
-        Ok(Self { address, url, dynamodb_url, aws_url, functions, gateway, emulator, dynamodb, aws, workers, written, data })
+        Ok(Self {
+            address,
+            url,
+            dynamodb_url,
+            aws_url,
+            functions,
+            gateway,
+            emulator,
+            dynamodb,
+            aws,
+            workers,
+            written,
+            data,
+        })
     }
 
     /// Where the API is, such as `http://127.0.0.1:3000`.
@@ -172,14 +219,22 @@ impl Stack {
     }
 
     /// Calls a function as AWS would, by its name in the template.
-    pub async fn invoke(&self, function: &str, event: serde_json::Value) -> Result<serde_json::Value, Failure> {
-        let answer = self.functions.invoke(function, event.to_string().into()).await;
+    pub async fn invoke(
+        &self,
+        function: &str,
+        event: serde_json::Value,
+    ) -> Result<serde_json::Value, Failure> {
+        let answer = self
+            .functions
+            .invoke(function, event.to_string().into())
+            .await;
         self.written.notify_one();
         let payload = answer?;
         Ok(serde_json::from_slice(&payload).unwrap_or(serde_json::Value::Null))
     }
 
-    /// Ends everything: requests under way are answered first, then the functions end, then what they rely on.
+    /// Ends everything: requests under way are answered first, then the functions end, then what
+    /// they rely on.
     pub async fn stop(mut self) {
         self.data.remove(ENDPOINT_FILE);
         self.workers.shutdown().await;
@@ -210,13 +265,19 @@ impl Server {
             // Told, or dropped.
             let _ = stopped.await;
         });
-        Self { stop: Some(stop), task: tokio::spawn(serve(signal)) }
+        Self {
+            stop: Some(stop),
+            task: tokio::spawn(serve(signal)),
+        }
     }
 
     /// Lets what is under way end, for a moment.
     async fn end(&mut self) {
         drop(self.stop.take());
-        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task).await.is_err() {
+        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task)
+            .await
+            .is_err()
+        {
             self.task.abort();
         }
     }
@@ -224,7 +285,8 @@ impl Server {
 
 type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Values of the template's parameters, and the variables that functions get whatever the template says.
+/// Values of the template's parameters, and the variables that functions get whatever the template
+/// says.
 fn configuration(
     address: SocketAddr,
     cors_origins: &[String],
@@ -241,8 +303,10 @@ fn configuration(
     .map(|(name, value)| (name.to_owned(), value))
     .into();
     variables.extend(env.clone());
-    let mut parameters: BTreeMap<String, String> =
-        variables.into_iter().filter_map(|(name, value)| Some((parameter_name(&name)?, value))).collect();
+    let mut parameters: BTreeMap<String, String> = variables
+        .into_iter()
+        .filter_map(|(name, value)| Some((parameter_name(&name)?, value)))
+        .collect();
     // Here is no front end, unless `IDENTITY_DOMAIN` names one.
     parameters.insert("Pages".to_owned(), "on".to_owned());
     parameters.insert("PagesUrl".to_owned(), public_url(address));
@@ -255,27 +319,39 @@ fn configuration(
 /// `IDENTITY_SESSION_NAME` is the parameter `SessionName`.
 fn parameter_name(variable: &str) -> Option<String> {
     let words = variable.strip_prefix("IDENTITY_")?.split('_');
-    Some(words.map(|word| word[..1.min(word.len())].to_owned() + &word[1.min(word.len())..].to_lowercase()).collect())
+    Some(
+        words
+            .map(|word| {
+                word[..1.min(word.len())].to_owned() + &word[1.min(word.len())..].to_lowercase()
+            })
+            .collect(),
+    )
 }
 
-/// `localhost` whatever the address: what browsers take for safe without TLS, and what the configuration allows.
+/// `localhost` whatever the address: what browsers take for safe without TLS, and what the
+/// configuration allows.
 fn public_url(address: SocketAddr) -> String {
     format!("http://localhost:{}", address.port())
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            Error::new(format!("Port {} is in use: {address} is taken by another program.", address.port()))
-                .advice("Stop that program, or take a free port with --listen 127.0.0.1:0.")
-        }
-        _ => Error::new(format!("It is not possible to listen on {address}: {error}"))
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => Error::new(format!(
+                "Port {} is in use: {address} is taken by another program.",
+                address.port()
+            ))
+            .advice("Stop that program, or take a free port with --listen 127.0.0.1:0."),
+            _ => Error::new(format!(
+                "It is not possible to listen on {address}: {error}"
+            ))
             .advice("Choose another address, such as --listen 127.0.0.1:0 for a free port."),
-    })
+        })
 }
 
-/// On a port that follows from the API's, so that other programs can be told of it beforehand (events/env.json is); on a free one
-/// where that is taken.
+/// On a port that follows from the API's, so that other programs can be told of it beforehand
+/// (events/env.json is); on a free one where that is taken.
 async fn listen_beside(api: SocketAddr, distance: u16, log: &Logger) -> Result<TcpListener, Error> {
     let port = api.port().checked_add(distance).unwrap_or_default();
     if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
@@ -286,20 +362,28 @@ async fn listen_beside(api: SocketAddr, distance: u16, log: &Logger) -> Result<T
 }
 
 fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener.local_addr().map_err(|error| Error::new(error.to_string()))
+    listener
+        .local_addr()
+        .map_err(|error| Error::new(error.to_string()))
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: StopSignal) {
     let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let _ = axum::serve(listener, service).with_graceful_shutdown(stop).await;
+    let _ = axum::serve(listener, service)
+        .with_graceful_shutdown(stop)
+        .await;
 }
 
 /// What the functions reach of AWS beside DynamoDB.
 fn aws_router(secrets: Secrets, mailbox: Arc<Mailbox>, iam: Arc<Iam>) -> Router {
     let secrets = Arc::new(secrets);
     let iam_of_mail = iam.clone();
-    let mail = async move |headers: HeaderMap, body: Bytes| mailbox.answer(&headers, &body, &iam_of_mail);
+    let mail =
+        async move |headers: HeaderMap, body: Bytes| mailbox.answer(&headers, &body, &iam_of_mail);
     Router::new()
-        .route("/", any(async move |headers: HeaderMap, body: Bytes| secrets.answer(&headers, &body, &iam)))
+        .route(
+            "/",
+            any(async move |headers: HeaderMap, body: Bytes| secrets.answer(&headers, &body, &iam)),
+        )
         .route("/v2/email/outbound-emails", post(mail))
 }

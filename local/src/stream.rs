@@ -1,4 +1,5 @@
-//! Event source mappings: follows the streams of tables and invokes functions with their records, one record a call.
+//! Event source mappings: follows the streams of tables and invokes functions with their records,
+//! one record a call.
 
 use crate::{
     Error, ambient,
@@ -26,7 +27,8 @@ use tokio::{
 };
 
 const FILE: &str = "streams.json";
-/// The stream is looked at when a function has answered, because functions write; this is for whoever else writes.
+/// The stream is looked at when a function has answered, because functions write; this is for
+/// whoever else writes.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(30);
@@ -43,7 +45,8 @@ pub struct StreamPoller {
     log: Logger,
 }
 
-/// How far each follower came, kept over a restart: what was not delivered before it is delivered after it.
+/// How far each follower came, kept over a restart: what was not delivered before it is delivered
+/// after it.
 pub struct Positions {
     data: Arc<Data>,
     delivered: Mutex<BTreeMap<String, String>>,
@@ -58,7 +61,10 @@ impl Positions {
             })?,
             None => BTreeMap::new(),
         };
-        Ok(Self { data, delivered: Mutex::new(delivered) })
+        Ok(Self {
+            data,
+            delivered: Mutex::new(delivered),
+        })
     }
 
     fn of(&self, follower: &str) -> Option<String> {
@@ -68,7 +74,8 @@ impl Positions {
     fn advance(&self, follower: &str, sequence_number: String) -> Result<(), Error> {
         let mut delivered = ambient::lock(&self.delivered);
         delivered.insert(follower.to_owned(), sequence_number);
-        let kept = serde_json::to_vec_pretty(&*delivered).map_err(|error| Error::new(error.to_string()))?;
+        let kept = serde_json::to_vec_pretty(&*delivered)
+            .map_err(|error| Error::new(error.to_string()))?;
         self.data.write(FILE, &kept)
     }
 }
@@ -84,7 +91,11 @@ impl InFlight {
 
     /// The last record before which nothing is open, if that changed.
     fn settle(&mut self, sequence_number: &str) -> Option<String> {
-        if let Some(entry) = self.0.iter_mut().find(|(number, _)| number == sequence_number) {
+        if let Some(entry) = self
+            .0
+            .iter_mut()
+            .find(|(number, _)| number == sequence_number)
+        {
             entry.1 = true;
         }
         let mut last = None;
@@ -103,10 +114,12 @@ pub fn followers(
     positions: &Arc<Positions>,
     log: &Logger,
 ) -> Vec<StreamPoller> {
-    let sources = template
-        .functions
-        .iter()
-        .flat_map(|function| function.streams.iter().map(|source| (function.name.clone(), source.clone())));
+    let sources = template.functions.iter().flat_map(|function| {
+        function
+            .streams
+            .iter()
+            .map(|source| (function.name.clone(), source.clone()))
+    });
     sources
         .map(|(function, source)| StreamPoller {
             function,
@@ -125,7 +138,11 @@ impl StreamPoller {
         let name = format!("{} on {}", self.function, self.source.table);
         let mut iterator = match self.iterator(self.positions.of(&name)) {
             Ok(iterator) => iterator,
-            Err(error) => return self.log.problem(&format!("{name}: the stream cannot be read: {error}")),
+            Err(error) => {
+                return self
+                    .log
+                    .problem(&format!("{name}: the stream cannot be read: {error}"));
+            }
         };
         let follower = Arc::new(self);
         let (settled, mut settlements) = mpsc::unbounded_channel();
@@ -144,10 +161,16 @@ impl StreamPoller {
                     for record in records {
                         in_flight.add(&sequence_number(&record));
                         let lane = &lanes[lane_of(&record, lanes.len())];
-                        let _ = if follower.wants(&record) { lane.send(record).is_ok() } else { settled.send(record).is_ok() };
+                        let _ = if follower.wants(&record) {
+                            lane.send(record).is_ok()
+                        } else {
+                            settled.send(record).is_ok()
+                        };
                     }
                 }
-                Err(error) => follower.log.problem(&format!("{name}: the stream cannot be read: {error}")),
+                Err(error) => follower
+                    .log
+                    .problem(&format!("{name}: the stream cannot be read: {error}")),
             }
             let wake = async {
                 tokio::select! {
@@ -175,7 +198,12 @@ impl StreamPoller {
         let response = self.database.get_shard_iterator(GetShardIteratorRequest {
             stream_arn: stream_arn(&self.source.table),
             shard_id: shard_id(&self.source.table),
-            shard_iterator_type: if after.is_some() { "AFTER_SEQUENCE_NUMBER" } else { "TRIM_HORIZON" }.to_owned(),
+            shard_iterator_type: if after.is_some() {
+                "AFTER_SEQUENCE_NUMBER"
+            } else {
+                "TRIM_HORIZON"
+            }
+            .to_owned(),
             sequence_number: after,
         })?;
         Ok(response.shard_iterator.unwrap_or_default())
@@ -183,12 +211,18 @@ impl StreamPoller {
 
     /// The next records, as Lambda hands them to a function.
     fn read(&self, iterator: &mut String) -> Result<Vec<Json>, dynoxide::DynoxideError> {
-        let request = GetRecordsRequest { shard_iterator: iterator.clone(), limit: Some(PAGE) };
+        let request = GetRecordsRequest {
+            shard_iterator: iterator.clone(),
+            limit: Some(PAGE),
+        };
         let response = self.database.get_records(request)?;
         if let Some(next) = response.next_shard_iterator {
             *iterator = next;
         }
-        let records = response.records.iter().filter_map(|record| serde_json::to_value(record).ok());
+        let records = response
+            .records
+            .iter()
+            .filter_map(|record| serde_json::to_value(record).ok());
         Ok(records
             .map(|mut record| {
                 record["awsRegion"] = json!("us-east-1");
@@ -200,7 +234,10 @@ impl StreamPoller {
 
     fn wants(&self, record: &Json) -> bool {
         let patterns = &self.source.patterns;
-        patterns.is_empty() || patterns.iter().any(|pattern| pattern::matches(pattern, record))
+        patterns.is_empty()
+            || patterns
+                .iter()
+                .any(|pattern| pattern::matches(pattern, record))
     }
 
     /// Tries until it works, or until the record is too old.
@@ -208,18 +245,35 @@ impl StreamPoller {
         let event = json!({ "Records": [record] }).to_string();
         let mut pause = FIRST_RETRY;
         for attempt in 0_u64.. {
-            if self.functions.invoke(&self.function, event.clone().into()).await.is_ok() {
+            if self
+                .functions
+                .invoke(&self.function, event.clone().into())
+                .await
+                .is_ok()
+            {
                 return;
             }
-            let exhausted = self.source.maximum_retries.is_some_and(|retries| attempt >= retries);
-            if exhausted || self.source.maximum_age.is_some_and(|maximum| age(record) + pause >= maximum) {
+            let exhausted = self
+                .source
+                .maximum_retries
+                .is_some_and(|retries| attempt >= retries);
+            if exhausted
+                || self
+                    .source
+                    .maximum_age
+                    .is_some_and(|maximum| age(record) + pause >= maximum)
+            {
                 self.log.problem(&format!(
                     "{} could not handle a record of {} in time; it is dropped: {}",
                     self.function, self.source.table, record["dynamodb"]["Keys"]
                 ));
                 return;
             }
-            self.log.notice(&format!("{} gets the record again in {} ms.", self.function, pause.as_millis()));
+            self.log.notice(&format!(
+                "{} gets the record again in {} ms.",
+                self.function,
+                pause.as_millis()
+            ));
             tokio::time::sleep_until(Instant::now() + pause).await;
             pause = (pause * 2).min(LAST_RETRY);
         }
@@ -227,7 +281,11 @@ impl StreamPoller {
 }
 
 /// The records of one lane, one after the other.
-async fn deliver(follower: Arc<StreamPoller>, mut records: mpsc::UnboundedReceiver<Json>, settled: mpsc::UnboundedSender<Json>) {
+async fn deliver(
+    follower: Arc<StreamPoller>,
+    mut records: mpsc::UnboundedReceiver<Json>,
+    settled: mpsc::UnboundedSender<Json>,
+) {
     while let Some(record) = records.recv().await {
         follower.deliver(&record).await;
         if settled.send(record).is_err() {
@@ -237,7 +295,10 @@ async fn deliver(follower: Arc<StreamPoller>, mut records: mpsc::UnboundedReceiv
 }
 
 fn sequence_number(record: &Json) -> String {
-    record["dynamodb"]["SequenceNumber"].as_str().unwrap_or_default().to_owned()
+    record["dynamodb"]["SequenceNumber"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// Records of one item share a lane, so that they stay in order.
@@ -248,7 +309,9 @@ fn lane_of(record: &Json, lanes: usize) -> usize {
 }
 
 fn age(record: &Json) -> Duration {
-    let created = record["dynamodb"]["ApproximateCreationDateTime"].as_f64().unwrap_or_default();
+    let created = record["dynamodb"]["ApproximateCreationDateTime"]
+        .as_f64()
+        .unwrap_or_default();
     let now = Duration::from_millis(ambient::now_millis());
     now.saturating_sub(Duration::try_from_secs_f64(created).unwrap_or_default())
 }
@@ -271,7 +334,10 @@ mod tests {
     #[test]
     fn records_of_one_item_share_a_lane() {
         let record = |sk: &str| json!({ "dynamodb": { "Keys": { "pk": { "S": "ID1" }, "sk": { "S": sk } } } });
-        assert_eq!(lane_of(&record("MAIL#1"), 10), lane_of(&record("MAIL#1"), 10));
+        assert_eq!(
+            lane_of(&record("MAIL#1"), 10),
+            lane_of(&record("MAIL#1"), 10)
+        );
         assert!(lane_of(&record("MAIL#2"), 10) < 10);
     }
 }

@@ -22,7 +22,10 @@ async fn start(env: &[(&str, &str)]) -> (Stack, Lines) {
         binaries: defaults.binaries.join("examples"),
         template: Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/template.yaml"),
         log: Log::Captured(lines.clone()),
-        env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+        env: env
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>(),
         ..defaults
     };
     (Stack::start(options).await.unwrap(), lines)
@@ -36,18 +39,36 @@ async fn send(stack: &Stack, mailbox: &str) {
         "ConfigurationSetName": "MailConfigurationSet",
     });
     let url = stack.aws_url().to_owned() + "/v2/email/outbound-emails";
-    assert!(reqwest::Client::new().post(url).json(&mail).send().await.unwrap().status().is_success());
+    assert!(
+        reqwest::Client::new()
+            .post(url)
+            .json(&mail)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
 }
 
 fn count(lines: &Lines, text: &str) -> usize {
-    lines.lock().unwrap().iter().filter(|line| line.contains(text)).count()
+    lines
+        .lock()
+        .unwrap()
+        .iter()
+        .filter(|line| line.contains(text))
+        .count()
 }
 
 /// Waits for a line that contains the text.
 async fn line(lines: &Lines, text: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while count(lines, text) == 0 {
-        assert!(Instant::now() < deadline, "no line with {text:?} in {:?}", lines.lock().unwrap());
+        assert!(
+            Instant::now() < deadline,
+            "no line with {text:?} in {:?}",
+            lines.lock().unwrap()
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -67,7 +88,15 @@ async fn an_event_reaches_the_functions_whose_rules_match() {
 async fn an_event_that_a_function_cannot_handle_comes_again_as_often_as_the_template_says() {
     let (stack, lines) = start(&[("IDENTITY_FAIL_AT_START", "broken")]).await;
     send(&stack, "bounce").await;
-    line(&lines, "FeedbackFunction could not handle an event; it is dropped").await;
-    assert_eq!(count(&lines, "FeedbackFunction gets the event again"), 1, "{lines:?}");
+    line(
+        &lines,
+        "FeedbackFunction could not handle an event; it is dropped",
+    )
+    .await;
+    assert_eq!(
+        count(&lines, "FeedbackFunction gets the event again"),
+        1,
+        "{lines:?}"
+    );
     stack.stop().await;
 }

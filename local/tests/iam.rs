@@ -1,4 +1,5 @@
-//! The policies of template.yaml, enforced: calls signed with a function's access key, sent to the stack as its SDK would.
+//! The policies of template.yaml, enforced: calls signed with a function's access key, sent to the
+//! stack as its SDK would.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,7 +19,8 @@ struct Called {
 
 impl Called {
     async fn start(name: &str) -> Self {
-        let records = std::env::temp_dir().join(format!("latchkey-iam-{name}-{}", std::process::id()));
+        let records =
+            std::env::temp_dir().join(format!("latchkey-iam-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&records);
         let denials = Arc::<Mutex<Vec<String>>>::default();
         let options = Options {
@@ -29,13 +31,18 @@ impl Called {
             log: Log::Captured(Arc::default()),
             ..Options::default()
         };
-        Self { stack: Stack::start(options).await.unwrap(), denials, records }
+        Self {
+            stack: Stack::start(options).await.unwrap(),
+            denials,
+            records,
+        }
     }
 
     /// Status and body of a call that is signed with a key.
     async fn call(&self, key: &str, url: &str, target: &str, call: &Value) -> (u16, Value) {
         let credential = format!("{key}/20260101/us-east-1/service/aws4_request");
-        let signature = format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=00");
+        let signature =
+            format!("AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders=host, Signature=00");
         let request = reqwest::Client::new()
             .post(url)
             .header("authorization", signature)
@@ -47,7 +54,13 @@ impl Called {
     }
 
     async fn dynamodb(&self, key: &str, operation: &str, call: &Value) -> (u16, Value) {
-        self.call(key, self.stack.dynamodb_url(), &format!("DynamoDB_20120810.{operation}"), call).await
+        self.call(
+            key,
+            self.stack.dynamodb_url(),
+            &format!("DynamoDB_20120810.{operation}"),
+            call,
+        )
+        .await
     }
 
     async fn mail(&self, key: &str, from: &str) -> (u16, Value) {
@@ -57,12 +70,20 @@ impl Called {
             "Content": { "Simple": { "Subject": { "Data": "Hello" }, "Body": { "Text": { "Data": "text" } } } },
             "ConfigurationSetName": "MailConfigurationSet",
         });
-        self.call(key, &format!("{}/v2/email/outbound-emails", self.stack.aws_url()), "", &mail).await
+        self.call(
+            key,
+            &format!("{}/v2/email/outbound-emails", self.stack.aws_url()),
+            "",
+            &mail,
+        )
+        .await
     }
 
     fn recorded(&self) -> String {
         let files = fs::read_dir(&self.records).into_iter().flatten();
-        files.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect()
+        files
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect()
     }
 }
 
@@ -79,12 +100,36 @@ fn get(table: &str, key: &str) -> Value {
 #[tokio::test]
 async fn a_function_may_do_what_its_policies_allow_and_that_is_recorded() {
     let called = Called::start("allowed").await;
-    let (status, _) = called.dynamodb("SessionCreateFunction", "GetItem", &get("UsersTable", "USER#ann@example.com")).await;
+    let (status, _) = called
+        .dynamodb(
+            "SessionCreateFunction",
+            "GetItem",
+            &get("UsersTable", "USER#ann@example.com"),
+        )
+        .await;
     assert_eq!(status, 200);
-    assert_eq!(called.mail("MailSendFunction", "Latchkey <noreply@example.com>").await.0, 200);
-    let secret = json!({ "SecretId": "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret" });
+    assert_eq!(
+        called
+            .mail("MailSendFunction", "Latchkey <noreply@example.com>")
+            .await
+            .0,
+        200
+    );
+    let secret =
+        json!({ "SecretId": "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret" });
     let aws = called.stack.aws_url().to_owned();
-    assert_eq!(called.call("SessionCreateFunction", &aws, "secretsmanager.GetSecretValue", &secret).await.0, 200);
+    assert_eq!(
+        called
+            .call(
+                "SessionCreateFunction",
+                &aws,
+                "secretsmanager.GetSecretValue",
+                &secret
+            )
+            .await
+            .0,
+        200
+    );
     let recorded = called.recorded();
     for grant in [
         "used SessionCreateFunction: dynamodb:GetItem on UsersTable if dynamodb:LeadingKeys is USER#*\n",
@@ -99,14 +144,35 @@ async fn a_function_may_do_what_its_policies_allow_and_that_is_recorded() {
 #[tokio::test]
 async fn any_other_call_is_denied_as_aws_denies_it_and_changes_nothing() {
     let called = Called::start("denied").await;
-    let item = json!({ "TableName": "UsersTable", "Item": { "pk": { "S": "USER#ann@example.com" } } });
+    let item =
+        json!({ "TableName": "UsersTable", "Item": { "pk": { "S": "USER#ann@example.com" } } });
     for (function, operation, call) in [
-        ("SessionCreateFunction", "GetItem", get("UsersTable", "UID#ID1")),
+        (
+            "SessionCreateFunction",
+            "GetItem",
+            get("UsersTable", "UID#ID1"),
+        ),
         ("SessionCreateFunction", "PutItem", item.clone()),
-        ("SessionCreateFunction", "TransactWriteItems", json!({ "TransactItems": [{ "Put": item.clone() }] })),
-        ("SessionCreateFunction", "Scan", json!({ "TableName": "UsersTable" })),
-        ("SessionCreateFunction", "DeleteTable", json!({ "TableName": "UsersTable" })),
-        ("PingFunction", "GetItem", get("UsersTable", "USER#ann@example.com")),
+        (
+            "SessionCreateFunction",
+            "TransactWriteItems",
+            json!({ "TransactItems": [{ "Put": item.clone() }] }),
+        ),
+        (
+            "SessionCreateFunction",
+            "Scan",
+            json!({ "TableName": "UsersTable" }),
+        ),
+        (
+            "SessionCreateFunction",
+            "DeleteTable",
+            json!({ "TableName": "UsersTable" }),
+        ),
+        (
+            "PingFunction",
+            "GetItem",
+            get("UsersTable", "USER#ann@example.com"),
+        ),
         (
             "MailFeedbackFunction",
             "UpdateItem",
@@ -120,34 +186,93 @@ async fn any_other_call_is_denied_as_aws_denies_it_and_changes_nothing() {
     ] {
         let (status, answer) = called.dynamodb(function, operation, &call).await;
         let kind = answer["__type"].as_str().unwrap_or_default();
-        assert_eq!((status, kind), (400, "com.amazon.coral.service#AccessDeniedException"), "{function} {operation} {answer}");
+        assert_eq!(
+            (status, kind),
+            (400, "com.amazon.coral.service#AccessDeniedException"),
+            "{function} {operation} {answer}"
+        );
     }
-    let (_, found) = called.dynamodb("developer", "GetItem", &get("UsersTable", "USER#ann@example.com")).await;
+    let (_, found) = called
+        .dynamodb(
+            "developer",
+            "GetItem",
+            &get("UsersTable", "USER#ann@example.com"),
+        )
+        .await;
     assert_eq!(found, json!({}));
 
     let aws = called.stack.aws_url().to_owned();
     for target in ["GetSecretValue", "PutSecretValue"] {
         let call = json!({ "SecretId": "TokenSecret", "SecretString": "x" });
-        let (status, answer) = called.call("PingFunction", &aws, &format!("secretsmanager.{target}"), &call).await;
-        assert_eq!((status, &answer["__type"]), (400, &json!("AccessDeniedException")), "{target}");
+        let (status, answer) = called
+            .call(
+                "PingFunction",
+                &aws,
+                &format!("secretsmanager.{target}"),
+                &call,
+            )
+            .await;
+        assert_eq!(
+            (status, &answer["__type"]),
+            (400, &json!("AccessDeniedException")),
+            "{target}"
+        );
     }
-    assert_eq!(called.mail("MailSendFunction", "someone@example.com").await.0, 403, "another sender");
-    assert_eq!(called.mail("SessionCreateFunction", "noreply@example.com").await.0, 403);
+    assert_eq!(
+        called
+            .mail("MailSendFunction", "someone@example.com")
+            .await
+            .0,
+        403,
+        "another sender"
+    );
+    assert_eq!(
+        called
+            .mail("SessionCreateFunction", "noreply@example.com")
+            .await
+            .0,
+        403
+    );
 
     let denials = called.denials.lock().unwrap().clone();
     assert_eq!(denials.len(), 11, "{denials:#?}");
     assert!(
-        denials[0].contains("/SessionCreateFunction is not authorized to perform: dynamodb:GetItem on resource: "),
+        denials[0].contains(
+            "/SessionCreateFunction is not authorized to perform: dynamodb:GetItem on resource: "
+        ),
         "{denials:#?}"
     );
-    assert_eq!(called.recorded().lines().filter(|line| line.starts_with("denied ")).count(), 11);
+    assert_eq!(
+        called
+            .recorded()
+            .lines()
+            .filter(|line| line.starts_with("denied "))
+            .count(),
+        11
+    );
 }
 
 #[tokio::test]
 async fn a_developer_may_do_everything() {
     let called = Called::start("developer").await;
-    assert_eq!(called.dynamodb("AKIAEXAMPLE", "Scan", &json!({ "TableName": "UsersTable" })).await.0, 200);
-    let unsigned = reqwest::Client::new().post(called.stack.aws_url()).header("x-amz-target", "secretsmanager.GetSecretValue");
-    assert_eq!(unsigned.body(r#"{"SecretId":"TokenSecret"}"#).send().await.unwrap().status(), 200);
+    assert_eq!(
+        called
+            .dynamodb("AKIAEXAMPLE", "Scan", &json!({ "TableName": "UsersTable" }))
+            .await
+            .0,
+        200
+    );
+    let unsigned = reqwest::Client::new()
+        .post(called.stack.aws_url())
+        .header("x-amz-target", "secretsmanager.GetSecretValue");
+    assert_eq!(
+        unsigned
+            .body(r#"{"SecretId":"TokenSecret"}"#)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
     assert_eq!(called.recorded(), "");
 }

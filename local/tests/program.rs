@@ -1,4 +1,5 @@
-//! The program `latchkey` itself, with a cargo that only says where the stand-in for the functions is.
+//! The program `latchkey` itself, with a cargo that only says where the stand-in for the functions
+//! is.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -22,25 +23,43 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("latchkey-program-{name}-{}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("latchkey-program-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("functions/Cargo.toml");
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .unwrap()
+            .join("functions/Cargo.toml");
         let message = format!(
             r#"{{"executable":"{}/ping","manifest_path":"{}","target":{{"kind":["bin"]}}}}"#,
             folder.display(),
             manifest.display()
         );
-        fs::write(folder.join("cargo"), format!("#!/bin/sh\necho '{message}'\n")).unwrap();
+        fs::write(
+            folder.join("cargo"),
+            format!("#!/bin/sh\necho '{message}'\n"),
+        )
+        .unwrap();
         fs::set_permissions(folder.join("cargo"), fs::Permissions::from_mode(0o755)).unwrap();
-        symlink(Options::default().binaries.join("examples/stand_in"), folder.join("ping")).unwrap();
+        symlink(
+            Options::default().binaries.join("examples/stand_in"),
+            folder.join("ping"),
+        )
+        .unwrap();
         Self(folder)
     }
 
     fn latchkey(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_latchkey"));
-        command.args(arguments).env("CARGO", self.0.join("cargo")).current_dir(&self.0);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+            .args(arguments)
+            .env("CARGO", self.0.join("cargo"))
+            .current_dir(&self.0);
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
         command
     }
 }
@@ -54,13 +73,25 @@ impl Drop for Folder {
 /// Waits until the program takes requests; the address that it tells.
 async fn ready(program: &mut Child) -> String {
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
-    assert!(lines.next_line().await.unwrap().unwrap().starts_with("dynamodb http://127.0.0.1:"));
+    assert!(
+        lines
+            .next_line()
+            .await
+            .unwrap()
+            .unwrap()
+            .starts_with("dynamodb http://127.0.0.1:")
+    );
     let ready = lines.next_line().await.unwrap().unwrap();
     ready.strip_prefix("ready ").unwrap().to_owned()
 }
 
 async fn process_of_ping(url: &str) -> u64 {
-    let told: Value = reqwest::get(format!("{url}/identity/ping")).await.unwrap().json().await.unwrap();
+    let told: Value = reqwest::get(format!("{url}/identity/ping"))
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     told["process"].as_u64().unwrap()
 }
 
@@ -75,14 +106,24 @@ async fn has_ended(process: u64) {
 
 async fn signal(program: &Child, name: &str) {
     let id = program.id().unwrap().to_string();
-    assert!(Command::new("kill").args([name, &id]).status().await.unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([name, &id])
+            .status()
+            .await
+            .unwrap()
+            .success()
+    );
 }
 
 #[tokio::test]
 async fn it_ends_with_its_functions_when_it_is_told_to() {
     let folder = Folder::new("told");
     for name in ["-INT", "-TERM"] {
-        let mut program = folder.latchkey(&["--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let mut program = folder
+            .latchkey(&["--listen", "127.0.0.1:0"])
+            .spawn()
+            .unwrap();
         let process = process_of_ping(&ready(&mut program).await).await;
         signal(&program, name).await;
         assert!(program.wait().await.unwrap().success(), "{name}");
@@ -94,7 +135,10 @@ async fn it_ends_with_its_functions_when_it_is_told_to() {
 #[tokio::test]
 async fn its_functions_end_even_when_it_is_killed() {
     let folder = Folder::new("killed");
-    let mut program = folder.latchkey(&["--in-memory", "--listen", "localhost:0"]).spawn().unwrap();
+    let mut program = folder
+        .latchkey(&["--in-memory", "--listen", "localhost:0"])
+        .spawn()
+        .unwrap();
     let process = process_of_ping(&ready(&mut program).await).await;
     signal(&program, "-KILL").await;
     has_ended(process).await;
@@ -107,12 +151,37 @@ async fn what_stops_a_start_is_told_with_what_to_do() {
     let taken = taken.local_addr().unwrap().to_string();
     let file = folder.0.join("cargo").display().to_string();
     for (arguments, cargo, told, advice) in [
-        (vec!["--in-memory", "--listen", &taken], "cargo", "is in use", "--listen 127.0.0.1:0"),
-        (vec!["--listen", "127.0.0.1:0", "--data-dir", &file], "cargo", "cannot be used", "--data-dir"),
-        (vec!["--in-memory", "--listen", "127.0.0.1:0"], "absent", "absent does not start", "https://rustup.rs"),
-        (vec!["--in-memory", "--listen", "127.0.0.1:0"], "/bin/false", "do not build", "Correct the code"),
+        (
+            vec!["--in-memory", "--listen", &taken],
+            "cargo",
+            "is in use",
+            "--listen 127.0.0.1:0",
+        ),
+        (
+            vec!["--listen", "127.0.0.1:0", "--data-dir", &file],
+            "cargo",
+            "cannot be used",
+            "--data-dir",
+        ),
+        (
+            vec!["--in-memory", "--listen", "127.0.0.1:0"],
+            "absent",
+            "absent does not start",
+            "https://rustup.rs",
+        ),
+        (
+            vec!["--in-memory", "--listen", "127.0.0.1:0"],
+            "/bin/false",
+            "do not build",
+            "Correct the code",
+        ),
     ] {
-        let output = folder.latchkey(&arguments).env("CARGO", folder.0.join(cargo)).output().await.unwrap();
+        let output = folder
+            .latchkey(&arguments)
+            .env("CARGO", folder.0.join(cargo))
+            .output()
+            .await
+            .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains(told) && error.contains(advice), "{error}");
@@ -125,11 +194,18 @@ async fn a_captcha_whose_key_nobody_has_stops_a_start() {
     let folder = Folder::new("captcha");
     let start = |key| {
         let mut command = folder.latchkey(&["--in-memory", "--listen", "127.0.0.1:0"]);
-        command.envs([("IDENTITY_CAPTCHA_SECRET_ARN", "anything"), ("LATCHKEY_CAPTCHA_SECRET", key)]);
+        command.envs([
+            ("IDENTITY_CAPTCHA_SECRET_ARN", "anything"),
+            ("LATCHKEY_CAPTCHA_SECRET", key),
+        ]);
         command
     };
     let output = start("").output().await.unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && error.contains("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET"), "{error}");
+    assert!(
+        !output.status.success()
+            && error.contains("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET"),
+        "{error}"
+    );
     ready(&mut start("key").spawn().unwrap()).await;
 }

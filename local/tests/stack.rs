@@ -1,4 +1,5 @@
-//! The stack around a stand-in for the functions: what Lambda, API Gateway, the stream and the data folder do.
+//! The stack around a stand-in for the functions: what Lambda, API Gateway, the stream and the data
+//! folder do.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -45,10 +46,17 @@ async fn told(stack: &Stack, path: &str) -> Value {
 async fn line(lines: &Lines, text: &str) -> String {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let found = lines.lock().unwrap().iter().find(|line| line.contains(text)).cloned();
+        let found = lines
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|line| line.contains(text))
+            .cloned();
         match found {
             Some(line) => return line,
-            None if Instant::now() > deadline => panic!("no line with {text:?} in {:?}", lines.lock().unwrap()),
+            None if Instant::now() > deadline => {
+                panic!("no line with {text:?} in {:?}", lines.lock().unwrap())
+            }
             None => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }
@@ -72,7 +80,8 @@ impl Drop for Folder {
 }
 
 async fn put_grant(stack: &Stack, sk: &str) {
-    let item = json!({ "TableName": "GrantsTable", "Item": { "pk": { "S": "ID1" }, "sk": { "S": sk } } });
+    let item =
+        json!({ "TableName": "GrantsTable", "Item": { "pk": { "S": "ID1" }, "sk": { "S": sk } } });
     let response = reqwest::Client::new()
         .post(stack.dynamodb_url())
         .header("x-amz-target", "DynamoDB_20120810.PutItem")
@@ -86,7 +95,12 @@ async fn put_grant(stack: &Stack, sk: &str) {
         .send()
         .await
         .unwrap();
-    assert_eq!(response.status(), StatusCode::OK, "{}", response.text().await.unwrap());
+    assert_eq!(
+        response.status(),
+        StatusCode::OK,
+        "{}",
+        response.text().await.unwrap()
+    );
 }
 
 fn exists(process: &Value) -> bool {
@@ -104,23 +118,37 @@ async fn a_request_is_answered_by_the_function_of_its_route() {
     assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
     // The function tells of it, so the gateway does not.
     line(&lines, "called").await;
-    assert!(!lines.lock().unwrap().iter().any(|line| line.contains("/echo/")), "{:?}", lines.lock().unwrap());
+    assert!(
+        !lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains("/echo/")),
+        "{:?}",
+        lines.lock().unwrap()
+    );
     stack.stop().await;
 }
 
 #[tokio::test]
 async fn a_function_gets_what_lambda_the_template_and_the_stack_set_and_nothing_else() {
     let (mut options, _) = options();
-    options.env =
-        BTreeMap::from([("IDENTITY_APP_NAME".to_owned(), "Mine".to_owned()), ("IDENTITY_MORE".to_owned(), "x".to_owned())]);
+    options.env = BTreeMap::from([
+        ("IDENTITY_APP_NAME".to_owned(), "Mine".to_owned()),
+        ("IDENTITY_MORE".to_owned(), "x".to_owned()),
+    ]);
     let stack = Stack::start(options).await.unwrap();
     let told = told(&stack, "/echo/a").await;
-    let variables: BTreeMap<String, String> = serde_json::from_value(told["variables"].clone()).unwrap();
+    let variables: BTreeMap<String, String> =
+        serde_json::from_value(told["variables"].clone()).unwrap();
     assert_eq!(variables["IDENTITY_APP_NAME"], "Mine");
     assert_eq!(variables["IDENTITY_MORE"], "x");
     assert_eq!(variables["IDENTITY_DOMAIN"], stack.public_url());
     assert_eq!(variables["IDENTITY_GRANTS_TABLE"], "GrantsTable");
-    assert_eq!(variables["IDENTITY_TOKEN_SECRET"], "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret");
+    assert_eq!(
+        variables["IDENTITY_TOKEN_SECRET"],
+        "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret"
+    );
     assert_eq!(variables["AWS_LAMBDA_FUNCTION_NAME"], "EchoFunction");
     assert_eq!(variables["AWS_ENDPOINT_URL_DYNAMODB"], stack.dynamodb_url());
     assert!(!variables.contains_key("HOME"));
@@ -131,8 +159,14 @@ async fn a_function_gets_what_lambda_the_template_and_the_stack_set_and_nothing_
 async fn calls_one_after_the_other_share_an_instance_and_overlapping_calls_do_not() {
     let (stack, _) = start().await;
     let (first, second) = (told(&stack, "/echo/a").await, told(&stack, "/echo/a").await);
-    assert_eq!((&first["process"], &second["calls"]), (&second["process"], &json!(2)));
-    let (third, fourth) = tokio::join!(told(&stack, "/echo/a?do=pause"), told(&stack, "/echo/a?do=pause"));
+    assert_eq!(
+        (&first["process"], &second["calls"]),
+        (&second["process"], &json!(2))
+    );
+    let (third, fourth) = tokio::join!(
+        told(&stack, "/echo/a?do=pause"),
+        told(&stack, "/echo/a?do=pause")
+    );
     assert_ne!(third["process"], fourth["process"]);
     stack.stop().await;
 }
@@ -141,10 +175,19 @@ async fn calls_one_after_the_other_share_an_instance_and_overlapping_calls_do_no
 async fn a_function_that_crashes_is_a_500_and_is_started_anew() {
     let (stack, lines) = start().await;
     let before = told(&stack, "/echo/a").await;
-    let crash = reqwest::get(stack.url().to_owned() + "/echo/a?do=crash").await.unwrap();
+    let crash = reqwest::get(stack.url().to_owned() + "/echo/a?do=crash")
+        .await
+        .unwrap();
     assert_eq!(crash.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert_eq!(crash.text().await.unwrap(), r#"{"message":"Internal Server Error"}"#);
-    assert!(line(&lines, "EchoFunction ended while it worked").await.contains("crashing as told"));
+    assert_eq!(
+        crash.text().await.unwrap(),
+        r#"{"message":"Internal Server Error"}"#
+    );
+    assert!(
+        line(&lines, "EchoFunction ended while it worked")
+            .await
+            .contains("crashing as told")
+    );
     assert_ne!(told(&stack, "/echo/a").await["process"], before["process"]);
     stack.stop().await;
 }
@@ -153,9 +196,14 @@ async fn a_function_that_crashes_is_a_500_and_is_started_anew() {
 async fn a_function_that_hangs_is_a_503_after_its_time_and_is_ended() {
     let (stack, _) = start().await;
     let before = told(&stack, "/echo/a").await;
-    let hang = reqwest::get(stack.url().to_owned() + "/echo/a?do=hang").await.unwrap();
+    let hang = reqwest::get(stack.url().to_owned() + "/echo/a?do=hang")
+        .await
+        .unwrap();
     assert_eq!(hang.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(hang.text().await.unwrap(), r#"{"message":"Service Unavailable"}"#);
+    assert_eq!(
+        hang.text().await.unwrap(),
+        r#"{"message":"Service Unavailable"}"#
+    );
     assert!(!exists(&before["process"]));
     assert_ne!(told(&stack, "/echo/a").await["process"], before["process"]);
     stack.stop().await;
@@ -166,23 +214,44 @@ async fn a_function_that_reports_an_error_or_answers_nonsense_is_a_500_and_goes_
     let (stack, _) = start().await;
     let before = told(&stack, "/echo/a").await;
     for told in ["report", "nonsense"] {
-        let response = reqwest::get(format!("{}/echo/a?do={told}", stack.url())).await.unwrap();
-        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR, "{told}");
+        let response = reqwest::get(format!("{}/echo/a?do={told}", stack.url()))
+            .await
+            .unwrap();
+        assert_eq!(
+            response.status(),
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "{told}"
+        );
     }
     assert_eq!(told(&stack, "/echo/a").await["process"], before["process"]);
-    let reported = stack.invoke("EchoFunction", json!({ "do": "report" })).await.unwrap_err();
-    assert_eq!(reported, Failure::Reported(json!({ "errorType": "Told", "errorMessage": "as told" })));
+    let reported = stack
+        .invoke("EchoFunction", json!({ "do": "report" }))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        reported,
+        Failure::Reported(json!({ "errorType": "Told", "errorMessage": "as told" }))
+    );
     stack.stop().await;
 }
 
 #[tokio::test]
 async fn a_function_that_does_not_start_says_why() {
     let (mut options, lines) = options();
-    options.env = BTreeMap::from([("IDENTITY_FAIL_AT_START".to_owned(), "no such language".to_owned())]);
+    options.env = BTreeMap::from([(
+        "IDENTITY_FAIL_AT_START".to_owned(),
+        "no such language".to_owned(),
+    )]);
     let stack = Stack::start(options).await.unwrap();
-    let response = reqwest::get(stack.url().to_owned() + "/echo/a").await.unwrap();
+    let response = reqwest::get(stack.url().to_owned() + "/echo/a")
+        .await
+        .unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(line(&lines, "EchoFunction did not start").await.contains("the configuration is wrong: no such language"));
+    assert!(
+        line(&lines, "EchoFunction did not start")
+            .await
+            .contains("the configuration is wrong: no such language")
+    );
     stack.stop().await;
 }
 
@@ -207,32 +276,68 @@ async fn no_function_outlives_its_stack() {
 async fn requests_beyond_the_routes_are_answered_as_api_gateway_does() {
     let (stack, _) = start().await;
     let client = reqwest::Client::new();
-    for (method, path) in [("GET", "/nothing"), ("DELETE", "/echo"), ("HEAD", "/echo/a"), ("GET", "/echo/a/"), ("GET", "/echo/")]
-    {
+    for (method, path) in [
+        ("GET", "/nothing"),
+        ("DELETE", "/echo"),
+        ("HEAD", "/echo/a"),
+        ("GET", "/echo/a/"),
+        ("GET", "/echo/"),
+    ] {
         let request = client.request(method.parse().unwrap(), stack.url().to_owned() + path);
-        assert_eq!(request.send().await.unwrap().status(), StatusCode::NOT_FOUND, "{method} {path}");
+        assert_eq!(
+            request.send().await.unwrap().status(),
+            StatusCode::NOT_FOUND,
+            "{method} {path}"
+        );
     }
-    let response = client.post(stack.url().to_owned() + "/echo").body(vec![0; 10 * 1024 * 1024 + 1]).send().await;
+    let response = client
+        .post(stack.url().to_owned() + "/echo")
+        .body(vec![0; 10 * 1024 * 1024 + 1])
+        .send()
+        .await;
     let response = response.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(response.text().await.unwrap(), r#"{"message":"Request Entity Too Large"}"#);
+    assert_eq!(
+        response.text().await.unwrap(),
+        r#"{"message":"Request Entity Too Large"}"#
+    );
     stack.stop().await;
 }
 
 #[tokio::test]
 async fn pages_of_allowed_origins_may_call() {
     let (mut options, _) = options();
-    options.cors_origins = vec!["https://a.example.com".to_owned(), "https://b.example.com".to_owned()];
+    options.cors_origins = vec![
+        "https://a.example.com".to_owned(),
+        "https://b.example.com".to_owned(),
+    ];
     let stack = Stack::start(options).await.unwrap();
     let client = reqwest::Client::new();
-    for (origin, allowed) in [("https://b.example.com", Some("https://b.example.com")), ("https://c.example.com", None)] {
-        let request = client.get(stack.url().to_owned() + "/echo/a").header("origin", origin);
+    for (origin, allowed) in [
+        ("https://b.example.com", Some("https://b.example.com")),
+        ("https://c.example.com", None),
+    ] {
+        let request = client
+            .get(stack.url().to_owned() + "/echo/a")
+            .header("origin", origin);
         let response = request.send().await.unwrap();
-        let header = response.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+        let header = response
+            .headers()
+            .get("access-control-allow-origin")
+            .map(|value| value.to_str().unwrap());
         assert_eq!(header, allowed);
         // The mailbox is nobody else's.
-        let request = client.get(stack.url().to_owned() + "/_local/mailbox.json").header("origin", origin);
-        assert!(!request.send().await.unwrap().headers().contains_key("access-control-allow-origin"));
+        let request = client
+            .get(stack.url().to_owned() + "/_local/mailbox.json")
+            .header("origin", origin);
+        assert!(
+            !request
+                .send()
+                .await
+                .unwrap()
+                .headers()
+                .contains_key("access-control-allow-origin")
+        );
     }
     stack.stop().await;
 }
@@ -244,7 +349,15 @@ async fn records_of_the_stream_reach_their_function() {
     put_grant(&stack, "MAIL#1").await;
     line(&lines, "called").await;
     stack.stop().await;
-    assert_eq!(lines.lock().unwrap().iter().filter(|line| line.contains("called")).count(), 1);
+    assert_eq!(
+        lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains("called"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -254,7 +367,8 @@ async fn a_record_that_was_not_delivered_is_delivered_after_a_restart() {
         let (mut options, lines) = options();
         options.data_dir = Some(folder.0.clone());
         if broken {
-            options.env = BTreeMap::from([("IDENTITY_FAIL_AT_START".to_owned(), "broken".to_owned())]);
+            options.env =
+                BTreeMap::from([("IDENTITY_FAIL_AT_START".to_owned(), "broken".to_owned())]);
         }
         (Stack::start(options).await.unwrap(), lines)
     };
@@ -271,7 +385,15 @@ async fn a_record_that_was_not_delivered_is_delivered_after_a_restart() {
     put_grant(&stack, "MAIL#2").await;
     line(&lines, "called").await;
     stack.stop().await;
-    assert_eq!(lines.lock().unwrap().iter().filter(|line| line.contains("called")).count(), 1);
+    assert_eq!(
+        lines
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|line| line.contains("called"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -284,7 +406,10 @@ async fn two_stacks_do_not_share_a_data_folder() {
     };
     let stack = start().await.unwrap();
     let error = start().await.err().unwrap().to_string();
-    assert!(error.contains("Another stack is running on the data in") && error.contains("--data-dir"), "{error}");
+    assert!(
+        error.contains("Another stack is running on the data in") && error.contains("--data-dir"),
+        "{error}"
+    );
     stack.stop().await;
     start().await.unwrap().stop().await;
 }
@@ -302,9 +427,16 @@ async fn a_data_folder_of_other_tables_is_refused() {
     start(original.clone()).await.unwrap().stop().await;
     let changed = folder.0.join("changed.yaml");
     let text = std::fs::read_to_string(original).unwrap();
-    std::fs::write(&changed, text.replace("AttributeName: expires_at", "AttributeName: other")).unwrap();
+    std::fs::write(
+        &changed,
+        text.replace("AttributeName: expires_at", "AttributeName: other"),
+    )
+    .unwrap();
     let error = start(changed).await.err().unwrap().to_string();
-    assert!(error.contains("a table GrantsTable of another form"), "{error}");
+    assert!(
+        error.contains("a table GrantsTable of another form"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -313,7 +445,10 @@ async fn a_port_in_use_is_told_with_what_to_do() {
     let (mut options, _) = options();
     options.listen = stack.url().trim_start_matches("http://").parse().unwrap();
     let error = Stack::start(options).await.err().unwrap().to_string();
-    assert!(error.contains("is in use") && error.contains("--listen 127.0.0.1:0"), "{error}");
+    assert!(
+        error.contains("is in use") && error.contains("--listen 127.0.0.1:0"),
+        "{error}"
+    );
     stack.stop().await;
 }
 
@@ -321,7 +456,9 @@ async fn a_port_in_use_is_told_with_what_to_do() {
 async fn the_secret_is_the_same_at_every_read_and_has_no_previous_version() {
     let (stack, _) = start().await;
     let read = async |body: Value| {
-        let request = reqwest::Client::new().post(stack.aws_url()).header("x-amz-target", "secretsmanager.GetSecretValue");
+        let request = reqwest::Client::new()
+            .post(stack.aws_url())
+            .header("x-amz-target", "secretsmanager.GetSecretValue");
         let response = request.body(body.to_string()).send().await.unwrap();
         (response.status(), response.json::<Value>().await.unwrap())
     };
@@ -330,9 +467,17 @@ async fn the_secret_is_the_same_at_every_read_and_has_no_previous_version() {
     assert_eq!(status, StatusCode::OK);
     let value = secret["SecretString"].as_str().unwrap();
     assert!(value.len() == 64 && value.bytes().all(|byte| byte.is_ascii_alphanumeric()));
-    assert_eq!(read(json!({ "SecretId": id, "VersionStage": "AWSCURRENT" })).await.1["SecretString"], value);
+    assert_eq!(
+        read(json!({ "SecretId": id, "VersionStage": "AWSCURRENT" }))
+            .await
+            .1["SecretString"],
+        value
+    );
     let (status, previous) = read(json!({ "SecretId": id, "VersionStage": "AWSPREVIOUS" })).await;
-    assert_eq!((status, &previous["__type"]), (StatusCode::BAD_REQUEST, &json!("ResourceNotFoundException")));
+    assert_eq!(
+        (status, &previous["__type"]),
+        (StatusCode::BAD_REQUEST, &json!("ResourceNotFoundException"))
+    );
     stack.stop().await;
 }
 
@@ -342,21 +487,55 @@ async fn pages_bring_nothing_from_elsewhere_and_no_token_is_logged() {
     for path in ["/?reset_token=s3cret", "/_local/mailbox?reset_token=s3cret"] {
         let response = reqwest::get(stack.url().to_owned() + path).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
-        let policy = response.headers()["content-security-policy"].to_str().unwrap();
-        assert!(policy.starts_with("default-src 'none'; script-src 'self';"), "{policy}");
+        let policy = response.headers()["content-security-policy"]
+            .to_str()
+            .unwrap();
+        assert!(
+            policy.starts_with("default-src 'none'; script-src 'self';"),
+            "{policy}"
+        );
         let page = response.text().await.unwrap();
-        assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("s3cret"), "{path}");
+        assert!(
+            !page.contains("http://") && !page.contains("https://") && !page.contains("s3cret"),
+            "{path}"
+        );
     }
     // The page to try the API at starts its script in the page itself.
-    let response = reqwest::get(stack.url().to_owned() + "/_local/api").await.unwrap();
-    let policy = response.headers()["content-security-policy"].to_str().unwrap();
-    assert!(policy.starts_with("default-src 'none'; script-src 'self' 'unsafe-inline';"), "{policy}");
-    assert!(response.text().await.unwrap().contains("/_local/openapi.yaml"));
-    let document = reqwest::get(stack.url().to_owned() + "/_local/openapi.yaml").await.unwrap().text().await.unwrap();
+    let response = reqwest::get(stack.url().to_owned() + "/_local/api")
+        .await
+        .unwrap();
+    let policy = response.headers()["content-security-policy"]
+        .to_str()
+        .unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self' 'unsafe-inline';"),
+        "{policy}"
+    );
+    assert!(
+        response
+            .text()
+            .await
+            .unwrap()
+            .contains("/_local/openapi.yaml")
+    );
+    let document = reqwest::get(stack.url().to_owned() + "/_local/openapi.yaml")
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(document.starts_with("openapi: 3.1"));
-    reqwest::get(stack.url().to_owned() + "/nothing?reset_token=s3cret").await.unwrap();
+    reqwest::get(stack.url().to_owned() + "/nothing?reset_token=s3cret")
+        .await
+        .unwrap();
     line(&lines, "GET    /nothing 404").await;
-    assert!(!lines.lock().unwrap().iter().any(|line| line.contains("s3cret")));
+    assert!(
+        !lines
+            .lock()
+            .unwrap()
+            .iter()
+            .any(|line| line.contains("s3cret"))
+    );
     stack.stop().await;
 }
 
@@ -369,7 +548,12 @@ async fn the_mailbox_is_kept_over_a_restart_until_it_is_emptied() {
         Stack::start(options).await.unwrap()
     };
     let list = async |stack: &Stack| -> Value {
-        reqwest::get(stack.url().to_owned() + "/_local/mailbox.json").await.unwrap().json().await.unwrap()
+        reqwest::get(stack.url().to_owned() + "/_local/mailbox.json")
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap()
     };
     let client = reqwest::Client::new();
 
@@ -379,13 +563,22 @@ async fn the_mailbox_is_kept_over_a_restart_until_it_is_emptied() {
         "Destination": { "ToAddresses": ["ann@example.com"] },
         "Content": { "Simple": { "Subject": { "Data": "Hello" }, "Body": { "Text": { "Data": "text" } } } },
     });
-    let sent = client.post(stack.aws_url().to_owned() + "/v2/email/outbound-emails").json(&mail).send().await.unwrap();
+    let sent = client
+        .post(stack.aws_url().to_owned() + "/v2/email/outbound-emails")
+        .json(&mail)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(sent.status(), StatusCode::OK);
     stack.stop().await;
 
     let stack = start().await;
     assert_eq!(list(&stack).await["messages"][0]["subject"], "Hello");
-    let emptied = client.delete(stack.url().to_owned() + "/_local/mailbox.json").send().await.unwrap();
+    let emptied = client
+        .delete(stack.url().to_owned() + "/_local/mailbox.json")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(emptied.status(), StatusCode::NO_CONTENT);
     stack.stop().await;
 

@@ -30,10 +30,15 @@ fn hasher(params: &str) -> Hasher {
     Hasher::new(parse_params(params).expect("good parameters")).expect("a hasher")
 }
 
-/// A password against a hash, with the parameters that are the default and with others that OWASP names.
+/// A password against a hash, with the parameters that are the default and with others that OWASP
+/// names.
 #[divan::bench(args = ["m=19456,t=2,p=1", "m=12288,t=3,p=1", "m=47104,t=1,p=1"], sample_count = 30, sample_size = 1)]
 fn hash_verify(bencher: Bencher, params: &str) {
-    let (runtime, hasher, password) = (runtime(), hasher(params), Password::new(PASSWORD.to_owned()));
+    let (runtime, hasher, password) = (
+        runtime(),
+        hasher(params),
+        Password::new(PASSWORD.to_owned()),
+    );
     let stored = runtime.block_on(hasher.hash(&password)).expect("a hash");
     bencher.bench_local(|| runtime.block_on(hasher.verify(&password, Some(&stored))));
 }
@@ -43,7 +48,13 @@ fn signing_keys() -> SigningKeys {
 }
 
 fn claims() -> Claims {
-    Claims::new(Purpose::Session, "jti", "ID0123456789", "ada@example.com", (NOW, NOW + 86_400))
+    Claims::new(
+        Purpose::Session,
+        "jti",
+        "ID0123456789",
+        "ada@example.com",
+        (NOW, NOW + 86_400),
+    )
 }
 
 #[divan::bench]
@@ -65,8 +76,14 @@ fn token_verify(bencher: Bencher) {
 }
 
 const BODIES: [(&str, &str); 3] = [
-    ("application/json", r#"{"email": "ada@example.com", "password": "Correct-Horse-42"}"#),
-    ("application/x-www-form-urlencoded", "email=ada%40example.com&password=Correct-Horse-42"),
+    (
+        "application/json",
+        r#"{"email": "ada@example.com", "password": "Correct-Horse-42"}"#,
+    ),
+    (
+        "application/x-www-form-urlencoded",
+        "email=ada%40example.com&password=Correct-Horse-42",
+    ),
     (
         "multipart/form-data; boundary=x",
         "--x\r\ncontent-disposition: form-data; name=\"email\"\r\n\r\nada@example.com\r\n--x\r\ncontent-disposition: form-data; name=\"password\"\r\n\r\nCorrect-Horse-42\r\n--x--\r\n",
@@ -79,7 +96,9 @@ fn body_parse(bencher: Bencher, index: usize) {
     bencher
         .with_inputs(|| {
             let mut request = Request::new(Body::from(body));
-            request.headers_mut().insert(CONTENT_TYPE, media_type.parse().expect("a media type"));
+            request
+                .headers_mut()
+                .insert(CONTENT_TYPE, media_type.parse().expect("a media type"));
             request
         })
         .bench_local_values(|request| runtime.block_on(Form::read(request)));
@@ -103,5 +122,8 @@ fn password_entropy(password: &str) -> Strength {
 /// Most of what `user-create` does at its start.
 #[divan::bench]
 fn password_rule_parse() -> bool {
-    PasswordRule::parse(black_box(r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$")).is_ok()
+    PasswordRule::parse(black_box(
+        r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$",
+    ))
+    .is_ok()
 }

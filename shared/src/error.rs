@@ -6,8 +6,8 @@ use lambda_http::http::StatusCode;
 
 use crate::BoxError;
 
-/// Why an operation did not succeed. The first group is the client's doing; the last two are failures, whose cause is
-/// logged and never told.
+/// Why an operation did not succeed. The first group is the client's doing; the last two are
+/// failures, whose cause is logged and never told.
 #[derive(Debug)]
 pub enum Error {
     /// The body is not what its media type says, or a value is not text.
@@ -159,64 +159,139 @@ impl Error {
         self.answer().cause
     }
 
-    /// The table. Every variant has its row; there is no catch-all, so that a new one cannot be forgotten.
+    /// The table. Every variant has its row; there is no catch-all, so that a new one cannot be
+    /// forgotten.
     fn answer(&self) -> Answer<'_> {
         match self {
             Self::MalformedBody => Answer::of(StatusCode::BAD_REQUEST, "request.malformed_body"),
-            Self::UnsupportedMediaType => Answer::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.unsupported_media_type"),
+            Self::UnsupportedMediaType => Answer::of(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "request.unsupported_media_type",
+            ),
             Self::BodyTooLarge => Answer::of(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
             Self::Parameters(faults) => {
-                let absent =
-                    faults.iter().any(|fault| matches!(fault.kind, ParameterFaultKind::Missing | ParameterFaultKind::Blank));
-                let status = if absent { StatusCode::BAD_REQUEST } else { StatusCode::UNPROCESSABLE_ENTITY };
+                let absent = faults.iter().any(|fault| {
+                    matches!(
+                        fault.kind,
+                        ParameterFaultKind::Missing | ParameterFaultKind::Blank
+                    )
+                });
+                let status = if absent {
+                    StatusCode::BAD_REQUEST
+                } else {
+                    StatusCode::UNPROCESSABLE_ENTITY
+                };
                 Answer::of_keys(status, faults.iter().map(ToString::to_string).collect())
             }
-            Self::Fields(faults) => {
-                Answer::of_keys(StatusCode::UNPROCESSABLE_ENTITY, faults.iter().map(|fault| fault.key().to_owned()).collect())
+            Self::Fields(faults) => Answer::of_keys(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                faults.iter().map(|fault| fault.key().to_owned()).collect(),
+            ),
+            Self::InvalidCredentials => {
+                Answer::of(StatusCode::NOT_FOUND, "identity.session.invalid_params")
             }
-            Self::InvalidCredentials => Answer::of(StatusCode::NOT_FOUND, "identity.session.invalid_params"),
             Self::AccountBanned => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.banned"),
-            Self::AccountDeleted => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.deleted"),
-            Self::AccountNotActive => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.not_active"),
-            Self::OtpMissing => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.missing_otp"),
+            Self::AccountDeleted => {
+                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.deleted")
+            }
+            Self::AccountNotActive => {
+                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.not_active")
+            }
+            Self::OtpMissing => {
+                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.missing_otp")
+            }
             Self::OtpInvalid => Answer::of(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
-            Self::SessionMissing => Answer::of(StatusCode::BAD_REQUEST, "identity.session.missing_session"),
-            Self::SessionNotFound => Answer::of(StatusCode::NOT_FOUND, "identity.session.not_found"),
-            Self::UserDoesntExist => Answer::of(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist"),
-            Self::PasswordsDontMatch => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.passwords_doesnt_match"),
-            Self::TokenInvalid => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify"),
-            Self::TokenUtilized => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.utilized_token"),
+            Self::SessionMissing => {
+                Answer::of(StatusCode::BAD_REQUEST, "identity.session.missing_session")
+            }
+            Self::SessionNotFound => {
+                Answer::of(StatusCode::NOT_FOUND, "identity.session.not_found")
+            }
+            Self::UserDoesntExist => {
+                Answer::of(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist")
+            }
+            Self::PasswordsDontMatch => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.passwords_doesnt_match",
+            ),
+            Self::TokenInvalid => {
+                Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify")
+            }
+            Self::TokenUtilized => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.utilized_token",
+            ),
             Self::RecordNotFound => Answer::of(StatusCode::NOT_FOUND, "record.not_found"),
-            Self::NothingToConfirm => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.active_or_doesnt_exist"),
-            Self::ReferralInvalid => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.invalid_referral_format"),
-            Self::ReferralUnknown => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.user.referral_doesnt_exist"),
+            Self::NothingToConfirm => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.active_or_doesnt_exist",
+            ),
+            Self::ReferralInvalid => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.invalid_referral_format",
+            ),
+            Self::ReferralUnknown => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.referral_doesnt_exist",
+            ),
             Self::TooManyAttempts { retry_after } => Answer {
                 retry_after: Some(*retry_after),
                 ..Answer::of(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts")
             },
-            Self::CaptchaRequired => Answer::of(StatusCode::BAD_REQUEST, "identity.captcha.required"),
-            Self::CaptchaRefused => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "identity.captcha.verification_failed"),
+            Self::CaptchaRequired => {
+                Answer::of(StatusCode::BAD_REQUEST, "identity.captcha.required")
+            }
+            Self::CaptchaRefused => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.captcha.verification_failed",
+            ),
             Self::NotSignedIn => Answer::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
-            Self::ClientMismatch => Answer::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch"),
-            Self::CsrfTokenMissing => Answer::of(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token"),
-            Self::CsrfTokenMismatch => Answer::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch"),
+            Self::ClientMismatch => {
+                Answer::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch")
+            }
+            Self::CsrfTokenMissing => {
+                Answer::of(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token")
+            }
+            Self::CsrfTokenMismatch => {
+                Answer::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch")
+            }
             Self::UserNotActive => Answer::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
-            Self::NewPasswordsDontMatch => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.password.doesnt_match"),
-            Self::PreviousPasswordWrong => Answer::of(StatusCode::BAD_REQUEST, "resource.password.prev_pass_not_correct"),
-            Self::PasswordUnchanged => Answer::of(StatusCode::BAD_REQUEST, "resource.password.no_change_provided"),
-            Self::OtpAlreadyEnabled => Answer::of(StatusCode::BAD_REQUEST, "resource.otp.already_enabled"),
+            Self::NewPasswordsDontMatch => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.password.doesnt_match",
+            ),
+            Self::PreviousPasswordWrong => Answer::of(
+                StatusCode::BAD_REQUEST,
+                "resource.password.prev_pass_not_correct",
+            ),
+            Self::PasswordUnchanged => Answer::of(
+                StatusCode::BAD_REQUEST,
+                "resource.password.no_change_provided",
+            ),
+            Self::OtpAlreadyEnabled => {
+                Answer::of(StatusCode::BAD_REQUEST, "resource.otp.already_enabled")
+            }
             Self::OtpNotEnabled => Answer::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
-            Self::OtpRefused => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
-            Self::TopicUnknown => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.wrong_topic"),
-            Self::NoActivity => Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.user.no_activity"),
+            Self::OtpRefused => {
+                Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid")
+            }
+            Self::TopicUnknown => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.wrong_topic",
+            ),
+            Self::NoActivity => Answer::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.no_activity",
+            ),
             Self::Unavailable(cause) => Answer {
                 retry_after: Some(1),
                 cause: Some(cause),
                 ..Answer::of(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable")
             },
-            Self::Internal(cause) => {
-                Answer { cause: Some(cause), ..Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error") }
-            }
+            Self::Internal(cause) => Answer {
+                cause: Some(cause),
+                ..Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error")
+            },
         }
     }
 
@@ -241,7 +316,12 @@ impl Answer<'_> {
     }
 
     const fn of_keys(status: StatusCode, keys: Vec<String>) -> Self {
-        Self { status, keys, retry_after: None, cause: None }
+        Self {
+            status,
+            keys,
+            retry_after: None,
+            cause: None,
+        }
     }
 }
 
@@ -261,15 +341,25 @@ impl FieldFault {
 /// The key.
 impl fmt::Display for ParameterFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { module, parameter, kind } = self;
+        let Self {
+            module,
+            parameter,
+            kind,
+        } = self;
         match (kind, *parameter) {
             // Barong's key for the absent token is another than for the blank one.
-            (ParameterFaultKind::Missing, "reset_password_token") => write!(f, "{module}.missing_pass_token"),
-            (ParameterFaultKind::InvalidFormat, "captcha_response") => write!(f, "{module}.invalid_captcha_format"),
+            (ParameterFaultKind::Missing, "reset_password_token") => {
+                write!(f, "{module}.missing_pass_token")
+            }
+            (ParameterFaultKind::InvalidFormat, "captcha_response") => {
+                write!(f, "{module}.invalid_captcha_format")
+            }
             (ParameterFaultKind::Missing, _) => write!(f, "{module}.missing_{parameter}"),
             (ParameterFaultKind::Blank, _) => write!(f, "{module}.empty_{parameter}"),
             (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
-            (ParameterFaultKind::InvalidFormat, _) => write!(f, "{module}.invalid_{parameter}_format"),
+            (ParameterFaultKind::InvalidFormat, _) => {
+                write!(f, "{module}.invalid_{parameter}_format")
+            }
         }
     }
 }
@@ -305,49 +395,133 @@ mod tests {
     use super::*;
 
     fn fault(parameter: &'static str, kind: ParameterFaultKind) -> ParameterFault {
-        ParameterFault { module: "identity.user", parameter, kind }
+        ParameterFault {
+            module: "identity.user",
+            parameter,
+            kind,
+        }
     }
 
     #[test]
     fn every_error_has_its_status_and_key() {
         for (error, status, key) in [
             (Error::MalformedBody, 400, "request.malformed_body"),
-            (Error::UnsupportedMediaType, 415, "request.unsupported_media_type"),
+            (
+                Error::UnsupportedMediaType,
+                415,
+                "request.unsupported_media_type",
+            ),
             (Error::BodyTooLarge, 413, "request.too_large"),
-            (Error::Fields(vec![FieldFault::EmailInvalid]), 422, "email.invalid"),
-            (Error::Fields(vec![FieldFault::EmailTaken]), 422, "email.taken"),
-            (Error::Fields(vec![FieldFault::PasswordRequirements]), 422, "password.requirements"),
-            (Error::Fields(vec![FieldFault::PasswordWeak]), 422, "password.weak"),
-            (Error::Fields(vec![FieldFault::DataInvalid]), 422, "data.invalid_format"),
-            (Error::InvalidCredentials, 404, "identity.session.invalid_params"),
+            (
+                Error::Fields(vec![FieldFault::EmailInvalid]),
+                422,
+                "email.invalid",
+            ),
+            (
+                Error::Fields(vec![FieldFault::EmailTaken]),
+                422,
+                "email.taken",
+            ),
+            (
+                Error::Fields(vec![FieldFault::PasswordRequirements]),
+                422,
+                "password.requirements",
+            ),
+            (
+                Error::Fields(vec![FieldFault::PasswordWeak]),
+                422,
+                "password.weak",
+            ),
+            (
+                Error::Fields(vec![FieldFault::DataInvalid]),
+                422,
+                "data.invalid_format",
+            ),
+            (
+                Error::InvalidCredentials,
+                404,
+                "identity.session.invalid_params",
+            ),
             (Error::AccountBanned, 401, "identity.session.banned"),
             (Error::AccountDeleted, 401, "identity.session.deleted"),
             (Error::AccountNotActive, 401, "identity.session.not_active"),
             (Error::OtpMissing, 401, "identity.session.missing_otp"),
             (Error::OtpInvalid, 403, "identity.session.invalid_otp"),
-            (Error::SessionMissing, 400, "identity.session.missing_session"),
+            (
+                Error::SessionMissing,
+                400,
+                "identity.session.missing_session",
+            ),
             (Error::SessionNotFound, 404, "identity.session.not_found"),
-            (Error::UserDoesntExist, 404, "identity.password.user_doesnt_exist"),
-            (Error::PasswordsDontMatch, 422, "identity.user.passwords_doesnt_match"),
+            (
+                Error::UserDoesntExist,
+                404,
+                "identity.password.user_doesnt_exist",
+            ),
+            (
+                Error::PasswordsDontMatch,
+                422,
+                "identity.user.passwords_doesnt_match",
+            ),
             (Error::TokenInvalid, 422, "jwt.decode_and_verify"),
             (Error::TokenUtilized, 422, "identity.user.utilized_token"),
             (Error::RecordNotFound, 404, "record.not_found"),
-            (Error::NothingToConfirm, 422, "identity.user.active_or_doesnt_exist"),
-            (Error::ReferralInvalid, 422, "identity.user.invalid_referral_format"),
-            (Error::ReferralUnknown, 422, "identity.user.referral_doesnt_exist"),
-            (Error::Fields(vec![FieldFault::PasswordBreached]), 422, "password.breached"),
-            (Error::TooManyAttempts { retry_after: 1 }, 429, "request.too_many_attempts"),
+            (
+                Error::NothingToConfirm,
+                422,
+                "identity.user.active_or_doesnt_exist",
+            ),
+            (
+                Error::ReferralInvalid,
+                422,
+                "identity.user.invalid_referral_format",
+            ),
+            (
+                Error::ReferralUnknown,
+                422,
+                "identity.user.referral_doesnt_exist",
+            ),
+            (
+                Error::Fields(vec![FieldFault::PasswordBreached]),
+                422,
+                "password.breached",
+            ),
+            (
+                Error::TooManyAttempts { retry_after: 1 },
+                429,
+                "request.too_many_attempts",
+            ),
             (Error::CaptchaRequired, 400, "identity.captcha.required"),
-            (Error::CaptchaRefused, 422, "identity.captcha.verification_failed"),
+            (
+                Error::CaptchaRefused,
+                422,
+                "identity.captcha.verification_failed",
+            ),
             (Error::NotSignedIn, 401, "authz.invalid_session"),
             (Error::ClientMismatch, 401, "authz.client_session_mismatch"),
             (Error::CsrfTokenMissing, 401, "authz.missing_csrf_token"),
             (Error::CsrfTokenMismatch, 401, "authz.csrf_token_mismatch"),
             (Error::UserNotActive, 401, "authz.user_not_active"),
-            (Error::NewPasswordsDontMatch, 422, "resource.password.doesnt_match"),
-            (Error::PreviousPasswordWrong, 400, "resource.password.prev_pass_not_correct"),
-            (Error::PasswordUnchanged, 400, "resource.password.no_change_provided"),
-            (Error::OtpAlreadyEnabled, 400, "resource.otp.already_enabled"),
+            (
+                Error::NewPasswordsDontMatch,
+                422,
+                "resource.password.doesnt_match",
+            ),
+            (
+                Error::PreviousPasswordWrong,
+                400,
+                "resource.password.prev_pass_not_correct",
+            ),
+            (
+                Error::PasswordUnchanged,
+                400,
+                "resource.password.no_change_provided",
+            ),
+            (
+                Error::OtpAlreadyEnabled,
+                400,
+                "resource.otp.already_enabled",
+            ),
             (Error::OtpNotEnabled, 400, "resource.otp.not_enabled"),
             (Error::OtpRefused, 422, "resource.otp.invalid"),
             (Error::TopicUnknown, 422, "resource.user.wrong_topic"),
@@ -355,7 +529,11 @@ mod tests {
             (Error::Unavailable("x".into()), 503, "server.unavailable"),
             (Error::Internal("x".into()), 500, "server.internal_error"),
         ] {
-            assert_eq!((error.status().as_u16(), error.keys()), (status, vec![key.to_owned()]), "{error:?}");
+            assert_eq!(
+                (error.status().as_u16(), error.keys()),
+                (status, vec![key.to_owned()]),
+                "{error:?}"
+            );
         }
     }
 
@@ -366,12 +544,30 @@ mod tests {
             ("email", Missing, 400, "identity.user.missing_email"),
             ("email", Blank, 400, "identity.user.empty_email"),
             ("email", TooLong, 422, "identity.user.too_long_email"),
-            ("reset_password_token", Missing, 400, "identity.user.missing_pass_token"),
-            ("reset_password_token", Blank, 400, "identity.user.empty_reset_password_token"),
-            ("captcha_response", InvalidFormat, 422, "identity.user.invalid_captcha_format"),
+            (
+                "reset_password_token",
+                Missing,
+                400,
+                "identity.user.missing_pass_token",
+            ),
+            (
+                "reset_password_token",
+                Blank,
+                400,
+                "identity.user.empty_reset_password_token",
+            ),
+            (
+                "captcha_response",
+                InvalidFormat,
+                422,
+                "identity.user.invalid_captcha_format",
+            ),
         ] {
             let error = Error::Parameters(vec![fault(parameter, kind)]);
-            assert_eq!((error.status().as_u16(), error.keys()), (status, vec![key.to_owned()]));
+            assert_eq!(
+                (error.status().as_u16(), error.keys()),
+                (status, vec![key.to_owned()])
+            );
         }
     }
 

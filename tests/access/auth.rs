@@ -4,12 +4,15 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Latchkey, Request, User, bearer_of, claims, event, forgeries, latchkey, now, number};
+use crate::harness::{
+    Answer, Latchkey, Request, User, bearer_of, claims, event, forgeries, latchkey, now, number,
+};
 
 const PATH: &str = "/auth/request";
 const ROUTE: &str = "/auth/{proxy+}";
 
-/// Asserts that the gateway is told to refuse, with the key where it can find it, and that nothing of the user changes.
+/// Asserts that the gateway is told to refuse, with the key where it can find it, and that nothing
+/// of the user changes.
 async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) {
     let before = latchkey.items_of(user).await;
     is_refused(&request.send().await, key);
@@ -19,24 +22,45 @@ async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) 
 #[track_caller]
 fn is_refused(answer: &Answer, key: &str) {
     answer.is_refused(401, &[key]);
-    assert_eq!((answer.header("x-auth-error"), answer.header("authorization")), (Some(key), None));
+    assert_eq!(
+        (
+            answer.header("x-auth-error"),
+            answer.header("authorization")
+        ),
+        (Some(key), None)
+    );
 }
 
 #[tokio::test]
 async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
     let latchkey = latchkey().await;
     let (referrer, before) = (latchkey.signed_up("auth-referrer").await, now());
-    let user = latchkey.signed_up_with("auth-User", &json!({ "refid": referrer.uid })).await;
-    latchkey.edit_user(&user, |item| drop(item.insert("level".to_owned(), AttributeValue::N("3".to_owned())))).await;
+    let user = latchkey
+        .signed_up_with("auth-User", &json!({ "refid": referrer.uid }))
+        .await;
+    latchkey
+        .edit_user(&user, |item| {
+            drop(item.insert("level".to_owned(), AttributeValue::N("3".to_owned())))
+        })
+        .await;
     for request in [
         latchkey.get(PATH).cookie(&user.session),
         latchkey.get(PATH).bearer(&user.session),
         latchkey.post(PATH).bearer(&user.session),
-        latchkey.post(PATH).cookie(&user.session).header("x-csrf-token", &user.csrf_token),
+        latchkey
+            .post(PATH)
+            .cookie(&user.session)
+            .header("x-csrf-token", &user.csrf_token),
     ] {
         let answer = request.send().await;
-        let mut told = latchkey.verified(bearer_of(&answer)).await.expect("a genuine token");
-        assert_eq!((answer.header("cache-control"), answer.header("set-cookie")), (Some("no-store"), None));
+        let mut told = latchkey
+            .verified(bearer_of(&answer))
+            .await
+            .expect("a genuine token");
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("set-cookie")),
+            (Some("no-store"), None)
+        );
         let made_at = told["iat"].as_i64().unwrap();
         assert!((before..=now()).contains(&made_at), "{told}");
         assert_eq!(told["exp"], made_at + 300);
@@ -66,12 +90,18 @@ async fn every_token_is_another_and_who_was_referred_by_nobody_says_so() {
 
 #[tokio::test]
 async fn issuer_and_audience_are_the_operators_to_choose() {
-    let variables = [("IDENTITY_ACCESS_TOKEN_ISSUER", "https://id.example"), ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "shop")];
+    let variables = [
+        ("IDENTITY_ACCESS_TOKEN_ISSUER", "https://id.example"),
+        ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "shop"),
+    ];
     let latchkey = Latchkey::start(&variables).await;
     let user = latchkey.signed_up("auth-names").await;
     let answer = latchkey.get(PATH).bearer(&user.session).send().await;
     let claims = claims(bearer_of(&answer));
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!("https://id.example"), &json!("shop")));
+    assert_eq!(
+        (&claims["iss"], &claims["aud"]),
+        (&json!("https://id.example"), &json!("shop"))
+    );
 }
 
 #[tokio::test]
@@ -79,8 +109,17 @@ async fn whatever_the_method_and_the_path_the_session_decides_and_the_body_is_no
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-any").await;
     for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
-        for path in ["/auth/a", "/auth/api/v2/orders/1%2F2", "/auth/%20x?reset_token=y", "/auth/auth"] {
-            let request = || latchkey.request(method.parse().unwrap(), path).body("text/plain", vec![b'x'; 20_000]);
+        for path in [
+            "/auth/a",
+            "/auth/api/v2/orders/1%2F2",
+            "/auth/%20x?reset_token=y",
+            "/auth/auth",
+        ] {
+            let request = || {
+                latchkey
+                    .request(method.parse().unwrap(), path)
+                    .body("text/plain", vec![b'x'; 20_000])
+            };
             bearer_of(&request().bearer(&user.session).send().await);
             refuses(latchkey, &user, request(), "authz.invalid_session").await;
         }
@@ -90,16 +129,37 @@ async fn whatever_the_method_and_the_path_the_session_decides_and_the_body_is_no
 #[tokio::test]
 async fn who_is_not_signed_in_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("auth-out").await, latchkey.signed_up("auth-other").await);
+    let (user, other) = (
+        latchkey.signed_up("auth-out").await,
+        latchkey.signed_up("auth-other").await,
+    );
     refuses(latchkey, &user, latchkey.get(PATH), "authz.invalid_session").await;
     for (_, forged) in forgeries(&user.session, &other.session) {
-        refuses(latchkey, &user, latchkey.get(PATH).bearer(&forged), "authz.invalid_session").await;
+        refuses(
+            latchkey,
+            &user,
+            latchkey.get(PATH).bearer(&forged),
+            "authz.invalid_session",
+        )
+        .await;
     }
     let ended = latchkey.signed_in(&user).await;
     latchkey.sign_out(&ended).send().await.is_empty(204);
-    refuses(latchkey, &user, latchkey.get(PATH).cookie(&ended), "authz.invalid_session").await;
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).cookie(&ended),
+        "authz.invalid_session",
+    )
+    .await;
     latchkey.age_session(&user, &user.session, 1801).await;
-    refuses(latchkey, &user, latchkey.get(PATH).cookie(&user.session), "authz.invalid_session").await;
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).cookie(&user.session),
+        "authz.invalid_session",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -108,9 +168,28 @@ async fn an_access_token_is_no_session() {
     let user = latchkey.signed_up("auth-kinds").await;
     let answer = latchkey.get(PATH).bearer(&user.session).send().await;
     let access = bearer_of(&answer).to_owned();
-    refuses(latchkey, &user, latchkey.get(PATH).bearer(&access), "authz.invalid_session").await;
-    refuses(latchkey, &user, latchkey.get(PATH).cookie(&access), "authz.invalid_session").await;
-    latchkey.refuses(&user, latchkey.sign_out(&access), 404, &["identity.session.not_found"]).await;
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).bearer(&access),
+        "authz.invalid_session",
+    )
+    .await;
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).cookie(&access),
+        "authz.invalid_session",
+    )
+    .await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_out(&access),
+            404,
+            &["identity.session.not_found"],
+        )
+        .await;
     assert_eq!(latchkey.verified(&user.session).await, None);
 }
 
@@ -118,13 +197,21 @@ async fn an_access_token_is_no_session() {
 async fn who_must_not_use_the_account_is_refused_at_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-state").await;
-    for (state, is_let_through) in [("active", true), ("banned", false), ("deleted", false), ("frozen", false), ("pending", true)]
-    {
+    for (state, is_let_through) in [
+        ("active", true),
+        ("banned", false),
+        ("deleted", false),
+        ("frozen", false),
+        ("pending", true),
+    ] {
         latchkey.set_state(&user, state).await;
         let request = latchkey.get(PATH).cookie(&user.session);
         if is_let_through {
             let answer = request.send().await;
-            assert_eq!(latchkey.verified(bearer_of(&answer)).await.unwrap()["state"], state);
+            assert_eq!(
+                latchkey.verified(bearer_of(&answer)).await.unwrap()["state"],
+                state
+            );
         } else {
             refuses(latchkey, &user, request, "authz.user_not_active").await;
         }
@@ -135,22 +222,39 @@ async fn who_must_not_use_the_account_is_refused_at_once() {
 async fn a_session_that_another_client_uses_is_ended() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-client").await;
-    let request = latchkey.get(PATH).cookie(&user.session).header("user-agent", "Other/2");
+    let request = latchkey
+        .get(PATH)
+        .cookie(&user.session)
+        .header("user-agent", "Other/2");
     is_refused(&request.send().await, "authz.client_session_mismatch");
     assert_eq!(latchkey.session_item(&user, &user.session).await, None);
-    refuses(latchkey, &user, latchkey.get(PATH).cookie(&user.session), "authz.invalid_session").await;
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).cookie(&user.session),
+        "authz.invalid_session",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("auth-csrf").await, latchkey.signed_up("auth-csrf-2").await);
+    let (user, other) = (
+        latchkey.signed_up("auth-csrf").await,
+        latchkey.signed_up("auth-csrf-2").await,
+    );
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let request = || latchkey.request(method.clone(), PATH).cookie(&user.session);
         refuses(latchkey, &user, request(), "authz.missing_csrf_token").await;
         let foreign = request().header("x-csrf-token", &other.csrf_token);
         refuses(latchkey, &user, foreign, "authz.csrf_token_mismatch").await;
-        bearer_of(&request().header("x-csrf-token", &user.csrf_token).send().await);
+        bearer_of(
+            &request()
+                .header("x-csrf-token", &user.csrf_token)
+                .send()
+                .await,
+        );
     }
 }
 
@@ -162,10 +266,25 @@ async fn a_header_that_tells_the_method_can_only_tighten() {
         for told in ["POST", "DELETE", "post", "", "GET,POST"] {
             let request = || latchkey.get(PATH).cookie(&user.session).header(name, told);
             refuses(latchkey, &user, request(), "authz.missing_csrf_token").await;
-            bearer_of(&request().header("x-csrf-token", &user.csrf_token).send().await);
+            bearer_of(
+                &request()
+                    .header("x-csrf-token", &user.csrf_token)
+                    .send()
+                    .await,
+            );
         }
-        bearer_of(&latchkey.get(PATH).cookie(&user.session).header(name, "HEAD").send().await);
-        let loosened = latchkey.post(PATH).cookie(&user.session).header(name, "GET");
+        bearer_of(
+            &latchkey
+                .get(PATH)
+                .cookie(&user.session)
+                .header(name, "HEAD")
+                .send()
+                .await,
+        );
+        let loosened = latchkey
+            .post(PATH)
+            .cookie(&user.session)
+            .header(name, "GET");
         refuses(latchkey, &user, loosened, "authz.missing_csrf_token").await;
     }
 }
@@ -182,7 +301,12 @@ async fn a_use_keeps_the_session_alive() {
 }
 
 /// Asks as from an address, with what is told of others.
-async fn asked_from(latchkey: &Latchkey, user: &User, reported: &str, forwarded_for: &str) -> Value {
+async fn asked_from(
+    latchkey: &Latchkey,
+    user: &User,
+    reported: &str,
+    forwarded_for: &str,
+) -> Value {
     let mut event = event("ANY", ROUTE);
     event["requestContext"]["http"]["method"] = json!("GET");
     event["requestContext"]["http"]["sourceIp"] = json!(reported);
@@ -193,7 +317,8 @@ async fn asked_from(latchkey: &Latchkey, user: &User, reported: &str, forwarded_
 
 #[tokio::test]
 async fn a_trusted_proxy_and_nobody_else_tells_where_the_client_is() {
-    let latchkey = Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24,2001:db8::/32")]).await;
+    let latchkey =
+        Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24,2001:db8::/32")]).await;
     for (number, (reported, forwarded_for, is_let_through)) in [
         ("203.0.113.7", "127.0.0.1, 203.0.113.7", true),
         ("203.0.113.7", "127.0.0.1, 2001:db8::1, 203.0.113.7", true),
@@ -202,7 +327,11 @@ async fn a_trusted_proxy_and_nobody_else_tells_where_the_client_is() {
         // A client cannot say it of itself, neither to the proxy nor past it.
         ("203.0.113.7", "127.0.0.1, 198.51.100.1, 203.0.113.7", false),
         ("198.51.100.1", "127.0.0.1, 198.51.100.1", false),
-        ("198.51.100.1", "127.0.0.1, 203.0.113.7, 198.51.100.1", false),
+        (
+            "198.51.100.1",
+            "127.0.0.1, 203.0.113.7, 198.51.100.1",
+            false,
+        ),
         ("203.0.113.7", "127.0.0.1, unknown, 203.0.113.7", false),
         ("203.0.113.7", "203.0.113.7", false),
     ]
@@ -211,8 +340,15 @@ async fn a_trusted_proxy_and_nobody_else_tells_where_the_client_is() {
     {
         let user = latchkey.signed_up(&format!("proxy-{number}")).await;
         let answer = asked_from(&latchkey, &user, reported, forwarded_for).await;
-        let told = (answer["statusCode"].as_u64(), answer["headers"]["x-auth-error"].as_str());
-        let expected = if is_let_through { (Some(200), None) } else { (Some(401), Some("authz.client_session_mismatch")) };
+        let told = (
+            answer["statusCode"].as_u64(),
+            answer["headers"]["x-auth-error"].as_str(),
+        );
+        let expected = if is_let_through {
+            (Some(200), None)
+        } else {
+            (Some(401), Some("authz.client_session_mismatch"))
+        };
         assert_eq!(told, expected, "{reported}: {forwarded_for}: {answer}");
     }
 }
@@ -222,5 +358,8 @@ async fn without_trusted_proxies_no_header_tells_where_the_client_is() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("proxy-none").await;
     let answer = asked_from(latchkey, &user, "203.0.113.7", "127.0.0.1, 203.0.113.7").await;
-    assert_eq!(answer["headers"]["x-auth-error"], "authz.client_session_mismatch", "{answer}");
+    assert_eq!(
+        answer["headers"]["x-auth-error"], "authz.client_session_mismatch",
+        "{answer}"
+    );
 }

@@ -27,13 +27,19 @@ fn with_cookie(method: &str, user: &User) -> Value {
 }
 
 fn with_bearer(method: &str, token: &str) -> Value {
-    asked(method, json!({ "authorization": format!("Bearer {token}") }))
+    asked(
+        method,
+        json!({ "authorization": format!("Bearer {token}") }),
+    )
 }
 
 async fn refuses(latchkey: &Latchkey, user: &User, event: Value) {
     let before = latchkey.items_of(user).await;
     // Not a word of why.
-    assert_eq!(latchkey.invoke(FUNCTION, event).await, Ok(json!({ "isAuthorized": false })));
+    assert_eq!(
+        latchkey.invoke(FUNCTION, event).await,
+        Ok(json!({ "isAuthorized": false }))
+    );
     assert_eq!(latchkey.items_of(user).await, before);
 }
 
@@ -48,7 +54,10 @@ fn is_let_through(answer: Result<Value, String>) -> Value {
 async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize").await;
-    let mut in_the_headers = asked("GET", json!({ "cookie": format!("a=b; _barong_session={}", user.session) }));
+    let mut in_the_headers = asked(
+        "GET",
+        json!({ "cookie": format!("a=b; _barong_session={}", user.session) }),
+    );
     in_the_headers["cookies"] = Value::Null;
     let mut with_csrf = with_cookie("DELETE", &user);
     with_csrf["headers"]["x-csrf-token"] = json!(user.csrf_token);
@@ -61,10 +70,12 @@ async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
     ] {
         let mut context = is_let_through(latchkey.invoke(FUNCTION, event).await);
         let token = context["token"].take();
-        let expected =
-            json!({ "uid": user.uid, "email": user.email, "role": "member", "level": 0, "state": "pending", "token": null });
+        let expected = json!({ "uid": user.uid, "email": user.email, "role": "member", "level": 0, "state": "pending", "token": null });
         assert_eq!(context, expected);
-        let claims = latchkey.verified(token.as_str().unwrap()).await.expect("a genuine token");
+        let claims = latchkey
+            .verified(token.as_str().unwrap())
+            .await
+            .expect("a genuine token");
         assert_eq!(claims["uid"], user.uid);
     }
 }
@@ -72,7 +83,10 @@ async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
 #[tokio::test]
 async fn who_is_not_signed_in_is_refused_without_a_reason() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("authorize-out").await, latchkey.signed_up("authorize-other").await);
+    let (user, other) = (
+        latchkey.signed_up("authorize-out").await,
+        latchkey.signed_up("authorize-other").await,
+    );
     refuses(latchkey, &user, asked("GET", json!({}))).await;
     for (_, forged) in forgeries(&user.session, &other.session) {
         refuses(latchkey, &user, with_bearer("GET", &forged)).await;
@@ -90,14 +104,31 @@ async fn an_access_token_opens_nothing_here() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-kinds").await;
     let context = is_let_through(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
-    refuses(latchkey, &user, with_bearer("GET", context["token"].as_str().unwrap())).await;
+    refuses(
+        latchkey,
+        &user,
+        with_bearer("GET", context["token"].as_str().unwrap()),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("authorize-csrf").await, latchkey.signed_up("authorize-csrf-2").await);
-    for method in ["POST", "PUT", "PATCH", "DELETE", "QUERY", "get", "", "no method"] {
+    let (user, other) = (
+        latchkey.signed_up("authorize-csrf").await,
+        latchkey.signed_up("authorize-csrf-2").await,
+    );
+    for method in [
+        "POST",
+        "PUT",
+        "PATCH",
+        "DELETE",
+        "QUERY",
+        "get",
+        "",
+        "no method",
+    ] {
         let mut event = with_cookie(method, &user);
         refuses(latchkey, &user, event.clone()).await;
         event["headers"]["x-csrf-token"] = json!(other.csrf_token);
@@ -110,13 +141,23 @@ async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cooki
 #[tokio::test]
 async fn a_session_that_another_client_uses_is_ended() {
     let latchkey = latchkey().await;
-    for (name, change) in [("agent", "/headers/user-agent"), ("address", "/requestContext/http/sourceIp")] {
+    for (name, change) in [
+        ("agent", "/headers/user-agent"),
+        ("address", "/requestContext/http/sourceIp"),
+    ] {
         let user = latchkey.signed_up(&format!("authorize-{name}")).await;
         let mut event = with_cookie("GET", &user);
         event["headers"]["user-agent"] = json!("");
         *event.pointer_mut(change).unwrap() = json!("198.51.100.1");
-        assert_eq!(latchkey.invoke(FUNCTION, event).await, Ok(json!({ "isAuthorized": false })));
-        assert_eq!(latchkey.session_item(&user, &user.session).await, None, "{name}");
+        assert_eq!(
+            latchkey.invoke(FUNCTION, event).await,
+            Ok(json!({ "isAuthorized": false }))
+        );
+        assert_eq!(
+            latchkey.session_item(&user, &user.session).await,
+            None,
+            "{name}"
+        );
     }
 }
 
@@ -127,7 +168,10 @@ async fn no_header_tells_where_the_client_is() {
     let mut event = with_cookie("GET", &user);
     event["requestContext"]["http"]["sourceIp"] = json!("203.0.113.7");
     event["headers"]["x-forwarded-for"] = json!("127.0.0.1, 203.0.113.7");
-    assert_eq!(latchkey.invoke(FUNCTION, event).await, Ok(json!({ "isAuthorized": false })));
+    assert_eq!(
+        latchkey.invoke(FUNCTION, event).await,
+        Ok(json!({ "isAuthorized": false }))
+    );
 }
 
 #[tokio::test]
@@ -137,7 +181,12 @@ async fn what_is_no_such_event_is_an_error_which_opens_nothing_and_quotes_nothin
     let before = latchkey.items_of(&user).await;
     let without = |pointer: &str, name: &str| {
         let mut event = with_cookie("GET", &user);
-        event.pointer_mut(pointer).unwrap().as_object_mut().unwrap().remove(name);
+        event
+            .pointer_mut(pointer)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(name);
         event
     };
     let with = |pointer: &str, value: Value| {
@@ -159,10 +208,20 @@ async fn what_is_no_such_event_is_an_error_which_opens_nothing_and_quotes_nothin
         with("/headers", json!({ "authorization": [user.session] })),
     ] {
         let answer = latchkey.invoke(FUNCTION, event.clone()).await;
-        assert!(answer.as_ref().is_err_and(|error| error.contains("no event of an authorizer")), "{event}: {answer:?}");
+        assert!(
+            answer
+                .as_ref()
+                .is_err_and(|error| error.contains("no event of an authorizer")),
+            "{event}: {answer:?}"
+        );
     }
     assert_eq!(latchkey.items_of(&user).await, before);
-    assert!(latchkey.log().iter().all(|line| !line.contains(&user.session)));
+    assert!(
+        latchkey
+            .log()
+            .iter()
+            .all(|line| !line.contains(&user.session))
+    );
 }
 
 #[tokio::test]
@@ -179,7 +238,8 @@ async fn headers_that_no_http_request_has_present_nothing() {
         refuses(latchkey, &user, asked("GET", headers)).await;
     }
     let mut names_and_all = with_cookie("GET", &user);
-    names_and_all["headers"] = json!({ "": "x", "a b": "\r\n", "x-odd": "\u{0}", "X-Upper": "\u{1f40e}" });
+    names_and_all["headers"] =
+        json!({ "": "x", "a b": "\r\n", "x-odd": "\u{0}", "X-Upper": "\u{1f40e}" });
     is_let_through(latchkey.invoke(FUNCTION, names_and_all).await);
 }
 
@@ -188,10 +248,21 @@ async fn without_the_database_nobody_is_let_through_and_nobody_is_refused() {
     let latchkey = Latchkey::start(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).await;
     let signing_keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let now = clock::now();
-    let claims = Claims::new(Purpose::Session, "a-session", "ID0123456789", "a@example.com", (now, now + 60));
+    let claims = Claims::new(
+        Purpose::Session,
+        "a-session",
+        "ID0123456789",
+        "a@example.com",
+        (now, now + 60),
+    );
     let event = with_bearer("GET", &signing_keys.sign(&claims).unwrap());
     let answer = latchkey.invoke(FUNCTION, event).await;
-    assert!(answer.as_ref().is_err_and(|error| error.contains("Reported")), "{answer:?}");
+    assert!(
+        answer
+            .as_ref()
+            .is_err_and(|error| error.contains("Reported")),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -200,7 +271,11 @@ async fn the_sample_events_are_understood_and_refused() {
     for name in ["authorize", "authorize-bearer"] {
         let file = crate::harness::workspace().join(format!("events/{name}.json"));
         let event = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-        assert_eq!(latchkey.invoke(FUNCTION, event).await, Ok(json!({ "isAuthorized": false })), "{name}");
+        assert_eq!(
+            latchkey.invoke(FUNCTION, event).await,
+            Ok(json!({ "isAuthorized": false })),
+            "{name}"
+        );
     }
 }
 

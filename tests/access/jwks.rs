@@ -12,13 +12,32 @@ const PATH: &str = "/.well-known/jwks.json";
 async fn the_public_key_is_published_and_may_be_kept_for_a_minute() {
     let latchkey = latchkey().await;
     let answer = latchkey.get(PATH).send().await;
-    assert_eq!((answer.status, answer.header("cache-control")), (200, Some("public, max-age=60")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("cache-control")),
+        (200, Some("public, max-age=60")),
+        "{answer:?}"
+    );
     let published = answer.json();
-    let [key] = published["keys"].as_array().unwrap().as_slice() else { panic!("{published}") };
-    let names: BTreeSet<&str> = key.as_object().unwrap().keys().map(String::as_str).collect();
+    let [key] = published["keys"].as_array().unwrap().as_slice() else {
+        panic!("{published}")
+    };
+    let names: BTreeSet<&str> = key
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect();
     // Above all not `d`, which is the private half.
-    assert_eq!(names, BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"]));
-    for (name, value) in [("kty", "OKP"), ("crv", "Ed25519"), ("alg", "EdDSA"), ("use", "sig")] {
+    assert_eq!(
+        names,
+        BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"])
+    );
+    for (name, value) in [
+        ("kty", "OKP"),
+        ("crv", "Ed25519"),
+        ("alg", "EdDSA"),
+        ("use", "sig"),
+    ] {
         assert_eq!(key[name], value);
     }
 }
@@ -28,7 +47,13 @@ async fn a_session_token_is_not_signed_by_a_key_that_is_published() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("jwks-session").await;
     let published = latchkey.jwks().await;
-    assert!(published["keys"].as_array().unwrap().iter().all(|key| key["kid"].as_str() != kid(&user.session).as_deref()));
+    assert!(
+        published["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key["kid"].as_str() != kid(&user.session).as_deref())
+    );
     assert_eq!(verified(&published, "latchkey", &user.session), None);
 }
 
@@ -40,18 +65,24 @@ const CREDENTIALS: [(&str, &str); 2] = [("email", "rotation@example.com"), ("pas
 impl Rotating {
     async fn start(name: &str) -> (Self, Program) {
         let folder = Folder::new(name);
-        let program = Program::start(&["--listen", "127.0.0.1:0", "--data-dir", folder.path()]).await;
-        assert_eq!(program.post("/identity/users", &CREDENTIALS).await.status, 201);
+        let program =
+            Program::start(&["--listen", "127.0.0.1:0", "--data-dir", folder.path()]).await;
+        assert_eq!(
+            program.post("/identity/users", &CREDENTIALS).await.status,
+            201
+        );
         (Self(folder), program)
     }
 
-    /// Makes the current value the previous one; the new one was set so many seconds ago, if that is known.
+    /// Makes the current value the previous one; the new one was set so many seconds ago, if that
+    /// is known.
     async fn rotate(&self, program: Program, secret: &str, age: Option<i64>) -> Program {
         assert!(program.end("INT").await);
         let file = format!("{}/secrets.json", self.0.path());
         let mut secrets: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         let previous = secrets["TokenSecret"]["AWSCURRENT"].take();
-        secrets["TokenSecret"] = json!({ "AWSCURRENT": secret.repeat(64), "AWSPREVIOUS": previous });
+        secrets["TokenSecret"] =
+            json!({ "AWSCURRENT": secret.repeat(64), "AWSPREVIOUS": previous });
         if let Some(age) = age {
             secrets["TokenSecret"]["CreatedDate"] = json!(now() - age);
         }
@@ -62,14 +93,22 @@ impl Rotating {
 
 /// An access token of the user, who signs in for it.
 async fn access_token(program: &Program) -> String {
-    let session = program.post("/identity/sessions", &CREDENTIALS).await.session();
-    let request = reqwest::Client::new().get(format!("{}/auth/request", program.url)).bearer_auth(session);
+    let session = program
+        .post("/identity/sessions", &CREDENTIALS)
+        .await
+        .session();
+    let request = reqwest::Client::new()
+        .get(format!("{}/auth/request", program.url))
+        .bearer_auth(session);
     bearer_of(&program.send(request).await).to_owned()
 }
 
 /// What a token says, wherever the stack was when it was made: a restart takes another port.
 fn verified_by(answer: &Answer, token: &str) -> Option<Value> {
-    let issuer = crate::harness::claims(token)["iss"].as_str().unwrap().to_owned();
+    let issuer = crate::harness::claims(token)["iss"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     verified(&answer.json(), &issuer, token)
 }
 
@@ -107,6 +146,9 @@ async fn a_new_key_is_published_before_it_signs() {
 
     let program = stack.rotate(program, "2", Some(600)).await;
     let late = access_token(&program).await;
-    assert_eq!(kid(&late).as_deref(), program.get(PATH).await.json()["keys"][0]["kid"].as_str());
+    assert_eq!(
+        kid(&late).as_deref(),
+        program.get(PATH).await.json()["keys"][0]["kid"].as_str()
+    );
     assert!(program.end("INT").await);
 }

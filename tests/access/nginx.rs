@@ -1,4 +1,5 @@
-//! The configuration of docs/examples/nginx.conf, in a real nginx: between clients, the stack and a service
+//! The configuration of docs/examples/nginx.conf, in a real nginx: between clients, the stack and a
+//! service
 
 use std::{
     fs,
@@ -12,7 +13,9 @@ use axum::{Router, extract::Request as Received};
 use serde_json::{Value, json};
 use tokio::process::{Child, Command};
 
-use crate::harness::{Answer, Folder, Latchkey, PASSWORD, Request, User, eventually, spawn, workspace};
+use crate::harness::{
+    Answer, Folder, Latchkey, PASSWORD, Request, User, eventually, spawn, workspace,
+};
 
 /// Where the client comes from, which is far from where nginx does.
 const CLIENT: [u8; 4] = [127, 77, 0, 1];
@@ -20,11 +23,21 @@ const CLIENT: [u8; 4] = [127, 77, 0, 1];
 /// Where nginx is. A machine that checks changes has it; on another it may be missing.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let folders = path.split(':').chain(["/usr/sbin", "/usr/local/sbin"]).map(PathBuf::from);
-    let found = folders.map(|folder| folder.join("nginx")).find(|file| file.is_file());
+    let folders = path
+        .split(':')
+        .chain(["/usr/sbin", "/usr/local/sbin"])
+        .map(PathBuf::from);
+    let found = folders
+        .map(|folder| folder.join("nginx"))
+        .find(|file| file.is_file());
     if found.is_none() {
-        assert!(shared::platform::environment::variable("CI").is_none(), "nginx is not installed: apt-get install nginx");
-        eprintln!("SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tried");
+        assert!(
+            shared::platform::environment::variable("CI").is_none(),
+            "nginx is not installed: apt-get install nginx"
+        );
+        eprintln!(
+            "SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tried"
+        );
     }
     found
 }
@@ -45,12 +58,19 @@ impl Guarded {
         let reached = Arc::default();
         let service = service(Arc::clone(&reached)).await;
         let folder = Folder::new(name);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let listen = format!("127.0.0.1:{port}");
         let documented = fs::read_to_string(workspace().join("docs/examples/nginx.conf")).unwrap();
         let filled_in = [
             ("listen 80;", format!("listen {listen};")),
-            ("https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com", latchkey.url().to_owned()),
+            (
+                "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+                latchkey.url().to_owned(),
+            ),
             ("http://127.0.0.1:8080", service),
         ]
         .into_iter()
@@ -64,29 +84,53 @@ impl Guarded {
         fs::write(&configuration, around).unwrap();
         let mut command = Command::new(nginx);
         command.args(["-p", folder.path(), "-e", "error.log", "-c", &configuration]);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true);
         let mut nginx = command.spawn().unwrap();
         eventually("nginx", || {
             let ended = nginx.try_wait().unwrap();
-            let log = || fs::read_to_string(format!("{}/error.log", folder.path())).unwrap_or_default();
+            let log =
+                || fs::read_to_string(format!("{}/error.log", folder.path())).unwrap_or_default();
             assert!(ended.is_none(), "nginx ended: {}", log());
             let is_there = TcpStream::connect(&listen).is_ok();
             async move { is_there.then_some(()) }
         })
         .await;
-        let client = reqwest::Client::builder().local_address(IpAddr::from(CLIENT)).user_agent("browser").build().unwrap();
-        Self { latchkey, client, url: format!("http://{listen}"), reached, _nginx: nginx, _folder: folder }
+        let client = reqwest::Client::builder()
+            .local_address(IpAddr::from(CLIENT))
+            .user_agent("browser")
+            .build()
+            .unwrap();
+        Self {
+            latchkey,
+            client,
+            url: format!("http://{listen}"),
+            reached,
+            _nginx: nginx,
+            _folder: folder,
+        }
     }
 
     /// Somebody who signed up without passing nginx.
     async fn signed_up(&self, name: &str) -> User {
-        let fields = [("email", format!("{name}@example.com")), ("password", PASSWORD.to_owned())];
-        let request = self.client.post(format!("{}/identity/users", self.latchkey.url())).form(&fields);
+        let fields = [
+            ("email", format!("{name}@example.com")),
+            ("password", PASSWORD.to_owned()),
+        ];
+        let request = self
+            .client
+            .post(format!("{}/identity/users", self.latchkey.url()))
+            .form(&fields);
         User::from_answer(&Request::from(request).send().await, PASSWORD)
     }
 
     fn request(&self, method: &str, path: &str) -> Request {
-        self.client.request(method.parse().unwrap(), format!("{}{path}", self.url)).into()
+        self.client
+            .request(method.parse().unwrap(), format!("{}{path}", self.url))
+            .into()
     }
 
     /// What reached the service since it was last asked.
@@ -103,11 +147,25 @@ impl Guarded {
 
     /// Asserts that one request reached the service, as this user's, and returns it.
     async fn passed(&self, answer: &Answer, user: &User) -> Value {
-        assert_eq!((answer.status, answer.text()), (200, "served"), "{answer:?}");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, "served"),
+            "{answer:?}"
+        );
         let reached = self.reached();
-        let [request] = reached.as_slice() else { panic!("{reached:?}") };
-        let token = request["headers"]["authorization"].as_str().unwrap().strip_prefix("Bearer ").unwrap();
-        let claims = self.latchkey.verified(token).await.expect("a genuine token");
+        let [request] = reached.as_slice() else {
+            panic!("{reached:?}")
+        };
+        let token = request["headers"]["authorization"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("Bearer ")
+            .unwrap();
+        let claims = self
+            .latchkey
+            .verified(token)
+            .await
+            .expect("a genuine token");
         assert_eq!(claims["uid"], user.uid);
         request.clone()
     }
@@ -132,7 +190,10 @@ http {
 
 /// Starts a service, and tells where it is.
 async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
-    let listener = spawn(tokio::net::TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
+    let listener = spawn(tokio::net::TcpListener::bind("127.0.0.1:0"))
+        .await
+        .unwrap()
+        .unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serve = async move |request: Received| {
         let headers = request.headers();
@@ -142,9 +203,14 @@ async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
             .collect::<serde_json::Map<_, _>>()
             .into();
         let (method, path) = (request.method().to_string(), request.uri().to_string());
-        let body = axum::body::to_bytes(request.into_body(), 1_000_000).await.unwrap();
+        let body = axum::body::to_bytes(request.into_body(), 1_000_000)
+            .await
+            .unwrap();
         let body = String::from_utf8(body.into()).unwrap();
-        reached.lock().unwrap().push(json!({ "method": method, "path": path, "headers": headers, "body": body }));
+        reached
+            .lock()
+            .unwrap()
+            .push(json!({ "method": method, "path": path, "headers": headers, "body": body }));
         "served"
     };
     spawn(async { axum::serve(listener, Router::new().fallback(serve)).await });
@@ -154,58 +220,148 @@ async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
 #[tokio::test]
 async fn who_is_signed_in_reaches_the_service_and_nobody_else_does() {
     let Some(nginx) = program() else { return };
-    let guarded = Guarded::start(nginx, "nginx", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let guarded =
+        Guarded::start(nginx, "nginx", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
     let user = guarded.signed_up("nginx").await;
 
-    let answer = guarded.request("GET", "/orders?reset_token=1%20").cookie(&user.session).send().await;
+    let answer = guarded
+        .request("GET", "/orders?reset_token=1%20")
+        .cookie(&user.session)
+        .send()
+        .await;
     let request = guarded.passed(&answer, &user).await;
-    assert_eq!((&request["method"], &request["path"]), (&json!("GET"), &json!("/orders?reset_token=1%20")));
+    assert_eq!(
+        (&request["method"], &request["path"]),
+        (&json!("GET"), &json!("/orders?reset_token=1%20"))
+    );
     // The session stays with nginx.
     assert_eq!(request["headers"].get("cookie"), None);
     assert!(!request.to_string().contains(&user.session));
     // Not even the path is told to Latchkey.
-    assert!(guarded.latchkey.log().iter().all(|line| !line.contains("orders")));
+    assert!(
+        guarded
+            .latchkey
+            .log()
+            .iter()
+            .all(|line| !line.contains("orders"))
+    );
 
-    let answer = guarded.request("GET", "/").bearer(&user.session).send().await;
+    let answer = guarded
+        .request("GET", "/")
+        .bearer(&user.session)
+        .send()
+        .await;
     guarded.passed(&answer, &user).await;
 
-    guarded.refused(&guarded.request("GET", "/orders").send().await, "authz.invalid_session");
-    guarded.refused(&guarded.request("GET", "/orders").cookie("forged").send().await, "authz.invalid_session");
+    guarded.refused(
+        &guarded.request("GET", "/orders").send().await,
+        "authz.invalid_session",
+    );
+    guarded.refused(
+        &guarded
+            .request("GET", "/orders")
+            .cookie("forged")
+            .send()
+            .await,
+        "authz.invalid_session",
+    );
     // What nginx asks with is not for others to ask with.
-    let answer = guarded.request("GET", "/_latchkey").cookie(&user.session).send().await;
+    let answer = guarded
+        .request("GET", "/_latchkey")
+        .cookie(&user.session)
+        .send()
+        .await;
     assert_eq!((answer.status, answer.header("authorization")), (404, None));
     guarded.latchkey.set_state(&user, "banned").await;
-    guarded.refused(&guarded.request("GET", "/orders").cookie(&user.session).send().await, "authz.user_not_active");
+    guarded.refused(
+        &guarded
+            .request("GET", "/orders")
+            .cookie(&user.session)
+            .send()
+            .await,
+        "authz.user_not_active",
+    );
 }
 
 #[tokio::test]
 async fn what_changes_something_needs_the_csrf_token_and_keeps_its_body() {
     let Some(nginx) = program() else { return };
-    let guarded = Guarded::start(nginx, "nginx-csrf", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let guarded = Guarded::start(
+        nginx,
+        "nginx-csrf",
+        &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
+    )
+    .await;
     let user = guarded.signed_up("nginx-csrf").await;
-    let post = || guarded.request("POST", "/orders").cookie(&user.session).body("text/plain", "an order".repeat(4000));
+    let post = || {
+        guarded
+            .request("POST", "/orders")
+            .cookie(&user.session)
+            .body("text/plain", "an order".repeat(4000))
+    };
     guarded.refused(&post().send().await, "authz.missing_csrf_token");
-    guarded.refused(&post().header("x-original-method", "GET").send().await, "authz.missing_csrf_token");
-    guarded.refused(&post().header("x-forwarded-method", "GET").send().await, "authz.missing_csrf_token");
-    guarded.refused(&post().header("x-csrf-token", "another").send().await, "authz.csrf_token_mismatch");
+    guarded.refused(
+        &post().header("x-original-method", "GET").send().await,
+        "authz.missing_csrf_token",
+    );
+    guarded.refused(
+        &post().header("x-forwarded-method", "GET").send().await,
+        "authz.missing_csrf_token",
+    );
+    guarded.refused(
+        &post().header("x-csrf-token", "another").send().await,
+        "authz.csrf_token_mismatch",
+    );
     let answer = post().header("x-csrf-token", &user.csrf_token).send().await;
     let request = guarded.passed(&answer, &user).await;
-    assert_eq!((&request["method"], &request["body"]), (&json!("POST"), &json!("an order".repeat(4000))));
+    assert_eq!(
+        (&request["method"], &request["body"]),
+        (&json!("POST"), &json!("an order".repeat(4000)))
+    );
 }
 
 #[tokio::test]
 async fn what_the_client_says_in_authorization_never_reaches_the_service() {
     let Some(nginx) = program() else { return };
-    let guarded = Guarded::start(nginx, "nginx-authorization", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
-    let (user, other) = (guarded.signed_up("nginx-own").await, guarded.signed_up("nginx-other").await);
+    let guarded = Guarded::start(
+        nginx,
+        "nginx-authorization",
+        &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
+    )
+    .await;
+    let (user, other) = (
+        guarded.signed_up("nginx-own").await,
+        guarded.signed_up("nginx-other").await,
+    );
     // The access token of somebody else, which the service would believe.
-    let answer = guarded.request("GET", "/").cookie(&other.session).send().await;
-    let foreign = guarded.passed(&answer, &other).await["headers"]["authorization"].as_str().unwrap().to_owned();
+    let answer = guarded
+        .request("GET", "/")
+        .cookie(&other.session)
+        .send()
+        .await;
+    let foreign = guarded.passed(&answer, &other).await["headers"]["authorization"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     // A bearer counts where both come, and this one is no session.
-    let answer = guarded.request("GET", "/").cookie(&user.session).header("authorization", &foreign).send().await;
+    let answer = guarded
+        .request("GET", "/")
+        .cookie(&user.session)
+        .header("authorization", &foreign)
+        .send()
+        .await;
     guarded.refused(&answer, "authz.invalid_session");
-    for own in [foreign.replace("Bearer", "Basic"), format!("Token {foreign}"), "Basic dXNlcjpwYXNz".to_owned()] {
-        let answer = guarded.request("GET", "/").cookie(&user.session).header("authorization", own).send().await;
+    for own in [
+        foreign.replace("Bearer", "Basic"),
+        format!("Token {foreign}"),
+        "Basic dXNlcjpwYXNz".to_owned(),
+    ] {
+        let answer = guarded
+            .request("GET", "/")
+            .cookie(&user.session)
+            .header("authorization", own)
+            .send()
+            .await;
         guarded.passed(&answer, &user).await;
     }
 }
@@ -213,9 +369,17 @@ async fn what_the_client_says_in_authorization_never_reaches_the_service() {
 #[tokio::test]
 async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_believed() {
     let Some(nginx) = program() else { return };
-    let guarded = Guarded::start(nginx.clone(), "nginx-trusted", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let guarded = Guarded::start(
+        nginx.clone(),
+        "nginx-trusted",
+        &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
+    )
+    .await;
     let user = guarded.signed_up("nginx-address").await;
-    let claimed = guarded.request("GET", "/").cookie(&user.session).header("x-forwarded-for", "198.51.100.1");
+    let claimed = guarded
+        .request("GET", "/")
+        .cookie(&user.session)
+        .header("x-forwarded-for", "198.51.100.1");
     guarded.passed(&claimed.send().await, &user).await;
     // Somebody elsewhere who says to be where the user is.
     let elsewhere = Request::from(
@@ -226,21 +390,40 @@ async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_
             .unwrap()
             .get(&guarded.url),
     );
-    let answer = elsewhere.cookie(&user.session).header("x-forwarded-for", "127.77.0.1").send().await;
+    let answer = elsewhere
+        .cookie(&user.session)
+        .header("x-forwarded-for", "127.77.0.1")
+        .send()
+        .await;
     guarded.refused(&answer, "authz.client_session_mismatch");
 
     let guarded = Guarded::start(nginx, "nginx-untrusted", &[]).await;
     let user = guarded.signed_up("nginx-address").await;
-    let answer = guarded.request("GET", "/").cookie(&user.session).send().await;
+    let answer = guarded
+        .request("GET", "/")
+        .cookie(&user.session)
+        .send()
+        .await;
     guarded.refused(&answer, "authz.client_session_mismatch");
 }
 
 #[tokio::test]
 async fn without_latchkey_nobody_reaches_the_service() {
     let Some(nginx) = program() else { return };
-    let variables = [("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"), ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9")];
+    let variables = [
+        ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9"),
+    ];
     let guarded = Guarded::start(nginx, "nginx-failure", &variables).await;
-    let answer = guarded.request("GET", "/").cookie("a.session.token").send().await;
-    assert_eq!((answer.status, answer.header("authorization")), (500, None), "{answer:?}");
+    let answer = guarded
+        .request("GET", "/")
+        .cookie("a.session.token")
+        .send()
+        .await;
+    assert_eq!(
+        (answer.status, answer.header("authorization")),
+        (500, None),
+        "{answer:?}"
+    );
     assert_eq!(guarded.reached(), Vec::<Value>::new());
 }

@@ -16,17 +16,38 @@ pub struct Protected {
 }
 
 pub const PROTECTED: &[Protected] = &[
-    Protected { name: "user_create", path: "/identity/users", with_password: true },
-    Protected { name: "session_create", path: "/identity/sessions", with_password: true },
-    Protected { name: "password_reset", path: "/identity/users/password/generate_code", with_password: false },
-    Protected { name: "email_confirmation", path: "/identity/users/email/generate_code", with_password: false },
+    Protected {
+        name: "user_create",
+        path: "/identity/users",
+        with_password: true,
+    },
+    Protected {
+        name: "session_create",
+        path: "/identity/sessions",
+        with_password: true,
+    },
+    Protected {
+        name: "password_reset",
+        path: "/identity/users/password/generate_code",
+        with_password: false,
+    },
+    Protected {
+        name: "email_confirmation",
+        path: "/identity/users/email/generate_code",
+        with_password: false,
+    },
 ];
 
 impl Protected {
-    /// Path and fields of a request that succeeds, but for a captcha, for a user who waits for a confirmation.
+    /// Path and fields of a request that succeeds, but for a captcha, for a user who waits for a
+    /// confirmation.
     pub fn form(&self, email: &str) -> (&'static str, Vec<(&'static str, String)>) {
         // Everybody signs up once.
-        let email = if self.name == "user_create" { format!("another-{email}") } else { email.to_owned() };
+        let email = if self.name == "user_create" {
+            format!("another-{email}")
+        } else {
+            email.to_owned()
+        };
         let mut fields = vec![("email", email)];
         if self.with_password {
             fields.push(("password", PASSWORD.to_owned()));
@@ -36,24 +57,39 @@ impl Protected {
 }
 
 /// The same with a solution.
-pub fn request(latchkey: &Latchkey, operation: &Protected, email: &str, solution: &Value) -> Request {
+pub fn request(
+    latchkey: &Latchkey,
+    operation: &Protected,
+    email: &str,
+    solution: &Value,
+) -> Request {
     let (path, fields) = operation.form(email);
-    let mut body: serde_json::Map<String, Value> =
-        fields.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    let mut body: serde_json::Map<String, Value> = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), json!(value)))
+        .collect();
     body.insert("captcha_response".to_owned(), solution.clone());
     latchkey.post(path).json(&body.into())
 }
 
-/// Everything that is stored, but for counts of failures that are none: an attempt that was taken back leaves a zero.
+/// Everything that is stored, but for counts of failures that are none: an attempt that was taken
+/// back leaves a zero.
 pub async fn everything(latchkey: &Latchkey) -> crate::harness::Snapshot {
     let mut all = latchkey.everything().await;
-    all.retain(|key, item| !key.contains("LIMIT#sign_in#") || crate::harness::number(item, "count") != 0);
+    all.retain(|key, item| {
+        !key.contains("LIMIT#sign_in#") || crate::harness::number(item, "count") != 0
+    });
     all
 }
 
 /// Somebody who signed up with a captcha.
 async fn signed_up(latchkey: &Latchkey, provider: &str) -> User {
-    latchkey.signed_up_with("somebody", &json!({ "captcha_response": solution(provider, "yes") })).await
+    latchkey
+        .signed_up_with(
+            "somebody",
+            &json!({ "captcha_response": solution(provider, "yes") }),
+        )
+        .await
 }
 
 #[tokio::test]
@@ -63,8 +99,19 @@ async fn with_a_solved_captcha_every_operation_succeeds() {
         let latchkey = outside.protects(provider, &[]).await;
         let user = signed_up(&latchkey, provider).await;
         for operation in PROTECTED {
-            let answer = request(&latchkey, operation, &user.email, &solution(provider, "yes")).send().await;
-            assert_eq!(answer.status, 201, "{provider} {}: {answer:?}", operation.name);
+            let answer = request(
+                &latchkey,
+                operation,
+                &user.email,
+                &solution(provider, "yes"),
+            )
+            .send()
+            .await;
+            assert_eq!(
+                answer.status, 201,
+                "{provider} {}: {answer:?}",
+                operation.name
+            );
         }
         assert_eq!(outside.asked().len(), 1 + PROTECTED.len());
     }
@@ -80,15 +127,34 @@ async fn with_any_other_answer_of_the_provider_no_operation_does_anything() {
         let before = everything(&latchkey).await;
         for operation in PROTECTED {
             for word in REFUSED {
-                let answer = request(&latchkey, operation, &user.email, &solution(provider, word)).send().await;
+                let answer = request(&latchkey, operation, &user.email, &solution(provider, word))
+                    .send()
+                    .await;
                 answer.is_refused(422, &["identity.captcha.verification_failed"]);
             }
         }
         assert_eq!(everything(&latchkey).await, before, "{provider}");
-        assert!(outside.asked().iter().all(|asked| asked.path != "/redirected"), "{provider}");
+        assert!(
+            outside
+                .asked()
+                .iter()
+                .all(|asked| asked.path != "/redirected"),
+            "{provider}"
+        );
         // Seven refused sign-ins were no wrong passwords: the next one waits for nothing.
-        let answer = request(&latchkey, &PROTECTED[1], &user.email, &solution(provider, "yes")).send().await;
-        assert_eq!((answer.status, latchkey.mails_to(&user.email).await.len()), (201, 1), "{provider}: {answer:?}");
+        let answer = request(
+            &latchkey,
+            &PROTECTED[1],
+            &user.email,
+            &solution(provider, "yes"),
+        )
+        .send()
+        .await;
+        assert_eq!(
+            (answer.status, latchkey.mails_to(&user.email).await.len()),
+            (201, 1),
+            "{provider}: {answer:?}"
+        );
     }
 }
 
@@ -99,17 +165,42 @@ async fn a_provider_is_sent_what_it_needs_and_no_more() {
         let latchkey = outside.protects(provider, &[]).await;
         signed_up(&latchkey, provider).await;
         let asked = &outside.asked()[0];
-        let fields: Vec<(&str, &str)> = asked.fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let fields: Vec<(&str, &str)> = asked
+            .fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
         let own: &[(&str, &str)] = match provider {
-            "geetest" => {
-                &[("captchaid", ID), ("challenge", "challenge-1"), ("json_format", "1"), ("sdk", "latchkey"), ("seccode", "yes")]
-            }
-            "hcaptcha" => &[("remoteip", "127.0.0.1"), ("response", "yes"), ("secret", SECRET), ("sitekey", ID)],
-            _ => &[("remoteip", "127.0.0.1"), ("response", "yes"), ("secret", SECRET)],
+            "geetest" => &[
+                ("captchaid", ID),
+                ("challenge", "challenge-1"),
+                ("json_format", "1"),
+                ("sdk", "latchkey"),
+                ("seccode", "yes"),
+            ],
+            "hcaptcha" => &[
+                ("remoteip", "127.0.0.1"),
+                ("response", "yes"),
+                ("secret", SECRET),
+                ("sitekey", ID),
+            ],
+            _ => &[
+                ("remoteip", "127.0.0.1"),
+                ("response", "yes"),
+                ("secret", SECRET),
+            ],
         };
         assert_eq!(fields, own, "{provider}");
-        assert_eq!(asked.headers["content-type"], "application/x-www-form-urlencoded");
-        assert!(asked.headers["user-agent"].to_str().unwrap().starts_with("Latchkey/"));
+        assert_eq!(
+            asked.headers["content-type"],
+            "application/x-www-form-urlencoded"
+        );
+        assert!(
+            asked.headers["user-agent"]
+                .to_str()
+                .unwrap()
+                .starts_with("Latchkey/")
+        );
     }
 }
 
@@ -118,8 +209,16 @@ async fn a_token_is_text() {
     let outside = Outside::start().await;
     let latchkey = outside.protects("recaptcha", &[]).await;
     for operation in PROTECTED {
-        let object = request(&latchkey, operation, "object@example.com", &json!({ "response": "yes" }));
-        object.send().await.is_refused(422, &["identity.captcha.verification_failed"]);
+        let object = request(
+            &latchkey,
+            operation,
+            "object@example.com",
+            &json!({ "response": "yes" }),
+        );
+        object
+            .send()
+            .await
+            .is_refused(422, &["identity.captcha.verification_failed"]);
     }
     assert_eq!(outside.asked().len(), 0);
 }
@@ -140,24 +239,47 @@ async fn the_solution_of_geetest_is_an_object_or_its_text_and_signed_with_the_se
         json!("{}"),
         json!("[]"),
         with("geetest_challenge", json!("challenge-2")),
-        with("geetest_validate", json!("90da68eea680131d576949e998fb4d7e")),
+        with(
+            "geetest_validate",
+            json!("90da68eea680131d576949e998fb4d7e"),
+        ),
         with("geetest_validate", json!("")),
         with("geetest_seccode", json!("")),
         with("geetest_seccode", json!(1)),
         with("geetest_challenge", Value::Null),
     ] {
         for response in [bad.clone(), json!(bad.to_string())] {
-            let answer = request(&latchkey, &PROTECTED[0], "geetest@example.com", &response).send().await;
+            let answer = request(&latchkey, &PROTECTED[0], "geetest@example.com", &response)
+                .send()
+                .await;
             answer.is_refused(422, &["identity.captcha.verification_failed"]);
         }
     }
     assert_eq!(outside.asked().len(), 0);
-    for (number, response) in [genuine.clone(), json!(genuine.to_string())].iter().enumerate() {
-        let answer = request(&latchkey, &PROTECTED[0], &format!("geetest{number}@example.com"), response).send().await;
+    for (number, response) in [genuine.clone(), json!(genuine.to_string())]
+        .iter()
+        .enumerate()
+    {
+        let answer = request(
+            &latchkey,
+            &PROTECTED[0],
+            &format!("geetest{number}@example.com"),
+            response,
+        )
+        .send()
+        .await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
     // As browsers send it, who know no objects.
     let (path, mut fields) = PROTECTED[0].form("geetest-form@example.com");
     fields.push(("captcha_response", genuine.to_string()));
-    assert_eq!(latchkey.post(path).form(&crate::harness::borrowed(&fields)).send().await.status, 201);
+    assert_eq!(
+        latchkey
+            .post(path)
+            .form(&crate::harness::borrowed(&fields))
+            .send()
+            .await
+            .status,
+        201
+    );
 }

@@ -6,7 +6,10 @@ use shared::{
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
-use crate::harness::{Latchkey, PASSWORD, Request, USER_NAMES, User, all_at_once, claims, forgeries, latchkey, now, number, otp};
+use crate::harness::{
+    Latchkey, PASSWORD, Request, USER_NAMES, User, all_at_once, claims, forgeries, latchkey, now,
+    number, otp,
+};
 
 const PATH: &str = "/identity/users/email/confirm_code";
 
@@ -16,16 +19,26 @@ fn confirm(latchkey: &Latchkey, token: &str) -> Request {
 
 /// The token of the mail that followed the sign-up.
 async fn token_of(latchkey: &Latchkey, user: &User) -> String {
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     mail.confirmation_token().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn the_token_must_be_given() {
     let latchkey = latchkey().await;
-    latchkey.post(PATH).form(&[("lang", "en")]).send().await.is_refused(400, &["identity.user.missing_token"]);
+    latchkey
+        .post(PATH)
+        .form(&[("lang", "en")])
+        .send()
+        .await
+        .is_refused(400, &["identity.user.missing_token"]);
     for blank in ["", " \t"] {
-        confirm(latchkey, blank).send().await.is_refused(400, &["identity.user.empty_token"]);
+        confirm(latchkey, blank)
+            .send()
+            .await
+            .is_refused(400, &["identity.user.empty_token"]);
     }
 }
 
@@ -40,12 +53,16 @@ async fn a_confirmed_user_is_active_and_labelled_and_has_a_session() {
     let session = User::from_answer(&answer, PASSWORD).session;
     let body = answer.json();
     answer.has_names(&USER_NAMES);
-    assert_eq!((&body["uid"], &body["state"], &body["level"]), (&json!(user.uid), &json!("active"), &json!(1)));
+    assert_eq!(
+        (&body["uid"], &body["state"], &body["level"]),
+        (&json!(user.uid), &json!("active"), &json!(1))
+    );
     let label = &body["labels"][0];
     let expected = json!([{ "key": "email", "value": "verified", "scope": "private", "created_at": label["created_at"], "updated_at": label["created_at"] }]);
     assert_eq!(body["labels"], expected);
     assert!(label["created_at"].as_str().unwrap().ends_with('Z'));
-    let cookie = format!("_barong_session={session}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400");
+    let cookie =
+        format!("_barong_session={session}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400");
     assert_eq!(answer.header("set-cookie"), Some(cookie.as_str()));
 
     assert_eq!(latchkey.grant(&user, "CONFIRM").await, None);
@@ -64,14 +81,25 @@ async fn who_has_a_second_factor_gets_no_session_by_it() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    let answer = confirm(latchkey, &token_of(latchkey, &user).await).send().await;
+    let answer = confirm(latchkey, &token_of(latchkey, &user).await)
+        .send()
+        .await;
     assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
     let body = answer.json();
     assert_eq!(
-        (&body["state"], &body["otp"], body.get("csrf_token").filter(|token| !token.is_null())),
+        (
+            &body["state"],
+            &body["otp"],
+            body.get("csrf_token").filter(|token| !token.is_null())
+        ),
         (&json!("active"), &json!(true), None)
     );
-    let sessions = latchkey.items_of(&user).await.into_keys().filter(|key| key.contains("SESSION#")).count();
+    let sessions = latchkey
+        .items_of(&user)
+        .await
+        .into_keys()
+        .filter(|key| key.contains("SESSION#"))
+        .count();
     assert_eq!(sessions, 1);
 }
 
@@ -81,7 +109,14 @@ async fn a_token_works_once() {
     let user = latchkey.signed_up("confirmed-once").await;
     let token = token_of(latchkey, &user).await;
     assert_eq!(confirm(latchkey, &token).send().await.status, 201);
-    latchkey.refuses(&user, confirm(latchkey, &token), 422, &["identity.user.utilized_token"]).await;
+    latchkey
+        .refuses(
+            &user,
+            confirm(latchkey, &token),
+            422,
+            &["identity.user.utilized_token"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -90,24 +125,46 @@ async fn of_eight_confirmations_of_one_code_at_once_one_succeeds() {
     let user = latchkey.signed_up("confirmed-race").await;
     let token = token_of(latchkey, &user).await;
     let answers = all_at_once((0..8).map(|_| confirm(latchkey, &token))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 201).count(), 1);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 201).count(),
+        1
+    );
     for loser in answers.iter().filter(|answer| answer.status != 201) {
         loser.is_refused(422, &["identity.user.utilized_token"]);
     }
     let items = latchkey.items_of(&user).await;
-    assert_eq!(items.keys().filter(|key| key.contains("SESSION#")).count(), 2);
+    assert_eq!(
+        items.keys().filter(|key| key.contains("SESSION#")).count(),
+        2
+    );
 }
 
 #[tokio::test]
 async fn a_forged_token_or_one_of_another_purpose_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("confirmed-forged").await, latchkey.signed_up("confirmed-forger").await);
-    let (genuine, others) = (token_of(latchkey, &user).await, token_of(latchkey, &other).await);
-    let mut tokens: Vec<String> =
-        forgeries(&genuine, &others).into_iter().map(|(_, token)| token).filter(|token| *token != genuine).collect();
+    let (user, other) = (
+        latchkey.signed_up("confirmed-forged").await,
+        latchkey.signed_up("confirmed-forger").await,
+    );
+    let (genuine, others) = (
+        token_of(latchkey, &user).await,
+        token_of(latchkey, &other).await,
+    );
+    let mut tokens: Vec<String> = forgeries(&genuine, &others)
+        .into_iter()
+        .map(|(_, token)| token)
+        .filter(|token| *token != genuine)
+        .collect();
     tokens.extend([user.session.clone(), latchkey.reset_token(&user).await]);
     for token in tokens {
-        latchkey.refuses(&user, confirm(latchkey, &token), 422, &["jwt.decode_and_verify"]).await;
+        latchkey
+            .refuses(
+                &user,
+                confirm(latchkey, &token),
+                422,
+                &["jwt.decode_and_verify"],
+            )
+            .await;
     }
     assert_eq!(confirm(latchkey, &genuine).send().await.status, 201);
 }
@@ -120,9 +177,27 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let claims = claims(&genuine);
     let text = |name: &str| claims[name].as_str().unwrap();
-    let times = (Timestamp::from_seconds(now() - 3600), Timestamp::from_seconds(now() - 1));
-    let expired = keys.sign(&Claims::new(Purpose::Confirmation, text("jti"), text("uid"), text("user"), times)).unwrap();
-    latchkey.refuses(&user, confirm(latchkey, &expired), 422, &["jwt.decode_and_verify"]).await;
+    let times = (
+        Timestamp::from_seconds(now() - 3600),
+        Timestamp::from_seconds(now() - 1),
+    );
+    let expired = keys
+        .sign(&Claims::new(
+            Purpose::Confirmation,
+            text("jti"),
+            text("uid"),
+            text("user"),
+            times,
+        ))
+        .unwrap();
+    latchkey
+        .refuses(
+            &user,
+            confirm(latchkey, &expired),
+            422,
+            &["jwt.decode_and_verify"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -132,18 +207,41 @@ async fn an_account_that_waits_for_no_confirmation_is_told_so() {
     let token = token_of(latchkey, &user).await;
     for state in ["active", "banned", "deleted", "locked"] {
         latchkey.set_state(&user, state).await;
-        latchkey.refuses(&user, confirm(latchkey, &token), 422, &["identity.user.active_or_doesnt_exist"]).await;
+        latchkey
+            .refuses(
+                &user,
+                confirm(latchkey, &token),
+                422,
+                &["identity.user.active_or_doesnt_exist"],
+            )
+            .await;
     }
     latchkey.delete_user(&user).await;
-    latchkey.refuses(&user, confirm(latchkey, &token), 422, &["identity.user.active_or_doesnt_exist"]).await;
+    latchkey
+        .refuses(
+            &user,
+            confirm(latchkey, &token),
+            422,
+            &["identity.user.active_or_doesnt_exist"],
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn the_session_that_it_opens_is_like_any_other() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-session").await;
-    let answer = confirm(latchkey, &token_of(latchkey, &user).await).cookie(&user.session).send().await;
+    let answer = confirm(latchkey, &token_of(latchkey, &user).await)
+        .cookie(&user.session)
+        .send()
+        .await;
     assert_ne!(answer.session(), user.session);
-    let item = latchkey.session_item(&user, &answer.session()).await.expect("a session");
-    assert_eq!(number(&item, "expires_at") - number(&item, "began_at"), 86_400);
+    let item = latchkey
+        .session_item(&user, &answer.session())
+        .await
+        .expect("a session");
+    assert_eq!(
+        number(&item, "expires_at") - number(&item, "began_at"),
+        86_400
+    );
 }

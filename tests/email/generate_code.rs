@@ -13,8 +13,17 @@ fn is_confirmation(mail: &Mail) -> bool {
 #[tokio::test]
 async fn the_address_must_be_given() {
     let latchkey = latchkey().await;
-    latchkey.post(PATH).send().await.is_refused(400, &["identity.user.missing_email"]);
-    latchkey.post(PATH).form(&[("email", " "), ("lang", "en")]).send().await.is_refused(400, &["identity.user.empty_email"]);
+    latchkey
+        .post(PATH)
+        .send()
+        .await
+        .is_refused(400, &["identity.user.missing_email"]);
+    latchkey
+        .post(PATH)
+        .form(&[("email", " "), ("lang", "en")])
+        .send()
+        .await
+        .is_refused(400, &["identity.user.empty_email"]);
 }
 
 #[tokio::test]
@@ -22,18 +31,32 @@ async fn who_has_not_confirmed_yet_gets_another_mail_in_the_place_of_the_first()
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmation-again").await;
     let first = latchkey.mail_to(&user.email, 1, is_confirmation).await;
-    latchkey.post(PATH).form(&[("email", &user.email.to_uppercase()), ("lang", "de")]).send().await.is_empty(201);
+    latchkey
+        .post(PATH)
+        .form(&[("email", &user.email.to_uppercase()), ("lang", "de")])
+        .send()
+        .await
+        .is_empty(201);
     let second = latchkey.mail_to(&user.email, 2, is_confirmation).await;
     let token = second.confirmation_token().unwrap();
-    let link = format!("{}/accounts/confirmation?confirmation_token={token}&lang=de", latchkey.domain());
+    let link = format!(
+        "{}/accounts/confirmation?confirmation_token={token}&lang=de",
+        latchkey.domain()
+    );
     assert_eq!(second.link(), Some(link.as_str()));
     let code = latchkey.grant(&user, "CONFIRM").await.expect("a code");
     assert!((now() + 3600 - number(&code, "expires_at")).abs() < 60);
     assert_eq!(claims(token)["jti"], *code["jti"].as_s().unwrap());
 
-    let confirm =
-        |mail: &Mail| latchkey.post("/identity/users/email/confirm_code").form(&[("token", mail.confirmation_token().unwrap())]);
-    confirm(&first).send().await.is_refused(422, &["identity.user.utilized_token"]);
+    let confirm = |mail: &Mail| {
+        latchkey
+            .post("/identity/users/email/confirm_code")
+            .form(&[("token", mail.confirmation_token().unwrap())])
+    };
+    confirm(&first)
+        .send()
+        .await
+        .is_refused(422, &["identity.user.utilized_token"]);
     assert_eq!(confirm(&second).send().await.status, 201);
 }
 
@@ -41,7 +64,12 @@ async fn who_has_not_confirmed_yet_gets_another_mail_in_the_place_of_the_first()
 async fn whoever_asks_gets_the_same_answer_and_only_who_waits_for_it_a_mail() {
     let latchkey = Latchkey::start(&[]).await;
     let waiting = latchkey.signed_up("waiting").await;
-    let expected = latchkey.post(PATH).form(&[("email", &waiting.email)]).send().await.comparable();
+    let expected = latchkey
+        .post(PATH)
+        .form(&[("email", &waiting.email)])
+        .send()
+        .await
+        .comparable();
     expected.is_empty(201);
     latchkey.mail_to(&waiting.email, 2, is_confirmation).await;
     for state in ["active", "deleted", "banned", "locked"] {
@@ -58,7 +86,16 @@ async fn whoever_asks_gets_the_same_answer_and_only_who_waits_for_it_a_mail() {
         "no address",
         "a@b",
     ] {
-        assert_eq!(latchkey.post(PATH).form(&[("email", email)]).send().await.comparable(), expected, "{email}");
+        assert_eq!(
+            latchkey
+                .post(PATH)
+                .form(&[("email", email)])
+                .send()
+                .await
+                .comparable(),
+            expected,
+            "{email}"
+        );
     }
     assert_eq!(latchkey.everything().await, before);
 }
@@ -66,8 +103,14 @@ async fn whoever_asks_gets_the_same_answer_and_only_who_waits_for_it_a_mail() {
 #[tokio::test]
 async fn a_captcha_response_is_text_or_an_object() {
     let latchkey = latchkey().await;
-    let ask =
-        |captcha: Value| latchkey.post(PATH).json(&json!({ "email": "nobody@example.com", "captcha_response": captcha })).send();
-    ask(json!(1)).await.is_refused(422, &["identity.user.invalid_captcha_format"]);
+    let ask = |captcha: Value| {
+        latchkey
+            .post(PATH)
+            .json(&json!({ "email": "nobody@example.com", "captcha_response": captcha }))
+            .send()
+    };
+    ask(json!(1))
+        .await
+        .is_refused(422, &["identity.user.invalid_captcha_format"]);
     ask(json!({ "geetest_challenge": "x" })).await.is_empty(201);
 }

@@ -1,4 +1,5 @@
-//! What DynamoDB does under load and its emulator never: conflicts, throttled transactions, batches that are done in part
+//! What DynamoDB does under load and its emulator never: conflicts, throttled transactions, batches
+//! that are done in part
 
 use serde_json::json;
 
@@ -20,12 +21,19 @@ const PASSING: [Fault; 6] = [
 const RETRIES: usize = 6;
 
 async fn stack(name: &str) -> (Faulty, User) {
-    let faulty = Faulty::start(&[otp::FOR_RACES[1], ("IDENTITY_REQUESTS_PER_MINUTE", "100000")]).await;
+    let faulty = Faulty::start(&[
+        otp::FOR_RACES[1],
+        ("IDENTITY_REQUESTS_PER_MINUTE", "100000"),
+    ])
+    .await;
     let user = faulty.latchkey.signed_up(name).await;
     // The function that sends mails calls the database too.
     let is_settled = async || {
         let mails = faulty.latchkey.queued_mails(&user).await;
-        mails.iter().all(|mail| mail.contains_key("settled_at")).then_some(())
+        mails
+            .iter()
+            .all(|mail| mail.contains_key("settled_at"))
+            .then_some(())
     };
     eventually("the mail is settled", is_settled).await;
     (faulty, user)
@@ -33,7 +41,14 @@ async fn stack(name: &str) -> (Faulty, User) {
 
 /// Whether the session is one.
 async fn is_live(faulty: &Faulty, session: &str) -> bool {
-    faulty.latchkey.get("/resource/users/me").bearer(session).send().await.status == 200
+    faulty
+        .latchkey
+        .get("/resource/users/me")
+        .bearer(session)
+        .send()
+        .await
+        .status
+        == 200
 }
 
 #[tokio::test]
@@ -42,7 +57,12 @@ async fn a_transaction_that_loses_six_times_in_a_row_is_not_noticed() {
     for fault in PASSING {
         let session = faulty.latchkey.signed_in(&user).await;
         faulty.fail("TransactWriteItems", RETRIES, fault);
-        faulty.latchkey.sign_out(&session).send().await.is_empty(204);
+        faulty
+            .latchkey
+            .sign_out(&session)
+            .send()
+            .await
+            .is_empty(204);
         assert_eq!(faulty.calls("TransactWriteItems"), RETRIES + 1, "{fault:?}");
         assert!(!is_live(&faulty, &session).await);
     }
@@ -52,19 +72,42 @@ async fn a_transaction_that_loses_six_times_in_a_row_is_not_noticed() {
 async fn all_tries_of_a_transaction_have_one_token() {
     let (faulty, user) = stack("contention-token").await;
     faulty.fail("TransactWriteItems", 2, CONFLICT);
-    faulty.latchkey.sign_out(&user.session).send().await.is_empty(204);
-    let mut tokens: Vec<_> =
-        faulty.requests("TransactWriteItems").iter().map(|request| request["ClientRequestToken"].to_string()).collect();
+    faulty
+        .latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_empty(204);
+    let mut tokens: Vec<_> = faulty
+        .requests("TransactWriteItems")
+        .iter()
+        .map(|request| request["ClientRequestToken"].to_string())
+        .collect();
     tokens.dedup();
-    assert_eq!((faulty.calls("TransactWriteItems"), tokens.len()), (3, 1), "{tokens:?}");
+    assert_eq!(
+        (faulty.calls("TransactWriteItems"), tokens.len()),
+        (3, 1),
+        "{tokens:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_lost_answer_and_then_a_conflict_are_still_a_success() {
     let (faulty, user) = stack("contention-lost-answer").await;
     let mut coming = vec![CONFLICT, Fault::AnswerLost];
-    faulty.plan(move |operation| if operation == "TransactWriteItems" { coming.pop() } else { None });
-    faulty.latchkey.sign_out(&user.session).send().await.is_empty(204);
+    faulty.plan(move |operation| {
+        if operation == "TransactWriteItems" {
+            coming.pop()
+        } else {
+            None
+        }
+    });
+    faulty
+        .latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_empty(204);
     assert_eq!(faulty.calls("TransactWriteItems"), 3);
 }
 
@@ -89,11 +132,24 @@ async fn a_condition_that_is_known_to_be_lost_is_final_whatever_is_beside_it() {
     let (faulty, user) = stack("contention-lost").await;
     let token = faulty.latchkey.reset_token(&user).await;
     for (fault, status, key) in [
-        (Fault::Cancelled(&["ConditionalCheckFailed", "TransactionConflict"]), 404, "record.not_found"),
-        (Fault::Cancelled(&["None", "ConditionalCheckFailed", "ThrottlingError"]), 422, "identity.user.utilized_token"),
+        (
+            Fault::Cancelled(&["ConditionalCheckFailed", "TransactionConflict"]),
+            404,
+            "record.not_found",
+        ),
+        (
+            Fault::Cancelled(&["None", "ConditionalCheckFailed", "ThrottlingError"]),
+            422,
+            "identity.user.utilized_token",
+        ),
     ] {
         faulty.fail("TransactWriteItems", 1, fault);
-        faulty.latchkey.confirm(&token, "Other-Horse-7-Battery").send().await.is_refused(status, &[key]);
+        faulty
+            .latchkey
+            .confirm(&token, "Other-Horse-7-Battery")
+            .send()
+            .await
+            .is_refused(status, &[key]);
         assert_eq!(faulty.calls("TransactWriteItems"), 1, "{fault:?}");
     }
     faulty.latchkey.signed_in(&user).await;
@@ -109,7 +165,12 @@ async fn a_reason_that_is_not_known_is_neither_success_nor_a_lost_condition() {
         Fault::Cancelled(&["None"]),
     ] {
         faulty.fail("TransactWriteItems", 1, fault);
-        faulty.latchkey.sign_out(&user.session).send().await.is_refused(500, &["server.internal_error"]);
+        faulty
+            .latchkey
+            .sign_out(&user.session)
+            .send()
+            .await
+            .is_refused(500, &["server.internal_error"]);
         assert_eq!(faulty.calls("TransactWriteItems"), 1, "{fault:?}");
         assert!(is_live(&faulty, &user.session).await);
     }
@@ -120,7 +181,11 @@ async fn a_single_write_of_an_item_in_a_transaction_is_tried_again() {
     let (faulty, user) = stack("contention-single").await;
     faulty.fail("UpdateItem", 2, Fault::Conflict);
     faulty.latchkey.signed_in(&user).await;
-    assert_eq!(faulty.calls("UpdateItem"), 4, "the client's counter and the account's");
+    assert_eq!(
+        faulty.calls("UpdateItem"),
+        4,
+        "the client's counter and the account's"
+    );
     loses_and_opens_nothing(Fault::Conflict, &["UpdateItem"]).await;
 }
 
@@ -135,11 +200,26 @@ async fn a_batch_of_writes_that_is_done_in_parts_is_not_noticed_and_no_part_is_w
         let sizes: Vec<usize> = faulty
             .requests("BatchWriteItem")
             .iter()
-            .map(|request| request["RequestItems"]["GrantsTable"].as_array().unwrap().len())
+            .map(|request| {
+                request["RequestItems"]["GrantsTable"]
+                    .as_array()
+                    .unwrap()
+                    .len()
+            })
             .collect();
-        assert_eq!(sizes, if fault == Fault::AllLeftOut { [3, 3, 3, 3] } else { [2, 1, 1, 1] });
+        assert_eq!(
+            sizes,
+            if fault == Fault::AllLeftOut {
+                [3, 3, 3, 3]
+            } else {
+                [2, 1, 1, 1]
+            }
+        );
     }
-    assert_eq!(faulty.latchkey.activities(&user).await, ["signup succeed", "login succeed", "login succeed"]);
+    assert_eq!(
+        faulty.latchkey.activities(&user).await,
+        ["signup succeed", "login succeed", "login succeed"]
+    );
 }
 
 #[tokio::test]
@@ -157,11 +237,21 @@ async fn a_batch_of_reads_that_is_done_in_parts_is_not_noticed() {
         assert!(is_live(&faulty, &user.session).await);
         assert_eq!(faulty.calls("BatchGetItem"), RETRIES + 1);
         let keys = |request: &serde_json::Value| {
-            request["RequestItems"].as_object().unwrap().values().map(|table| table["Keys"].as_array().unwrap().len()).sum()
+            request["RequestItems"]
+                .as_object()
+                .unwrap()
+                .values()
+                .map(|table| table["Keys"].as_array().unwrap().len())
+                .sum()
         };
         let sizes: Vec<usize> = faulty.requests("BatchGetItem").iter().map(keys).collect();
         assert_eq!(sizes[0], 2);
-        assert!(sizes[1..].iter().all(|&size| size == if fault == Fault::AllLeftOut { 2 } else { 1 }), "{sizes:?}");
+        assert!(
+            sizes[1..]
+                .iter()
+                .all(|&size| size == if fault == Fault::AllLeftOut { 2 } else { 1 }),
+            "{sizes:?}"
+        );
     }
 }
 
@@ -179,8 +269,30 @@ async fn a_user_is_erased_whole_although_batches_are_done_in_parts() {
         faulty.latchkey.signed_in(&user).await;
     }
     faulty.fail("BatchWriteItem", 3, Fault::SomeLeftOut);
-    let answer = faulty.latchkey.invoke("ManageUsersFunction", json!({ "action": "delete", "uid": user.uid })).await.unwrap();
+    let answer = faulty
+        .latchkey
+        .invoke(
+            "ManageUsersFunction",
+            json!({ "action": "delete", "uid": user.uid }),
+        )
+        .await
+        .unwrap();
     assert_eq!(answer["deleted"]["uid"], user.uid);
-    assert!(faulty.latchkey.stored().await.keys().all(|key| !key.contains(&user.uid)));
-    assert_eq!(faulty.latchkey.sign_in(&user.email, PASSWORD).send().await.status, 404);
+    assert!(
+        faulty
+            .latchkey
+            .stored()
+            .await
+            .keys()
+            .all(|key| !key.contains(&user.uid))
+    );
+    assert_eq!(
+        faulty
+            .latchkey
+            .sign_in(&user.email, PASSWORD)
+            .send()
+            .await
+            .status,
+        404
+    );
 }

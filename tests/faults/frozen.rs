@@ -1,4 +1,5 @@
-//! An instance that Lambda froze, whose connections ended meanwhile: it answers at once, and asks no more than once again
+//! An instance that Lambda froze, whose connections ended meanwhile: it answers at once, and asks
+//! no more than once again
 
 use std::time::Duration;
 
@@ -9,7 +10,8 @@ use crate::harness::{Fault, Faulty, Lambda, User, event, forgeries, otp};
 
 /// How long the process is frozen: longer than the SDK waits for any call.
 const FROZEN: Duration = Duration::from_secs(5);
-/// A single try of a call waits 1.4 s for its answer, so less than that says that nothing was waited for.
+/// A single try of a call waits 1.4 s for its answer, so less than that says that nothing was
+/// waited for.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 fn me(user: &User) -> Value {
@@ -31,7 +33,10 @@ async fn answers_at_once_after_a_freeze(faulty: &Faulty, lambda: &mut Lambda, us
     let answer = lambda.invoke(me(user)).await;
     let elapsed = thawed.elapsed();
     assert_eq!(answer["statusCode"], 200, "{answer}");
-    assert!(answer["body"].as_str().unwrap().contains(&user.uid), "{answer}");
+    assert!(
+        answer["body"].as_str().unwrap().contains(&user.uid),
+        "{answer}"
+    );
     let calls = (faulty.calls("GetSecretValue"), faulty.calls("BatchGetItem"));
     println!("after the freeze: {elapsed:?}, {calls:?}");
     assert!(elapsed < AT_ONCE, "{elapsed:?}, {calls:?}");
@@ -42,7 +47,16 @@ async fn answers_at_once_after_a_freeze(faulty: &Faulty, lambda: &mut Lambda, us
 async fn stack(name: &str) -> (Faulty, User) {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let user = faulty.latchkey.signed_up(name).await;
-    assert_eq!(faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await.status, 200);
+    assert_eq!(
+        faulty
+            .latchkey
+            .get("/resource/users/me")
+            .bearer(&user.session)
+            .send()
+            .await
+            .status,
+        200
+    );
     (faulty, user)
 }
 
@@ -75,9 +89,23 @@ async fn forged_key_ids_have_nobody_ask_for_the_secret() {
     let other = faulty.latchkey.signed_up("frozen-forger").await;
     faulty.fail_always("GetSecretValue", Fault::Failed);
     for (what, forged) in forgeries(&user.session, &other.session) {
-        let answer = faulty.latchkey.get("/resource/users/me").bearer(&forged).send().await;
+        let answer = faulty
+            .latchkey
+            .get("/resource/users/me")
+            .bearer(&forged)
+            .send()
+            .await;
         assert_eq!(answer.status, 401, "{what}: {answer:?}");
     }
-    assert_eq!(faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await.status, 200);
+    assert_eq!(
+        faulty
+            .latchkey
+            .get("/resource/users/me")
+            .bearer(&user.session)
+            .send()
+            .await
+            .status,
+        200
+    );
     assert_eq!(faulty.calls("GetSecretValue"), 0);
 }

@@ -1,4 +1,5 @@
-//! The database does what it is asked, and its answer is lost: the function asks again, and what succeeded stays a success
+//! The database does what it is asked, and its answer is lost: the function asks again, and what
+//! succeeded stays a success
 
 use crate::harness::{Fault, Faulty, Mail, PASSWORD, User, otp};
 
@@ -10,21 +11,46 @@ async fn stack() -> Faulty {
 
 /// Whether the user can sign in with a password.
 async fn opens(faulty: &Faulty, user: &User, password: &str) -> bool {
-    faulty.latchkey.sign_in(&user.email, password).send().await.status == 201
+    faulty
+        .latchkey
+        .sign_in(&user.email, password)
+        .send()
+        .await
+        .status
+        == 201
 }
 
 #[tokio::test]
 async fn a_reset_changes_the_password_once_and_is_no_used_token() {
     let faulty = stack().await;
-    for (number, fault) in [Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut].into_iter().enumerate() {
-        let user = faulty.latchkey.signed_up(&format!("lost-reset-{number}")).await;
+    for (number, fault) in [Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut]
+        .into_iter()
+        .enumerate()
+    {
+        let user = faulty
+            .latchkey
+            .signed_up(&format!("lost-reset-{number}"))
+            .await;
         let token = faulty.latchkey.reset_token(&user).await;
         faulty.fail("TransactWriteItems", 1, fault);
-        faulty.latchkey.confirm(&token, OTHER).send().await.is_empty(201);
+        faulty
+            .latchkey
+            .confirm(&token, OTHER)
+            .send()
+            .await
+            .is_empty(201);
         assert_eq!(faulty.calls("TransactWriteItems"), 2);
         assert!(opens(&faulty, &user, OTHER).await);
-        faulty.latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
-        faulty.latchkey.confirm(&token, PASSWORD).send().await.is_refused(422, &["identity.user.utilized_token"]);
+        faulty
+            .latchkey
+            .mail_to(&user.email, 1, Mail::is_notice)
+            .await;
+        faulty
+            .latchkey
+            .confirm(&token, PASSWORD)
+            .send()
+            .await
+            .is_refused(422, &["identity.user.utilized_token"]);
     }
 }
 
@@ -44,7 +70,13 @@ async fn a_sign_in_opens_one_session() {
     faulty.fail("BatchWriteItem", 1, Fault::AnswerLost);
     let session = faulty.latchkey.signed_in(&user).await;
     assert_eq!(faulty.calls("BatchWriteItem"), 2);
-    assert!(faulty.latchkey.session_item(&user, &session).await.is_some());
+    assert!(
+        faulty
+            .latchkey
+            .session_item(&user, &session)
+            .await
+            .is_some()
+    );
     assert_eq!(faulty.latchkey.session_ids(&user).await.len(), 2);
 }
 
@@ -55,9 +87,28 @@ async fn a_sign_in_with_a_code_is_no_used_code() {
     faulty.latchkey.set_otp_secret(&user, otp::SECRET).await;
     faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
     let code = otp::code(otp::step());
-    let fields = [("email", user.email.as_str()), ("password", PASSWORD), ("otp_code", &code)];
-    assert_eq!(faulty.latchkey.post("/identity/sessions").form(&fields).send().await.status, 201);
-    faulty.latchkey.post("/identity/sessions").form(&fields).send().await.is_refused(403, &["identity.session.invalid_otp"]);
+    let fields = [
+        ("email", user.email.as_str()),
+        ("password", PASSWORD),
+        ("otp_code", &code),
+    ];
+    assert_eq!(
+        faulty
+            .latchkey
+            .post("/identity/sessions")
+            .form(&fields)
+            .send()
+            .await
+            .status,
+        201
+    );
+    faulty
+        .latchkey
+        .post("/identity/sessions")
+        .form(&fields)
+        .send()
+        .await
+        .is_refused(403, &["identity.session.invalid_otp"]);
 }
 
 #[tokio::test]
@@ -65,7 +116,12 @@ async fn a_sign_out_finds_its_session() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-sign-out").await;
     faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
-    faulty.latchkey.sign_out(&user.session).send().await.is_empty(204);
+    faulty
+        .latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_empty(204);
 }
 
 #[tokio::test]
@@ -75,8 +131,16 @@ async fn a_confirmation_is_no_used_token() {
     let mail = faulty.latchkey.mail_to(&user.email, 1, |_| true).await;
     let fields = [("token", mail.confirmation_token().unwrap())];
     faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
-    let answer = faulty.latchkey.post("/identity/users/email/confirm_code").form(&fields).send().await;
-    assert_eq!((answer.status, answer.json()["state"].as_str()), (201, Some("active")));
+    let answer = faulty
+        .latchkey
+        .post("/identity/users/email/confirm_code")
+        .form(&fields)
+        .send()
+        .await;
+    assert_eq!(
+        (answer.status, answer.json()["state"].as_str()),
+        (201, Some("active"))
+    );
 }
 
 #[tokio::test]
@@ -89,7 +153,12 @@ async fn a_change_of_the_password_is_no_wrong_old_one() {
         seen += usize::from(operation == "TransactWriteItems");
         (operation == "TransactWriteItems" && seen == 2).then_some(Fault::AnswerLost)
     });
-    faulty.latchkey.change_password(&user, PASSWORD, OTHER).send().await.is_empty(201);
+    faulty
+        .latchkey
+        .change_password(&user, PASSWORD, OTHER)
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(faulty.calls("TransactWriteItems"), 3);
     assert!(opens(&faulty, &user, OTHER).await);
 }
@@ -108,7 +177,12 @@ async fn an_attempt_is_taken_back_once() {
         seen += usize::from(operation == "TransactWriteItems");
         (operation == "TransactWriteItems" && seen == 1).then_some(Fault::AnswerLost)
     });
-    faulty.latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(401, &["identity.session.banned"]);
+    faulty
+        .latchkey
+        .sign_in(&user.email, PASSWORD)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.banned"]);
     assert_eq!(faulty.calls("TransactWriteItems"), 2);
     assert_eq!(faulty.latchkey.failures(&user.email).await, 3);
 }
@@ -126,6 +200,11 @@ async fn a_wrong_password_counts_at_least_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-count").await;
     faulty.fail("UpdateItem", 2, Fault::AnswerLost);
-    faulty.latchkey.sign_in(&user.email, OTHER).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    faulty
+        .latchkey
+        .sign_in(&user.email, OTHER)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     assert!((1..=2).contains(&faulty.latchkey.failures(&user.email).await));
 }

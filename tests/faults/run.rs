@@ -1,4 +1,5 @@
-//! Some hundred operations while calls to the services fail at random: what was injected, and what was lost of what was acknowledged
+//! Some hundred operations while calls to the services fail at random: what was injected, and what
+//! was lost of what was acknowledged
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,14 +16,17 @@ use crate::harness::{Answer, Fault, Faulty, PASSWORD, TIMEOUT, User, otp, text, 
 const STEPS: usize = 300;
 const SEED: u64 = 20_261_102;
 
-/// Numbers that look random and are the same at each run (a linear congruential generator, by Knuth).
+/// Numbers that look random and are the same at each run (a linear congruential generator, by
+/// Knuth).
 #[derive(Clone)]
 struct Dice(Arc<Mutex<u64>>);
 
 impl Dice {
     fn roll(&self, sides: usize) -> usize {
         let mut state = self.0.lock().unwrap();
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        *state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(*state >> 33).unwrap() % sides
     }
 }
@@ -45,8 +49,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Whether an operation was acknowledged. If not, it may have happened or not. A client is told to come back, but if what was
-    /// read was of a wrong type.
+    /// Whether an operation was acknowledged. If not, it may have happened or not. A client is told
+    /// to come back, but if what was read was of a wrong type.
     #[track_caller]
     fn is_done(&mut self, answer: &Answer, success: u16) -> bool {
         let count = match answer.status {
@@ -60,14 +64,24 @@ impl Tally {
     }
 }
 
-async fn step(faulty: &Faulty, dice: &Dice, people: &mut Vec<Person>, tally: &mut Tally, number: usize) {
+async fn step(
+    faulty: &Faulty,
+    dice: &Dice,
+    people: &mut Vec<Person>,
+    tally: &mut Tally,
+    number: usize,
+) {
     let latchkey = &faulty.latchkey;
     if people.is_empty() || dice.roll(8) == 0 {
         let body = json!({ "email": format!("run-{number}@example.com"), "password": PASSWORD });
         let answer = latchkey.post("/identity/users").json(&body).send().await;
         if tally.is_done(&answer, 201) {
             let user = User::from_answer(&answer, PASSWORD);
-            people.push(Person { sessions: vec![user.session.clone()], passwords: vec![PASSWORD.to_owned()], user });
+            people.push(Person {
+                sessions: vec![user.session.clone()],
+                passwords: vec![PASSWORD.to_owned()],
+                user,
+            });
         }
         return;
     }
@@ -75,7 +89,10 @@ async fn step(faulty: &Faulty, dice: &Dice, people: &mut Vec<Person>, tally: &mu
     let person = &mut people[chosen];
     match dice.roll(4) {
         0 | 1 if person.passwords.len() == 1 => {
-            let answer = latchkey.sign_in(&person.user.email, &person.passwords[0]).send().await;
+            let answer = latchkey
+                .sign_in(&person.user.email, &person.passwords[0])
+                .send()
+                .await;
             if tally.is_done(&answer, 201) {
                 person.sessions.push(answer.session());
             }
@@ -86,11 +103,22 @@ async fn step(faulty: &Faulty, dice: &Dice, people: &mut Vec<Person>, tally: &mu
             tally.is_done(&answer, 204);
         }
         3 if person.passwords.len() == 1 && !person.sessions.is_empty() => {
-            let (old, new) = (person.passwords[0].clone(), format!("Horse-{number}-Battery-Staple"));
-            let fields = [("old_password", old.as_str()), ("new_password", &new), ("confirm_password", &new)];
+            let (old, new) = (
+                person.passwords[0].clone(),
+                format!("Horse-{number}-Battery-Staple"),
+            );
+            let fields = [
+                ("old_password", old.as_str()),
+                ("new_password", &new),
+                ("confirm_password", &new),
+            ];
             let session = person.sessions.pop().unwrap();
-            let answer =
-                latchkey.request("PUT".parse().unwrap(), "/resource/users/password").bearer(&session).form(&fields).send().await;
+            let answer = latchkey
+                .request("PUT".parse().unwrap(), "/resource/users/password")
+                .bearer(&session)
+                .form(&fields)
+                .send()
+                .await;
             // The others are ended by it, if it happened.
             person.sessions.clear();
             if tally.is_done(&answer, 201) {
@@ -101,8 +129,14 @@ async fn step(faulty: &Faulty, dice: &Dice, people: &mut Vec<Person>, tally: &mu
             }
         }
         _ => {
-            let Some(session) = person.sessions.last() else { return };
-            let answer = latchkey.get("/resource/users/me").bearer(session).send().await;
+            let Some(session) = person.sessions.last() else {
+                return;
+            };
+            let answer = latchkey
+                .get("/resource/users/me")
+                .bearer(session)
+                .send()
+                .await;
             tally.is_done(&answer, 200);
         }
     }
@@ -114,18 +148,33 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
     let mut lost = 0;
     for person in people {
         for session in &person.sessions {
-            let answer = latchkey.get("/resource/users/me").bearer(session).send().await;
+            let answer = latchkey
+                .get("/resource/users/me")
+                .bearer(session)
+                .send()
+                .await;
             lost += usize::from(answer.status != 200);
         }
         let mut opened = 0;
         for password in &person.passwords {
-            opened += usize::from(latchkey.sign_in(&person.user.email, password).send().await.status == 201);
+            opened += usize::from(
+                latchkey
+                    .sign_in(&person.user.email, password)
+                    .send()
+                    .await
+                    .status
+                    == 201,
+            );
         }
         lost += usize::from(opened != 1);
-        // One confirmation, and one notice for each change that happened.
-        // A mail that could not be given back is its claim's for a minute, which need not be waited for.
+        // One confirmation, and one notice for each change that happened. A mail that could not be
+        // given back is its claim's for a minute, which need not be waited for.
         for mail in latchkey.queued_mails(&person.user).await {
-            latchkey.edit_grant(&person.user, text(&mail, "sk"), |item| drop(item.remove("leased_until"))).await;
+            latchkey
+                .edit_grant(&person.user, text(&mail, "sk"), |item| {
+                    drop(item.remove("leased_until"))
+                })
+                .await;
         }
         let queued = latchkey.queued_mails(&person.user).await.len();
         // The stream's next try may be half a minute away.
@@ -151,12 +200,24 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
         if injecting.roll(5) != 0 {
             return None;
         }
-        // A mail whose acceptance is lost comes twice, as the manual says: it would not be counted as lost either way.
-        let is_certain =
-            |fault: &Fault| operation != "SendEmail" || ![Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut].contains(fault);
-        // Each call meets the kind that its operation has met least, so that none is left out by chance.
-        let met = |fault: &Fault| chosen.get(&(operation.to_owned(), *fault)).copied().unwrap_or_default();
-        let fault = Fault::of(operation).into_iter().filter(is_certain).min_by_key(met)?;
+        // A mail whose acceptance is lost comes twice, as the manual says: it would not be counted
+        // as lost either way.
+        let is_certain = |fault: &Fault| {
+            operation != "SendEmail"
+                || ![Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut].contains(fault)
+        };
+        // Each call meets the kind that its operation has met least, so that none is left out by
+        // chance.
+        let met = |fault: &Fault| {
+            chosen
+                .get(&(operation.to_owned(), *fault))
+                .copied()
+                .unwrap_or_default()
+        };
+        let fault = Fault::of(operation)
+            .into_iter()
+            .filter(is_certain)
+            .min_by_key(met)?;
         *chosen.entry((operation.to_owned(), fault)).or_default() += 1;
         Some(fault)
     });
@@ -174,12 +235,24 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
     let injected = faulty.injected();
     let count = |fault: Fault| injected.get(&fault).copied().unwrap_or_default();
     // An operation that failed for good did so by an answer of a wrong type, and by nothing else.
-    assert!(tally.unreadable <= count(Fault::WrongType) + count(Fault::UnknownType), "{report}");
-    let kinds: BTreeSet<Fault> = ["TransactWriteItems", "BatchWriteItem", "BatchGetItem", "GetItem", "UpdateItem"]
-        .into_iter()
-        .flat_map(Fault::of)
-        .collect();
-    assert!(tally.acknowledged > STEPS / 2 && kinds.iter().all(|kind| count(*kind) > 0), "{report}");
+    assert!(
+        tally.unreadable <= count(Fault::WrongType) + count(Fault::UnknownType),
+        "{report}"
+    );
+    let kinds: BTreeSet<Fault> = [
+        "TransactWriteItems",
+        "BatchWriteItem",
+        "BatchGetItem",
+        "GetItem",
+        "UpdateItem",
+    ]
+    .into_iter()
+    .flat_map(Fault::of)
+    .collect();
+    assert!(
+        tally.acknowledged > STEPS / 2 && kinds.iter().all(|kind| count(*kind) > 0),
+        "{report}"
+    );
 }
 
 fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> String {
@@ -191,7 +264,12 @@ fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> St
     for (fault, count) in injected {
         let _ = writeln!(text, "| {} | {count} |", fault.told());
     }
-    let Tally { acknowledged, unavailable, unreadable, lost } = tally;
+    let Tally {
+        acknowledged,
+        unavailable,
+        unreadable,
+        lost,
+    } = tally;
     let _ = write!(
         text,
         "\n| outcome | |\n| --- | --- |\n| operations acknowledged | {acknowledged} |\n| answered 503, to be tried again | {unavailable} |\n\

@@ -9,7 +9,14 @@ const OTHER: &str = "Other-Horse-7-Battery";
 /// How often the SDK tries a call.
 const TRIES: usize = 3;
 /// All calls of the operations.
-const CALLS: [&str; 6] = ["GetItem", "UpdateItem", "BatchWriteItem", "BatchGetItem", "TransactWriteItems", "Query"];
+const CALLS: [&str; 6] = [
+    "GetItem",
+    "UpdateItem",
+    "BatchWriteItem",
+    "BatchGetItem",
+    "TransactWriteItems",
+    "Query",
+];
 
 #[track_caller]
 pub(super) fn is_unavailable(answer: &crate::harness::Answer) {
@@ -17,31 +24,70 @@ pub(super) fn is_unavailable(answer: &crate::harness::Answer) {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-/// What the operations ask of the database: a request of each kind, and the calls that it cannot do without.
-pub(super) fn requests(faulty: &Faulty, user: &User, token: &str) -> Vec<(Request, &'static [&'static str])> {
+/// What the operations ask of the database: a request of each kind, and the calls that it cannot do
+/// without.
+pub(super) fn requests(
+    faulty: &Faulty,
+    user: &User,
+    token: &str,
+) -> Vec<(Request, &'static [&'static str])> {
     let latchkey = &faulty.latchkey;
     vec![
-        (latchkey.sign_in(&user.email, PASSWORD), &["GetItem", "UpdateItem", "BatchWriteItem"]),
-        (latchkey.sign_in("nobody@example.com", PASSWORD), &["GetItem", "UpdateItem"]),
-        (latchkey.get("/resource/users/me").bearer(&user.session), &["BatchGetItem"]),
-        (latchkey.sign_out(&user.session), &["BatchGetItem", "TransactWriteItems"]),
-        (latchkey.ask_for_code(&user.email), &["BatchGetItem", "UpdateItem", "TransactWriteItems"]),
-        (latchkey.confirm(token, OTHER), &["BatchGetItem", "TransactWriteItems"]),
-        (latchkey.change_password(user, PASSWORD, OTHER), &["BatchGetItem", "UpdateItem", "TransactWriteItems"]),
-        (latchkey.by(user, "GET", "/resource/sessions"), &["Query"]),
-        (latchkey.by(user, "DELETE", "/resource/sessions"), &["TransactWriteItems"]),
-        (latchkey.by(user, "POST", "/resource/otp/generate_qrcode"), &["BatchGetItem"]),
         (
-            latchkey.post("/identity/users").form(&[("email", "sign-up@example.com"), ("password", PASSWORD)]),
+            latchkey.sign_in(&user.email, PASSWORD),
+            &["GetItem", "UpdateItem", "BatchWriteItem"],
+        ),
+        (
+            latchkey.sign_in("nobody@example.com", PASSWORD),
+            &["GetItem", "UpdateItem"],
+        ),
+        (
+            latchkey.get("/resource/users/me").bearer(&user.session),
+            &["BatchGetItem"],
+        ),
+        (
+            latchkey.sign_out(&user.session),
+            &["BatchGetItem", "TransactWriteItems"],
+        ),
+        (
+            latchkey.ask_for_code(&user.email),
+            &["BatchGetItem", "UpdateItem", "TransactWriteItems"],
+        ),
+        (
+            latchkey.confirm(token, OTHER),
+            &["BatchGetItem", "TransactWriteItems"],
+        ),
+        (
+            latchkey.change_password(user, PASSWORD, OTHER),
+            &["BatchGetItem", "UpdateItem", "TransactWriteItems"],
+        ),
+        (latchkey.by(user, "GET", "/resource/sessions"), &["Query"]),
+        (
+            latchkey.by(user, "DELETE", "/resource/sessions"),
+            &["TransactWriteItems"],
+        ),
+        (
+            latchkey.by(user, "POST", "/resource/otp/generate_qrcode"),
+            &["BatchGetItem"],
+        ),
+        (
+            latchkey
+                .post("/identity/users")
+                .form(&[("email", "sign-up@example.com"), ("password", PASSWORD)]),
             &["UpdateItem", "TransactWriteItems"],
         ),
     ]
 }
 
-/// A fault in each call of each operation: the client is told to come back, the call is not tried more than a few times, and nothing
-/// has changed. (An answer that is only lost may have changed something: see `lost_answers`.)
+/// A fault in each call of each operation: the client is told to come back, the call is not tried
+/// more than a few times, and nothing has changed. (An answer that is only lost may have changed
+/// something: see `lost_answers`.)
 pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
-    let faulty = Faulty::start(&[otp::FOR_RACES[1], ("IDENTITY_REQUESTS_PER_MINUTE", "100000")]).await;
+    let faulty = Faulty::start(&[
+        otp::FOR_RACES[1],
+        ("IDENTITY_REQUESTS_PER_MINUTE", "100000"),
+    ])
+    .await;
     let user = faulty.latchkey.signed_up("faults").await;
     let token = faulty.latchkey.reset_token(&user).await;
     let before = faulty.latchkey.everything().await;
@@ -53,15 +99,28 @@ pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
             is_unavailable(&request.send().await);
             let tried = faulty.calls(call);
             // What the SDK does not try again by itself is tried for two seconds.
-            let most = if Fault::QUICK.contains(&fault) || fault == Fault::Conflict { 3 * TRIES } else { 100 };
-            assert!((1..=most).contains(&tried), "{fault:?} of {call}: {tried} times");
-            assert_eq!(faulty.latchkey.get("/identity/ping").send().await.status, 200);
+            let most = if Fault::QUICK.contains(&fault) || fault == Fault::Conflict {
+                3 * TRIES
+            } else {
+                100
+            };
+            assert!(
+                (1..=most).contains(&tried),
+                "{fault:?} of {call}: {tried} times"
+            );
+            assert_eq!(
+                faulty.latchkey.get("/identity/ping").send().await.status,
+                200
+            );
         }
     }
     faulty.heal();
     assert_eq!(faulty.latchkey.everything().await, before);
     // One that passes is not noticed.
-    for call in ["GetItem", "UpdateItem", "BatchWriteItem"].iter().filter(|call| affected.contains(call)) {
+    for call in ["GetItem", "UpdateItem", "BatchWriteItem"]
+        .iter()
+        .filter(|call| affected.contains(call))
+    {
         faulty.fail(call, TRIES - 1, fault);
         faulty.latchkey.signed_in(&user).await;
     }
@@ -100,7 +159,13 @@ async fn a_counter_that_cannot_be_written_lets_nobody_through() {
     for password in [PASSWORD, OTHER] {
         is_unavailable(&faulty.latchkey.sign_in(&user.email, password).send().await);
     }
-    assert_eq!((faulty.calls("BatchWriteItem"), faulty.calls("TransactWriteItems")), (0, 0));
+    assert_eq!(
+        (
+            faulty.calls("BatchWriteItem"),
+            faulty.calls("TransactWriteItems")
+        ),
+        (0, 0)
+    );
 }
 
 #[tokio::test]
@@ -108,7 +173,14 @@ async fn a_database_that_is_silent_is_not_waited_for_until_lambda_gives_up() {
     let faulty = Faulty::start(&[]).await;
     let user = faulty.latchkey.signed_up("faults-silence").await;
     faulty.fail_always("BatchGetItem", Fault::Silence);
-    is_unavailable(&faulty.latchkey.get("/resource/users/me").bearer(&user.session).send().await);
+    is_unavailable(
+        &faulty
+            .latchkey
+            .get("/resource/users/me")
+            .bearer(&user.session)
+            .send()
+            .await,
+    );
     assert!(faulty.calls("BatchGetItem") <= TRIES);
 }
 
@@ -117,16 +189,47 @@ async fn a_secret_that_cannot_be_read_at_the_start_is_read_when_it_can_be() {
     for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
         let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
         faulty.fail_always("GetSecretValue", fault);
-        let fields = [("email", "faults-secret@example.com"), ("password", PASSWORD)];
-        is_unavailable(&faulty.latchkey.post("/identity/users").form(&fields).send().await);
+        let fields = [
+            ("email", "faults-secret@example.com"),
+            ("password", PASSWORD),
+        ];
+        is_unavailable(
+            &faulty
+                .latchkey
+                .post("/identity/users")
+                .form(&fields)
+                .send()
+                .await,
+        );
         assert!(faulty.latchkey.everything().await.is_empty());
         // Once at the start and once when it was needed, both versions of it.
-        assert!(faulty.calls("GetSecretValue") <= 4 * TRIES, "{}", faulty.calls("GetSecretValue"));
+        assert!(
+            faulty.calls("GetSecretValue") <= 4 * TRIES,
+            "{}",
+            faulty.calls("GetSecretValue")
+        );
         for path in ["ping", "time", "version", "configs"] {
-            assert_eq!(faulty.latchkey.get(&format!("/identity/{path}")).send().await.status, 200);
+            assert_eq!(
+                faulty
+                    .latchkey
+                    .get(&format!("/identity/{path}"))
+                    .send()
+                    .await
+                    .status,
+                200
+            );
         }
         faulty.heal();
-        assert_eq!(faulty.latchkey.post("/identity/users").form(&fields).send().await.status, 201);
+        assert_eq!(
+            faulty
+                .latchkey
+                .post("/identity/users")
+                .form(&fields)
+                .send()
+                .await
+                .status,
+            201
+        );
     }
 }
 
@@ -135,13 +238,28 @@ async fn a_mail_that_ses_does_not_take_is_sent_when_it_does_and_once() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
         faulty.fail_always("SendEmail", fault);
-        let user = faulty.latchkey.signed_up(&format!("faults-mail-{fault:?}")).await;
-        eventually("SES is asked again", || async { (faulty.calls("SendEmail") >= 2).then_some(()) }).await;
+        let user = faulty
+            .latchkey
+            .signed_up(&format!("faults-mail-{fault:?}"))
+            .await;
+        eventually("SES is asked again", || async {
+            (faulty.calls("SendEmail") >= 2).then_some(())
+        })
+        .await;
         assert!(faulty.latchkey.mails_to(&user.email).await.is_empty());
         faulty.heal();
-        faulty.latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+        faulty
+            .latchkey
+            .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+            .await;
         eventually("the mail is settled", || async {
-            faulty.latchkey.queued_mails(&user).await.iter().all(|mail| mail.contains_key("settled_at")).then_some(())
+            faulty
+                .latchkey
+                .queued_mails(&user)
+                .await
+                .iter()
+                .all(|mail| mail.contains_key("settled_at"))
+                .then_some(())
         })
         .await;
         assert_eq!(faulty.latchkey.mails_to(&user.email).await.len(), 1);
@@ -157,30 +275,59 @@ async fn a_mail_that_cannot_be_read_holds_up_nobody() {
     // Of the same user, so behind it in the stream.
     let mail = latchkey.queued_mails(&user).await.remove(0);
     for spoiled in ["kind", "email"] {
-        let item = mail.clone().into_iter().filter(|(name, _)| !["settled_at", spoiled].contains(&name.as_str()));
-        let id = [("sk".to_owned(), AttributeValue::S(format!("MAIL#without-{spoiled}")))];
+        let item = mail
+            .clone()
+            .into_iter()
+            .filter(|(name, _)| !["settled_at", spoiled].contains(&name.as_str()));
+        let id = [(
+            "sk".to_owned(),
+            AttributeValue::S(format!("MAIL#without-{spoiled}")),
+        )];
         latchkey.put_grant(item.chain(id).collect()).await;
     }
     let token = latchkey.reset_token(&user).await;
     latchkey.confirm(&token, OTHER).send().await.is_empty(201);
     latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
     let log = latchkey.log_with(2, "mail_unreadable").await;
-    assert_eq!(log.iter().filter(|line| line.contains("mail_unreadable")).count(), 2);
+    assert_eq!(
+        log.iter()
+            .filter(|line| line.contains("mail_unreadable"))
+            .count(),
+        2
+    );
     // What is no mail at all is left too.
     let nothing = json!({ "Records": [{
         "eventID": "1", "eventName": "INSERT", "awsRegion": "us-east-1",
         "dynamodb": { "ApproximateCreationDateTime": 0, "Keys": { "pk": { "N": "1" } }, "SequenceNumber": "1", "SizeBytes": 1 },
     }] });
-    latchkey.invoke("MailSendFunction", nothing).await.expect("a record that is left");
+    latchkey
+        .invoke("MailSendFunction", nothing)
+        .await
+        .expect("a record that is left");
 }
 
 #[tokio::test]
 async fn a_user_who_cannot_be_read_is_a_failure_that_is_told_once() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let user = faulty.latchkey.signed_up("faults-user").await;
-    faulty.latchkey.edit_user(&user, |item| drop(item.remove("level"))).await;
+    faulty
+        .latchkey
+        .edit_user(&user, |item| drop(item.remove("level")))
+        .await;
     let before = faulty.latchkey.everything().await;
-    faulty.latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(500, &["server.internal_error"]);
+    faulty
+        .latchkey
+        .sign_in(&user.email, PASSWORD)
+        .send()
+        .await
+        .is_refused(500, &["server.internal_error"]);
     assert_eq!(faulty.latchkey.everything().await, before);
-    assert_eq!(faulty.latchkey.invocations("session-create", "the request failed", 1).await.len(), 1);
+    assert_eq!(
+        faulty
+            .latchkey
+            .invocations("session-create", "the request failed", 1)
+            .await
+            .len(),
+        1
+    );
 }

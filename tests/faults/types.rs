@@ -1,4 +1,5 @@
-//! Items whose attributes are of a type that nobody expects: a failure of that request, and no panic
+//! Items whose attributes are of a type that nobody expects: a failure of that request, and no
+//! panic
 
 use serde_json::json;
 
@@ -7,7 +8,11 @@ use crate::harness::{Fault, Faulty, PASSWORD, otp};
 
 #[tokio::test]
 async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
-    let faulty = Faulty::start(&[otp::FOR_RACES[1], ("IDENTITY_REQUESTS_PER_MINUTE", "100000")]).await;
+    let faulty = Faulty::start(&[
+        otp::FOR_RACES[1],
+        ("IDENTITY_REQUESTS_PER_MINUTE", "100000"),
+    ])
+    .await;
     let latchkey = &faulty.latchkey;
     let user = latchkey.signed_up("types").await;
     let token = latchkey.reset_token(&user).await;
@@ -24,20 +29,30 @@ async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
                     continue;
                 }
                 faulty.fail_always(call, fault);
-                request.send().await.is_refused(500, &["server.internal_error"]);
+                request
+                    .send()
+                    .await
+                    .is_refused(500, &["server.internal_error"]);
                 failed += 1;
             }
         }
         // What is counted comes back from the write.
         faulty.plan(move |operation| (operation == "UpdateItem").then_some(fault));
-        latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(500, &["server.internal_error"]);
+        latchkey
+            .sign_in(&user.email, PASSWORD)
+            .send()
+            .await
+            .is_refused(500, &["server.internal_error"]);
         for (call, event) in [
             ("Scan", json!({ "action": "export" })),
             ("GetItem", json!({ "action": "show", "email": user.email })),
             ("GetItem", json!({ "action": "show", "uid": user.uid })),
         ] {
             faulty.fail_always(call, fault);
-            let answer = latchkey.invoke("ManageUsersFunction", event).await.expect("an answer");
+            let answer = latchkey
+                .invoke("ManageUsersFunction", event)
+                .await
+                .expect("an answer");
             assert_eq!(answer["error"]["code"], "internal", "{answer}");
         }
     }
@@ -45,6 +60,12 @@ async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
     faulty.heal();
     assert_eq!(latchkey.everything().await, before);
     let log = latchkey.log();
-    assert!(!log.iter().any(|line| line.contains("panicked")), "{log:#?}");
-    assert!(log.iter().any(|line| line.contains("a stored item cannot be read as a ")));
+    assert!(
+        !log.iter().any(|line| line.contains("panicked")),
+        "{log:#?}"
+    );
+    assert!(
+        log.iter()
+            .any(|line| line.contains("a stored item cannot be read as a "))
+    );
 }

@@ -11,7 +11,10 @@ async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
     let answer = latchkey().await.get("/identity/configs").send().await;
     assert_eq!(answer.status, 200);
     let cache = answer.header("cache-control").unwrap();
-    assert!(cache.contains("max-age=60") && !cache.contains("no-store"), "{cache}");
+    assert!(
+        cache.contains("max-age=60") && !cache.contains("no-store"),
+        "{cache}"
+    );
     // No captcha, no `captcha_id`.
     let expected = json!({
         "session_expire_time": 1800,
@@ -20,7 +23,12 @@ async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
         "password_regexp": DEFAULT_REGEXP,
     });
     assert_eq!(answer.json(), expected);
-    answer.has_names(&["session_expire_time", "captcha_type", "password_min_entropy", "password_regexp"]);
+    answer.has_names(&[
+        "session_expire_time",
+        "captcha_type",
+        "password_min_entropy",
+        "password_regexp",
+    ]);
 }
 
 #[tokio::test]
@@ -36,21 +44,51 @@ async fn the_rules_that_are_told_are_the_rules_that_hold() {
     assert_eq!(configs["password_regexp"], "^[a-z ]{10,40}$");
     assert_eq!(configs["password_min_entropy"], 40.5);
 
-    let sign_up =
-        |email: &str, password: &str| latchkey.post("/identity/users").form(&[("email", email), ("password", password)]).send();
-    sign_up("rules@example.com", PASSWORD).await.is_refused(422, &["password.requirements"]);
-    sign_up("rules@example.com", "aaaaaaaaaaaa").await.is_refused(422, &["password.weak"]);
-    assert_eq!(sign_up("rules@example.com", "mangrove lantern quiver").await.status, 201);
+    let sign_up = |email: &str, password: &str| {
+        latchkey
+            .post("/identity/users")
+            .form(&[("email", email), ("password", password)])
+            .send()
+    };
+    sign_up("rules@example.com", PASSWORD)
+        .await
+        .is_refused(422, &["password.requirements"]);
+    sign_up("rules@example.com", "aaaaaaaaaaaa")
+        .await
+        .is_refused(422, &["password.weak"]);
+    assert_eq!(
+        sign_up("rules@example.com", "mangrove lantern quiver")
+            .await
+            .status,
+        201
+    );
 }
 
 #[tokio::test]
 async fn front_ends_are_told_which_captcha_to_show() {
     let outside = Outside::start().await;
     for provider in captcha::PROVIDERS {
-        let answer = outside.protects(provider, &[]).await.get("/identity/configs").send().await;
+        let answer = outside
+            .protects(provider, &[])
+            .await
+            .get("/identity/configs")
+            .send()
+            .await;
         let configs = answer.json();
-        assert_eq!((&configs["captcha_type"], &configs["captcha_id"]), (&json!(provider), &json!(captcha::ID)));
-        answer.has_names(&["session_expire_time", "captcha_type", "captcha_id", "password_min_entropy", "password_regexp"]);
-        assert!(!answer.text().contains(captcha::SECRET) && !answer.text().contains(captcha::SECRET_NAME));
+        assert_eq!(
+            (&configs["captcha_type"], &configs["captcha_id"]),
+            (&json!(provider), &json!(captcha::ID))
+        );
+        answer.has_names(&[
+            "session_expire_time",
+            "captcha_type",
+            "captcha_id",
+            "password_min_entropy",
+            "password_regexp",
+        ]);
+        assert!(
+            !answer.text().contains(captcha::SECRET)
+                && !answer.text().contains(captcha::SECRET_NAME)
+        );
     }
 }

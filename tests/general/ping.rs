@@ -13,7 +13,15 @@ async fn a_ping_is_answered() {
 #[tokio::test]
 async fn a_query_string_changes_nothing() {
     for query in ["a=b", "<script>", "%", "%zz&%00", "a=\"b\"&`{|}^\\"] {
-        let answer = latchkey().await.get(&format!("/identity/ping?{query}")).send().await;
-        assert_eq!((answer.status, answer.text()), (200, r#"{"ping":"pong"}"#), "{query}");
+        let answer = latchkey()
+            .await
+            .get(&format!("/identity/ping?{query}"))
+            .send()
+            .await;
+        assert_eq!(
+            (answer.status, answer.text()),
+            (200, r#"{"ping":"pong"}"#),
+            "{query}"
+        );
     }
 }

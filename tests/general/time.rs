@@ -10,5 +10,8 @@ async fn the_time_is_told_in_seconds_and_never_cached() {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let body = answer.json();
     assert_eq!(body.as_object().unwrap().len(), 1);
-    assert!((before..=now()).contains(&body["time"].as_i64().unwrap()), "{body}");
+    assert!(
+        (before..=now()).contains(&body["time"].as_i64().unwrap()),
+        "{body}"
+    );
 }

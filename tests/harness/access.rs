@@ -9,7 +9,11 @@ use super::{Answer, stack::Latchkey};
 #[track_caller]
 pub fn bearer_of(answer: &Answer) -> &str {
     assert_eq!((answer.status, answer.text()), (200, ""), "{answer:?}");
-    answer.header("authorization").unwrap().strip_prefix("Bearer ").unwrap()
+    answer
+        .header("authorization")
+        .unwrap()
+        .strip_prefix("Bearer ")
+        .unwrap()
 }
 
 /// The id of the key that a token says it is signed by.
@@ -25,7 +29,9 @@ pub fn verified(published: &Value, issuer: &str, token: &str) -> Option<Value> {
     validation.set_issuer(&[issuer]);
     validation.set_audience(&["latchkey"]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-    decode(token, &DecodingKey::from_jwk(key).unwrap(), &validation).ok().map(|token| token.claims)
+    decode(token, &DecodingKey::from_jwk(key).unwrap(), &validation)
+        .ok()
+        .map(|token| token.claims)
 }
 
 impl Latchkey {

@@ -4,7 +4,8 @@ use std::{fmt::Debug, net::TcpListener, path::PathBuf, process::Stdio};
 
 use serde_json::{Value, json};
 use thirtyfour::{
-    By, CapabilitiesHelper, ChromeCapabilities, ChromiumLikeCapabilities, DesiredCapabilities, Key, WebDriver, WebElement,
+    By, CapabilitiesHelper, ChromeCapabilities, ChromiumLikeCapabilities, DesiredCapabilities, Key,
+    WebDriver, WebElement,
 };
 use tokio::{
     net::TcpStream,
@@ -13,16 +14,22 @@ use tokio::{
 
 use super::{eventually, spawn};
 
-/// Where the driver is. A machine that checks changes has it and the browser; on another they may be missing.
+/// Where the driver is. A machine that checks changes has it and the browser; on another they may
+/// be missing.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let found = path.split(':').map(|folder| PathBuf::from(folder).join("chromedriver")).find(|file| file.is_file());
+    let found = path
+        .split(':')
+        .map(|folder| PathBuf::from(folder).join("chromedriver"))
+        .find(|file| file.is_file());
     if found.is_none() {
         assert!(
             shared::platform::environment::variable("CI").is_none(),
             "chromedriver is not installed: apt-get install chromium chromium-driver"
         );
-        eprintln!("SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver), so no page was looked at");
+        eprintln!(
+            "SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver), so no page was looked at"
+        );
     }
     found
 }
@@ -38,7 +45,11 @@ impl Browser {
     /// A browser of its own, with nothing in it. `None` where there is none.
     pub async fn start(origin: &str) -> Option<Self> {
         let program = program()?;
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
         let process = Command::new(program)
             .arg(format!("--port={port}"))
             .stdin(Stdio::null())
@@ -47,30 +58,57 @@ impl Browser {
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        eventually("the driver listens", || async { TcpStream::connect(("127.0.0.1", port)).await.ok() }).await;
+        eventually("the driver listens", || async {
+            TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
         let mut capabilities: ChromeCapabilities = DesiredCapabilities::chrome();
         // The sandbox is not for root, which tests in a container are run by.
-        for argument in ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--lang=en"] {
+        for argument in [
+            "--headless=new",
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--lang=en",
+        ] {
             capabilities.add_arg(argument).unwrap();
         }
-        capabilities.set("goog:loggingPrefs", json!({ "browser": "ALL" })).unwrap();
+        capabilities
+            .set("goog:loggingPrefs", json!({ "browser": "ALL" }))
+            .unwrap();
         let server = format!("http://127.0.0.1:{port}");
-        let driver = WebDriver::new(&server, capabilities).await.expect("a browser");
-        Some(Self { driver, server, origin: origin.to_owned(), _process: process })
+        let driver = WebDriver::new(&server, capabilities)
+            .await
+            .expect("a browser");
+        Some(Self {
+            driver,
+            server,
+            origin: origin.to_owned(),
+            _process: process,
+        })
     }
 
     /// Opens a path of the stack, or a link to it.
     pub async fn open(&self, path: &str) {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.origin) };
+        let url = if path.starts_with("http") {
+            path.to_owned()
+        } else {
+            format!("{}{path}", self.origin)
+        };
         self.driver.goto(url).await.unwrap();
     }
 
     pub async fn resize(&self, width: u32, height: u32) {
-        self.driver.set_window_rect(0, 0, width, height).await.unwrap();
+        self.driver
+            .set_window_rect(0, 0, width, height)
+            .await
+            .unwrap();
     }
 
     pub async fn element(&self, css: &str) -> WebElement {
-        self.driver.find(By::Css(css)).await.unwrap_or_else(|error| panic!("{css}: {error}"))
+        self.driver
+            .find(By::Css(css))
+            .await
+            .unwrap_or_else(|error| panic!("{css}: {error}"))
     }
 
     pub async fn fill(&self, css: &str, text: &str) {
@@ -80,7 +118,11 @@ impl Browser {
     }
 
     pub async fn click(&self, css: &str) {
-        self.element(css).await.click().await.unwrap_or_else(|error| panic!("{css}: {error}"));
+        self.element(css)
+            .await
+            .click()
+            .await
+            .unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
     /// Waits until the page has something visible there, and returns its text.
@@ -96,7 +138,14 @@ impl Browser {
     /// Waits until the page says that.
     pub async fn is_told(&self, text: &str) {
         eventually(text, || async {
-            let message = self.driver.find(By::Css("#message")).await.ok()?.text().await.ok()?;
+            let message = self
+                .driver
+                .find(By::Css("#message"))
+                .await
+                .ok()?
+                .text()
+                .await
+                .ok()?;
             message.contains(text).then_some(())
         })
         .await;
@@ -117,7 +166,13 @@ impl Browser {
 
     /// Types into whatever has the focus.
     pub async fn types(&self, keys: impl Into<thirtyfour::TypingData>) {
-        self.driver.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        self.driver
+            .active_element()
+            .await
+            .unwrap()
+            .send_keys(keys)
+            .await
+            .unwrap();
     }
 
     pub async fn presses_tab(&self) {
@@ -126,7 +181,12 @@ impl Browser {
 
     /// What a script of the page's would be answered.
     pub async fn evaluate(&self, script: &str) -> Value {
-        self.driver.execute(script, Vec::new()).await.unwrap().json().clone()
+        self.driver
+            .execute(script, Vec::new())
+            .await
+            .unwrap()
+            .json()
+            .clone()
     }
 
     /// What the person's system says that she prefers, `light` or `dark`.
@@ -144,24 +204,39 @@ impl Browser {
         self.driver.screenshot_as_png().await.unwrap()
     }
 
-    /// Nothing went wrong in the page that a developer would be told of: no error, nothing that the policy stopped. Refusals of the API
-    /// are logged by the browser too.
+    /// Nothing went wrong in the page that a developer would be told of: no error, nothing that the
+    /// policy stopped. Refusals of the API are logged by the browser too.
     pub async fn has_no_complaints(&self) {
         let session = self.driver.session_id().to_string();
-        let log = self.ask(&format!("/session/{session}/se/log"), json!({ "type": "browser" })).await;
+        let log = self
+            .ask(
+                &format!("/session/{session}/se/log"),
+                json!({ "type": "browser" }),
+            )
+            .await;
         let complaints: Vec<&Value> = log["value"]
             .as_array()
             .unwrap()
             .iter()
             .filter(|entry| ["SEVERE", "WARNING"].contains(&entry["level"].as_str().unwrap()))
-            .filter(|entry| !entry["message"].as_str().unwrap().contains("Failed to load resource"))
+            .filter(|entry| {
+                !entry["message"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Failed to load resource")
+            })
             .collect();
         assert!(complaints.is_empty(), "{complaints:#?}");
     }
 
     async fn ask(&self, path: &str, body: Value) -> Value {
-        let request = reqwest::Client::new().post(format!("{}{path}", self.server)).json(&body);
-        spawn(async { request.send().await?.json().await }).await.unwrap().unwrap()
+        let request = reqwest::Client::new()
+            .post(format!("{}{path}", self.server))
+            .json(&body);
+        spawn(async { request.send().await?.json().await })
+            .await
+            .unwrap()
+            .unwrap()
     }
 
     pub async fn close(self) {

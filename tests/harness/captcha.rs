@@ -1,5 +1,5 @@
-//! What stands in for the services outside AWS: the four providers of captchas, and who knows breached passwords. What is sent decides
-//! what is answered, so tests do not meet.
+//! What stands in for the services outside AWS: the four providers of captchas, and who knows
+//! breached passwords. What is sent decides what is answered, so tests do not meet.
 
 use std::{
     collections::BTreeMap,
@@ -31,14 +31,20 @@ pub const ID: &str = "captcha-id";
 pub const PROVIDERS: [&str; 4] = ["recaptcha", "hcaptcha", "turnstile", "geetest"];
 
 /// Solutions that do not pass, by what the provider answers to them.
-pub const REFUSED: [&str; 7] = ["no", "unclear", "garbage", "empty", "error", "redirect", "long"];
+pub const REFUSED: [&str; 7] = [
+    "no", "unclear", "garbage", "empty", "error", "redirect", "long",
+];
 
 /// Passwords by what is known of them.
 pub const BREACHED: &str = "Breached-Horse-7-Battery";
 pub const PADDING: &str = "Padding-Horse-7-Battery";
 /// Nobody knows of these, because there is no list.
-pub const UNANSWERED: [&str; 4] =
-    ["Error-Horse-7-Battery", "Garbage-Horse-7-Battery", "Redirect-Horse-7-Battery", "Never-Horse-7-Battery"];
+pub const UNANSWERED: [&str; 4] = [
+    "Error-Horse-7-Battery",
+    "Garbage-Horse-7-Battery",
+    "Redirect-Horse-7-Battery",
+    "Never-Horse-7-Battery",
+];
 
 /// `GeeTest`'s signature of `challenge-1`: MD5 of the key, `geetest` and the challenge.
 const SIGNATURE: &str = "90da68eea680131d576949e998fb4d7f";
@@ -49,7 +55,8 @@ const CONFIRMED: [(&str, &str); 4] = [
     ("redirect", "f17ca2c829680ada2fec9fc87bc5f606"),
     ("long", "0f5264038205edfb1ac05fbb0e8c5e94"),
 ];
-/// What `GeeTest`'s challenges are made of, and the challenge that this one becomes: MD5 of it and the key.
+/// What `GeeTest`'s challenges are made of, and the challenge that this one becomes: MD5 of it and
+/// the key.
 const ORIGIN: &str = "origin-1";
 pub const CHALLENGE: &str = "b6dfba86446f780236e1eecfc6e308b5";
 
@@ -72,8 +79,13 @@ pub struct Outside {
 impl Outside {
     pub async fn start() -> Self {
         let asked = Arc::<Mutex<Vec<CodeRequestOutcome>>>::default();
-        let router = Router::new().fallback(answer).with_state(Arc::clone(&asked));
-        let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&asked));
+        let listener = spawn(TcpListener::bind("127.0.0.1:0"))
+            .await
+            .unwrap()
+            .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         spawn(async move { axum::serve(listener, router).await });
         Self { url, asked }
@@ -81,7 +93,11 @@ impl Outside {
 
     /// A stack with a captcha of that provider, and further variables.
     pub async fn protects(&self, provider: &str, more: &[(&str, &str)]) -> Latchkey {
-        let url = if provider == "geetest" { self.url.clone() } else { format!("{}/siteverify", self.url) };
+        let url = if provider == "geetest" {
+            self.url.clone()
+        } else {
+            format!("{}/siteverify", self.url)
+        };
         let captcha = [
             ("IDENTITY_CAPTCHA", provider),
             ("IDENTITY_CAPTCHA_ID", ID),
@@ -94,7 +110,11 @@ impl Outside {
     /// A stack that asks here whether passwords are known.
     pub async fn knows_passwords(&self) -> Latchkey {
         let url = format!("{}/range/", self.url);
-        Latchkey::start(&[("IDENTITY_BREACHED_PASSWORDS", "hibp"), ("IDENTITY_BREACHED_PASSWORDS_URL", &url)]).await
+        Latchkey::start(&[
+            ("IDENTITY_BREACHED_PASSWORDS", "hibp"),
+            ("IDENTITY_BREACHED_PASSWORDS_URL", &url),
+        ])
+        .await
     }
 
     /// Everything that was asked so far.
@@ -106,7 +126,9 @@ impl Outside {
 /// A solution, as the provider's widget gives it to a front end.
 pub fn solution(provider: &str, word: &str) -> Value {
     match provider {
-        "geetest" => json!({ "geetest_challenge": "challenge-1", "geetest_validate": SIGNATURE, "geetest_seccode": word }),
+        "geetest" => {
+            json!({ "geetest_challenge": "challenge-1", "geetest_validate": SIGNATURE, "geetest_seccode": word })
+        }
         _ => json!(word),
     }
 }
@@ -123,8 +145,16 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let text = format!("http://x/?{}&{}", uri.query().unwrap_or_default(), str::from_utf8(&body).unwrap());
-    let fields: BTreeMap<String, String> = Url::parse(&text).unwrap().query_pairs().into_owned().collect();
+    let text = format!(
+        "http://x/?{}&{}",
+        uri.query().unwrap_or_default(),
+        str::from_utf8(&body).unwrap()
+    );
+    let fields: BTreeMap<String, String> = Url::parse(&text)
+        .unwrap()
+        .query_pairs()
+        .into_owned()
+        .collect();
     let path = uri.path().to_owned();
     asked.lock().unwrap().push(CodeRequestOutcome {
         method: method.to_string(),
@@ -142,7 +172,9 @@ async fn answer(
             let yes = json!({ "seccode": confirmed(field("seccode")) });
             verify(field("seccode"), &yes, &json!({ "seccode": "false" })).await
         }
-        (_, "/redirected") => json!({ "success": true, "seccode": confirmed("redirect") }).to_string().into_response(),
+        (_, "/redirected") => json!({ "success": true, "seccode": confirmed("redirect") })
+            .to_string()
+            .into_response(),
         ("GET", "/register.php") => match field("gt") {
             ID => json!({ "challenge": ORIGIN }).to_string().into_response(),
             "plain" => ORIGIN.into_response(),
@@ -159,12 +191,17 @@ async fn answer(
 }
 
 fn confirmed(word: &str) -> Option<&'static str> {
-    CONFIRMED.iter().find(|(known, _)| *known == word).map(|(_, digest)| *digest)
+    CONFIRMED
+        .iter()
+        .find(|(known, _)| *known == word)
+        .map(|(_, digest)| *digest)
 }
 
 async fn verify(word: &str, yes: &Value, no: &Value) -> Response {
     match word {
-        "unclear" => json!({ "success": "true", "seccode": true }).to_string().into_response(),
+        "unclear" => json!({ "success": "true", "seccode": true })
+            .to_string()
+            .into_response(),
         "garbage" => "<html>yes</html>".into_response(),
         "empty" => "".into_response(),
         "error" => (StatusCode::INTERNAL_SERVER_ERROR, yes.to_string()).into_response(),
@@ -176,11 +213,17 @@ async fn verify(word: &str, yes: &Value, no: &Value) -> Response {
     }
 }
 
-/// As Have I Been Pwned answers: the rest of each hash and how often it was seen, with entries that were made up.
+/// As Have I Been Pwned answers: the rest of each hash and how often it was seen, with entries that
+/// were made up.
 async fn range(prefix: &str) -> Response {
-    let [error, garbage, redirect, never] = UNANSWERED.map(|password| sha1(password)[..5] == *prefix);
+    let [error, garbage, redirect, never] =
+        UNANSWERED.map(|password| sha1(password)[..5] == *prefix);
     if error {
-        return (StatusCode::SERVICE_UNAVAILABLE, list(&[(sha1(UNANSWERED[0]), 1)])).into_response();
+        return (
+            StatusCode::SERVICE_UNAVAILABLE,
+            list(&[(sha1(UNANSWERED[0]), 1)]),
+        )
+            .into_response();
     }
     if garbage {
         return "<html>busy</html>".into_response();
@@ -191,14 +234,22 @@ async fn range(prefix: &str) -> Response {
     if never {
         return std::future::pending().await;
     }
-    let mut entries: Vec<(String, u32)> = (0..2000).map(|number| (sha1(&number.to_string()), 1)).collect();
-    entries.extend([(sha1(BREACHED), 42), (sha1(PADDING), 0)].into_iter().filter(|(hash, _)| hash.starts_with(prefix)));
+    let mut entries: Vec<(String, u32)> = (0..2000)
+        .map(|number| (sha1(&number.to_string()), 1))
+        .collect();
+    entries.extend(
+        [(sha1(BREACHED), 42), (sha1(PADDING), 0)]
+            .into_iter()
+            .filter(|(hash, _)| hash.starts_with(prefix)),
+    );
     list(&entries).into_response()
 }
 
 fn list(entries: &[(String, u32)]) -> String {
-    entries.iter().fold(String::new(), |mut list, (hash, count)| {
-        write!(list, "{}:{count}\r\n", &hash[5..]).unwrap();
-        list
-    })
+    entries
+        .iter()
+        .fold(String::new(), |mut list, (hash, count)| {
+            write!(list, "{}:{count}\r\n", &hash[5..]).unwrap();
+            list
+        })
 }

@@ -42,9 +42,13 @@ impl Request {
     }
 
     pub fn multipart(self, fields: &[(&str, &str)]) -> Self {
-        let add =
-            |form: reqwest::multipart::Form, (name, value): &(&str, &str)| form.text((*name).to_owned(), (*value).to_owned());
-        Self(self.0.multipart(fields.iter().fold(reqwest::multipart::Form::new(), add)))
+        let add = |form: reqwest::multipart::Form, (name, value): &(&str, &str)| {
+            form.text((*name).to_owned(), (*value).to_owned())
+        };
+        Self(
+            self.0
+                .multipart(fields.iter().fold(reqwest::multipart::Form::new(), add)),
+        )
     }
 
     pub fn json(self, body: &Value) -> Self {
@@ -83,9 +87,16 @@ impl Request {
             let (method, path) = (request.method().clone(), request.url().path().to_owned());
             let response = client.execute(request).await.expect("an answer");
             let status = response.status().as_u16();
-            let headers =
-                response.headers().iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
-            let answer = Answer { status, headers, body: response.bytes().await.expect("a body").into() };
+            let headers = response
+                .headers()
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+                .collect();
+            let answer = Answer {
+                status,
+                headers,
+                body: response.bytes().await.expect("a body").into(),
+            };
             CONTRACT.describes(method.as_str(), &path, &answer);
             answer
         };
@@ -97,7 +108,10 @@ impl Request {
 
 /// Sends all requests before the first answer.
 pub async fn all_at_once(requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
-    let sent: Vec<_> = requests.into_iter().map(|request| spawn(request.send())).collect();
+    let sent: Vec<_> = requests
+        .into_iter()
+        .map(|request| spawn(request.send()))
+        .collect();
     let mut answers = Vec::new();
     for answer in sent {
         answers.push(answer.await.unwrap());
@@ -114,7 +128,10 @@ pub struct Answer {
 
 impl Answer {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
@@ -124,17 +141,27 @@ impl Answer {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/json"),
+            "{self:?}"
+        );
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body is an object with just these names, in this order: people read it, and clients may too.
+    /// The body is an object with just these names, in this order: people read it, and clients may
+    /// too.
     #[track_caller]
     pub fn has_names(&self, names: &[&str]) {
         let (object, text) = (self.json(), self.text());
-        let places: Vec<Option<usize>> = names.iter().map(|name| text.find(&format!("\"{name}\":"))).collect();
+        let places: Vec<Option<usize>> = names
+            .iter()
+            .map(|name| text.find(&format!("\"{name}\":")))
+            .collect();
         assert!(
-            object.as_object().unwrap().len() == names.len() && places.iter().all(Option::is_some) && places.is_sorted(),
+            object.as_object().unwrap().len() == names.len()
+                && places.iter().all(Option::is_some)
+                && places.is_sorted(),
             "{text}"
         );
     }
@@ -151,7 +178,11 @@ impl Answer {
     #[track_caller]
     pub fn is_refused(&self, status: u16, keys: &[&str]) {
         let expected = serde_json::json!({ "errors": keys }).to_string();
-        assert_eq!((self.status, self.text()), (status, expected.as_str()), "{self:?}");
+        assert_eq!(
+            (self.status, self.text()),
+            (status, expected.as_str()),
+            "{self:?}"
+        );
         assert_eq!(self.header("content-type"), Some("application/json"));
         assert_eq!(self.header("set-cookie"), None);
     }
@@ -162,9 +193,11 @@ impl Answer {
         assert_eq!((self.status, self.text()), (status, ""), "{self:?}");
     }
 
-    /// Everything that a client can compare with another answer: not when it was given, nor which number the gateway gave it.
+    /// Everything that a client can compare with another answer: not when it was given, nor which
+    /// number the gateway gave it.
     pub fn comparable(mut self) -> Self {
-        self.headers.retain(|(name, _)| name != "date" && name != "apigw-requestid");
+        self.headers
+            .retain(|(name, _)| name != "date" && name != "apigw-requestid");
         self
     }
 }

@@ -23,61 +23,121 @@ pub struct Contract {
 impl Contract {
     fn read() -> Self {
         let text = fs::read_to_string(workspace().join("openapi.yaml")).unwrap();
-        Self { document: serde_yaml_ng::from_str(&text).unwrap(), validators: Mutex::default() }
+        Self {
+            document: serde_yaml_ng::from_str(&text).unwrap(),
+            validators: Mutex::default(),
+        }
     }
 
     /// Method, path and place of every operation.
     pub fn operations(&self) -> Vec<(String, String, String)> {
         let paths = self.document["paths"].as_object().unwrap();
         let operation = |path: &str, method: &str| {
-            (method.to_uppercase(), path.to_owned(), format!("/paths/{}/{method}", path.replace('/', "~1")))
+            (
+                method.to_uppercase(),
+                path.to_owned(),
+                format!("/paths/{}/{method}", path.replace('/', "~1")),
+            )
         };
-        paths.iter().flat_map(|(path, item)| item.as_object().unwrap().keys().map(|method| operation(path, method))).collect()
+        paths
+            .iter()
+            .flat_map(|(path, item)| {
+                item.as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|method| operation(path, method))
+            })
+            .collect()
     }
 
-    /// Panics unless the answer is one that the operation is described with. What is no operation is API Gateway's to answer.
+    /// Panics unless the answer is one that the operation is described with. What is no operation
+    /// is API Gateway's to answer.
     pub fn describes(&self, method: &str, path: &str, answer: &Answer) {
         let operations = self.operations();
-        let matching = operations.iter().filter(|(known, template, _)| known == method && matches(template, path));
+        let matching = operations
+            .iter()
+            .filter(|(known, template, _)| known == method && matches(template, path));
         // `/resource/sessions` is none of `/resource/sessions/{id}`, and nothing else here is both.
-        let Some((_, _, place)) = matching.max_by_key(|(_, template, _)| !template.contains('{')) else { return };
+        let Some((_, _, place)) = matching.max_by_key(|(_, template, _)| !template.contains('{'))
+        else {
+            return;
+        };
         if let Err(difference) = self.difference(place, answer) {
-            panic!("openapi.yaml does not describe what {method} {path} was answered: {difference}\n{answer:?}");
+            panic!(
+                "openapi.yaml does not describe what {method} {path} was answered: {difference}\n{answer:?}"
+            );
         }
     }
 
     fn difference(&self, operation: &str, answer: &Answer) -> Result<(), String> {
-        let place = self.resolve(&format!("{operation}/responses/{}", answer.status)).ok_or("no such status")?;
+        let place = self
+            .resolve(&format!("{operation}/responses/{}", answer.status))
+            .ok_or("no such status")?;
         let response = self.at(&place);
-        let described = response.get("headers").and_then(Value::as_object).cloned().unwrap_or_default();
+        let described = response
+            .get("headers")
+            .and_then(Value::as_object)
+            .cloned()
+            .unwrap_or_default();
         // API Gateway's own answers are its own in all.
-        let is_gateways = answer.header("content-type") == Some("application/json") && answer.text().starts_with("{\"message\":");
+        let is_gateways = answer.header("content-type") == Some("application/json")
+            && answer.text().starts_with("{\"message\":");
         for name in described.keys() {
-            let header = self.at(&self.resolve(&format!("{place}/headers/{name}")).ok_or("a header without its description")?);
+            let header = self.at(&self
+                .resolve(&format!("{place}/headers/{name}"))
+                .ok_or("a header without its description")?);
             match answer.header(&name.to_lowercase()) {
                 Some(text) => {
                     let is_number = header["schema"]["type"] == "integer";
-                    let value = if is_number { text.parse::<i64>().map_or(Value::Null, Value::from) } else { json!(text) };
+                    let value = if is_number {
+                        text.parse::<i64>().map_or(Value::Null, Value::from)
+                    } else {
+                        json!(text)
+                    };
                     self.validate(
-                        &format!("{}/schema", self.resolve(&format!("{place}/headers/{name}")).unwrap_or_default()),
+                        &format!(
+                            "{}/schema",
+                            self.resolve(&format!("{place}/headers/{name}"))
+                                .unwrap_or_default()
+                        ),
                         &value,
                     )?;
                 }
-                None if header["required"] == true && !is_gateways => return Err(format!("{name} is absent")),
+                None if header["required"] == true && !is_gateways => {
+                    return Err(format!("{name} is absent"));
+                }
                 None => {}
             }
         }
-        let telling = ["set-cookie", "retry-after", "total", "page", "per-page", "authorization", "x-auth-error", "location"];
-        let known = |name: &str| described.keys().any(|described| described.eq_ignore_ascii_case(name));
-        if let Some((name, _)) = answer.headers.iter().find(|(name, _)| telling.contains(&name.as_str()) && !known(name)) {
+        let telling = [
+            "set-cookie",
+            "retry-after",
+            "total",
+            "page",
+            "per-page",
+            "authorization",
+            "x-auth-error",
+            "location",
+        ];
+        let known = |name: &str| {
+            described
+                .keys()
+                .any(|described| described.eq_ignore_ascii_case(name))
+        };
+        if let Some((name, _)) = answer
+            .headers
+            .iter()
+            .find(|(name, _)| telling.contains(&name.as_str()) && !known(name))
+        {
             return Err(format!("{name} is not described"));
         }
         match (response.get("content"), answer.header("content-type")) {
             (None, _) if answer.body.is_empty() => Ok(()),
             (None, _) => Err("a body, where there is to be none".to_owned()),
-            (Some(_), Some("application/json")) => {
-                self.validate(&format!("{place}/content/application~1json/schema"), &answer.json())
-            }
+            (Some(_), Some("application/json")) => self.validate(
+                &format!("{place}/content/application~1json/schema"),
+                &answer.json(),
+            ),
             (Some(_), other) => Err(format!("the content type {other:?}")),
         }
     }
@@ -90,29 +150,48 @@ impl Contract {
             schema["$ref"] = json!(format!("#{place}").replace('{', "%7B").replace('}', "%7D"));
             jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{place}: {error}"))
         });
-        validator.validate(value).map_err(|error| format!("{error} (at {})", error.instance_path()))
+        validator
+            .validate(value)
+            .map_err(|error| format!("{error} (at {})", error.instance_path()))
     }
 
     pub fn at(&self, place: &str) -> &Value {
-        self.document.pointer(place).unwrap_or_else(|| panic!("nothing at {place}"))
+        self.document
+            .pointer(place)
+            .unwrap_or_else(|| panic!("nothing at {place}"))
     }
 
     /// Where what is meant by a place stands: there, or where it refers to.
     pub fn resolve(&self, place: &str) -> Option<String> {
-        let reference = self.document.pointer(place)?.get("$ref").and_then(Value::as_str);
-        Some(reference.map_or(place, |reference| reference.trim_start_matches('#')).to_owned())
+        let reference = self
+            .document
+            .pointer(place)?
+            .get("$ref")
+            .and_then(Value::as_str);
+        Some(
+            reference
+                .map_or(place, |reference| reference.trim_start_matches('#'))
+                .to_owned(),
+        )
     }
 }
 
-/// Whether a path is one of a template's: `{name}` stands for a segment, and at the end of `/auth` for any number of them.
+/// Whether a path is one of a template's: `{name}` stands for a segment, and at the end of `/auth`
+/// for any number of them.
 fn matches(template: &str, path: &str) -> bool {
     if let Some(front) = template.strip_suffix("{path}") {
-        return path.strip_prefix(front).is_some_and(|rest| !rest.is_empty());
+        return path
+            .strip_prefix(front)
+            .is_some_and(|rest| !rest.is_empty());
     }
-    let (template, path): (Vec<&str>, Vec<&str>) = (template.split('/').collect(), path.split('/').collect());
+    let (template, path): (Vec<&str>, Vec<&str>) =
+        (template.split('/').collect(), path.split('/').collect());
     template.len() == path.len()
-        && template
-            .iter()
-            .zip(path)
-            .all(|(wanted, segment)| if wanted.starts_with('{') { !segment.is_empty() } else { *wanted == segment })
+        && template.iter().zip(path).all(|(wanted, segment)| {
+            if wanted.starts_with('{') {
+                !segment.is_empty()
+            } else {
+                *wanted == segment
+            }
+        })
 }

@@ -13,14 +13,21 @@ impl Latchkey {
     /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
     pub async fn forgive(&self, email: &str) {
         let (pk, sk) = (failures_key(email), AttributeValue::S("-".to_owned()));
-        let delete = self.tables.delete_item().table_name(GRANTS).key("pk", AttributeValue::S(pk)).key("sk", sk);
+        let delete = self
+            .tables
+            .delete_item()
+            .table_name(GRANTS)
+            .key("pk", AttributeValue::S(pk))
+            .key("sk", sk);
         spawn(delete.send()).await.unwrap().unwrap();
     }
 
-    /// How many wrong passwords and codes of an address are counted: without the attempt that succeeded, which may be among them
-    /// until it matters.
+    /// How many wrong passwords and codes of an address are counted: without the attempt that
+    /// succeeded, which may be among them until it matters.
     pub async fn failures(&self, email: &str) -> i64 {
-        let Some(item) = self.failures_item(email).await else { return 0 };
+        let Some(item) = self.failures_item(email).await else {
+            return 0;
+        };
         let right = match item.get("unsettled") {
             Some(id) => self.has_succeeded(email, id.as_s().unwrap()).await,
             None => false,
@@ -29,8 +36,23 @@ impl Latchkey {
     }
 
     async fn has_succeeded(&self, email: &str, attempt: &str) -> bool {
-        let Some(user) = self.item(USERS, &format!("USER#{}", email.trim().to_lowercase()), None).await else { return false };
-        let activity = self.item(GRANTS, user["uid"].as_s().unwrap(), Some(&format!("ACTIVITY#{attempt}"))).await;
+        let Some(user) = self
+            .item(
+                USERS,
+                &format!("USER#{}", email.trim().to_lowercase()),
+                None,
+            )
+            .await
+        else {
+            return false;
+        };
+        let activity = self
+            .item(
+                GRANTS,
+                user["uid"].as_s().unwrap(),
+                Some(&format!("ACTIVITY#{attempt}")),
+            )
+            .await;
         activity.is_some_and(|activity| activity["result"].as_s().unwrap() == "succeed")
     }
 
@@ -49,15 +71,29 @@ impl Latchkey {
 
     /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
     pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
-        let pk = format!("LIMIT#{kind}#{}", shared::platform::random::sha256_hex(email));
-        let mut item = self.item(GRANTS, &pk, Some("-")).await.expect("a log of mails");
-        let earlier = |at: &AttributeValue| (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string();
-        let asked_at = item["asked_at"].as_l().unwrap().iter().map(|at| AttributeValue::N(earlier(at))).collect();
+        let pk = format!(
+            "LIMIT#{kind}#{}",
+            shared::platform::random::sha256_hex(email)
+        );
+        let mut item = self
+            .item(GRANTS, &pk, Some("-"))
+            .await
+            .expect("a log of mails");
+        let earlier = |at: &AttributeValue| {
+            (at.as_n().unwrap().parse::<i64>().unwrap() - seconds * 1000).to_string()
+        };
+        let asked_at = item["asked_at"]
+            .as_l()
+            .unwrap()
+            .iter()
+            .map(|at| AttributeValue::N(earlier(at)))
+            .collect();
         item.insert("asked_at".to_owned(), AttributeValue::L(asked_at));
         self.put(GRANTS, item).await;
     }
 
-    /// So many wrong ones are counted for an address, and the next attempt has to wait for so many seconds.
+    /// So many wrong ones are counted for an address, and the next attempt has to wait for so many
+    /// seconds.
     pub async fn edit_failures(&self, email: &str, count: i64, wait: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let item = [
@@ -67,11 +103,18 @@ impl Latchkey {
             ("retry_at", number((now() + wait) * 1000)),
             ("expires_at", number(now() + wait + 900)),
         ];
-        self.put(GRANTS, item.map(|(name, value)| (name.to_owned(), value)).into()).await;
+        self.put(
+            GRANTS,
+            item.map(|(name, value)| (name.to_owned(), value)).into(),
+        )
+        .await;
     }
 }
 
 /// The key under which the wrong passwords and codes of an address are counted.
 fn failures_key(email: &str) -> String {
-    format!("LIMIT#sign_in#{}", shared::platform::random::sha256_hex(&email.trim().to_lowercase()))
+    format!(
+        "LIMIT#sign_in#{}",
+        shared::platform::random::sha256_hex(&email.trim().to_lowercase())
+    )
 }

@@ -39,7 +39,8 @@ struct Proxy {
     hang_up: Arc<watch::Sender<()>>,
 }
 
-/// A stack whose functions reach the services only through the proxy. The tests, the stream and the mailbox do without.
+/// A stack whose functions reach the services only through the proxy. The tests, the stream and the
+/// mailbox do without.
 pub struct Faulty {
     pub latchkey: Latchkey,
     /// Where its functions find DynamoDB, which no other stack's do.
@@ -50,8 +51,14 @@ pub struct Faulty {
 
 impl Faulty {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let (state, hang_up) = (Arc::<Mutex<State>>::default(), Arc::<watch::Sender<()>>::default());
-        let (dynamodb, aws) = (Proxy::listening(&state, &hang_up).await, Proxy::listening(&state, &hang_up).await);
+        let (state, hang_up) = (
+            Arc::<Mutex<State>>::default(),
+            Arc::<watch::Sender<()>>::default(),
+        );
+        let (dynamodb, aws) = (
+            Proxy::listening(&state, &hang_up).await,
+            Proxy::listening(&state, &hang_up).await,
+        );
         let addresses = [
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.0.as_str()),
             ("AWS_ENDPOINT_URL_SESV2", aws.0.as_str()),
@@ -59,9 +66,21 @@ impl Faulty {
         ];
         let latchkey = Latchkey::start(&[&addresses, variables].concat()).await;
         let (dynamodb_url, aws_url) = latchkey.services();
-        dynamodb.1.upstream.set(dynamodb_url.trim_start_matches("http://").to_owned()).unwrap();
-        aws.1.upstream.set(aws_url.trim_start_matches("http://").to_owned()).unwrap();
-        Self { latchkey, dynamodb_url: dynamodb.0, state, hang_up }
+        dynamodb
+            .1
+            .upstream
+            .set(dynamodb_url.trim_start_matches("http://").to_owned())
+            .unwrap();
+        aws.1
+            .upstream
+            .set(aws_url.trim_start_matches("http://").to_owned())
+            .unwrap();
+        Self {
+            latchkey,
+            dynamodb_url: dynamodb.0,
+            state,
+            hang_up,
+        }
     }
 
     /// Ends every connection to the proxies.
@@ -71,7 +90,10 @@ impl Faulty {
 
     /// Waits until an operation was called so often since the last plan.
     pub async fn called(&self, operation: &str, times: usize) {
-        eventually(operation, || async { (self.calls(operation) >= times).then_some(()) }).await;
+        eventually(operation, || async {
+            (self.calls(operation) >= times).then_some(())
+        })
+        .await;
     }
 
     /// From now on calls meet what the plan says.
@@ -103,12 +125,24 @@ impl Faulty {
 
     /// How often an operation was called since the last plan.
     pub fn calls(&self, operation: &str) -> usize {
-        self.state.lock().unwrap().calls.get(operation).copied().unwrap_or_default()
+        self.state
+            .lock()
+            .unwrap()
+            .calls
+            .get(operation)
+            .copied()
+            .unwrap_or_default()
     }
 
     /// The bodies of the calls of an operation since the last plan.
     pub fn requests(&self, operation: &str) -> Vec<Value> {
-        self.state.lock().unwrap().requests.get(operation).cloned().unwrap_or_default()
+        self.state
+            .lock()
+            .unwrap()
+            .requests
+            .get(operation)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// How many calls met each fault so far.
@@ -118,9 +152,19 @@ impl Faulty {
 }
 
 impl Proxy {
-    async fn listening(state: &Arc<Mutex<State>>, hang_up: &Arc<watch::Sender<()>>) -> (String, Self) {
-        let proxy = Self { state: state.clone(), upstream: Arc::default(), hang_up: hang_up.clone() };
-        let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
+    async fn listening(
+        state: &Arc<Mutex<State>>,
+        hang_up: &Arc<watch::Sender<()>>,
+    ) -> (String, Self) {
+        let proxy = Self {
+            state: state.clone(),
+            upstream: Arc::default(),
+            hang_up: hang_up.clone(),
+        };
+        let listener = spawn(TcpListener::bind("127.0.0.1:0"))
+            .await
+            .unwrap()
+            .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let serving = proxy.clone();
         spawn(async move {
@@ -142,7 +186,10 @@ impl Proxy {
         loop {
             let (head, message) = message(&mut client).await?;
             let Some(fault) = self.decide(&operation(&head), &message[head.len()..]) else {
-                client.write_all(&self.forward(&message).await?).await.ok()?;
+                client
+                    .write_all(&self.forward(&message).await?)
+                    .await
+                    .ok()?;
                 continue;
             };
             let body = &message[head.len()..];
@@ -170,9 +217,13 @@ impl Proxy {
                     let _ = client.read(&mut [0]).await;
                     return None;
                 }
-                Fault::Cancelled(reasons) => cancellation(reasons, json(body)["TransactItems"].as_array()?.len()),
+                Fault::Cancelled(reasons) => {
+                    cancellation(reasons, json(body)["TransactItems"].as_array()?.len())
+                }
                 Fault::Conflict => refusal(400, "TransactionConflictException", &json!({})),
-                Fault::SomeLeftOut | Fault::AllLeftOut => self.leave_out(&head, &json(body), fault).await?,
+                Fault::SomeLeftOut | Fault::AllLeftOut => {
+                    self.leave_out(&head, &json(body), fault).await?
+                }
                 Fault::WrongType | Fault::UnknownType => {
                     let mut value = json(&self.forwarded_body(&message).await?);
                     retype(&mut value, fault == Fault::WrongType);
@@ -189,17 +240,30 @@ impl Proxy {
         let is_read = operation(head) == "BatchGetItem";
         let (kept, left_out) = split(request, fault == Fault::AllLeftOut);
         let mut done = match kept {
-            // The signature is another's then, which the stack need not mind: it is the tests' request now.
-            Some(kept) => json(&self.forwarded_body(&with_body(head, &kept.to_string())).await?),
+            // The signature is another's then, which the stack need not mind: it is the tests'
+            // request now.
+            Some(kept) => json(
+                &self
+                    .forwarded_body(&with_body(head, &kept.to_string()))
+                    .await?,
+            ),
             None => json!({ "Responses": {} }),
         };
-        done[if is_read { "UnprocessedKeys" } else { "UnprocessedItems" }] = left_out;
+        done[if is_read {
+            "UnprocessedKeys"
+        } else {
+            "UnprocessedItems"
+        }] = left_out;
         Some(answer(200, "", done.to_string().as_bytes()))
     }
 
     fn decide(&self, operation: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
-        state.requests.entry(operation.to_owned()).or_default().push(json(body));
+        state
+            .requests
+            .entry(operation.to_owned())
+            .or_default()
+            .push(json(body));
         *state.calls.entry(operation.to_owned()).or_default() += 1;
         let fault = state.plan.as_mut().and_then(|plan| plan(operation))?;
         *state.injected.entry(fault).or_default() += 1;
@@ -220,25 +284,35 @@ impl Proxy {
 }
 
 fn json(body: &[u8]) -> Value {
-    serde_json::from_slice(body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
+    serde_json::from_slice(body)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(body)))
 }
 
 /// A request with another body.
 fn with_body(head: &str, body: &str) -> Vec<u8> {
-    let lines = head.trim_end().lines().filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
+    let lines = head
+        .trim_end()
+        .lines()
+        .filter(|line| !line.to_ascii_lowercase().starts_with("content-length:"));
     let head = lines.collect::<Vec<_>>().join("\r\n");
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// What is called: the operation of DynamoDB or Secrets Manager that the header names, or SES's one.
+/// What is called: the operation of DynamoDB or Secrets Manager that the header names, or SES's
+/// one.
 fn operation(head: &str) -> String {
     let target = header(head, "x-amz-target").and_then(|target| target.rsplit_once('.'));
-    target.map_or_else(|| "SendEmail".to_owned(), |(_, operation)| operation.to_owned())
+    target.map_or_else(
+        || "SendEmail".to_owned(),
+        |(_, operation)| operation.to_owned(),
+    )
 }
 
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let mut fields = head.lines().filter_map(|line| line.split_once(':'));
-    fields.find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    fields
+        .find(|(field, _)| field.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
 }
 
 /// The next request or response: its head, and all of it.
@@ -253,7 +327,8 @@ async fn message(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         }
     };
     let text = String::from_utf8_lossy(&bytes[..head]).into_owned();
-    let length = header(&text, "content-length").map_or(0, |length| length.parse().unwrap_or_default());
+    let length =
+        header(&text, "content-length").map_or(0, |length| length.parse().unwrap_or_default());
     while bytes.len() < head + length {
         if stream.read_buf(&mut bytes).await.ok()? == 0 {
             return None;

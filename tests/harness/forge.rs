@@ -47,7 +47,10 @@ pub fn forgeries(genuine: &str, somebody_else: &str) -> Vec<(String, String)> {
     let other_key = Ed25519KeyPair::generate().unwrap();
     let signed_by_another_key = |header: &str| {
         let signed = format!("{header}.{payload}");
-        format!("{signed}.{}", BASE64URL_NOPAD.encode(other_key.sign(signed.as_bytes()).as_ref()))
+        format!(
+            "{signed}.{}",
+            BASE64URL_NOPAD.encode(other_key.sign(signed.as_bytes()).as_ref())
+        )
     };
     let own_key = json!({ "kty": "OKP", "crv": "Ed25519", "x": BASE64URL_NOPAD.encode(other_key.public_key().as_ref()) });
     let mut all: Vec<(String, String)> = ["none", "None", "NONE", "nOnE"]
@@ -55,33 +58,74 @@ pub fn forgeries(genuine: &str, somebody_else: &str) -> Vec<(String, String)> {
         .flat_map(|none| {
             let header = with_header("alg", json!(none));
             [
-                (format!("alg {none}, unsigned"), format!("{header}.{payload}.")),
-                (format!("alg {none}, signed"), format!("{header}.{payload}.{signature}")),
+                (
+                    format!("alg {none}, unsigned"),
+                    format!("{header}.{payload}."),
+                ),
+                (
+                    format!("alg {none}, signed"),
+                    format!("{header}.{payload}.{signature}"),
+                ),
             ]
         })
         .collect();
     all.extend(
         [
             ("HS256 with no key", signed_with_a_shared_key(b"")),
-            ("HS256 with the issuer's name", signed_with_a_shared_key(b"latchkey")),
+            (
+                "HS256 with the issuer's name",
+                signed_with_a_shared_key(b"latchkey"),
+            ),
             (
                 "HS256 with the key's id",
-                signed_with_a_shared_key(part(genuine, 0)["kid"].as_str().unwrap_or_default().as_bytes()),
+                signed_with_a_shared_key(
+                    part(genuine, 0)["kid"]
+                        .as_str()
+                        .unwrap_or_default()
+                        .as_bytes(),
+                ),
             ),
             ("another key, same key id", signed_by_another_key(header)),
-            ("another key, its own key id", signed_by_another_key(&with_header("kid", json!("mine")))),
-            ("another key, brought along", signed_by_another_key(&with_header("jwk", own_key))),
-            ("a key id that is a path", format!("{}.{payload}.{signature}", with_header("kid", json!("../../dev/null")))),
+            (
+                "another key, its own key id",
+                signed_by_another_key(&with_header("kid", json!("mine"))),
+            ),
+            (
+                "another key, brought along",
+                signed_by_another_key(&with_header("jwk", own_key)),
+            ),
+            (
+                "a key id that is a path",
+                format!(
+                    "{}.{payload}.{signature}",
+                    with_header("kid", json!("../../dev/null"))
+                ),
+            ),
             ("a longer life", with_claim("exp", json!(4_102_444_800_i64))),
             ("another purpose", with_claim("sub", json!("confirmation"))),
-            ("another identifier", with_claim("jti", claims(somebody_else)["jti"].clone())),
-            ("another user", with_claim("uid", claims(somebody_else)["uid"].clone())),
-            ("somebody else's claims", format!("{header}.{}.{signature}", encode(&claims(somebody_else)))),
+            (
+                "another identifier",
+                with_claim("jti", claims(somebody_else)["jti"].clone()),
+            ),
+            (
+                "another user",
+                with_claim("uid", claims(somebody_else)["uid"].clone()),
+            ),
+            (
+                "somebody else's claims",
+                format!("{header}.{}.{signature}", encode(&claims(somebody_else))),
+            ),
             ("no signature", format!("{header}.{payload}.")),
             ("two parts", format!("{header}.{payload}")),
             ("four parts", format!("{genuine}.{signature}")),
-            ("a signature cut short", genuine[..genuine.len() - 4].to_owned()),
-            ("a signature of zeros", format!("{header}.{payload}.{}", "A".repeat(signature.len()))),
+            (
+                "a signature cut short",
+                genuine[..genuine.len() - 4].to_owned(),
+            ),
+            (
+                "a signature of zeros",
+                format!("{header}.{payload}.{}", "A".repeat(signature.len())),
+            ),
             ("no token", "token".to_owned()),
             ("dots", "..".to_owned()),
             ("JSON", "{\"alg\":\"none\"}".to_owned()),

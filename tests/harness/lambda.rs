@@ -1,4 +1,5 @@
-//! Lambda for one process, which the test may freeze: an event is handed over when the test says so.
+//! Lambda for one process, which the test may freeze: an event is handed over when the test says
+//! so.
 
 use std::{fs, sync::Arc};
 
@@ -35,19 +36,39 @@ struct Api {
 impl Lambda {
     /// Starts the function as the stack starts it, of which an instance must be running.
     pub async fn start(faulty: &Faulty, function: &str) -> Self {
-        let ((events, taken), (answers, given)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let ((events, taken), (answers, given)) =
+            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let (asked, has_asked) = watch::channel(0);
-        let api = Arc::new(Api { events: Mutex::new(taken), answers, asked });
+        let api = Arc::new(Api {
+            events: Mutex::new(taken),
+            answers,
+            asked,
+        });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(answer))
             .with_state(api);
-        let listener = spawn(TcpListener::bind("127.0.0.1:0")).await.unwrap().unwrap();
+        let listener = spawn(TcpListener::bind("127.0.0.1:0"))
+            .await
+            .unwrap()
+            .unwrap();
         let address = listener.local_addr().unwrap().to_string();
         spawn(async move { axum::serve(listener, router).await });
         let mut command = Command::new(binaries().await.join(function));
-        command.env_clear().envs(environment(faulty, function)).env("AWS_LAMBDA_RUNTIME_API", address).kill_on_drop(true);
-        Self { process: spawn(async move { command.spawn() }).await.unwrap().unwrap(), events, answers: given, asked: has_asked }
+        command
+            .env_clear()
+            .envs(environment(faulty, function))
+            .env("AWS_LAMBDA_RUNTIME_API", address)
+            .kill_on_drop(true);
+        Self {
+            process: spawn(async move { command.spawn() })
+                .await
+                .unwrap()
+                .unwrap(),
+            events,
+            answers: given,
+            asked: has_asked,
+        }
     }
 
     /// Waits until the process has asked for so many events.
@@ -66,17 +87,30 @@ impl Lambda {
     /// What the process answers to an event.
     pub async fn invoke(&mut self, event: Value) -> Value {
         self.events.send(event).unwrap();
-        tokio::time::timeout(super::TIMEOUT, self.answers.recv()).await.expect("an answer in time").unwrap()
+        tokio::time::timeout(super::TIMEOUT, self.answers.recv())
+            .await
+            .expect("an answer in time")
+            .unwrap()
     }
 }
 
 /// The variables of the stack's own instance of the function.
 fn environment(faulty: &Faulty, function: &str) -> Vec<(String, String)> {
-    let instances = children_of(std::process::id()).into_iter().filter(|child| child.name == function[..function.len().min(15)]);
-    let environments = instances.filter_map(|child| fs::read_to_string(format!("/proc/{}/environ", child.id)).ok());
-    let own = environments.into_iter().find(|text| text.contains(&faulty.dynamodb_url)).expect("a running instance");
-    let variables = own.split('\0').filter_map(|variable| variable.split_once('='));
-    variables.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    let instances = children_of(std::process::id())
+        .into_iter()
+        .filter(|child| child.name == function[..function.len().min(15)]);
+    let environments = instances
+        .filter_map(|child| fs::read_to_string(format!("/proc/{}/environ", child.id)).ok());
+    let own = environments
+        .into_iter()
+        .find(|text| text.contains(&faulty.dynamodb_url))
+        .expect("a running instance");
+    let variables = own
+        .split('\0')
+        .filter_map(|variable| variable.split_once('='));
+    variables
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
@@ -84,12 +118,20 @@ async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
     let event = api.events.lock().await.recv().await.unwrap_or_default();
     let headers = [
         ("lambda-runtime-aws-request-id", "frozen".to_owned()),
-        ("lambda-runtime-deadline-ms", ((now() + 10) * 1000).to_string()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:000000000000:function:frozen".to_owned()),
+        (
+            "lambda-runtime-deadline-ms",
+            ((now() + 10) * 1000).to_string(),
+        ),
+        (
+            "lambda-runtime-invoked-function-arn",
+            "arn:aws:lambda:us-east-1:000000000000:function:frozen".to_owned(),
+        ),
     ];
     (headers, event.to_string())
 }
 
 async fn answer(State(api): State<Arc<Api>>, Path(_): Path<String>, body: String) {
-    api.answers.send(serde_json::from_str(&body).unwrap()).unwrap();
+    api.answers
+        .send(serde_json::from_str(&body).unwrap())
+        .unwrap();
 }

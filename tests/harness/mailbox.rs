@@ -16,20 +16,40 @@ pub struct Mail {
 
 impl Mail {
     fn from_json(message: &Value) -> Self {
-        let text = |name: &str| message[name].as_str().unwrap_or_else(|| panic!("{name} of {message}")).to_owned();
-        let to = message["to"].as_array().unwrap().iter().map(|address| address.as_str().unwrap().to_owned()).collect();
-        Self { from: text("from"), to, subject: text("subject"), text: text("text"), html: text("html") }
+        let text = |name: &str| {
+            message[name]
+                .as_str()
+                .unwrap_or_else(|| panic!("{name} of {message}"))
+                .to_owned()
+        };
+        let to = message["to"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|address| address.as_str().unwrap().to_owned())
+            .collect();
+        Self {
+            from: text("from"),
+            to,
+            subject: text("subject"),
+            text: text("text"),
+            html: text("html"),
+        }
     }
 
     /// The link of the mail, if there is one.
     pub fn link(&self) -> Option<&str> {
-        self.text.split_whitespace().find(|word| word.starts_with("http"))
+        self.text
+            .split_whitespace()
+            .find(|word| word.starts_with("http"))
     }
 
     /// The value of a parameter of the link.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let (_, query) = self.link()?.split_once('?')?;
-        query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
 
     pub fn reset_token(&self) -> Option<&str> {
@@ -48,21 +68,37 @@ impl Mail {
 
 /// The mails that a mailbox tells of, oldest first.
 pub fn mails_of(mailbox: &Answer) -> Vec<Mail> {
-    mailbox.json()["messages"].as_array().unwrap().iter().map(Mail::from_json).collect()
+    mailbox.json()["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(Mail::from_json)
+        .collect()
 }
 
 impl Latchkey {
     /// All mails to the address, oldest first.
     pub async fn mails_to(&self, email: &str) -> Vec<Mail> {
         let all = mails_of(&self.get("/_local/mailbox.json").send().await).into_iter();
-        all.filter(|mail| mail.to.iter().any(|to| to == email)).collect()
+        all.filter(|mail| mail.to.iter().any(|to| to == email))
+            .collect()
     }
 
     /// Waits until so many mails of a kind are there, and returns the newest of them.
-    pub async fn mail_to(&self, email: &str, count: usize, is_kind: impl Fn(&Mail) -> bool) -> Mail {
+    pub async fn mail_to(
+        &self,
+        email: &str,
+        count: usize,
+        is_kind: impl Fn(&Mail) -> bool,
+    ) -> Mail {
         let is_kind = &is_kind;
         eventually(&format!("{count} mails to {email}"), || async move {
-            let mails: Vec<Mail> = self.mails_to(email).await.into_iter().filter(is_kind).collect();
+            let mails: Vec<Mail> = self
+                .mails_to(email)
+                .await
+                .into_iter()
+                .filter(is_kind)
+                .collect();
             (mails.len() >= count).then(|| mails[count - 1].clone())
         })
         .await
@@ -76,13 +112,26 @@ impl Latchkey {
     /// The same in a language.
     pub async fn reset_mail_in(&self, email: &str, lang: &str) -> Mail {
         let is_reset = |mail: &Mail| mail.reset_token().is_some();
-        let before = self.mails_to(email).await.into_iter().filter(is_reset).count();
-        self.post("/identity/users/password/generate_code").form(&[("email", email), ("lang", lang)]).send().await.is_empty(201);
+        let before = self
+            .mails_to(email)
+            .await
+            .into_iter()
+            .filter(is_reset)
+            .count();
+        self.post("/identity/users/password/generate_code")
+            .form(&[("email", email), ("lang", lang)])
+            .send()
+            .await
+            .is_empty(201);
         self.mail_to(email, before + 1, is_reset).await
     }
 
     /// The token of a reset that the user asked for.
     pub async fn reset_token(&self, user: &User) -> String {
-        self.reset_mail(&user.email).await.reset_token().unwrap().to_owned()
+        self.reset_mail(&user.email)
+            .await
+            .reset_token()
+            .unwrap()
+            .to_owned()
     }
 }

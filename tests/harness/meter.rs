@@ -18,12 +18,17 @@ pub struct Meter(local::Meter);
 
 impl Meter {
     /// Of one mail: it is claimed, its user is read, it is settled.
-    pub const MAIL: Units = Units { read: 1.0, written: 2.0 };
+    pub const MAIL: Units = Units {
+        read: 1.0,
+        written: 2.0,
+    };
 
     /// A stack whose functions have these variables and reach their tables through the meter.
     pub async fn start(variables: &[(&str, &str)]) -> (Latchkey, Self) {
         let meter = spawn(local::Meter::start()).await.unwrap().unwrap();
-        let latchkey = Latchkey::start(&[variables, &[("AWS_ENDPOINT_URL_DYNAMODB", meter.url())]].concat()).await;
+        let latchkey =
+            Latchkey::start(&[variables, &[("AWS_ENDPOINT_URL_DYNAMODB", meter.url())]].concat())
+                .await;
         meter.stand_before(latchkey.stack.dynamodb_url());
         (latchkey, Self(meter))
     }
@@ -32,9 +37,18 @@ impl Meter {
     pub async fn units<T>(&self, mails: usize, operation: impl Future<Output = T>) -> (Units, T) {
         self.0.forget();
         let outcome = operation.await;
-        eventually("the mails", || async { (self.0.consumed().mail_updates == 2 * mails).then_some(()) }).await;
+        eventually("the mails", || async {
+            (self.0.consumed().mail_updates == 2 * mails).then_some(())
+        })
+        .await;
         let Consumed { read, written, .. } = self.0.consumed();
         let mails = f64::from(u32::try_from(mails).unwrap());
-        (Units { read: read - mails * Self::MAIL.read, written: written - mails * Self::MAIL.written }, outcome)
+        (
+            Units {
+                read: read - mails * Self::MAIL.read,
+                written: written - mails * Self::MAIL.written,
+            },
+            outcome,
+        )
     }
 }

@@ -53,7 +53,10 @@ pub fn now() -> i64 {
 }
 
 /// Asks again and again until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub async fn eventually<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
@@ -63,5 +66,7 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: i
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(TIMEOUT, asking).await.unwrap_or_else(|_| panic!("{what}: not within {TIMEOUT:?}"))
+    tokio::time::timeout(TIMEOUT, asking)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {TIMEOUT:?}"))
 }

@@ -30,8 +30,16 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/sessions",
         signed_in: false,
         module: "identity.session",
-        parameters: &[("email", 254), ("password", 1024), ("captcha_response", 4096), ("otp_code", 1024)],
-        missing: &["identity.session.missing_email", "identity.session.missing_password"],
+        parameters: &[
+            ("email", 254),
+            ("password", 1024),
+            ("captcha_response", 4096),
+            ("otp_code", 1024),
+        ],
+        missing: &[
+            "identity.session.missing_email",
+            "identity.session.missing_password",
+        ],
     },
     Operation {
         method: "POST",
@@ -46,7 +54,12 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/users/password/confirm_code",
         signed_in: false,
         module: "identity.user",
-        parameters: &[("reset_password_token", 4096), ("password", 1024), ("confirm_password", 1024), ("lang", 1024)],
+        parameters: &[
+            ("reset_password_token", 4096),
+            ("password", 1024),
+            ("confirm_password", 1024),
+            ("lang", 1024),
+        ],
         missing: &[
             "identity.user.missing_pass_token",
             "identity.user.missing_password",
@@ -82,14 +95,21 @@ pub const OPERATIONS: [Operation; 8] = [
             ("captcha_response", 4096),
             ("data", 1024),
         ],
-        missing: &["identity.user.missing_email", "identity.user.missing_password"],
+        missing: &[
+            "identity.user.missing_email",
+            "identity.user.missing_password",
+        ],
     },
     Operation {
         method: "PUT",
         path: "/resource/users/password",
         signed_in: true,
         module: "resource.user",
-        parameters: &[("old_password", 1024), ("new_password", 1024), ("confirm_password", 1024)],
+        parameters: &[
+            ("old_password", 1024),
+            ("new_password", 1024),
+            ("confirm_password", 1024),
+        ],
         missing: &[
             "resource.user.missing_old_password",
             "resource.user.missing_new_password",
@@ -98,11 +118,22 @@ pub const OPERATIONS: [Operation; 8] = [
     },
 ];
 
-/// Method and path of every operation that is only for who is signed in, with values for the parameters of the paths.
+/// Method and path of every operation that is only for who is signed in, with values for the
+/// parameters of the paths.
 pub fn signed_in_operations() -> Vec<(String, String)> {
-    let routes = Template::read().functions.into_iter().flat_map(|function| function.routes);
+    let routes = Template::read()
+        .functions
+        .into_iter()
+        .flat_map(|function| function.routes);
     let signed_in = routes.filter(|(_, path)| path.starts_with("/resource/"));
-    signed_in.map(|(method, path)| (method, path.replace("{topic}", "all").replace("{id}", "none"))).collect()
+    signed_in
+        .map(|(method, path)| {
+            (
+                method,
+                path.replace("{topic}", "all").replace("{id}", "none"),
+            )
+        })
+        .collect()
 }
 
 impl Operation {
@@ -114,31 +145,52 @@ impl Operation {
     /// The same with a query string.
     pub fn request_with(&self, latchkey: &Latchkey, user: &User, query: &str) -> Request {
         let path = format!("{}{query}", self.path);
-        if self.signed_in { latchkey.by(user, self.method, &path) } else { latchkey.request(self.method.parse().unwrap(), &path) }
+        if self.signed_in {
+            latchkey.by(user, self.method, &path)
+        } else {
+            latchkey.request(self.method.parse().unwrap(), &path)
+        }
     }
 
-    /// Values of all parameters that are well-formed, and open nothing: the address has an account and the token is none.
+    /// Values of all parameters that are well-formed, and open nothing: the address has an account
+    /// and the token is none.
     pub fn harmless(&self, email: &str) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {
             "email" => email.to_owned(),
-            "password" | "old_password" | "new_password" | "confirm_password" => "Wrong-Horse-7-Battery".to_owned(),
+            "password" | "old_password" | "new_password" | "confirm_password" => {
+                "Wrong-Horse-7-Battery".to_owned()
+            }
             "lang" => "en".to_owned(),
             "data" => "{}".to_owned(),
             "reset_password_token" | "token" => "token".to_owned(),
             _ => String::new(),
         };
-        self.parameters.iter().map(|(name, _)| (*name, value(name))).collect()
+        self.parameters
+            .iter()
+            .map(|(name, _)| (*name, value(name)))
+            .collect()
     }
 
     /// The same, but for one of them.
-    pub fn harmless_but(&self, email: &str, parameter: &str, value: &str) -> Vec<(&'static str, String)> {
+    pub fn harmless_but(
+        &self,
+        email: &str,
+        parameter: &str,
+        value: &str,
+    ) -> Vec<(&'static str, String)> {
         let mut fields = self.harmless(email);
-        fields.iter_mut().filter(|(name, _)| *name == parameter).for_each(|(_, harmless)| value.clone_into(harmless));
+        fields
+            .iter_mut()
+            .filter(|(name, _)| *name == parameter)
+            .for_each(|(_, harmless)| value.clone_into(harmless));
         fields
     }
 }
 
 /// Fields as requests take them.
 pub fn borrowed<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
-    fields.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect()
 }

@@ -9,8 +9,12 @@ use super::{Answer, Request, User, items::number, now, stack::Latchkey};
 /// The shared secret of those who have the second factor on: that of the standard's examples.
 pub const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-/// Variables of a stack on which many try the same at once: their number is another test's matter, and hashes are cheap.
-pub const FOR_RACES: [(&str, &str); 2] = [("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0"), ("IDENTITY_ARGON2", "m=8192,t=1,p=1")];
+/// Variables of a stack on which many try the same at once: their number is another test's matter,
+/// and hashes are cheap.
+pub const FOR_RACES: [(&str, &str); 2] = [
+    ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0"),
+    ("IDENTITY_ARGON2", "m=8192,t=1,p=1"),
+];
 
 /// The current time step.
 pub fn step() -> i64 {
@@ -24,10 +28,14 @@ pub fn code(step: i64) -> String {
 
 /// The code of a step (RFC 4226, section 5.3).
 pub fn code_of(secret: &str, step: i64) -> String {
-    let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, &BASE32_NOPAD.decode(secret.as_bytes()).unwrap());
+    let key = hmac::Key::new(
+        hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
+        &BASE32_NOPAD.decode(secret.as_bytes()).unwrap(),
+    );
     let mac = hmac::sign(&key, &step.to_be_bytes());
     let offset = usize::from(mac.as_ref()[19] & 0xf);
-    let number = u32::from_be_bytes(mac.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
+    let number =
+        u32::from_be_bytes(mac.as_ref()[offset..offset + 4].try_into().unwrap()) & 0x7fff_ffff;
     format!("{:06}", number % 1_000_000)
 }
 
@@ -37,8 +45,13 @@ pub fn wrong_code() -> String {
 }
 
 pub fn wrong_code_of(secret: &str) -> String {
-    let near: Vec<String> = (-3..=3).map(|distance| code_of(secret, step() + distance)).collect();
-    (0..10).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
+    let near: Vec<String> = (-3..=3)
+        .map(|distance| code_of(secret, step() + distance))
+        .collect();
+    (0..10)
+        .map(|number| format!("{number:06}"))
+        .find(|code| !near.contains(code))
+        .unwrap()
 }
 
 /// What somebody has who turned the second factor on.
@@ -68,44 +81,74 @@ pub fn photograph(barcode: &str) -> ((usize, usize), String) {
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let size = reader.next_frame(&mut pixels).unwrap();
     let (width, height) = (size.width as usize, size.height as usize);
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
-    let (_, text) = image.detect_grids().first().expect("a QR code").decode().unwrap();
+    let mut image =
+        rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
+    let (_, text) = image
+        .detect_grids()
+        .first()
+        .expect("a QR code")
+        .decode()
+        .unwrap();
     ((width, height), text)
 }
 
 /// The value of a parameter of an authenticator's URL.
 pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
-    url.split_once('?')?.1.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    url.split_once('?')?
+        .1
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
 }
 
 impl Latchkey {
     /// A request of an operation of the second factor, as the user. A bearer needs no csrf token.
     pub fn otp(&self, operation: &str, session: &str, code: &str) -> Request {
-        self.post(&format!("/resource/otp/{operation}")).bearer(session).form(&[("code", code)])
+        self.post(&format!("/resource/otp/{operation}"))
+            .bearer(session)
+            .form(&[("code", code)])
     }
 
     pub fn sign_in_with(&self, user: &User, code: &str) -> Request {
-        let fields = [("email", user.email.as_str()), ("password", &user.password), ("otp_code", code)];
+        let fields = [
+            ("email", user.email.as_str()),
+            ("password", &user.password),
+            ("otp_code", code),
+        ];
         self.post("/identity/sessions").form(&fields)
     }
 
     /// Has a secret drawn.
     pub async fn drawn_secret(&self, user: &User) -> String {
-        let answer = self.post("/resource/otp/generate_qrcode").bearer(&user.session).send().await;
+        let answer = self
+            .post("/resource/otp/generate_qrcode")
+            .bearer(&user.session)
+            .send()
+            .await;
         assert_eq!(answer.status, 201, "{answer:?}");
-        parameter(answer.json()["data"]["url"].as_str().unwrap(), "secret").unwrap().to_owned()
+        parameter(answer.json()["data"]["url"].as_str().unwrap(), "secret")
+            .unwrap()
+            .to_owned()
     }
 
     /// Turns the second factor on, some time ago: the code of the present step is unused.
     pub async fn enroll(&self, user: &User) -> Authenticator {
         let secret = self.drawn_secret(user).await;
-        let answer = self.otp("enable", &user.session, &code_of(&secret, step())).send().await;
+        let answer = self
+            .otp("enable", &user.session, &code_of(&secret, step()))
+            .send()
+            .await;
         self.edit_user(user, |item| {
             let earlier = number(item, "otp_last_step") - 10;
-            item.insert("otp_last_step".to_owned(), AttributeValue::N(earlier.to_string()));
+            item.insert(
+                "otp_last_step".to_owned(),
+                AttributeValue::N(earlier.to_string()),
+            );
         })
         .await;
-        Authenticator { secret, recovery_codes: recovery_codes(&answer) }
+        Authenticator {
+            secret,
+            recovery_codes: recovery_codes(&answer),
+        }
     }
 
     /// Somebody who signed up and turned it on.
@@ -127,13 +170,21 @@ impl Latchkey {
 pub fn recovery_codes(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 201, "{answer:?}");
     let codes = answer.json()["recovery_codes"].as_array().unwrap().clone();
-    codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect()
+    codes
+        .iter()
+        .map(|code| code.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
 fn the_codes_are_those_of_the_standard() {
     // RFC 6238, appendix B: the last six of its eight digits.
-    for (time, expected) in [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (2_000_000_000, "279037")] {
+    for (time, expected) in [
+        (59, "287082"),
+        (1_111_111_109, "081804"),
+        (1_234_567_890, "005924"),
+        (2_000_000_000, "279037"),
+    ] {
         assert_eq!(code(time / 30), expected);
     }
 }

@@ -61,34 +61,56 @@ impl Latchkey {
     /// A user who signed up with further parameters.
     pub async fn signed_up_with(&self, name: &str, more: &Value) -> User {
         let mut body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        User::from_answer(&self.post("/identity/users").json(&body).send().await, body["password"].as_str().unwrap())
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        User::from_answer(
+            &self.post("/identity/users").json(&body).send().await,
+            body["password"].as_str().unwrap(),
+        )
     }
 
     pub fn sign_in(&self, email: &str, password: &str) -> Request {
-        self.post("/identity/sessions").form(&[("email", email), ("password", password)])
+        self.post("/identity/sessions")
+            .form(&[("email", email), ("password", password)])
     }
 
     /// The user with a session of her own for this.
     pub async fn signed_in_anew(&self, user: &User) -> User {
-        User::from_answer(&self.sign_in(&user.email, &user.password).send().await, &user.password)
+        User::from_answer(
+            &self.sign_in(&user.email, &user.password).send().await,
+            &user.password,
+        )
     }
 
     /// A request of somebody who is signed in, as a page of the front end sends it.
     pub fn by(&self, user: &User, method: &str, path: &str) -> Request {
-        self.request(method.parse().unwrap(), path).cookie(&user.session).csrf(&user.csrf_token)
+        self.request(method.parse().unwrap(), path)
+            .cookie(&user.session)
+            .csrf(&user.csrf_token)
     }
 
     /// The ids of her sessions that the user is told, newest first.
     pub async fn session_ids(&self, user: &User) -> Vec<String> {
         let answer = self.by(user, "GET", "/resource/sessions").send().await;
         assert_eq!(answer.status, 200, "{answer:?}");
-        answer.json().as_array().unwrap().iter().map(|session| session["id"].as_str().unwrap().to_owned()).collect()
+        answer
+            .json()
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|session| session["id"].as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub fn change_password(&self, user: &User, old: &str, new: &str) -> Request {
-        let fields = [("old_password", old), ("new_password", new), ("confirm_password", new)];
-        self.by(user, "PUT", "/resource/users/password").form(&fields)
+        let fields = [
+            ("old_password", old),
+            ("new_password", new),
+            ("confirm_password", new),
+        ];
+        self.by(user, "PUT", "/resource/users/password")
+            .form(&fields)
     }
 
     /// The token of a new session of the user.
@@ -103,11 +125,17 @@ impl Latchkey {
     }
 
     pub fn ask_for_code(&self, email: &str) -> Request {
-        self.post("/identity/users/password/generate_code").form(&[("email", email)])
+        self.post("/identity/users/password/generate_code")
+            .form(&[("email", email)])
     }
 
     pub fn confirm(&self, token: &str, password: &str) -> Request {
-        let fields = [("reset_password_token", token), ("password", password), ("confirm_password", password)];
-        self.post("/identity/users/password/confirm_code").form(&fields)
+        let fields = [
+            ("reset_password_token", token),
+            ("password", password),
+            ("confirm_password", password),
+        ];
+        self.post("/identity/users/password/confirm_code")
+            .form(&fields)
     }
 }

@@ -17,28 +17,52 @@ impl Child {
 
     /// Whether something was sent to it that it has not read.
     pub fn has_unread(&self) -> bool {
-        let links =
-            fs::read_dir(format!("/proc/{}/fd", self.id)).unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
-        let sockets: Vec<String> = links.map(|link| link.to_string_lossy().into_owned()).collect();
+        let links = fs::read_dir(format!("/proc/{}/fd", self.id))
+            .unwrap()
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let sockets: Vec<String> = links
+            .map(|link| link.to_string_lossy().into_owned())
+            .collect();
         let connections = fs::read_to_string(format!("/proc/{}/net/tcp", self.id)).unwrap();
-        // `<number> <here> <there> <state> <unsent>:<unread> <timer> <retransmissions> <user> <timeout> <inode> ...`
-        connections.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).any(|fields| {
-            fields.len() > 9 && !fields[4].ends_with(":00000000") && sockets.contains(&format!("socket:[{}]", fields[9]))
-        })
+        // `<number> <here> <there> <state> <unsent>:<unread> <timer> <retransmissions> <user>
+        // <timeout> <inode> ...`
+        connections
+            .lines()
+            .map(|line| line.split_whitespace().collect::<Vec<_>>())
+            .any(|fields| {
+                fields.len() > 9
+                    && !fields[4].ends_with(":00000000")
+                    && sockets.contains(&format!("socket:[{}]", fields[9]))
+            })
     }
 }
 
 /// The children of a process, and theirs.
 pub fn children_of(parent: u32) -> Vec<Child> {
-    let ids = fs::read_dir("/proc").unwrap().filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let children: Vec<Child> = ids.filter_map(read).filter(|(_, of)| *of == parent).map(|(child, _)| child).collect();
-    let theirs: Vec<Child> = children.iter().flat_map(|child| children_of(child.id)).collect();
+    let ids = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let children: Vec<Child> = ids
+        .filter_map(read)
+        .filter(|(_, of)| *of == parent)
+        .map(|(child, _)| child)
+        .collect();
+    let theirs: Vec<Child> = children
+        .iter()
+        .flat_map(|child| children_of(child.id))
+        .collect();
     [children, theirs].concat()
 }
 
 /// Sends a signal, as `INT`.
 pub fn signal(process: u32, name: &str) {
-    assert!(Command::new("kill").args([format!("-{name}"), process.to_string()]).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .args([format!("-{name}"), process.to_string()])
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// A live process and its parent: `<id> (<name>) <state> <parent> ...`
@@ -49,5 +73,13 @@ fn read(id: u32) -> Option<(Child, u32)> {
     let mut fields = tail.split(' ');
     let is_dead = matches!(fields.next()?, "Z" | "X");
     let parent = fields.next()?.parse().ok()?;
-    (!is_dead).then(|| (Child { id, name: name.to_owned() }, parent))
+    (!is_dead).then(|| {
+        (
+            Child {
+                id,
+                name: name.to_owned(),
+            },
+            parent,
+        )
+    })
 }

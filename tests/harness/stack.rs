@@ -22,12 +22,16 @@ static SHARED: OnceCell<Latchkey> = OnceCell::const_new();
 /// Calls of functions, in any stack, that their policies did not allow.
 static DENIALS: LazyLock<Arc<Mutex<Vec<String>>>> = LazyLock::new(Arc::default);
 
-/// Fails the test if a function was denied a call: on AWS it would not work. Each answer that a test gets checks this, so what fails
-/// may be a test that only shares the stack; the message names the function.
+/// Fails the test if a function was denied a call: on AWS it would not work. Each answer that a
+/// test gets checks this, so what fails may be a test that only shares the stack; the message names
+/// the function.
 #[track_caller]
 pub fn no_call_was_denied() {
     let denials = DENIALS.lock().unwrap();
-    assert!(denials.is_empty(), "template.yaml does not allow what the functions do: {denials:#?}");
+    assert!(
+        denials.is_empty(),
+        "template.yaml does not allow what the functions do: {denials:#?}"
+    );
 }
 
 /// Runs a future where it may outlive the test that started it.
@@ -35,9 +39,15 @@ pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static
     RUNTIME.spawn(future)
 }
 
-/// The folder of the functions' binaries and of `latchkey`. They are built once, also when that fails.
+/// The folder of the functions' binaries and of `latchkey`. They are built once, also when that
+/// fails.
 pub async fn binaries() -> &'static Path {
-    let build = || async { spawn(local::build(false)).await.unwrap().map_err(|error| error.to_string()) };
+    let build = || async {
+        spawn(local::build(false))
+            .await
+            .unwrap()
+            .map_err(|error| error.to_string())
+    };
     BINARIES.get_or_init(build).await.as_ref().expect("a build")
 }
 
@@ -66,21 +76,34 @@ impl Latchkey {
             data_dir: None,
             binaries: binaries().await.to_owned(),
             cors_origins: Self::ORIGINS.map(str::to_owned).to_vec(),
-            env: variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
-            secrets: [(captcha::SECRET_NAME, captcha::SECRET)].map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+            env: variables
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect::<BTreeMap<_, _>>(),
+            secrets: [(captcha::SECRET_NAME, captcha::SECRET)]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
             grant_records: Some(local::grants_folder()),
             denials: Arc::clone(&DENIALS),
             log: Log::Captured(Arc::clone(&log)),
             ..Options::default()
         };
-        let stack = spawn(Stack::start(options)).await.unwrap().expect("a stack");
+        let stack = spawn(Stack::start(options))
+            .await
+            .unwrap()
+            .expect("a stack");
         let tables = aws_sdk_dynamodb::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .endpoint_url(stack.dynamodb_url())
             .region(Region::new("us-east-1"))
             .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
             .build();
-        Self { stack: Arc::new(stack), tables: aws_sdk_dynamodb::Client::from_conf(tables), http: reqwest::Client::new(), log }
+        Self {
+            stack: Arc::new(stack),
+            tables: aws_sdk_dynamodb::Client::from_conf(tables),
+            http: reqwest::Client::new(),
+            log,
+        }
     }
 
     /// Where the API is.
@@ -106,18 +129,31 @@ impl Latchkey {
     /// The same, begun at once and not waited for.
     pub fn invoke_later(&self, function: &str, event: Value) -> JoinHandle<Result<Value, String>> {
         let (stack, function) = (Arc::clone(&self.stack), function.to_owned());
-        spawn(async move { stack.invoke(&function, event).await.map_err(|error| format!("{error:?}")) })
+        spawn(async move {
+            stack
+                .invoke(&function, event)
+                .await
+                .map_err(|error| format!("{error:?}"))
+        })
     }
 
     /// The secret that the keys of all tokens come from, asked for as the functions do.
     pub async fn token_secret(&self) -> String {
         let body = r#"{"SecretId":"TokenSecret"}"#;
-        let request = self.http.post(self.stack.aws_url()).header("x-amz-target", "secretsmanager.GetSecretValue").body(body);
-        let answer: Value = spawn(async { request.send().await?.json().await }).await.unwrap().unwrap();
+        let request = self
+            .http
+            .post(self.stack.aws_url())
+            .header("x-amz-target", "secretsmanager.GetSecretValue")
+            .body(body);
+        let answer: Value = spawn(async { request.send().await?.json().await })
+            .await
+            .unwrap()
+            .unwrap();
         answer["SecretString"].as_str().unwrap().to_owned()
     }
 
-    /// Every line that the stack and its functions wrote so far. A function's line may come after its answer.
+    /// Every line that the stack and its functions wrote so far. A function's line may come after
+    /// its answer.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
@@ -133,15 +169,23 @@ impl Latchkey {
 
     /// The JSON lines that the functions wrote so far.
     pub fn json_lines(&self) -> Vec<Value> {
-        self.log().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+        self.log()
+            .iter()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
     }
 
     /// The fields of the lines in which that function told what it did, once there are so many.
     pub async fn invocations(&self, operation: &str, message: &str, count: usize) -> Vec<Value> {
         eventually(operation, || async {
-            let told = |fields: &Value| fields["operation"] == operation && fields["message"] == message;
-            let lines: Vec<Value> =
-                self.json_lines().into_iter().map(|mut line| line["fields"].take()).filter(|fields| told(fields)).collect();
+            let told =
+                |fields: &Value| fields["operation"] == operation && fields["message"] == message;
+            let lines: Vec<Value> = self
+                .json_lines()
+                .into_iter()
+                .map(|mut line| line["fields"].take())
+                .filter(|fields| told(fields))
+                .collect();
             (lines.len() >= count).then_some(lines)
         })
         .await

@@ -6,7 +6,10 @@ use serde_yaml_ng::Value;
 
 /// The folder of the checkout.
 pub fn workspace() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_owned()
 }
 
 pub struct Template {
@@ -29,12 +32,23 @@ impl Template {
         let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
         let document: Value = serde_yaml_ng::from_str(&text).unwrap();
         let resources = document["Resources"].as_mapping().unwrap();
-        let functions = resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
-        let parameter = |(name, parameter): (&Value, &Value)| (scalar(name), parameter.get("Default").map(scalar));
+        let functions = resources
+            .iter()
+            .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
+        let parameter = |(name, parameter): (&Value, &Value)| {
+            (scalar(name), parameter.get("Default").map(scalar))
+        };
         let variable = |(name, value): (&Value, &Value)| (scalar(name), reference(value));
         Self {
-            functions: functions.map(|(id, resource)| Function::read(id, resource)).collect(),
-            parameters: document["Parameters"].as_mapping().unwrap().iter().map(parameter).collect(),
+            functions: functions
+                .map(|(id, resource)| Function::read(id, resource))
+                .collect(),
+            parameters: document["Parameters"]
+                .as_mapping()
+                .unwrap()
+                .iter()
+                .map(parameter)
+                .collect(),
             variables: document["Globals"]["Function"]["Environment"]["Variables"]
                 .as_mapping()
                 .unwrap()
@@ -48,12 +62,24 @@ impl Template {
 impl Function {
     fn read(id: &Value, resource: &Value) -> Self {
         let properties = &resource["Properties"];
-        let events = properties.get("Events").and_then(Value::as_mapping).into_iter().flat_map(|events| events.values());
-        let route = |event: &Value| (scalar(&event["Properties"]["Method"]), scalar(&event["Properties"]["Path"]));
+        let events = properties
+            .get("Events")
+            .and_then(Value::as_mapping)
+            .into_iter()
+            .flat_map(|events| events.values());
+        let route = |event: &Value| {
+            (
+                scalar(&event["Properties"]["Method"]),
+                scalar(&event["Properties"]["Path"]),
+            )
+        };
         Self {
             logical_id: scalar(id),
             binary: scalar(&resource["Metadata"]["BuildProperties"]["Binary"]),
-            routes: events.filter(|event| event["Type"] == "HttpApi").map(route).collect(),
+            routes: events
+                .filter(|event| event["Type"] == "HttpApi")
+                .map(route)
+                .collect(),
         }
     }
 
@@ -62,17 +88,24 @@ impl Function {
         if self.binary == "pages" {
             return ("pages".to_owned(), "serve".to_owned());
         }
-        let area = if ["authorize", "auth", "jwks"].contains(&self.binary.as_str()) { "access" } else { "general" };
+        let area = if ["authorize", "auth", "jwks"].contains(&self.binary.as_str()) {
+            "access"
+        } else {
+            "general"
+        };
         let (area, verb) = self.binary.split_once('-').unwrap_or((area, &self.binary));
         (area.to_owned(), verb.replace('-', "_"))
     }
 }
 
-/// What an intrinsic refers to: `!Ref Name` and `!GetAtt Name.Arn` are `Name`; anything else is its text.
+/// What an intrinsic refers to: `!Ref Name` and `!GetAtt Name.Arn` are `Name`; anything else is its
+/// text.
 fn reference(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) if tagged.tag == "Ref" => scalar(&tagged.value),
-        Value::Tagged(tagged) if tagged.tag == "GetAtt" => scalar(&tagged.value).trim_end_matches(".Arn").to_owned(),
+        Value::Tagged(tagged) if tagged.tag == "GetAtt" => {
+            scalar(&tagged.value).trim_end_matches(".Arn").to_owned()
+        }
         Value::Tagged(tagged) => scalar(&tagged.value),
         plain => scalar(plain),
     }

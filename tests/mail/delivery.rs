@@ -10,7 +10,10 @@ const FUNCTION: &str = "MailSendFunction";
 /// The event by which the stream tells that the item was written.
 fn event(item: &Item) -> Value {
     let attributes = |names: &dyn Fn(&str) -> bool| -> Value {
-        let chosen = item.iter().filter(|(name, _)| names(name)).map(|(name, value)| (name.clone(), attribute(value)));
+        let chosen = item
+            .iter()
+            .filter(|(name, _)| names(name))
+            .map(|(name, value)| (name.clone(), attribute(value)));
         chosen.collect::<Map<_, _>>().into()
     };
     json!({ "Records": [{
@@ -42,7 +45,11 @@ fn attribute(value: &AttributeValue) -> Value {
 /// The mail that was queued at sign-up, once it has been sent.
 async fn sent(latchkey: &Latchkey, user: &User) -> Item {
     eventually("the mail is marked as sent", || async {
-        latchkey.queued_mails(user).await.into_iter().find(|mail| mail.contains_key("settled_at"))
+        latchkey
+            .queued_mails(user)
+            .await
+            .into_iter()
+            .find(|mail| mail.contains_key("settled_at"))
     })
     .await
 }
@@ -62,7 +69,10 @@ async fn a_record_that_is_delivered_again_sends_no_second_mail() {
     let user = latchkey.signed_up("delivery-again").await;
     let mail = sent(latchkey, &user).await;
     for _ in 0..3 {
-        latchkey.invoke(FUNCTION, event(&mail)).await.expect("a record that needs nothing more");
+        latchkey
+            .invoke(FUNCTION, event(&mail))
+            .await
+            .expect("a record that needs nothing more");
     }
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 1);
 }
@@ -74,16 +84,34 @@ async fn a_mail_that_is_not_marked_as_sent_is_sent_until_its_code_has_expired() 
     let mail = sent(latchkey, &user).await;
     let key = text(&mail, "sk").to_owned();
 
-    latchkey.edit_grant(&user, &key, |item| drop(item.remove("settled_at"))).await;
-    latchkey.invoke(FUNCTION, event(&mail)).await.expect("a mail that is sent");
+    latchkey
+        .edit_grant(&user, &key, |item| drop(item.remove("settled_at")))
+        .await;
+    latchkey
+        .invoke(FUNCTION, event(&mail))
+        .await
+        .expect("a mail that is sent");
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
 
     let expired = AttributeValue::N((now() - 1).to_string());
-    let late = mail.clone().into_iter().chain([("expires_at".to_owned(), expired)]).collect::<Item>();
+    let late = mail
+        .clone()
+        .into_iter()
+        .chain([("expires_at".to_owned(), expired)])
+        .collect::<Item>();
     latchkey
-        .edit_grant(&user, &key, |item| *item = late.clone().into_iter().filter(|(name, _)| name != "settled_at").collect())
+        .edit_grant(&user, &key, |item| {
+            *item = late
+                .clone()
+                .into_iter()
+                .filter(|(name, _)| name != "settled_at")
+                .collect()
+        })
         .await;
-    latchkey.invoke(FUNCTION, event(&late)).await.expect("a record that needs nothing more");
+    latchkey
+        .invoke(FUNCTION, event(&late))
+        .await
+        .expect("a record that needs nothing more");
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
 }
 
@@ -92,16 +120,28 @@ async fn an_address_that_cannot_be_sent_to_holds_up_nobody_else() {
     let latchkey = Latchkey::start(&[]).await;
     // SES takes no address whose local part is not ASCII.
     for number in 0..3 {
-        latchkey.signed_up_with("-", &json!({ "email": format!("жанна{number}@example.com") })).await;
+        latchkey
+            .signed_up_with(
+                "-",
+                &json!({ "email": format!("жанна{number}@example.com") }),
+            )
+            .await;
     }
     let user = latchkey.signed_up("delivery-next").await;
-    assert_eq!(latchkey.mail_to(&user.email, 1, |_| true).await.to, [user.email]);
+    assert_eq!(
+        latchkey.mail_to(&user.email, 1, |_| true).await.to,
+        [user.email]
+    );
 }
 
 #[tokio::test]
 async fn an_internationalised_domain_is_sent_to_as_ses_spells_it() {
     let latchkey = latchkey().await;
-    latchkey.signed_up_with("-", &json!({ "email": "bestellung@bücher.example" })).await;
-    let mail: Mail = latchkey.mail_to("bestellung@xn--bcher-kva.example", 1, |_| true).await;
+    latchkey
+        .signed_up_with("-", &json!({ "email": "bestellung@bücher.example" }))
+        .await;
+    let mail: Mail = latchkey
+        .mail_to("bestellung@xn--bcher-kva.example", 1, |_| true)
+        .await;
     assert!(mail.confirmation_token().is_some());
 }

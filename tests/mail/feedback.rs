@@ -42,15 +42,31 @@ fn complaint(user: &User, kind: Option<&str>) -> Value {
 /// What the labels of the user say, as `email: verified`.
 async fn labels(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let item = latchkey.user_item(user).await;
-    let labels = item["labels"].as_l().unwrap().iter().map(|label| label.as_m().unwrap());
-    labels.map(|label| format!("{} {}: {}", text(label, "scope"), text(label, "key"), text(label, "value"))).collect()
+    let labels = item["labels"]
+        .as_l()
+        .unwrap()
+        .iter()
+        .map(|label| label.as_m().unwrap());
+    labels
+        .map(|label| {
+            format!(
+                "{} {}: {}",
+                text(label, "scope"),
+                text(label, "key"),
+                text(label, "value")
+            )
+        })
+        .collect()
 }
 
 /// Waits until every mail that was queued for the user is settled; how many there are.
 async fn settled(latchkey: &Latchkey, user: &User) -> usize {
     eventually("every mail settled", || async {
         let mails = latchkey.queued_mails(user).await;
-        mails.iter().all(|mail| mail.contains_key("settled_at")).then_some(mails.len())
+        mails
+            .iter()
+            .all(|mail| mail.contains_key("settled_at"))
+            .then_some(mails.len())
     })
     .await
 }
@@ -67,18 +83,34 @@ async fn an_address_that_bounces_or_complains_is_labelled_and_gets_no_more_mail(
     let latchkey = Latchkey::start(&[]).await;
     for mailbox in ["bounce", "complaint", "suppressionlist"] {
         let email = format!("{mailbox}+label@simulator.amazonses.com");
-        let user = latchkey.signed_up_with("-", &json!({ "email": email })).await;
-        eventually("the label", || async { (labels(&latchkey, &user).await == ["private email: bounced"]).then_some(()) }).await;
+        let user = latchkey
+            .signed_up_with("-", &json!({ "email": email }))
+            .await;
+        eventually("the label", || async {
+            (labels(&latchkey, &user).await == ["private email: bounced"]).then_some(())
+        })
+        .await;
 
         latchkey.ask_for_code(&email).send().await.is_empty(201);
         assert_eq!(settled(&latchkey, &user).await, 2);
         assert_eq!(latchkey.mails_to(&email).await.len(), 1);
         // Nothing else is taken from her.
         let answer = latchkey.sign_in(&email, &user.password).send().await;
-        assert_eq!((answer.status, answer.json()["labels"][0]["value"].as_str()), (201, Some("bounced")));
+        assert_eq!(
+            (answer.status, answer.json()["labels"][0]["value"].as_str()),
+            (201, Some("bounced"))
+        );
     }
-    let log = latchkey.log_with(3, "not sent: mails to the address bounce").await;
-    assert_eq!(log.iter().filter(|line| line.contains("not sent: mails to the address bounce")).count(), 3, "{log:#?}");
+    let log = latchkey
+        .log_with(3, "not sent: mails to the address bounce")
+        .await;
+    assert_eq!(
+        log.iter()
+            .filter(|line| line.contains("not sent: mails to the address bounce"))
+            .count(),
+        3,
+        "{log:#?}"
+    );
     // Addresses are masked.
     assert!(!log.iter().any(|line| line.contains("+label@")), "{log:#?}");
 }
@@ -88,12 +120,20 @@ async fn an_address_is_recognised_as_ses_spells_it() {
     let latchkey = latchkey().await;
     let jane = signed_up(latchkey, "feedback-Jane").await;
     let address = "Jane <FEEDBACK-jane@example.com>";
-    latchkey.invoke(FUNCTION, bounce(&jane, address)).await.unwrap();
+    latchkey
+        .invoke(FUNCTION, bounce(&jane, address))
+        .await
+        .unwrap();
     assert_eq!(labels(latchkey, &jane).await, ["private email: bounced"]);
 
-    let user = latchkey.signed_up_with("-", &json!({ "email": "feedback@bücher.example" })).await;
+    let user = latchkey
+        .signed_up_with("-", &json!({ "email": "feedback@bücher.example" }))
+        .await;
     settled(latchkey, &user).await;
-    latchkey.invoke(FUNCTION, bounce(&user, "feedback@xn--bcher-kva.example")).await.unwrap();
+    latchkey
+        .invoke(FUNCTION, bounce(&user, "feedback@xn--bcher-kva.example"))
+        .await
+        .unwrap();
     assert_eq!(labels(latchkey, &user).await, ["private email: bounced"]);
 }
 
@@ -108,7 +148,10 @@ async fn what_may_pass_and_what_is_no_complaint_changes_nothing() {
         complaint(&user, Some("not-spam")),
         event(&user, "Delivery", &json!({ "recipients": [user.email] })),
     ] {
-        latchkey.invoke(FUNCTION, event.clone()).await.unwrap_or_else(|error| panic!("{event}: {error}"));
+        latchkey
+            .invoke(FUNCTION, event.clone())
+            .await
+            .unwrap_or_else(|error| panic!("{event}: {error}"));
         assert_eq!(latchkey.items_of(&user).await, before, "{event}");
     }
 }
@@ -118,11 +161,20 @@ async fn events_about_nobody_or_of_another_form_are_ignored() {
     let latchkey = Latchkey::start(&[]).await;
     let user = signed_up(&latchkey, "feedback-odd").await;
     let other = signed_up(&latchkey, "feedback-other").await;
-    let gone = User { uid: "ID0000000000".to_owned(), ..user.clone() };
+    let gone = User {
+        uid: "ID0000000000".to_owned(),
+        ..user.clone()
+    };
     let without = |path: &str| {
         let mut event = bounce(&user, &user.email);
         let (parent, name) = path.rsplit_once('/').unwrap();
-        event.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove(name).expect(path);
+        event
+            .pointer_mut(parent)
+            .unwrap()
+            .as_object_mut()
+            .unwrap()
+            .remove(name)
+            .expect(path);
         event
     };
     let before = latchkey.everything().await;
@@ -143,11 +195,18 @@ async fn events_about_nobody_or_of_another_form_are_ignored() {
         json!({ "detail": { "mail": { "tags": { "uid": [] } } } }),
         json!({ "detail": { "mail": { "tags": { "uid": [7], "mail": ["m"] } } } }),
     ] {
-        latchkey.invoke(FUNCTION, event.clone()).await.unwrap_or_else(|error| panic!("{event}: {error}"));
+        latchkey
+            .invoke(FUNCTION, event.clone())
+            .await
+            .unwrap_or_else(|error| panic!("{event}: {error}"));
     }
     assert_eq!(latchkey.everything().await, before);
     let log = latchkey.log_with(13, "ignored: ").await;
-    assert_eq!(log.iter().filter(|line| line.contains("ignored: ")).count(), 13, "{log:#?}");
+    assert_eq!(
+        log.iter().filter(|line| line.contains("ignored: ")).count(),
+        13,
+        "{log:#?}"
+    );
 }
 
 #[tokio::test]
@@ -176,22 +235,35 @@ async fn an_event_that_comes_again_or_several_times_at_once_changes_nothing_more
 async fn who_confirms_the_address_afterwards_gets_mail_again() {
     let latchkey = latchkey().await;
     let user = signed_up(latchkey, "feedback-confirmed").await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     let event = bounce_at(&user, &user.email, "Permanent", now() - 5);
     latchkey.invoke(FUNCTION, event.clone()).await.unwrap();
     assert_eq!(labels(latchkey, &user).await, ["private email: bounced"]);
 
-    let confirmed = latchkey.post("/identity/users/email/confirm_code").form(&[("token", mail.confirmation_token().unwrap())]);
+    let confirmed = latchkey
+        .post("/identity/users/email/confirm_code")
+        .form(&[("token", mail.confirmation_token().unwrap())]);
     assert_eq!(confirmed.send().await.status, 201);
     assert_eq!(labels(latchkey, &user).await, ["private email: verified"]);
-    assert!(latchkey.reset_mail(&user.email).await.reset_token().is_some());
+    assert!(
+        latchkey
+            .reset_mail(&user.email)
+            .await
+            .reset_token()
+            .is_some()
+    );
 
     // The bounce that was before is told once more.
     let before = latchkey.user_item(&user).await;
     latchkey.invoke(FUNCTION, event).await.unwrap();
     assert_eq!(latchkey.user_item(&user).await, before);
     // One that comes after it counts, and leaves the rest of the user as it was.
-    latchkey.invoke(FUNCTION, bounce(&user, &user.email)).await.unwrap();
+    latchkey
+        .invoke(FUNCTION, bounce(&user, &user.email))
+        .await
+        .unwrap();
     let mut after = latchkey.user_item(&user).await;
     assert_eq!(labels(latchkey, &user).await, ["private email: bounced"]);
     assert!((now() - number(&after, "updated_at")).abs() < 60);

@@ -30,19 +30,44 @@ async fn a_refusal_of_one_mail_is_final_and_holds_up_none_behind_it() {
     for (number, (status, code)) in FINAL.into_iter().enumerate() {
         faulty.fail("SendEmail", 1, Fault::Refused(status, code));
         // Of one user, so that the second is behind the first in its shard.
-        let user = latchkey.signed_up(&format!("whistle-blower-{number}")).await;
+        let user = latchkey
+            .signed_up(&format!("whistle-blower-{number}"))
+            .await;
         latchkey.reset_token(&user).await;
         assert_eq!(faulty.calls("SendEmail"), 2, "{code}");
         let log = latchkey.log_with(number + 1, "the mail was refused").await;
-        let line = log.iter().rfind(|line| line.contains("the mail was refused")).unwrap();
-        assert!(line.contains(&format!("code {code}, status {status}, request id INJECTED-1")), "{line}");
-        assert_eq!(line.contains("ses:SendEmail in the policy"), code.starts_with("AccessDenied"), "{line}");
-        assert!(latchkey.queued_mails(&user).await.iter().any(|mail| mail.contains_key("settled_at")));
+        let line = log
+            .iter()
+            .rfind(|line| line.contains("the mail was refused"))
+            .unwrap();
+        assert!(
+            line.contains(&format!(
+                "code {code}, status {status}, request id INJECTED-1"
+            )),
+            "{line}"
+        );
+        assert_eq!(
+            line.contains("ses:SendEmail in the policy"),
+            code.starts_with("AccessDenied"),
+            "{line}"
+        );
+        assert!(
+            latchkey
+                .queued_mails(&user)
+                .await
+                .iter()
+                .any(|mail| mail.contains_key("settled_at"))
+        );
         assert_eq!(latchkey.mails_to(&user.email).await.len(), 1, "{code}");
     }
     // Each is counted by the metric that the alarm for lost mails is on.
-    let log = latchkey.log_with(FINAL.len(), r#""Outcome":"refused""#).await;
-    assert!(!log.iter().any(|line| line.contains("whistle-blower")), "{log:#?}");
+    let log = latchkey
+        .log_with(FINAL.len(), r#""Outcome":"refused""#)
+        .await;
+    assert!(
+        !log.iter().any(|line| line.contains("whistle-blower")),
+        "{log:#?}"
+    );
 }
 
 #[tokio::test]
@@ -51,16 +76,32 @@ async fn a_refusal_that_may_pass_loses_no_mail() {
     let latchkey = &faulty.latchkey;
     for (number, (status, code)) in PASSING.into_iter().enumerate() {
         faulty.fail_always("SendEmail", Fault::Refused(status, code));
-        let user = latchkey.signed_up(&format!("whistle-blower-{number}")).await;
+        let user = latchkey
+            .signed_up(&format!("whistle-blower-{number}"))
+            .await;
         faulty.called("SendEmail", 2).await;
         faulty.heal();
-        latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+        latchkey
+            .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+            .await;
         eventually("the mail is settled", || async {
-            latchkey.queued_mails(&user).await.iter().all(|mail| mail.contains_key("settled_at")).then_some(())
+            latchkey
+                .queued_mails(&user)
+                .await
+                .iter()
+                .all(|mail| mail.contains_key("settled_at"))
+                .then_some(())
         })
         .await;
         let log = latchkey.log_with(1, code).await;
-        assert!(log.iter().any(|line| line.contains(&format!("code {code}, status {status}"))), "{log:#?}");
-        assert!(!log.iter().any(|line| line.contains("whistle-blower")), "{log:#?}");
+        assert!(
+            log.iter()
+                .any(|line| line.contains(&format!("code {code}, status {status}"))),
+            "{log:#?}"
+        );
+        assert!(
+            !log.iter().any(|line| line.contains("whistle-blower")),
+            "{log:#?}"
+        );
     }
 }

@@ -15,13 +15,26 @@ fn is_reset(mail: &Mail) -> bool {
 fn is_complete(mail: &Mail, user: &User) {
     assert_eq!(mail.from, "\"Latchkey\" <noreply@example.com>");
     assert_eq!(mail.to, [user.email.as_str()]);
-    assert!(mail.subject.contains("Latchkey") && !mail.subject.contains(['\r', '\n']), "{mail:?}");
-    assert!(mail.text.contains("Latchkey") && mail.html.contains("Latchkey"), "{mail:?}");
+    assert!(
+        mail.subject.contains("Latchkey") && !mail.subject.contains(['\r', '\n']),
+        "{mail:?}"
+    );
+    assert!(
+        mail.text.contains("Latchkey") && mail.html.contains("Latchkey"),
+        "{mail:?}"
+    );
     for template in ["{{", "{%", "None", "Some("] {
-        assert!(!mail.text.contains(template) && !mail.html.contains(template), "{template}: {mail:?}");
+        assert!(
+            !mail.text.contains(template) && !mail.html.contains(template),
+            "{template}: {mail:?}"
+        );
     }
     if let Some(link) = mail.link() {
-        assert!(mail.html.contains(&link.replace('&', "&amp;")) || mail.html.contains(&link.replace('&', "&#38;")), "{mail:?}");
+        assert!(
+            mail.html.contains(&link.replace('&', "&amp;"))
+                || mail.html.contains(&link.replace('&', "&#38;")),
+            "{mail:?}"
+        );
     }
 }
 
@@ -30,8 +43,12 @@ async fn every_mail_is_written_in_every_language() {
     let latchkey = latchkey().await;
     let mut subjects = Vec::new();
     for lang in LANGUAGES {
-        let user = latchkey.signed_up_with(&format!("mail-{lang}"), &json!({ "lang": lang })).await;
-        let confirmation = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+        let user = latchkey
+            .signed_up_with(&format!("mail-{lang}"), &json!({ "lang": lang }))
+            .await;
+        let confirmation = latchkey
+            .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+            .await;
         let reset = latchkey.reset_mail_in(&user.email, lang).await;
         let fields = [
             ("reset_password_token", reset.reset_token().unwrap()),
@@ -39,11 +56,20 @@ async fn every_mail_is_written_in_every_language() {
             ("confirm_password", "New-Horse-7-Quiver"),
             ("lang", lang),
         ];
-        latchkey.post("/identity/users/password/confirm_code").form(&fields).send().await.is_empty(201);
+        latchkey
+            .post("/identity/users/password/confirm_code")
+            .form(&fields)
+            .send()
+            .await
+            .is_empty(201);
         let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
         for mail in [confirmation, reset, notice] {
             is_complete(&mail, &user);
-            assert!(mail.html.contains(&format!("lang=\"{lang}\"")), "{lang}: {}", mail.html);
+            assert!(
+                mail.html.contains(&format!("lang=\"{lang}\"")),
+                "{lang}: {}",
+                mail.html
+            );
             if !mail.is_notice() {
                 assert_eq!(mail.parameter("lang"), Some(lang));
             }
@@ -58,7 +84,9 @@ async fn every_mail_is_written_in_every_language() {
 #[tokio::test]
 async fn the_language_asked_for_comes_before_the_users_own_and_that_before_the_default() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up_with("mail-language", &json!({ "data": r#"{"language":"FR"}"# })).await;
+    let user = latchkey
+        .signed_up_with("mail-language", &json!({ "data": r#"{"language":"FR"}"# }))
+        .await;
     for (asked, expected) in [
         ("de", "de"),
         ("DE", "de"),
@@ -75,9 +103,25 @@ async fn the_language_asked_for_comes_before_the_users_own_and_that_before_the_d
         let mail = latchkey.reset_mail_in(&user.email, asked).await;
         assert_eq!(mail.parameter("lang"), Some(expected), "{asked}");
     }
-    for (number, data) in ["{}", r#"{"language":"xx"}"#, r#"{"language":7}"#, "[]", r#""de""#, "null"].iter().enumerate() {
-        let user = latchkey.signed_up_with(&format!("mail-default{number}"), &json!({ "data": data })).await;
-        assert_eq!(latchkey.reset_mail(&user.email).await.parameter("lang"), Some("en"), "{data}");
+    for (number, data) in [
+        "{}",
+        r#"{"language":"xx"}"#,
+        r#"{"language":7}"#,
+        "[]",
+        r#""de""#,
+        "null",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let user = latchkey
+            .signed_up_with(&format!("mail-default{number}"), &json!({ "data": data }))
+            .await;
+        assert_eq!(
+            latchkey.reset_mail(&user.email).await.parameter("lang"),
+            Some("en"),
+            "{data}"
+        );
     }
 }
 
@@ -96,14 +140,30 @@ async fn what_an_operator_sets_is_in_the_mails_and_escaped() {
     let mail = latchkey.reset_mail(&user.email).await;
     // The comma would make two addresses of it.
     assert_eq!(mail.from, "\"Bits, Bobs\" <hello@mail.example>");
-    let link = format!("https://id.example/accounts/password_reset?reset_token={}&lang=es", mail.reset_token().unwrap());
+    let link = format!(
+        "https://id.example/accounts/password_reset?reset_token={}&lang=es",
+        mail.reset_token().unwrap()
+    );
     assert_eq!(mail.link(), Some(link.as_str()));
-    assert!(mail.subject.contains("<b>Bits & Bobs</b>"), "{}", mail.subject);
-    assert!(mail.text.contains("<b>Bits & Bobs</b>") && mail.text.contains("2 horas"), "{}", mail.text);
-    assert!(!mail.html.contains("<b>Bits") && mail.html.contains("Bits &"), "{}", mail.html);
+    assert!(
+        mail.subject.contains("<b>Bits & Bobs</b>"),
+        "{}",
+        mail.subject
+    );
+    assert!(
+        mail.text.contains("<b>Bits & Bobs</b>") && mail.text.contains("2 horas"),
+        "{}",
+        mail.text
+    );
+    assert!(
+        !mail.html.contains("<b>Bits") && mail.html.contains("Bits &"),
+        "{}",
+        mail.html
+    );
     let claims = crate::harness::claims(mail.reset_token().unwrap());
     assert_eq!(
-        claims["exp"].as_i64().unwrap() - crate::harness::number(&latchkey.grant(&user, "RESET").await.unwrap(), "expires_at"),
+        claims["exp"].as_i64().unwrap()
+            - crate::harness::number(&latchkey.grant(&user, "RESET").await.unwrap(), "expires_at"),
         0
     );
 }
@@ -114,7 +174,11 @@ async fn a_sender_without_a_name_of_its_own_has_that_of_the_application() {
     let user = latchkey.signed_up("sender").await;
     let from = latchkey.mail_to(&user.email, 1, |_| true).await.from;
     // As it is, or as RFC 2047 writes what is not ASCII.
-    assert!(from.contains("Bodega") && from.ends_with("<noreply@example.com>") || from.starts_with("=?"), "{from}");
+    assert!(
+        from.contains("Bodega") && from.ends_with("<noreply@example.com>")
+            || from.starts_with("=?"),
+        "{from}"
+    );
 }
 
 #[tokio::test]
@@ -123,7 +187,11 @@ async fn no_mail_is_sent_for_what_is_refused() {
     let user = latchkey.signed_up("mail-none").await;
     latchkey.mail_to(&user.email, 1, |_| true).await;
     latchkey.sign_in(&user.email, "Wrong-Horse-7").send().await;
-    latchkey.confirm("forged", PASSWORD).send().await.is_refused(422, &["jwt.decode_and_verify"]);
+    latchkey
+        .confirm("forged", PASSWORD)
+        .send()
+        .await
+        .is_refused(422, &["jwt.decode_and_verify"]);
     latchkey
         .post("/identity/users")
         .form(&[("email", &user.email), ("password", PASSWORD)])

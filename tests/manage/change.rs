@@ -15,12 +15,22 @@ async fn change(latchkey: &Latchkey, user: &User, action: &str, fields: Value) -
 }
 
 /// Asserts that only this changed of what is stored.
-async fn changes_only(latchkey: &Latchkey, user: &User, names: &[&str], action: &str, fields: Value) {
+async fn changes_only(
+    latchkey: &Latchkey,
+    user: &User,
+    names: &[&str],
+    action: &str,
+    fields: Value,
+) {
     let mut before = latchkey.items_of(user).await;
     change(latchkey, user, action, fields).await;
     let mut after = latchkey.items_of(user).await;
     for items in [&mut before, &mut after] {
-        let item = items.iter_mut().find(|(key, _)| key.contains("USER#")).unwrap().1;
+        let item = items
+            .iter_mut()
+            .find(|(key, _)| key.contains("USER#"))
+            .unwrap()
+            .1;
         item.retain(|name, _| !names.contains(&name.as_str()));
     }
     assert_eq!(after, before, "{action}");
@@ -29,17 +39,42 @@ async fn changes_only(latchkey: &Latchkey, user: &User, names: &[&str], action: 
 #[tokio::test]
 async fn who_is_banned_or_deleted_loses_every_session_at_once_and_for_good() {
     let latchkey = latchkey().await;
-    for (state, key) in [("banned", "identity.session.banned"), ("deleted", "identity.session.deleted")] {
+    for (state, key) in [
+        ("banned", "identity.session.banned"),
+        ("deleted", "identity.session.deleted"),
+    ] {
         let user = latchkey.signed_up(&format!("manage-{state}")).await;
         let other = latchkey.signed_in(&user).await;
-        changes_only(latchkey, &user, &["state", "session_epoch", "updated_at"], "set-state", json!({ "state": state })).await;
+        changes_only(
+            latchkey,
+            &user,
+            &["state", "session_epoch", "updated_at"],
+            "set-state",
+            json!({ "state": state }),
+        )
+        .await;
         for session in [&user.session, &other] {
-            latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
+            latchkey
+                .sign_out(session)
+                .send()
+                .await
+                .is_refused(404, &["identity.session.not_found"]);
         }
-        latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &[key]);
+        latchkey
+            .sign_in(&user.email, &user.password)
+            .send()
+            .await
+            .is_refused(401, &[key]);
 
-        assert_eq!(change(latchkey, &user, "set-state", json!({ "state": "active" })).await["state"], "active");
-        latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
+        assert_eq!(
+            change(latchkey, &user, "set-state", json!({ "state": "active" })).await["state"],
+            "active"
+        );
+        latchkey
+            .sign_out(&user.session)
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
         latchkey.signed_in(&user).await;
     }
 }
@@ -48,7 +83,14 @@ async fn who_is_banned_or_deleted_loses_every_session_at_once_and_for_good() {
 async fn other_states_leave_sessions_as_they_are() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-active").await;
-    changes_only(latchkey, &user, &["state", "updated_at"], "set-state", json!({ "state": "active" })).await;
+    changes_only(
+        latchkey,
+        &user,
+        &["state", "updated_at"],
+        "set-state",
+        json!({ "state": "active" }),
+    )
+    .await;
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
@@ -56,12 +98,21 @@ async fn other_states_leave_sessions_as_they_are() {
 async fn sign_ins_that_are_under_way_while_their_user_is_banned_leave_no_session() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-ban-race").await;
-    let sign_ins: Vec<_> = (0..6).map(|_| latchkey.sign_in(&user.email, &user.password)).collect();
-    let ban = latchkey.invoke_later("ManageUsersFunction", json!({ "action": "set-state", "uid": user.uid, "state": "banned" }));
+    let sign_ins: Vec<_> = (0..6)
+        .map(|_| latchkey.sign_in(&user.email, &user.password))
+        .collect();
+    let ban = latchkey.invoke_later(
+        "ManageUsersFunction",
+        json!({ "action": "set-state", "uid": user.uid, "state": "banned" }),
+    );
     let answers = crate::harness::all_at_once(sign_ins).await;
     assert_eq!(ban.await.unwrap().unwrap()["user"]["state"], "banned");
     for answer in answers.iter().filter(|answer| answer.status == 201) {
-        latchkey.sign_out(&answer.session()).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .sign_out(&answer.session())
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
 }
 
@@ -69,15 +120,30 @@ async fn sign_ins_that_are_under_way_while_their_user_is_banned_leave_no_session
 async fn role_and_level_are_set_together_or_alone() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-role").await;
-    let told = |user: &Value| (user["role"].as_str().unwrap().to_owned(), user["level"].as_u64().unwrap());
+    let told = |user: &Value| {
+        (
+            user["role"].as_str().unwrap().to_owned(),
+            user["level"].as_u64().unwrap(),
+        )
+    };
     for (fields, role, level) in [
         (json!({ "role": "admin", "level": 3 }), "admin", 3),
         (json!({ "role": "super-admin_2" }), "super-admin_2", 3),
         (json!({ "level": 0 }), "super-admin_2", 0),
     ] {
-        assert_eq!(told(&change(latchkey, &user, "set-role", fields).await), (role.to_owned(), level));
+        assert_eq!(
+            told(&change(latchkey, &user, "set-role", fields).await),
+            (role.to_owned(), level)
+        );
     }
-    changes_only(latchkey, &user, &["role", "updated_at"], "set-role", json!({ "role": "member" })).await;
+    changes_only(
+        latchkey,
+        &user,
+        &["role", "updated_at"],
+        "set-role",
+        json!({ "role": "member" }),
+    )
+    .await;
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
@@ -97,7 +163,10 @@ async fn of_changes_at_once_none_is_lost() {
         assert!(change.await.unwrap().unwrap().get("user").is_some());
     }
     let shown = &manage(&latchkey, json!({ "action": "show", "uid": user.uid })).await["user"];
-    assert_eq!((&shown["role"], &shown["level"]), (&json!("admin"), &json!(5)));
+    assert_eq!(
+        (&shown["role"], &shown["level"]),
+        (&json!("admin"), &json!(5))
+    );
 }
 
 #[tokio::test]
@@ -105,9 +174,20 @@ async fn every_session_can_be_ended() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-sessions").await;
     let other = latchkey.signed_in(&user).await;
-    changes_only(latchkey, &user, &["session_epoch", "updated_at"], "end-sessions", json!({})).await;
+    changes_only(
+        latchkey,
+        &user,
+        &["session_epoch", "updated_at"],
+        "end-sessions",
+        json!({}),
+    )
+    .await;
     for session in [&user.session, &other] {
-        latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .sign_out(session)
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
     let again = latchkey.signed_in(&user).await;
     latchkey.sign_out(&again).send().await.is_empty(204);
@@ -118,7 +198,11 @@ async fn who_lost_the_second_factor_gets_in_without_it_again() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.missing_otp"]);
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.missing_otp"]);
     let names = ["otp_secret", "otp_last_step", "updated_at"];
     changes_only(latchkey, &user, &names, "disable-otp", json!({})).await;
     assert!(!latchkey.user_item(&user).await.contains_key("otp_secret"));
@@ -129,12 +213,30 @@ async fn who_lost_the_second_factor_gets_in_without_it_again() {
 async fn an_address_that_bounced_is_given_another_chance() {
     let latchkey = Latchkey::start(&[]).await;
     let email = "bounce+manage@simulator.amazonses.com";
-    let user = latchkey.signed_up_with("-", &json!({ "email": email })).await;
-    let labels = || async { manage(&latchkey, json!({ "action": "show", "email": email })).await["user"]["labels"].clone() };
-    crate::harness::eventually("the mark", || async { (labels().await[0]["value"] == "bounced").then_some(()) }).await;
-    changes_only(&latchkey, &user, &["labels", "updated_at"], "verify-email", json!({})).await;
+    let user = latchkey
+        .signed_up_with("-", &json!({ "email": email }))
+        .await;
+    let labels = || async {
+        manage(&latchkey, json!({ "action": "show", "email": email })).await["user"]["labels"]
+            .clone()
+    };
+    crate::harness::eventually("the mark", || async {
+        (labels().await[0]["value"] == "bounced").then_some(())
+    })
+    .await;
+    changes_only(
+        &latchkey,
+        &user,
+        &["labels", "updated_at"],
+        "verify-email",
+        json!({}),
+    )
+    .await;
     let after = labels().await;
-    assert_eq!((after.as_array().unwrap().len(), &after[0]["value"]), (1, &json!("verified")));
+    assert_eq!(
+        (after.as_array().unwrap().len(), &after[0]["value"]),
+        (1, &json!("verified"))
+    );
     // So it is sent to, and bounces, once more.
     latchkey.reset_mail(email).await;
 }

@@ -6,29 +6,58 @@ use serde_json::json;
 use super::users::manage;
 use crate::harness::{Latchkey, User};
 
-fn delete(latchkey: &Latchkey, user: &User) -> tokio::task::JoinHandle<Result<serde_json::Value, String>> {
-    latchkey.invoke_later("ManageUsersFunction", json!({ "action": "delete", "uid": user.uid }))
+fn delete(
+    latchkey: &Latchkey,
+    user: &User,
+) -> tokio::task::JoinHandle<Result<serde_json::Value, String>> {
+    latchkey.invoke_later(
+        "ManageUsersFunction",
+        json!({ "action": "delete", "uid": user.uid }),
+    )
 }
 
 #[tokio::test]
 async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
     let latchkey = Latchkey::start(&[]).await;
-    let (user, other) = (latchkey.signed_up("manage-delete").await, latchkey.signed_up("manage-stays").await);
+    let (user, other) = (
+        latchkey.signed_up("manage-delete").await,
+        latchkey.signed_up("manage-stays").await,
+    );
     latchkey.reset_mail(&user.email).await;
     // More than one batch of what she holds.
     for _ in 0..30 {
         latchkey.signed_in(&user).await;
     }
-    assert!(latchkey.items_of(&user).await.len() > 30 && latchkey.activities(&user).await.len() > 30);
+    assert!(
+        latchkey.items_of(&user).await.len() > 30 && latchkey.activities(&user).await.len() > 30
+    );
     let others = latchkey.items_of(&other).await;
 
     let answer = delete(&latchkey, &user).await.unwrap().unwrap();
-    assert_eq!(answer, json!({ "deleted": { "uid": user.uid, "email": user.email } }));
-    assert_eq!(latchkey.items_of(&user).await.into_keys().collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(
+        answer,
+        json!({ "deleted": { "uid": user.uid, "email": user.email } })
+    );
+    assert_eq!(
+        latchkey
+            .items_of(&user)
+            .await
+            .into_keys()
+            .collect::<Vec<_>>(),
+        Vec::<String>::new()
+    );
     assert_eq!(latchkey.activities(&user).await, Vec::<String>::new());
     assert_eq!(latchkey.items_of(&other).await, others);
-    latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     let again = manage(&latchkey, json!({ "action": "delete", "uid": user.uid })).await;
     assert_eq!(again["error"]["code"], "not_found");
     // The address is free.
@@ -42,13 +71,26 @@ async fn who_was_deleted_by_mistake_is_back_when_both_items_are_copied_from_a_re
     let user = latchkey.signed_up("manage-restored").await;
     let backup = latchkey.stored().await;
     delete(&latchkey, &user).await.unwrap().unwrap();
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(404, &["identity.session.invalid_params"]);
-    for (_, item) in backup.into_iter().filter(|(key, _)| key.starts_with("UsersTable ")) {
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
+    for (_, item) in backup
+        .into_iter()
+        .filter(|(key, _)| key.starts_with("UsersTable "))
+    {
         latchkey.copy_back(item).await;
     }
     let answer = latchkey.sign_in(&user.email, &user.password).send().await;
-    assert_eq!((answer.status, &answer.json()["uid"]), (201, &json!(user.uid)));
-    assert_eq!(manage(&latchkey, json!({ "action": "show", "uid": user.uid })).await["user"]["email"], user.email);
+    assert_eq!(
+        (answer.status, &answer.json()["uid"]),
+        (201, &json!(user.uid))
+    );
+    assert_eq!(
+        manage(&latchkey, json!({ "action": "show", "uid": user.uid })).await["user"]["email"],
+        user.email
+    );
 }
 
 #[tokio::test]
@@ -57,7 +99,14 @@ async fn who_was_half_erased_is_erased_by_asking_again() {
     let user = latchkey.signed_up("manage-half").await;
     // As after a call that failed in its middle.
     latchkey.set_state(&user, "deleted").await;
-    latchkey.edit_user(&user, |item| drop(item.insert("session_epoch".to_owned(), AttributeValue::N("1".to_owned())))).await;
+    latchkey
+        .edit_user(&user, |item| {
+            drop(item.insert(
+                "session_epoch".to_owned(),
+                AttributeValue::N("1".to_owned()),
+            ))
+        })
+        .await;
     delete(&latchkey, &user).await.unwrap().unwrap();
     assert!(latchkey.items_of(&user).await.is_empty());
 }
@@ -66,18 +115,36 @@ async fn who_was_half_erased_is_erased_by_asking_again() {
 async fn sign_ins_while_their_user_is_deleted_leave_nothing_that_works() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-delete-race").await;
-    let sign_ins: Vec<_> = (0..6).map(|_| latchkey.sign_in(&user.email, &user.password)).collect();
+    let sign_ins: Vec<_> = (0..6)
+        .map(|_| latchkey.sign_in(&user.email, &user.password))
+        .collect();
     let deletions: Vec<_> = (0..3).map(|_| delete(&latchkey, &user)).collect();
     let answers = crate::harness::all_at_once(sign_ins).await;
     let mut outcomes = Vec::new();
     for deletion in deletions {
         outcomes.push(deletion.await.unwrap().unwrap());
     }
-    let erased = outcomes.iter().filter(|outcome| outcome.get("deleted").is_some()).count();
-    let late = outcomes.iter().filter(|outcome| outcome["error"]["code"] == "not_found").count();
+    let erased = outcomes
+        .iter()
+        .filter(|outcome| outcome.get("deleted").is_some())
+        .count();
+    let late = outcomes
+        .iter()
+        .filter(|outcome| outcome["error"]["code"] == "not_found")
+        .count();
     assert!(erased >= 1 && erased + late == 3, "{outcomes:?}");
     for answer in answers.iter().filter(|answer| answer.status == 201) {
-        latchkey.sign_out(&answer.session()).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .sign_out(&answer.session())
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
-    assert!(!latchkey.everything().await.keys().any(|key| key.starts_with("UsersTable")));
+    assert!(
+        !latchkey
+            .everything()
+            .await
+            .keys()
+            .any(|key| key.starts_with("UsersTable"))
+    );
 }

@@ -13,7 +13,9 @@ const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2
 const ARGON2: &str = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
 
 async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
-    let lines: String = lines.iter().fold(String::new(), |text, line| text + &*line.to_string() + "\n");
+    let lines: String = lines
+        .iter()
+        .fold(String::new(), |text, line| text + &*line.to_string() + "\n");
     manage(latchkey, json!({ "action": "import", "lines": lines })).await
 }
 
@@ -21,8 +23,17 @@ async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
 async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
     let (mut lines, mut after) = (Vec::new(), Value::Null);
     loop {
-        let page = manage(latchkey, json!({ "action": "export", "limit": limit, "after": after })).await;
-        let told: Vec<String> = page["lines"].as_str().unwrap().lines().map(ToOwned::to_owned).collect();
+        let page = manage(
+            latchkey,
+            json!({ "action": "export", "limit": limit, "after": after }),
+        )
+        .await;
+        let told: Vec<String> = page["lines"]
+            .as_str()
+            .unwrap()
+            .lines()
+            .map(ToOwned::to_owned)
+            .collect();
         assert_eq!(page["count"], told.len());
         assert!(told.len() <= limit);
         lines.extend(told);
@@ -61,19 +72,48 @@ async fn users_of_barong_are_imported_and_sign_in_with_their_passwords() {
     let latchkey = latchkey().await;
     let line = barong("import-barong");
     let answer = import(latchkey, std::slice::from_ref(&line)).await;
-    assert_eq!(answer["results"], json!([{ "line": 1, "outcome": "imported", "uid": line["uid"] }]));
+    assert_eq!(
+        answer["results"],
+        json!([{ "line": 1, "outcome": "imported", "uid": line["uid"] }])
+    );
 
-    let signed_in = latchkey.sign_in("import-barong@example.com", "Pass-123-word").send().await;
+    let signed_in = latchkey
+        .sign_in("import-barong@example.com", "Pass-123-word")
+        .send()
+        .await;
     assert_eq!(signed_in.status, 201);
     let user = signed_in.json();
-    for name in ["uid", "email", "role", "level", "state", "data", "referral_uid"] {
+    for name in [
+        "uid",
+        "email",
+        "role",
+        "level",
+        "state",
+        "data",
+        "referral_uid",
+    ] {
         assert_eq!(user[name], line[name], "{name}");
     }
-    assert_eq!((&user["created_at"], &user["updated_at"]), (&json!("2019-08-01T10:00:00Z"), &line["updated_at"]));
+    assert_eq!(
+        (&user["created_at"], &user["updated_at"]),
+        (&json!("2019-08-01T10:00:00Z"), &line["updated_at"])
+    );
     let label = |key: &str, value: &str, scope: &str, created: &str, updated: &str| json!({ "key": key, "value": value, "scope": scope, "created_at": created, "updated_at": updated });
     let expected = json!([
-        label("email", "verified", "private", "2019-08-01T10:00:00Z", "2019-08-02T12:00:00Z"),
-        label("tier", "gold", "public", "2019-08-03T00:00:00Z", "2019-08-04T00:00:00Z"),
+        label(
+            "email",
+            "verified",
+            "private",
+            "2019-08-01T10:00:00Z",
+            "2019-08-02T12:00:00Z"
+        ),
+        label(
+            "tier",
+            "gold",
+            "public",
+            "2019-08-03T00:00:00Z",
+            "2019-08-04T00:00:00Z"
+        ),
     ]);
     assert_eq!(user["labels"], expected);
 }
@@ -85,7 +125,9 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
     let before = latchkey.items_of(&there).await;
     let with = |name: &str, more: Value| {
         let mut line = barong(name);
-        line.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        line.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         line.to_string()
     };
     let again = barong("import-a").to_string();
@@ -105,7 +147,10 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         with("import-ccc", json!({ "uid": "1" })),
         with("import-ccc", json!({ "created_at": "01.08.2019" })),
         with("import-ccc", json!({ "phones": [{ "number": "1" }] })),
-        with("import-ccc", json!({ "labels": [{ "key": "a", "value": 7 }] })),
+        with(
+            "import-ccc",
+            json!({ "labels": [{ "key": "a", "value": 7 }] }),
+        ),
         with("import-ccc", json!({ "otp_secret": "secret-seed" })),
         with("import-ccc", json!({ "phones": [], "otp": true })),
     ]
@@ -116,7 +161,12 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         .unwrap()
         .iter()
         .map(|result| {
-            format!("{} {} {}", result["line"], result["outcome"].as_str().unwrap(), result["field"].as_str().unwrap_or("-"))
+            format!(
+                "{} {} {}",
+                result["line"],
+                result["outcome"].as_str().unwrap(),
+                result["field"].as_str().unwrap_or("-")
+            )
         })
         .collect();
     let expected = [
@@ -139,26 +189,55 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         "18 imported -",
     ];
     assert_eq!(told, expected);
-    assert_eq!([&answer["imported"], &answer["exists"], &answer["taken"], &answer["invalid"]], [2, 3, 2, 10]);
-    assert!(answer["results"][16]["note"].as_str().unwrap().contains("second factor is off"), "{answer}");
+    assert_eq!(
+        [
+            &answer["imported"],
+            &answer["exists"],
+            &answer["taken"],
+            &answer["invalid"]
+        ],
+        [2, 3, 2, 10]
+    );
+    assert!(
+        answer["results"][16]["note"]
+            .as_str()
+            .unwrap()
+            .contains("second factor is off"),
+        "{answer}"
+    );
     for secret in ["secret-digest", "secret-seed", BCRYPT] {
         assert!(!answer.to_string().contains(secret), "{answer}");
         assert!(!latchkey.log().iter().any(|line| line.contains(secret)));
     }
     assert_eq!(latchkey.items_of(&there).await, before);
-    let keys = latchkey.everything().await.into_keys().filter(|key| key.starts_with("UsersTable"));
+    let keys = latchkey
+        .everything()
+        .await
+        .into_keys()
+        .filter(|key| key.starts_with("UsersTable"));
     assert_eq!(keys.count(), 6, "three users, whole");
 }
 
 #[tokio::test]
 async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
     let (from, to) = (Latchkey::start(&[]).await, Latchkey::start(&[]).await);
-    let user = from.signed_up_with("export-all", &json!({ "data": "{\"a\": [1, \"ü\"]}" })).await;
+    let user = from
+        .signed_up_with("export-all", &json!({ "data": "{\"a\": [1, \"ü\"]}" }))
+        .await;
     let plain = from.signed_up("export-plain").await;
-    let codes = ["/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M", "AX5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M"]
-        .map(|end| format!("{}{end}", &ARGON2[..=ARGON2.rfind('$').unwrap()]));
-    let label = [("key", "email"), ("value", "verified"), ("scope", "private")].map(|(name, value)| (name.to_owned(), s(value)));
-    let times = [("created_at", "1"), ("updated_at", "2")].map(|(name, value)| (name.to_owned(), n(value)));
+    let codes = [
+        "/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M",
+        "AX5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M",
+    ]
+    .map(|end| format!("{}{end}", &ARGON2[..=ARGON2.rfind('$').unwrap()]));
+    let label = [
+        ("key", "email"),
+        ("value", "verified"),
+        ("scope", "private"),
+    ]
+    .map(|(name, value)| (name.to_owned(), s(value)));
+    let times =
+        [("created_at", "1"), ("updated_at", "2")].map(|(name, value)| (name.to_owned(), n(value)));
     from.edit_user(&user, |item| {
         item.extend([
             ("state".to_owned(), s("locked")),
@@ -166,21 +245,39 @@ async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
             ("level".to_owned(), n("3")),
             ("otp_secret".to_owned(), s(otp::SECRET)),
             ("otp_last_step".to_owned(), n("59000000")),
-            ("otp_recovery_codes".to_owned(), AttributeValue::Ss(codes.to_vec())),
+            (
+                "otp_recovery_codes".to_owned(),
+                AttributeValue::Ss(codes.to_vec()),
+            ),
             ("session_epoch".to_owned(), n("4")),
             ("referral_uid".to_owned(), s("ID0123456789")),
-            ("labels".to_owned(), AttributeValue::L(vec![AttributeValue::M(label.into_iter().chain(times).collect())])),
+            (
+                "labels".to_owned(),
+                AttributeValue::L(vec![AttributeValue::M(
+                    label.into_iter().chain(times).collect(),
+                )]),
+            ),
         ]);
     })
     .await;
-    from.edit_user(&plain, |item| drop(item.insert("otp_pending_secret".to_owned(), s(otp::SECRET)))).await;
+    from.edit_user(&plain, |item| {
+        drop(item.insert("otp_pending_secret".to_owned(), s(otp::SECRET)))
+    })
+    .await;
 
     let lines = export(&from, 1000).await;
     assert_eq!(lines.len(), 2);
-    let answer = manage(&to, json!({ "action": "import", "lines": lines.join("\n") })).await;
+    let answer = manage(
+        &to,
+        json!({ "action": "import", "lines": lines.join("\n") }),
+    )
+    .await;
     assert_eq!(answer["imported"], 2, "{answer}");
     for user in [&user, &plain] {
-        assert_eq!(sorted(to.user_item(user).await), sorted(from.user_item(user).await));
+        assert_eq!(
+            sorted(to.user_item(user).await),
+            sorted(from.user_item(user).await)
+        );
         let shown = manage(&to, json!({ "action": "show", "uid": user.uid })).await;
         assert_eq!(shown["user"]["email"], user.email);
     }
@@ -215,21 +312,40 @@ async fn a_large_table_moves_page_by_page() {
             writeln!(lines, "{line}").unwrap();
         }
         let answer = manage(&from, json!({ "action": "import", "lines": lines })).await;
-        assert_eq!(answer["imported"], (start + 1000).min(USERS) - start, "{}", answer["error"]);
+        assert_eq!(
+            answer["imported"],
+            (start + 1000).min(USERS) - start,
+            "{}",
+            answer["error"]
+        );
     }
     let lines = export(&from, 700).await;
     assert_eq!(lines.len(), USERS);
-    let mut uids: Vec<String> =
-        lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap()["uid"].as_str().unwrap().to_owned()).collect();
+    let mut uids: Vec<String> = lines
+        .iter()
+        .map(|line| {
+            serde_json::from_str::<Value>(line).unwrap()["uid"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
     uids.sort();
     uids.dedup();
     assert_eq!(uids.len(), USERS, "each once");
 
     // An import that was broken off goes on by sending everything again.
-    for (lines, outcome) in
-        [(&lines[..900], "imported"), (&lines[..900], "exists"), (&lines[900..1800], "imported"), (&lines[1800..], "imported")]
-    {
-        let answer = manage(&to, json!({ "action": "import", "lines": lines.join("\n") })).await;
+    for (lines, outcome) in [
+        (&lines[..900], "imported"),
+        (&lines[..900], "exists"),
+        (&lines[900..1800], "imported"),
+        (&lines[1800..], "imported"),
+    ] {
+        let answer = manage(
+            &to,
+            json!({ "action": "import", "lines": lines.join("\n") }),
+        )
+        .await;
         assert_eq!(answer[outcome], lines.len(), "{}", answer["error"]);
     }
     let mut moved = export(&to, 5000).await;
@@ -259,6 +375,9 @@ async fn an_answer_stays_below_lambdas_limit() {
     }
     let page = manage(&latchkey, json!({ "action": "export" })).await;
     let bytes = page.to_string().len();
-    assert!((4_000_000..6_000_000).contains(&bytes) && !page["next"].is_null(), "{bytes}");
+    assert!(
+        (4_000_000..6_000_000).contains(&bytes) && !page["next"].is_null(),
+        "{bytes}"
+    );
     assert_eq!(export(&latchkey, 1000).await.len(), 200);
 }

@@ -26,21 +26,42 @@ impl Ran {
 
     #[track_caller]
     fn is_refused(&self, words: &[&str]) {
-        assert_eq!((self.code, self.output.as_str()), (Some(1), ""), "{}", self.errors);
-        assert!(words.iter().all(|word| self.errors.contains(word)) && !self.errors.contains("panicked"), "{}", self.errors);
+        assert_eq!(
+            (self.code, self.output.as_str()),
+            (Some(1), ""),
+            "{}",
+            self.errors
+        );
+        assert!(
+            words.iter().all(|word| self.errors.contains(word))
+                && !self.errors.contains("panicked"),
+            "{}",
+            self.errors
+        );
     }
 }
 
 async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
     let arguments = [&["users", "--data-dir", folder.path()], arguments].concat();
-    let mut process = command(&arguments).await.stdin(Stdio::piped()).spawn().unwrap();
+    let mut process = command(&arguments)
+        .await
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // Who refuses its arguments reads nothing.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
-    let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output()).await.expect("an end in time").unwrap();
+    let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output())
+        .await
+        .expect("an end in time")
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran { code: ended.status.code(), output: text(ended.stdout), errors: text(ended.stderr) }
+    Ran {
+        code: ended.status.code(),
+        output: text(ended.stdout),
+        errors: text(ended.stderr),
+    }
 }
 
 async fn start(folder: &Folder) -> Program {
@@ -52,29 +73,82 @@ async fn users_are_managed_from_the_terminal() {
     let folder = Folder::new("manage");
     let program = start(&folder).await;
     let email = "terminal@example.com";
-    let created = users(&folder, &["create", email, "--role", "admin", "--level", "3"], &format!("{PASSWORD}\n")).await.json();
-    assert_eq!((&created["role"], &created["level"], &created["state"]), (&json!("admin"), &json!(3), &json!("active")));
+    let created = users(
+        &folder,
+        &["create", email, "--role", "admin", "--level", "3"],
+        &format!("{PASSWORD}\n"),
+    )
+    .await
+    .json();
+    assert_eq!(
+        (&created["role"], &created["level"], &created["state"]),
+        (&json!("admin"), &json!(3), &json!("active"))
+    );
     let uid = created["uid"].as_str().unwrap();
     let credentials = [("email", email), ("password", PASSWORD)];
-    assert_eq!(program.post("/identity/sessions", &credentials).await.status, 201);
+    assert_eq!(
+        program
+            .post("/identity/sessions", &credentials)
+            .await
+            .status,
+        201
+    );
 
     assert_eq!(users(&folder, &["show", uid], "").await.json(), created);
-    let changed = users(&folder, &["set-role", email, "--level", "5"], "").await.json();
-    assert_eq!((&changed["role"], &changed["level"]), (&json!("admin"), &json!(5)));
-    assert_eq!(users(&folder, &["verify-email", email], "").await.json()["labels"][0]["value"], "verified");
-    assert_eq!(users(&folder, &["end-sessions", uid], "").await.json()["uid"], uid);
-    assert_eq!(users(&folder, &["set-state", email, "banned"], "").await.json()["state"], "banned");
-    program.post("/identity/sessions", &credentials).await.is_refused(401, &["identity.session.banned"]);
+    let changed = users(&folder, &["set-role", email, "--level", "5"], "")
+        .await
+        .json();
+    assert_eq!(
+        (&changed["role"], &changed["level"]),
+        (&json!("admin"), &json!(5))
+    );
+    assert_eq!(
+        users(&folder, &["verify-email", email], "").await.json()["labels"][0]["value"],
+        "verified"
+    );
+    assert_eq!(
+        users(&folder, &["end-sessions", uid], "").await.json()["uid"],
+        uid
+    );
+    assert_eq!(
+        users(&folder, &["set-state", email, "banned"], "")
+            .await
+            .json()["state"],
+        "banned"
+    );
+    program
+        .post("/identity/sessions", &credentials)
+        .await
+        .is_refused(401, &["identity.session.banned"]);
 
-    users(&folder, &["disable-otp", email], "").await.is_refused(&["no second factor"]);
-    users(&folder, &["show", "nobody@example.com"], "").await.is_refused(&["email: nobody's"]);
-    users(&folder, &["create", email, "--hash"], BCRYPT).await.is_refused(&["email: somebody has this address"]);
-    users(&folder, &["create", "weak@example.com"], "weak").await.is_refused(&["password: "]);
-    users(&folder, &["create", "none@example.com"], "").await.is_refused(&["standard input"]);
+    users(&folder, &["disable-otp", email], "")
+        .await
+        .is_refused(&["no second factor"]);
+    users(&folder, &["show", "nobody@example.com"], "")
+        .await
+        .is_refused(&["email: nobody's"]);
+    users(&folder, &["create", email, "--hash"], BCRYPT)
+        .await
+        .is_refused(&["email: somebody has this address"]);
+    users(&folder, &["create", "weak@example.com"], "weak")
+        .await
+        .is_refused(&["password: "]);
+    users(&folder, &["create", "none@example.com"], "")
+        .await
+        .is_refused(&["standard input"]);
     let unsure = users(&folder, &["delete", email], "").await;
-    assert!(unsure.code == Some(2) && unsure.errors.contains("--yes"), "{}", unsure.errors);
-    assert_eq!(users(&folder, &["delete", email, "--yes"], "").await.json()["uid"], uid);
-    users(&folder, &["show", uid], "").await.is_refused(&["uid: nobody's"]);
+    assert!(
+        unsure.code == Some(2) && unsure.errors.contains("--yes"),
+        "{}",
+        unsure.errors
+    );
+    assert_eq!(
+        users(&folder, &["delete", email, "--yes"], "").await.json()["uid"],
+        uid
+    );
+    users(&folder, &["show", uid], "")
+        .await
+        .is_refused(&["uid: nobody's"]);
     assert!(program.end("INT").await);
 }
 
@@ -97,25 +171,48 @@ async fn users_move_from_one_stack_to_another() {
     ]);
 
     let exported = users(&old, &["export", "--page", "250"], "").await;
-    assert_eq!((exported.code, exported.output.lines().count()), (Some(0), 600), "{}", exported.errors);
+    assert_eq!(
+        (exported.code, exported.output.lines().count()),
+        (Some(0), 600),
+        "{}",
+        exported.errors
+    );
     assert!(
-        exported.errors.contains("250 users exported ...") && exported.errors.contains("600 users exported."),
+        exported.errors.contains("250 users exported ...")
+            && exported.errors.contains("600 users exported."),
         "{}",
         exported.errors
     );
     let file = format!("{}/users.jsonl", new.path());
     fs::write(&file, &exported.output).unwrap();
-    for told in ["600 imported, 0 there already, 0 refused", "0 imported, 600 there already, 0 refused"] {
+    for told in [
+        "600 imported, 0 there already, 0 refused",
+        "0 imported, 600 there already, 0 refused",
+    ] {
         let imported = users(&new, &["import", &file], "").await;
-        assert_eq!((imported.code, imported.output.as_str()), (Some(0), ""), "{}", imported.errors);
+        assert_eq!(
+            (imported.code, imported.output.as_str()),
+            (Some(0), ""),
+            "{}",
+            imported.errors
+        );
         assert!(imported.errors.contains(told), "{}", imported.errors);
     }
-    let credentials = [("email", "moved599@example.com"), ("password", "Pass-123-word")];
-    assert_eq!(to.post("/identity/sessions", &credentials).await.status, 201);
+    let credentials = [
+        ("email", "moved599@example.com"),
+        ("password", "Pass-123-word"),
+    ];
+    assert_eq!(
+        to.post("/identity/sessions", &credentials).await.status,
+        201
+    );
 
     // An export that was broken off goes on where it was told to.
     let all: Vec<&str> = exported.output.lines().collect();
-    let email = serde_json::from_str::<Value>(all[399]).unwrap()["email"].as_str().unwrap().to_owned();
+    let email = serde_json::from_str::<Value>(all[399]).unwrap()["email"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let rest = users(&old, &["export", "--after", &format!("USER#{email}")], "").await;
     assert_eq!(rest.output.lines().collect::<Vec<_>>(), all[400..]);
     assert!(from.end("INT").await && to.end("INT").await);
@@ -124,19 +221,25 @@ async fn users_move_from_one_stack_to_another() {
 #[tokio::test]
 async fn without_a_stack_it_is_told_what_to_do() {
     let folder = Folder::new("manage-none");
-    users(&folder, &["show", "ann@example.com"], "").await.is_refused(&[
-        "No stack is running",
-        folder.path(),
-        "cargo run",
-        "--endpoint",
-    ]);
+    users(&folder, &["show", "ann@example.com"], "")
+        .await
+        .is_refused(&[
+            "No stack is running",
+            folder.path(),
+            "cargo run",
+            "--endpoint",
+        ]);
     // One that was killed leaves word of where it was.
     let program = start(&folder).await;
     assert!(!program.end("KILL").await);
     assert!(fs::exists(format!("{}/stack.json", folder.path())).unwrap());
-    users(&folder, &["show", "ann@example.com"], "").await.is_refused(&["No stack is running", folder.path()]);
+    users(&folder, &["show", "ann@example.com"], "")
+        .await
+        .is_refused(&["No stack is running", folder.path()]);
     let program = start(&folder).await;
-    users(&folder, &["show", "ann@example.com"], "").await.is_refused(&["nobody's"]);
+    users(&folder, &["show", "ann@example.com"], "")
+        .await
+        .is_refused(&["nobody's"]);
     assert!(program.end("INT").await);
     assert!(!fs::exists(format!("{}/stack.json", folder.path())).unwrap());
 }

@@ -7,18 +7,43 @@ async fn a_code_of_either_kind_turns_it_off_and_leaves_nothing_of_it() {
     let latchkey = latchkey().await;
     for name in ["otp-disable-code", "otp-disable-recovery"] {
         let (user, authenticator) = latchkey.enrolled(name).await;
-        let code = if name.ends_with("code") { authenticator.code() } else { authenticator.recovery_codes[3].to_lowercase() };
-        latchkey.otp("disable", &user.session, &code).send().await.is_empty(200);
-        let names: Vec<String> = latchkey.user_item(&user).await.into_keys().filter(|name| name.starts_with("otp")).collect();
+        let code = if name.ends_with("code") {
+            authenticator.code()
+        } else {
+            authenticator.recovery_codes[3].to_lowercase()
+        };
+        latchkey
+            .otp("disable", &user.session, &code)
+            .send()
+            .await
+            .is_empty(200);
+        let names: Vec<String> = latchkey
+            .user_item(&user)
+            .await
+            .into_keys()
+            .filter(|name| name.starts_with("otp"))
+            .collect();
         assert!(names.is_empty(), "{names:?}");
         let answer = latchkey.sign_in(&user.email, &user.password).send().await;
-        assert_eq!((answer.status, &answer.json()["otp"]), (201, &serde_json::json!(false)));
-        let recorded = ["request QR code for 2FA succeed", "enable 2FA succeed", "disable 2FA succeed"];
+        assert_eq!(
+            (answer.status, &answer.json()["otp"]),
+            (201, &serde_json::json!(false))
+        );
+        let recorded = [
+            "request QR code for 2FA succeed",
+            "enable 2FA succeed",
+            "disable 2FA succeed",
+        ];
         assert_eq!(latchkey.otp_activities(&user).await, recorded);
         let notice = latchkey.mail_to(&user.email, 2, Mail::is_notice).await;
-        assert_eq!(notice.subject, "Two-factor authentication is off for Latchkey");
+        assert_eq!(
+            notice.subject,
+            "Two-factor authentication is off for Latchkey"
+        );
         let again = latchkey.otp("disable", &user.session, &authenticator.recovery_codes[4]);
-        latchkey.refuses(&user, again, 400, &["resource.otp.not_enabled"]).await;
+        latchkey
+            .refuses(&user, again, 400, &["resource.otp.not_enabled"])
+            .await;
     }
 }
 
@@ -26,8 +51,16 @@ async fn a_code_of_either_kind_turns_it_off_and_leaves_nothing_of_it() {
 async fn other_sessions_go_on() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-disable-sessions").await;
-    let other = latchkey.sign_in_with(&user, &authenticator.recovery_codes[0]).send().await.session();
-    latchkey.otp("disable", &user.session, &authenticator.code()).send().await.is_empty(200);
+    let other = latchkey
+        .sign_in_with(&user, &authenticator.recovery_codes[0])
+        .send()
+        .await
+        .session();
+    latchkey
+        .otp("disable", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_empty(200);
     for session in [&other, &user.session] {
         latchkey.sign_out(session).send().await.is_empty(204);
     }
@@ -39,10 +72,25 @@ async fn a_wrong_code_is_refused_and_recorded() {
     let (user, authenticator) = latchkey.enrolled("otp-disable-wrong").await;
     let spent = &authenticator.recovery_codes[0];
     assert_eq!(latchkey.sign_in_with(&user, spent).send().await.status, 201);
-    for code in [&authenticator.wrong_code(), "ABCDE-FGH23", spent, "nonsense"] {
-        latchkey.refuses(&user, latchkey.otp("disable", &user.session, code), 422, &["resource.otp.invalid"]).await;
+    for code in [
+        &authenticator.wrong_code(),
+        "ABCDE-FGH23",
+        spent,
+        "nonsense",
+    ] {
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp("disable", &user.session, code),
+                422,
+                &["resource.otp.invalid"],
+            )
+            .await;
     }
-    assert_eq!(latchkey.otp_activities(&user).await[2..], ["disable 2FA failed"; 4]);
+    assert_eq!(
+        latchkey.otp_activities(&user).await[2..],
+        ["disable 2FA failed"; 4]
+    );
 }
 
 #[tokio::test]
@@ -50,8 +98,19 @@ async fn what_is_off_cannot_be_turned_off() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-disable-off").await;
     let secret = latchkey.drawn_secret(&user).await;
-    for code in [otp::code_of(&secret, otp::step()), "123456".to_owned(), "ABCDE-FGH23".to_owned()] {
-        latchkey.refuses(&user, latchkey.otp("disable", &user.session, &code), 400, &["resource.otp.not_enabled"]).await;
+    for code in [
+        otp::code_of(&secret, otp::step()),
+        "123456".to_owned(),
+        "ABCDE-FGH23".to_owned(),
+    ] {
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp("disable", &user.session, &code),
+                400,
+                &["resource.otp.not_enabled"],
+            )
+            .await;
     }
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
@@ -62,12 +121,17 @@ async fn of_sixteen_that_disable_by_one_code_at_once_one_wins() {
     let (user, authenticator) = latchkey.enrolled("otp-disable-race").await;
     let code = authenticator.code();
     let answers = all_at_once((0..16).map(|_| latchkey.otp("disable", &user.session, &code))).await;
-    let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 200);
+    let (winners, losers): (Vec<Answer>, Vec<Answer>) =
+        answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!(winners.len(), 1);
     for loser in losers {
         loser.is_refused(400, &["resource.otp.not_enabled"]);
     }
-    assert_eq!(latchkey.queued_mails(&user).await.len(), 3, "a confirmation and two notices");
+    assert_eq!(
+        latchkey.queued_mails(&user).await.len(),
+        3,
+        "a confirmation and two notices"
+    );
 }
 
 #[tokio::test]
@@ -75,14 +139,32 @@ async fn a_new_secret_begins_anew_with_its_own_steps_and_recovery_codes() {
     let latchkey = latchkey().await;
     let (user, before) = latchkey.enrolled("otp-disable-anew").await;
     let step = otp::step();
-    let last = latchkey.otp("disable", &user.session, &otp::code_of(&before.secret, step + 1)).send().await;
+    let last = latchkey
+        .otp(
+            "disable",
+            &user.session,
+            &otp::code_of(&before.secret, step + 1),
+        )
+        .send()
+        .await;
     last.is_empty(200);
     let secret = latchkey.drawn_secret(&user).await;
     // A step that is at or below the last one of the secret before.
-    let answer = latchkey.otp("enable", &user.session, &otp::code_of(&secret, step)).send().await;
+    let answer = latchkey
+        .otp("enable", &user.session, &otp::code_of(&secret, step))
+        .send()
+        .await;
     let after = otp::recovery_codes(&answer);
-    assert_eq!(number(&latchkey.user_item(&user).await, "otp_last_step"), step);
+    assert_eq!(
+        number(&latchkey.user_item(&user).await, "otp_last_step"),
+        step
+    );
     let with_old = latchkey.sign_in_with(&user, &before.recovery_codes[0]);
-    latchkey.refuses(&user, with_old, 403, &["identity.session.invalid_otp"]).await;
-    assert_eq!(latchkey.sign_in_with(&user, &after[0]).send().await.status, 201);
+    latchkey
+        .refuses(&user, with_old, 403, &["identity.session.invalid_otp"])
+        .await;
+    assert_eq!(
+        latchkey.sign_in_with(&user, &after[0]).send().await.status,
+        201
+    );
 }

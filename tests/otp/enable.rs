@@ -12,39 +12,86 @@ async fn a_right_code_turns_it_on_and_tells_ten_recovery_codes() {
     let user = latchkey.signed_up("otp-enable").await;
     let secret = latchkey.drawn_secret(&user).await;
     let step = otp::step();
-    let answer = latchkey.otp("enable", &user.session, &otp::code_of(&secret, step)).send().await;
+    let answer = latchkey
+        .otp("enable", &user.session, &otp::code_of(&secret, step))
+        .send()
+        .await;
     answer.has_names(&["recovery_codes"]);
     let codes: HashSet<String> = otp::recovery_codes(&answer).into_iter().collect();
     assert_eq!(codes.len(), 10);
     for code in &codes {
         let (front, back) = code.split_once('-').unwrap();
-        let is_group = |group: &str| group.len() == 5 && group.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit());
-        assert!(is_group(front) && is_group(back) && !code.contains(['0', 'O', '1', 'I']), "{code}");
+        let is_group = |group: &str| {
+            group.len() == 5
+                && group
+                    .chars()
+                    .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+        };
+        assert!(
+            is_group(front) && is_group(back) && !code.contains(['0', 'O', '1', 'I']),
+            "{code}"
+        );
     }
     let item = latchkey.user_item(&user).await;
-    assert_eq!((text(&item, "otp_secret"), number(&item, "otp_last_step")), (secret.as_str(), step));
+    assert_eq!(
+        (text(&item, "otp_secret"), number(&item, "otp_last_step")),
+        (secret.as_str(), step)
+    );
     assert_eq!(item.get("otp_pending_secret"), None);
     let stored = format!("{:?}", latchkey.items_of(&user).await);
     for code in &codes {
-        assert!(!stored.contains(code) && !stored.contains(&code.replace('-', "")), "a recovery code is stored as it is");
+        assert!(
+            !stored.contains(code) && !stored.contains(&code.replace('-', "")),
+            "a recovery code is stored as it is"
+        );
     }
-    assert_eq!(latchkey.otp_activities(&user).await, ["request QR code for 2FA succeed", "enable 2FA succeed"]);
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.missing_otp"]);
-    latchkey.sign_in_with(&user, &otp::code_of(&secret, step)).send().await.is_refused(403, &["identity.session.invalid_otp"]);
-    let answer = latchkey.sign_in_with(&user, &otp::code_of(&secret, step + 1)).send().await;
+    assert_eq!(
+        latchkey.otp_activities(&user).await,
+        ["request QR code for 2FA succeed", "enable 2FA succeed"]
+    );
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.missing_otp"]);
+    latchkey
+        .sign_in_with(&user, &otp::code_of(&secret, step))
+        .send()
+        .await
+        .is_refused(403, &["identity.session.invalid_otp"]);
+    let answer = latchkey
+        .sign_in_with(&user, &otp::code_of(&secret, step + 1))
+        .send()
+        .await;
     assert_eq!((answer.status, &answer.json()["otp"]), (201, &json!(true)));
 }
 
 #[tokio::test]
 async fn every_other_session_ends_and_a_notice_is_mailed_in_the_users_language() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up_with("otp-enable-sessions", &json!({ "data": r#"{"language":"fr"}"# })).await;
+    let user = latchkey
+        .signed_up_with(
+            "otp-enable-sessions",
+            &json!({ "data": r#"{"language":"fr"}"# }),
+        )
+        .await;
     let other = latchkey.signed_in(&user).await;
     latchkey.enroll(&user).await;
-    latchkey.otp("verify", &other, "123456").send().await.is_refused(401, &["authz.invalid_session"]);
-    latchkey.sign_out(&other).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .otp("verify", &other, "123456")
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+    latchkey
+        .sign_out(&other)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
     let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
-    assert_eq!(notice.subject, "Double authentification activée pour Latchkey");
+    assert_eq!(
+        notice.subject,
+        "Double authentification activée pour Latchkey"
+    );
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
@@ -53,25 +100,51 @@ async fn a_wrong_code_is_refused_and_recorded() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-enable-wrong").await;
     let refused = async |code: &str| {
-        latchkey.refuses(&user, latchkey.otp("enable", &user.session, code), 422, &["resource.otp.invalid"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp("enable", &user.session, code),
+                422,
+                &["resource.otp.invalid"],
+            )
+            .await;
     };
     refused("123456").await;
     let secret = latchkey.drawn_secret(&user).await;
-    for code in [otp::wrong_code_of(&secret), "ABCDE-FGH23".to_owned(), otp::code_of(&secret, otp::step() - 5)] {
+    for code in [
+        otp::wrong_code_of(&secret),
+        "ABCDE-FGH23".to_owned(),
+        otp::code_of(&secret, otp::step() - 5),
+    ] {
         refused(&code).await;
     }
     let (drawn, failed) = ("request QR code for 2FA succeed", "enable 2FA failed");
-    assert_eq!(latchkey.otp_activities(&user).await, [failed, drawn, failed, failed, failed]);
-    assert!(latchkey.mails_to(&user.email).await.iter().all(|mail| !mail.is_notice()));
+    assert_eq!(
+        latchkey.otp_activities(&user).await,
+        [failed, drawn, failed, failed, failed]
+    );
+    assert!(
+        latchkey
+            .mails_to(&user.email)
+            .await
+            .iter()
+            .all(|mail| !mail.is_notice())
+    );
 }
 
 #[tokio::test]
 async fn it_is_turned_on_once() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-enable-on").await;
-    for code in [authenticator.code(), authenticator.wrong_code(), authenticator.recovery_codes[0].clone()] {
+    for code in [
+        authenticator.code(),
+        authenticator.wrong_code(),
+        authenticator.recovery_codes[0].clone(),
+    ] {
         let request = latchkey.otp("enable", &user.session, &code);
-        latchkey.refuses(&user, request, 400, &["resource.otp.already_enabled"]).await;
+        latchkey
+            .refuses(&user, request, 400, &["resource.otp.already_enabled"])
+            .await;
     }
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
@@ -83,14 +156,22 @@ async fn of_sixteen_that_enable_by_one_code_at_once_one_wins_and_its_recovery_co
     let secret = latchkey.drawn_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());
     let answers = all_at_once((0..16).map(|_| latchkey.otp("enable", &user.session, &code))).await;
-    let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 201);
+    let (winners, losers): (Vec<Answer>, Vec<Answer>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(winners.len(), 1);
     for loser in losers {
         loser.is_refused(400, &["resource.otp.already_enabled"]);
     }
     let codes = otp::recovery_codes(&winners[0]);
-    assert_eq!(latchkey.sign_in_with(&user, &codes[9]).send().await.status, 201);
-    assert_eq!(latchkey.queued_mails(&user).await.len(), 2, "a confirmation and one notice");
+    assert_eq!(
+        latchkey.sign_in_with(&user, &codes[9]).send().await.status,
+        201
+    );
+    assert_eq!(
+        latchkey.queued_mails(&user).await.len(),
+        2,
+        "a confirmation and one notice"
+    );
 }
 
 #[tokio::test]
@@ -100,10 +181,17 @@ async fn a_code_that_enables_verifies_nothing_at_the_same_moment() {
     let secret = latchkey.drawn_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());
     let operations = ["enable", "verify", "verify", "disable", "verify", "disable"];
-    let answers = all_at_once(operations.map(|operation| latchkey.otp(operation, &user.session, &code))).await;
+    let answers =
+        all_at_once(operations.map(|operation| latchkey.otp(operation, &user.session, &code)))
+            .await;
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses[0], 201);
     // Before it was on, and after.
-    assert!(statuses[1..].iter().all(|status| [400, 422].contains(status)), "{statuses:?}");
+    assert!(
+        statuses[1..]
+            .iter()
+            .all(|status| [400, 422].contains(status)),
+        "{statuses:?}"
+    );
     assert_eq!(text(&latchkey.user_item(&user).await, "otp_secret"), secret);
 }

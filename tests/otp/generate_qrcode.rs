@@ -25,9 +25,15 @@ async fn the_picture_says_what_the_url_says() {
     assert_eq!((size, seen.as_str()), ((300, 300), url));
 
     let secret = otp::parameter(url, "secret").unwrap();
-    assert_eq!(BASE32_NOPAD.decode(secret.as_bytes()).unwrap().len() * 8, 160);
+    assert_eq!(
+        BASE32_NOPAD.decode(secret.as_bytes()).unwrap().len() * 8,
+        160
+    );
     let label = "otpauth://totp/Latchkey:Otp.Draw%2BQr@example.com";
-    assert_eq!(url, format!("{label}?secret={secret}&issuer=Latchkey&algorithm=SHA1&digits=6&period=30"));
+    assert_eq!(
+        url,
+        format!("{label}?secret={secret}&issuer=Latchkey&algorithm=SHA1&digits=6&period=30")
+    );
 }
 
 #[tokio::test]
@@ -36,7 +42,10 @@ async fn the_issuer_is_the_app_name_encoded_as_a_url_needs_it() {
     let user = latchkey.signed_up("otp-issuer").await;
     let data = draw(&latchkey, &user).await.json()["data"].clone();
     let url = data["url"].as_str().unwrap();
-    assert!(url.starts_with("otpauth://totp/Bits%20%26%20Bobs:otp-issuer@example.com?"), "{url}");
+    assert!(
+        url.starts_with("otpauth://totp/Bits%20%26%20Bobs:otp-issuer@example.com?"),
+        "{url}"
+    );
     assert_eq!(otp::parameter(url, "issuer"), Some("Bits%20%26%20Bobs"));
     assert_eq!(otp::photograph(data["barcode"].as_str().unwrap()).1, url);
 }
@@ -45,10 +54,15 @@ async fn the_issuer_is_the_app_name_encoded_as_a_url_needs_it() {
 async fn the_longest_address_has_a_picture_that_a_camera_can_read() {
     let latchkey = latchkey().await;
     for letter in ["x", "ж", "𝒜"] {
-        let user = latchkey.signed_up(&format!("otp{}", letter.repeat(239))).await;
+        let user = latchkey
+            .signed_up(&format!("otp{}", letter.repeat(239)))
+            .await;
         let data = draw(latchkey, &user).await.json()["data"].clone();
         let (size, seen) = otp::photograph(data["barcode"].as_str().unwrap());
-        assert_eq!((size, Some(seen.as_str())), ((300, 300), data["url"].as_str()));
+        assert_eq!(
+            (size, Some(seen.as_str())),
+            ((300, 300), data["url"].as_str())
+        );
     }
 }
 
@@ -58,19 +72,38 @@ async fn a_secret_counts_for_nothing_before_a_code_of_it_is_given() {
     let user = latchkey.signed_up("otp-draw-pending").await;
     let secret = latchkey.drawn_secret(&user).await;
     let item = latchkey.user_item(&user).await;
-    assert_eq!((text(&item, "otp_pending_secret"), item.get("otp_secret")), (secret.as_str(), None));
-    assert_eq!(latchkey.sign_in(&user.email, &user.password).send().await.json()["otp"], false);
-    assert_eq!(latchkey.otp_activities(&user).await, ["request QR code for 2FA succeed"]);
+    assert_eq!(
+        (text(&item, "otp_pending_secret"), item.get("otp_secret")),
+        (secret.as_str(), None)
+    );
+    assert_eq!(
+        latchkey
+            .sign_in(&user.email, &user.password)
+            .send()
+            .await
+            .json()["otp"],
+        false
+    );
+    assert_eq!(
+        latchkey.otp_activities(&user).await,
+        ["request QR code for 2FA succeed"]
+    );
 }
 
 #[tokio::test]
 async fn a_new_secret_voids_the_one_before() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-draw-twice").await;
-    let (first, second) = (latchkey.drawn_secret(&user).await, latchkey.drawn_secret(&user).await);
+    let (first, second) = (
+        latchkey.drawn_secret(&user).await,
+        latchkey.drawn_secret(&user).await,
+    );
     assert_ne!(first, second);
-    let enable = |secret: &str| latchkey.otp("enable", &user.session, &otp::code_of(secret, otp::step()));
-    latchkey.refuses(&user, enable(&first), 422, &["resource.otp.invalid"]).await;
+    let enable =
+        |secret: &str| latchkey.otp("enable", &user.session, &otp::code_of(secret, otp::step()));
+    latchkey
+        .refuses(&user, enable(&first), 422, &["resource.otp.invalid"])
+        .await;
     assert_eq!(enable(&second).send().await.status, 201);
 }
 
@@ -79,5 +112,7 @@ async fn no_secret_is_drawn_while_the_second_factor_is_on() {
     let latchkey = latchkey().await;
     let (user, _) = latchkey.enrolled("otp-draw-on").await;
     let request = latchkey.post(PATH).bearer(&user.session);
-    latchkey.refuses(&user, request, 400, &["resource.otp.already_enabled"]).await;
+    latchkey
+        .refuses(&user, request, 400, &["resource.otp.already_enabled"])
+        .await;
 }

@@ -3,7 +3,11 @@
 use crate::harness::{Answer, Latchkey, Request, User, all_at_once, latchkey, otp};
 
 async fn recovery_codes_left(latchkey: &Latchkey, user: &User) -> usize {
-    latchkey.user_item(user).await.get("otp_recovery_codes").map_or(0, |codes| codes.as_ss().unwrap().len())
+    latchkey
+        .user_item(user)
+        .await
+        .get("otp_recovery_codes")
+        .map_or(0, |codes| codes.as_ss().unwrap().len())
 }
 
 #[tokio::test]
@@ -18,14 +22,30 @@ async fn each_stands_in_once_for_a_code_however_it_is_spelled() {
         |code| code.split_at(3).0.to_owned() + "-" + code.split_at(3).1,
     ];
     for (used, code) in authenticator.recovery_codes.iter().enumerate() {
-        let answer = latchkey.sign_in_with(&user, &spell[used % spell.len()](code)).send().await;
-        assert_eq!((answer.status, &answer.json()["otp"]), (201, &serde_json::json!(true)), "{used}");
+        let answer = latchkey
+            .sign_in_with(&user, &spell[used % spell.len()](code))
+            .send()
+            .await;
+        assert_eq!(
+            (answer.status, &answer.json()["otp"]),
+            (201, &serde_json::json!(true)),
+            "{used}"
+        );
         assert_eq!(recovery_codes_left(&latchkey, &user).await, 9 - used);
         let again = latchkey.sign_in_with(&user, &spell[(used + 1) % spell.len()](code));
-        latchkey.refuses(&user, again, 403, &["identity.session.invalid_otp"]).await;
+        latchkey
+            .refuses(&user, again, 403, &["identity.session.invalid_otp"])
+            .await;
     }
     // The authenticator goes on when all are used up.
-    assert_eq!(latchkey.sign_in_with(&user, &authenticator.code()).send().await.status, 201);
+    assert_eq!(
+        latchkey
+            .sign_in_with(&user, &authenticator.code())
+            .send()
+            .await
+            .status,
+        201
+    );
 }
 
 #[tokio::test]
@@ -34,12 +54,36 @@ async fn a_wrong_one_is_refused_and_counts_and_a_right_one_clears_the_count() {
     let (user, authenticator) = latchkey.enrolled("recovery-wrong").await;
     let (other, _) = latchkey.enrolled("recovery-other").await;
     let mine = &authenticator.recovery_codes[0];
-    let flipped = format!("{}{}", if mine.starts_with('A') { 'B' } else { 'A' }, &mine[1..]);
-    for (count, code) in ["ABCDE-FGH23", &flipped, &mine[..10]].into_iter().enumerate() {
-        latchkey.refuses(&user, latchkey.sign_in_with(&user, code), 403, &["identity.session.invalid_otp"]).await;
-        assert_eq!(latchkey.failures(&user.email).await, i64::try_from(count).unwrap() + 1);
+    let flipped = format!(
+        "{}{}",
+        if mine.starts_with('A') { 'B' } else { 'A' },
+        &mine[1..]
+    );
+    for (count, code) in ["ABCDE-FGH23", &flipped, &mine[..10]]
+        .into_iter()
+        .enumerate()
+    {
+        latchkey
+            .refuses(
+                &user,
+                latchkey.sign_in_with(&user, code),
+                403,
+                &["identity.session.invalid_otp"],
+            )
+            .await;
+        assert_eq!(
+            latchkey.failures(&user.email).await,
+            i64::try_from(count).unwrap() + 1
+        );
     }
-    latchkey.refuses(&other, latchkey.sign_in_with(&other, mine), 403, &["identity.session.invalid_otp"]).await;
+    latchkey
+        .refuses(
+            &other,
+            latchkey.sign_in_with(&other, mine),
+            403,
+            &["identity.session.invalid_otp"],
+        )
+        .await;
     assert_eq!(latchkey.sign_in_with(&user, mine).send().await.status, 201);
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
@@ -48,9 +92,19 @@ async fn a_wrong_one_is_refused_and_counts_and_a_right_one_clears_the_count() {
 async fn the_password_is_checked_first_and_the_code_is_not_used_up() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("recovery-order").await;
-    let stranger = User { password: "Wrong-Horse-7-Battery".to_owned(), ..user.clone() };
+    let stranger = User {
+        password: "Wrong-Horse-7-Battery".to_owned(),
+        ..user.clone()
+    };
     let code = &authenticator.recovery_codes[0];
-    latchkey.refuses(&user, latchkey.sign_in_with(&stranger, code), 404, &["identity.session.invalid_params"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_in_with(&stranger, code),
+            404,
+            &["identity.session.invalid_params"],
+        )
+        .await;
     assert_eq!(latchkey.sign_in_with(&user, code).send().await.status, 201);
 }
 
@@ -60,8 +114,12 @@ async fn of_one_code_sixteen_times_at_once_one_signs_in() {
     let (user, authenticator) = latchkey.enrolled("recovery-race").await;
     let code = &authenticator.recovery_codes[0];
     let answers = all_at_once((0..16).map(|_| latchkey.sign_in_with(&user, code))).await;
-    let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 201);
-    assert_eq!((winners.len(), recovery_codes_left(&latchkey, &user).await), (1, 9));
+    let (winners, losers): (Vec<Answer>, Vec<Answer>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
+    assert_eq!(
+        (winners.len(), recovery_codes_left(&latchkey, &user).await),
+        (1, 9)
+    );
     for loser in losers {
         loser.is_refused(403, &["identity.session.invalid_otp"]);
     }
@@ -71,8 +129,16 @@ async fn of_one_code_sixteen_times_at_once_one_signs_in() {
 async fn two_codes_at_the_same_moment_both_sign_in() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-two").await;
-    let requests: Vec<Request> = authenticator.recovery_codes.iter().map(|code| latchkey.sign_in_with(&user, code)).collect();
-    let statuses: Vec<u16> = all_at_once(requests).await.iter().map(|answer| answer.status).collect();
+    let requests: Vec<Request> = authenticator
+        .recovery_codes
+        .iter()
+        .map(|code| latchkey.sign_in_with(&user, code))
+        .collect();
+    let statuses: Vec<u16> = all_at_once(requests)
+        .await
+        .iter()
+        .map(|answer| answer.status)
+        .collect();
     assert_eq!(statuses, [201; 10]);
     assert_eq!(recovery_codes_left(&latchkey, &user).await, 0);
 }
@@ -82,9 +148,22 @@ async fn a_code_signs_in_or_turns_off_at_the_same_moment_not_both() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-disable").await;
     let code = &authenticator.recovery_codes[0];
-    let requests = [latchkey.sign_in_with(&user, code), latchkey.otp("disable", &user.session, code)];
-    let statuses: Vec<u16> = all_at_once(requests).await.iter().map(|answer| answer.status).collect();
+    let requests = [
+        latchkey.sign_in_with(&user, code),
+        latchkey.otp("disable", &user.session, code),
+    ];
+    let statuses: Vec<u16> = all_at_once(requests)
+        .await
+        .iter()
+        .map(|answer| answer.status)
+        .collect();
     let is_off = !latchkey.user_item(&user).await.contains_key("otp_secret");
     // Once it is off, nobody asks for a code.
-    assert!(matches!((&statuses[..], is_off), ([201, 422], false) | ([403 | 201, 200], true)), "{statuses:?} {is_off}");
+    assert!(
+        matches!(
+            (&statuses[..], is_off),
+            ([201, 422], false) | ([403 | 201, 200], true)
+        ),
+        "{statuses:?} {is_off}"
+    );
 }

@@ -3,7 +3,12 @@
 use crate::harness::{Request, latchkey, otp};
 
 /// The operations, and whether each takes a code.
-const OPERATIONS: [(&str, bool); 4] = [("generate_qrcode", false), ("enable", true), ("disable", true), ("verify", true)];
+const OPERATIONS: [(&str, bool); 4] = [
+    ("generate_qrcode", false),
+    ("enable", true),
+    ("disable", true),
+    ("verify", true),
+];
 
 fn path(operation: &str) -> String {
     format!("/resource/otp/{operation}")
@@ -14,15 +19,46 @@ async fn only_who_is_signed_in_may() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-rules-signed-in").await;
     for (operation, _) in OPERATIONS {
-        let request = || latchkey.post(&path(operation)).form(&[("code", &authenticator.code())]);
-        latchkey.refuses(&user, request(), 401, &["authz.invalid_session"]).await;
-        latchkey.refuses(&user, request().bearer("forged"), 401, &["authz.invalid_session"]).await;
-        latchkey.refuses(&user, request().cookie(&user.session), 401, &["authz.missing_csrf_token"]).await;
-        let mistaken = request().cookie(&user.session).header("x-csrf-token", "another");
-        latchkey.refuses(&user, mistaken, 401, &["authz.csrf_token_mismatch"]).await;
+        let request = || {
+            latchkey
+                .post(&path(operation))
+                .form(&[("code", &authenticator.code())])
+        };
+        latchkey
+            .refuses(&user, request(), 401, &["authz.invalid_session"])
+            .await;
+        latchkey
+            .refuses(
+                &user,
+                request().bearer("forged"),
+                401,
+                &["authz.invalid_session"],
+            )
+            .await;
+        latchkey
+            .refuses(
+                &user,
+                request().cookie(&user.session),
+                401,
+                &["authz.missing_csrf_token"],
+            )
+            .await;
+        let mistaken = request()
+            .cookie(&user.session)
+            .header("x-csrf-token", "another");
+        latchkey
+            .refuses(&user, mistaken, 401, &["authz.csrf_token_mismatch"])
+            .await;
     }
-    let verify = latchkey.post(&path("verify")).form(&[("code", &authenticator.code())]);
-    verify.cookie(&user.session).header("x-csrf-token", &user.csrf_token).send().await.is_empty(201);
+    let verify = latchkey
+        .post(&path("verify"))
+        .form(&[("code", &authenticator.code())]);
+    verify
+        .cookie(&user.session)
+        .header("x-csrf-token", &user.csrf_token)
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
 
@@ -37,17 +73,43 @@ async fn a_code_must_be_given_and_is_asked_for_before_anything_is_looked_at() {
             let too_long = "7".repeat(1025);
             for (request, status, key) in [
                 (request(), 400, "resource.otp.missing_code"),
-                (request().json(&serde_json::json!({ "code": null })), 400, "resource.otp.missing_code"),
-                (request().form(&[("code", "")]), 400, "resource.otp.empty_code"),
-                (request().form(&[("code", " \t")]), 400, "resource.otp.empty_code"),
-                (request().form(&[("code", &too_long)]), 422, "resource.otp.too_long_code"),
-                (request().json(&serde_json::json!({ "code": 123_456 })), 400, "request.malformed_body"),
+                (
+                    request().json(&serde_json::json!({ "code": null })),
+                    400,
+                    "resource.otp.missing_code",
+                ),
+                (
+                    request().form(&[("code", "")]),
+                    400,
+                    "resource.otp.empty_code",
+                ),
+                (
+                    request().form(&[("code", " \t")]),
+                    400,
+                    "resource.otp.empty_code",
+                ),
+                (
+                    request().form(&[("code", &too_long)]),
+                    422,
+                    "resource.otp.too_long_code",
+                ),
+                (
+                    request().json(&serde_json::json!({ "code": 123_456 })),
+                    400,
+                    "request.malformed_body",
+                ),
             ] {
                 latchkey.refuses(user, request, status, &[key]).await;
             }
         }
         assert_eq!(latchkey.failures(&user.email).await, 0);
-        assert!(latchkey.otp_activities(user).await.iter().all(|activity| activity.ends_with("succeed")));
+        assert!(
+            latchkey
+                .otp_activities(user)
+                .await
+                .iter()
+                .all(|activity| activity.ends_with("succeed"))
+        );
     }
 }
 
@@ -59,10 +121,26 @@ async fn bodies_are_read_by_the_rules_of_every_operation() {
         let request = || latchkey.post(&path(operation)).bearer(&user.session);
         let large = format!("code={}", "7".repeat(16 * 1024));
         for (request, status, key) in [
-            (request().body("application/json", "{"), 400, "request.malformed_body"),
-            (request().body("text/plain", "code=123456"), 415, "request.unsupported_media_type"),
-            (request().untyped_body("code=123456"), 415, "request.unsupported_media_type"),
-            (request().body("application/x-www-form-urlencoded", large), 413, "request.too_large"),
+            (
+                request().body("application/json", "{"),
+                400,
+                "request.malformed_body",
+            ),
+            (
+                request().body("text/plain", "code=123456"),
+                415,
+                "request.unsupported_media_type",
+            ),
+            (
+                request().untyped_body("code=123456"),
+                415,
+                "request.unsupported_media_type",
+            ),
+            (
+                request().body("application/x-www-form-urlencoded", large),
+                413,
+                "request.too_large",
+            ),
         ] {
             latchkey.refuses(&user, request, status, &[key]).await;
         }
@@ -73,23 +151,55 @@ async fn bodies_are_read_by_the_rules_of_every_operation() {
 async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_counts_nor_clears() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-rules-count").await;
-    assert_eq!(latchkey.failures(&user.email).await, 0, "the code that enabled it");
-    latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery").send().await.is_refused(404, &["identity.session.invalid_params"]);
+    assert_eq!(
+        latchkey.failures(&user.email).await,
+        0,
+        "the code that enabled it"
+    );
+    latchkey
+        .sign_in(&user.email, "Wrong-Horse-7-Battery")
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     let wrong = authenticator.wrong_code();
     for (operation, count) in [("verify", 2), ("disable", 3)] {
-        latchkey.refuses(&user, latchkey.otp(operation, &user.session, &wrong), 422, &["resource.otp.invalid"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp(operation, &user.session, &wrong),
+                422,
+                &["resource.otp.invalid"],
+            )
+            .await;
         assert_eq!(latchkey.failures(&user.email).await, count);
     }
-    latchkey.otp("verify", &user.session, &authenticator.code()).send().await.is_empty(201);
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.failures(&user.email).await, 3);
-    latchkey.otp("disable", &user.session, &authenticator.recovery_codes[0]).send().await.is_empty(200);
+    latchkey
+        .otp("disable", &user.session, &authenticator.recovery_codes[0])
+        .send()
+        .await
+        .is_empty(200);
     assert_eq!(latchkey.failures(&user.email).await, 3);
 
     let secret = latchkey.drawn_secret(&user).await;
     let wrong = latchkey.otp("enable", &user.session, &otp::wrong_code_of(&secret));
-    latchkey.refuses(&user, wrong, 422, &["resource.otp.invalid"]).await;
+    latchkey
+        .refuses(&user, wrong, 422, &["resource.otp.invalid"])
+        .await;
     assert_eq!(latchkey.failures(&user.email).await, 4);
-    assert_eq!(latchkey.otp("enable", &user.session, &otp::code_of(&secret, otp::step())).send().await.status, 201);
+    assert_eq!(
+        latchkey
+            .otp("enable", &user.session, &otp::code_of(&secret, otp::step()))
+            .send()
+            .await
+            .status,
+        201
+    );
     assert_eq!(latchkey.failures(&user.email).await, 4);
 }
 
@@ -100,31 +210,53 @@ async fn during_the_wait_no_code_is_looked_at() {
     let off = latchkey.signed_up("otp-rules-wait-off").await;
     let secret = latchkey.drawn_secret(&off).await;
     for user in [&on, &off] {
-        latchkey.sign_in(&user.email, "Wrong-Horse-7-Battery").send().await;
+        latchkey
+            .sign_in(&user.email, "Wrong-Horse-7-Battery")
+            .send()
+            .await;
         latchkey.edit_failures(&user.email, 12, 600).await;
     }
-    let request = |operation: &str, code: &str| -> Request { latchkey.otp(operation, &on.session, code) };
+    let request =
+        |operation: &str, code: &str| -> Request { latchkey.otp(operation, &on.session, code) };
     for (user, request) in [
         (&on, request("verify", &authenticator.code())),
         (&on, request("verify", &authenticator.wrong_code())),
         (&on, request("disable", &authenticator.code())),
         (&on, request("disable", &authenticator.recovery_codes[0])),
-        (&off, latchkey.otp("enable", &off.session, &otp::code_of(&secret, otp::step()))),
+        (
+            &off,
+            latchkey.otp("enable", &off.session, &otp::code_of(&secret, otp::step())),
+        ),
     ] {
         let before = latchkey.items_of(user).await;
         let answer = request.send().await;
         answer.is_refused(429, &["request.too_many_attempts"]);
         let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=600).contains(&seconds), "{seconds}");
-        assert_eq!((latchkey.items_of(user).await, latchkey.failures(&user.email).await), (before, 12));
+        assert_eq!(
+            (
+                latchkey.items_of(user).await,
+                latchkey.failures(&user.email).await
+            ),
+            (before, 12)
+        );
     }
     // What needs no code waits for nothing, and what makes no sense is told first.
     latchkey.drawn_secret(&off).await;
-    latchkey.otp("enable", &on.session, "123456").send().await.is_refused(400, &["resource.otp.already_enabled"]);
-    latchkey.otp("verify", &off.session, "123456").send().await.is_refused(400, &["resource.otp.not_enabled"]);
+    latchkey
+        .otp("enable", &on.session, "123456")
+        .send()
+        .await
+        .is_refused(400, &["resource.otp.already_enabled"]);
+    latchkey
+        .otp("verify", &off.session, "123456")
+        .send()
+        .await
+        .is_refused(400, &["resource.otp.not_enabled"]);
 }
 
-/// The back-off begins at the sixth wrong code, also after a sign-in whose success has yet to be read.
+/// The back-off begins at the sixth wrong code, also after a sign-in whose success has yet to be
+/// read.
 #[tokio::test]
 async fn five_wrong_codes_are_free_after_a_sign_in() {
     let latchkey = latchkey().await;
@@ -132,18 +264,38 @@ async fn five_wrong_codes_are_free_after_a_sign_in() {
         if !takes_code {
             continue;
         }
-        let user = latchkey.signed_up(&format!("otp-rules-free-{operation}")).await;
+        let user = latchkey
+            .signed_up(&format!("otp-rules-free-{operation}"))
+            .await;
         let wrong = if operation == "enable" {
             let secret = latchkey.drawn_secret(&user).await;
-            assert_eq!(latchkey.sign_in(&user.email, &user.password).send().await.status, 201);
+            assert_eq!(
+                latchkey
+                    .sign_in(&user.email, &user.password)
+                    .send()
+                    .await
+                    .status,
+                201
+            );
             otp::wrong_code_of(&secret)
         } else {
             let authenticator = latchkey.enroll(&user).await;
-            assert_eq!(latchkey.sign_in_with(&user, &authenticator.code()).send().await.status, 201);
+            assert_eq!(
+                latchkey
+                    .sign_in_with(&user, &authenticator.code())
+                    .send()
+                    .await
+                    .status,
+                201
+            );
             authenticator.wrong_code()
         };
         for _ in 0..6 {
-            latchkey.otp(operation, &user.session, &wrong).send().await.is_refused(422, &["resource.otp.invalid"]);
+            latchkey
+                .otp(operation, &user.session, &wrong)
+                .send()
+                .await
+                .is_refused(422, &["resource.otp.invalid"]);
         }
         let seventh = latchkey.otp(operation, &user.session, &wrong).send().await;
         seventh.is_refused(429, &["request.too_many_attempts"]);

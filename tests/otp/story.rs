@@ -11,45 +11,105 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
     let at_the_library = latchkey.signed_in(&user).await;
 
     // She photographs the picture with her authenticator, which shows a code.
-    let drawn = latchkey.post("/resource/otp/generate_qrcode").bearer(&user.session).send().await;
+    let drawn = latchkey
+        .post("/resource/otp/generate_qrcode")
+        .bearer(&user.session)
+        .send()
+        .await;
     let picture = drawn.json()["data"]["barcode"].as_str().unwrap().to_owned();
     let (_, url) = otp::photograph(&picture);
     let secret = otp::parameter(&url, "secret").unwrap();
     let step = otp::step();
-    let enabled = latchkey.otp("enable", &user.session, &otp::code_of(secret, step)).send().await;
+    let enabled = latchkey
+        .otp("enable", &user.session, &otp::code_of(secret, step))
+        .send()
+        .await;
     let recovery_codes = otp::recovery_codes(&enabled);
 
     // The session that she forgot to end is over, and she is told what happened.
-    latchkey.sign_out(&at_the_library).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_out(&at_the_library)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
     let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
-    assert_eq!(notice.subject, "Two-factor authentication is on for Latchkey");
+    assert_eq!(
+        notice.subject,
+        "Two-factor authentication is on for Latchkey"
+    );
 
     // From now on the password alone does not do.
-    latchkey.sign_in(&user.email, &user.password).send().await.is_refused(401, &["identity.session.missing_otp"]);
-    let with_code = latchkey.sign_in_with(&user, &otp::code_of(secret, step + 1)).send().await;
+    latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.missing_otp"]);
+    let with_code = latchkey
+        .sign_in_with(&user, &otp::code_of(secret, step + 1))
+        .send()
+        .await;
     assert_eq!(with_code.status, 201, "{with_code:?}");
 
-    // She loses the authenticator. A recovery code signs her in, turns the second factor off, and she enrols anew.
-    let recovered = latchkey.sign_in_with(&user, &recovery_codes[0]).send().await;
+    // She loses the authenticator. A recovery code signs her in, turns the second factor off, and
+    // she enrols anew.
+    let recovered = latchkey
+        .sign_in_with(&user, &recovery_codes[0])
+        .send()
+        .await;
     assert_eq!(recovered.status, 201, "{recovered:?}");
-    latchkey.otp("disable", &recovered.session(), &recovery_codes[0]).send().await.is_refused(422, &["resource.otp.invalid"]);
-    latchkey.otp("disable", &recovered.session(), &recovery_codes[1]).send().await.is_empty(200);
+    latchkey
+        .otp("disable", &recovered.session(), &recovery_codes[0])
+        .send()
+        .await
+        .is_refused(422, &["resource.otp.invalid"]);
+    latchkey
+        .otp("disable", &recovered.session(), &recovery_codes[1])
+        .send()
+        .await
+        .is_empty(200);
     let notice = latchkey.mail_to(&user.email, 2, Mail::is_notice).await;
-    assert_eq!(notice.subject, "Two-factor authentication is off for Latchkey");
-    let found = crate::harness::User { session: recovered.session(), ..user.clone() };
+    assert_eq!(
+        notice.subject,
+        "Two-factor authentication is off for Latchkey"
+    );
+    let found = crate::harness::User {
+        session: recovered.session(),
+        ..user.clone()
+    };
     let authenticator = latchkey.enroll(&found).await;
 
     // Whoever found the lost one, and is still signed in with it, is out.
-    latchkey.sign_out(&with_code.session()).send().await.is_refused(404, &["identity.session.not_found"]);
-    latchkey.sign_in_with(&user, &recovery_codes[2]).send().await.is_refused(403, &["identity.session.invalid_otp"]);
-    assert_eq!(latchkey.sign_in_with(&user, &authenticator.code()).send().await.status, 201);
+    latchkey
+        .sign_out(&with_code.session())
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_in_with(&user, &recovery_codes[2])
+        .send()
+        .await
+        .is_refused(403, &["identity.session.invalid_otp"]);
+    assert_eq!(
+        latchkey
+            .sign_in_with(&user, &authenticator.code())
+            .send()
+            .await
+            .status,
+        201
+    );
 
     // Nothing of all this is in any log line.
-    let secrets =
-        recovery_codes.iter().chain(&authenticator.recovery_codes).flat_map(|code| [code.clone(), code.replace('-', "")]);
-    let secrets: Vec<String> = secrets.chain([secret.to_owned(), authenticator.secret, picture]).collect();
+    let secrets = recovery_codes
+        .iter()
+        .chain(&authenticator.recovery_codes)
+        .flat_map(|code| [code.clone(), code.replace('-', "")]);
+    let secrets: Vec<String> = secrets
+        .chain([secret.to_owned(), authenticator.secret, picture])
+        .collect();
     for line in latchkey.log() {
-        let told = secrets.iter().find(|secret| line.contains(*secret) || line.contains(&BASE64.encode(secret.as_bytes())));
+        let told = secrets.iter().find(|secret| {
+            line.contains(*secret) || line.contains(&BASE64.encode(secret.as_bytes()))
+        });
         assert_eq!(told, None, "{line}");
     }
 }

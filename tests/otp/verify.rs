@@ -8,15 +8,43 @@ async fn a_right_code_is_taken_once_here_and_at_sign_in_and_at_disable() {
     let (user, authenticator) = latchkey.enrolled("otp-verify").await;
     let step = otp::step();
     let code = otp::code_of(&authenticator.secret, step);
-    latchkey.otp("verify", &user.session, &format!(" {code} ")).send().await.is_empty(201);
-    assert_eq!(number(&latchkey.user_item(&user).await, "otp_last_step"), step);
+    latchkey
+        .otp("verify", &user.session, &format!(" {code} "))
+        .send()
+        .await
+        .is_empty(201);
+    assert_eq!(
+        number(&latchkey.user_item(&user).await, "otp_last_step"),
+        step
+    );
     for operation in ["verify", "disable"] {
-        latchkey.refuses(&user, latchkey.otp(operation, &user.session, &code), 422, &["resource.otp.invalid"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp(operation, &user.session, &code),
+                422,
+                &["resource.otp.invalid"],
+            )
+            .await;
     }
-    latchkey.refuses(&user, latchkey.sign_in_with(&user, &code), 403, &["identity.session.invalid_otp"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_in_with(&user, &code),
+            403,
+            &["identity.session.invalid_otp"],
+        )
+        .await;
     let next = otp::code_of(&authenticator.secret, step + 1);
     assert_eq!(latchkey.sign_in_with(&user, &next).send().await.status, 201);
-    latchkey.refuses(&user, latchkey.otp("verify", &user.session, &next), 422, &["resource.otp.invalid"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.otp("verify", &user.session, &next),
+            422,
+            &["resource.otp.invalid"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -24,7 +52,14 @@ async fn a_recovery_code_is_no_code_here_and_is_not_used_up() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-recovery").await;
     let code = &authenticator.recovery_codes[0];
-    latchkey.refuses(&user, latchkey.otp("verify", &user.session, code), 422, &["resource.otp.invalid"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.otp("verify", &user.session, code),
+            422,
+            &["resource.otp.invalid"],
+        )
+        .await;
     assert_eq!(latchkey.sign_in_with(&user, code).send().await.status, 201);
 }
 
@@ -33,8 +68,20 @@ async fn a_wrong_code_is_refused() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-wrong").await;
     let far = otp::code_of(&authenticator.secret, otp::step() + 5);
-    for code in [authenticator.wrong_code(), far, "12345".to_owned(), "nonsense".to_owned()] {
-        latchkey.refuses(&user, latchkey.otp("verify", &user.session, &code), 422, &["resource.otp.invalid"]).await;
+    for code in [
+        authenticator.wrong_code(),
+        far,
+        "12345".to_owned(),
+        "nonsense".to_owned(),
+    ] {
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp("verify", &user.session, &code),
+                422,
+                &["resource.otp.invalid"],
+            )
+            .await;
     }
 }
 
@@ -44,7 +91,14 @@ async fn who_has_no_second_factor_is_told_so() {
     let user = latchkey.signed_up("otp-verify-off").await;
     let secret = latchkey.drawn_secret(&user).await;
     for code in [otp::code_of(&secret, otp::step()), "123456".to_owned()] {
-        latchkey.refuses(&user, latchkey.otp("verify", &user.session, &code), 400, &["resource.otp.not_enabled"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.otp("verify", &user.session, &code),
+                400,
+                &["resource.otp.not_enabled"],
+            )
+            .await;
     }
 }
 
@@ -59,8 +113,16 @@ async fn of_one_code_sixteen_times_at_once_here_and_at_sign_in_one_is_taken() {
     });
     let answers = all_at_once(requests).await;
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
-    assert_eq!(statuses.iter().filter(|&&status| status == 201).count(), 1, "{statuses:?}");
-    for (place, answer) in answers.iter().enumerate().filter(|(_, answer)| answer.status != 201) {
+    assert_eq!(
+        statuses.iter().filter(|&&status| status == 201).count(),
+        1,
+        "{statuses:?}"
+    );
+    for (place, answer) in answers
+        .iter()
+        .enumerate()
+        .filter(|(_, answer)| answer.status != 201)
+    {
         match place % 2 {
             0 => answer.is_refused(422, &["resource.otp.invalid"]),
             _ => answer.is_refused(403, &["identity.session.invalid_otp"]),

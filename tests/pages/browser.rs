@@ -20,7 +20,9 @@ async fn sign_in(browser: &Browser, email: &str, password: &str) {
 #[tokio::test]
 async fn from_sign_up_to_a_second_factor() {
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
     let email = "browser-story@example.com";
     browser.open("/accounts/sign_up?lang=de").await;
     browser.fill("[name=email]", email).await;
@@ -28,13 +30,24 @@ async fn from_sign_up_to_a_second_factor() {
     browser.click("#sign-up button").await;
     browser.is_told("Das Konto ist angelegt.").await;
     assert_eq!(browser.sees("#who").await, email);
-    assert!(browser.sees("#pending").await.contains("noch nicht bestätigt"));
+    assert!(
+        browser
+            .sees("#pending")
+            .await
+            .contains("noch nicht bestätigt")
+    );
 
     // The mail is in her language, and leads here.
-    let mail = latchkey.mail_to(email, 1, |mail| mail.confirmation_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     browser.open(mail.link().unwrap()).await;
     browser.sees("#confirm button").await;
-    assert!(!browser.url().await.contains("token"), "{}", browser.url().await);
+    assert!(
+        !browser.url().await.contains("token"),
+        "{}",
+        browser.url().await
+    );
     browser.click("#confirm button").await;
     browser.is_told("Die Adresse ist bestätigt.").await;
 
@@ -42,12 +55,21 @@ async fn from_sign_up_to_a_second_factor() {
     browser.sees("#factor-begin button").await;
     browser.click("#factor-begin button").await;
     let secret = browser.sees("#key").await;
-    assert_eq!(browser.evaluate("return document.getElementById('barcode').naturalWidth").await, json!(300));
-    browser.fill("#factor-enable [name=code]", &otp::wrong_code_of(&secret)).await;
+    assert_eq!(
+        browser
+            .evaluate("return document.getElementById('barcode').naturalWidth")
+            .await,
+        json!(300)
+    );
+    browser
+        .fill("#factor-enable [name=code]", &otp::wrong_code_of(&secret))
+        .await;
     browser.click("#factor-enable button").await;
     browser.is_told("The code is wrong").await;
     let step = otp::step();
-    browser.fill("#factor-enable [name=code]", &otp::code_of(&secret, step)).await;
+    browser
+        .fill("#factor-enable [name=code]", &otp::code_of(&secret, step))
+        .await;
     browser.click("#factor-enable button").await;
     browser.is_told("The second factor is on.").await;
     let codes = browser.sees("#recovery-codes").await;
@@ -58,7 +80,9 @@ async fn from_sign_up_to_a_second_factor() {
     sign_in(&browser, email, PASSWORD).await;
     browser.is_told("Please enter the code").await;
     browser.sees("#otp").await;
-    browser.fill("[name=otp_code]", codes.lines().next().unwrap()).await;
+    browser
+        .fill("[name=otp_code]", codes.lines().next().unwrap())
+        .await;
     browser.click("#sign-in button").await;
     browser.is_at("/accounts/settings").await;
     browser.sees("#factor-disable").await;
@@ -68,43 +92,79 @@ async fn from_sign_up_to_a_second_factor() {
 #[tokio::test]
 async fn a_mailed_link_sets_a_password_once() {
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
     let user = latchkey.signed_up("browser-reset").await;
     browser.open("/accounts/password_reset?lang=en").await;
     browser.fill("#ask-reset [name=email]", &user.email).await;
     browser.click("#ask-reset button").await;
     browser.is_told("a mail is on its way").await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail: &Mail| mail.reset_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail: &Mail| mail.reset_token().is_some())
+        .await;
     let link = mail.link().unwrap();
 
     browser.open(link).await;
     browser.sees("#set-password").await;
-    assert!(!browser.url().await.contains("token"), "{}", browser.url().await);
+    assert!(
+        !browser.url().await.contains("token"),
+        "{}",
+        browser.url().await
+    );
     // The other languages are links that still work.
-    assert!(browser.element(".languages a[lang=fr]").await.attr("href").await.unwrap().unwrap().contains("reset_token"));
+    assert!(
+        browser
+            .element(".languages a[lang=fr]")
+            .await
+            .attr("href")
+            .await
+            .unwrap()
+            .unwrap()
+            .contains("reset_token")
+    );
     for (password, repeated, told) in [
         ("", "", "Please fill in every field."),
         (OTHER, PASSWORD, "The two passwords differ."),
         ("short", "short", "does not have the form"),
     ] {
-        browser.fill("#set-password [name=password]", password).await;
-        browser.fill("#set-password [name=confirm_password]", repeated).await;
+        browser
+            .fill("#set-password [name=password]", password)
+            .await;
+        browser
+            .fill("#set-password [name=confirm_password]", repeated)
+            .await;
         browser.click("#set-password button").await;
         browser.is_told(told).await;
     }
     assert_eq!(
-        browser.element("#set-password [name=password]").await.attr("aria-invalid").await.unwrap().as_deref(),
+        browser
+            .element("#set-password [name=password]")
+            .await
+            .attr("aria-invalid")
+            .await
+            .unwrap()
+            .as_deref(),
         Some("true")
     );
     browser.fill("#set-password [name=password]", OTHER).await;
-    browser.fill("#set-password [name=confirm_password]", OTHER).await;
+    browser
+        .fill("#set-password [name=confirm_password]", OTHER)
+        .await;
     browser.click("#set-password button").await;
     browser.is_told("The password is changed.").await;
-    assert_eq!(latchkey.sign_in(&user.email, OTHER).send().await.status, 201);
+    assert_eq!(
+        latchkey.sign_in(&user.email, OTHER).send().await.status,
+        201
+    );
 
     browser.open(link).await;
-    browser.fill("#set-password [name=password]", PASSWORD).await;
-    browser.fill("#set-password [name=confirm_password]", PASSWORD).await;
+    browser
+        .fill("#set-password [name=password]", PASSWORD)
+        .await;
+    browser
+        .fill("#set-password [name=confirm_password]", PASSWORD)
+        .await;
     browser.click("#set-password button").await;
     browser.is_told("The link was used already.").await;
     browser.close().await;
@@ -113,32 +173,48 @@ async fn a_mailed_link_sets_a_password_once() {
 #[tokio::test]
 async fn sessions_are_seen_and_ended() {
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
     let user = latchkey.signed_up("browser-sessions").await;
     browser.open("/accounts/settings?lang=en").await;
     // Nobody is signed in.
     browser.is_at("/accounts/sign_in").await;
     sign_in(&browser, &user.email, OTHER).await;
-    browser.is_told("The address or the password is wrong.").await;
+    browser
+        .is_told("The address or the password is wrong.")
+        .await;
     sign_in(&browser, &user.email, PASSWORD).await;
     browser.is_at("/accounts/settings").await;
     browser.sees("#sessions button").await;
     browser.click("#sessions button").await;
     browser.is_told("The session is ended.").await;
-    latchkey.get("/resource/users/me").bearer(&user.session).send().await.is_refused(401, &["authz.invalid_session"]);
+    latchkey
+        .get("/resource/users/me")
+        .bearer(&user.session)
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
     browser.fill("[name=old_password]", PASSWORD).await;
     browser.fill("[name=new_password]", OTHER).await;
-    browser.fill("#change-password [name=confirm_password]", OTHER).await;
+    browser
+        .fill("#change-password [name=confirm_password]", OTHER)
+        .await;
     browser.click("#change-password button").await;
     browser.is_told("The password is changed.").await;
-    assert_eq!(latchkey.sign_in(&user.email, OTHER).send().await.status, 201);
+    assert_eq!(
+        latchkey.sign_in(&user.email, OTHER).send().await.status,
+        201
+    );
     browser.close().await;
 }
 
 #[tokio::test]
 async fn the_keyboard_is_enough() {
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
     let user = latchkey.signed_up("browser-keyboard").await;
     browser.open("/accounts/sign_in?lang=en").await;
     // The first field has the focus.
@@ -179,9 +255,18 @@ const NAMELESS: &str = r"
 #[tokio::test]
 async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
     let user = latchkey.signed_up("browser-reading").await;
-    for page in ["sign_in", "sign_up", "password_reset", "confirmation", "no_such_page", "settings"] {
+    for page in [
+        "sign_in",
+        "sign_up",
+        "password_reset",
+        "confirmation",
+        "no_such_page",
+        "settings",
+    ] {
         if page == "settings" {
             browser.open("/accounts/sign_in?lang=en").await;
             sign_in(&browser, &user.email, PASSWORD).await;
@@ -195,12 +280,20 @@ async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
             if page == "settings" {
                 browser.sees("#sessions li").await;
             }
-            assert_eq!(browser.evaluate(CONTRAST).await, json!([]), "{page}, {scheme}");
+            assert_eq!(
+                browser.evaluate(CONTRAST).await,
+                json!([]),
+                "{page}, {scheme}"
+            );
             assert_eq!(browser.evaluate(NAMELESS).await, json!([]), "{page}");
             let headings = "return document.querySelectorAll('h1').length";
             assert_eq!(browser.evaluate(headings).await, json!(1), "{page}");
             let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
-            assert_eq!(browser.evaluate(overflow).await, json!(0), "{page} at {width}");
+            assert_eq!(
+                browser.evaluate(overflow).await,
+                json!(0),
+                "{page} at {width}"
+            );
         }
     }
     browser.close().await;
@@ -213,13 +306,23 @@ async fn pictures_for_the_manual() {
         return;
     }
     let latchkey = stack().await;
-    let Some(browser) = Browser::start(&latchkey.domain()).await else { return };
-    let user = latchkey.signed_up_with("-", &json!({ "email": "ada@example.com" })).await;
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
+    let user = latchkey
+        .signed_up_with("-", &json!({ "email": "ada@example.com" }))
+        .await;
     let folder = crate::harness::workspace().join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, page, scheme, width, height) in [
         ("sign-in", "sign_in?lang=en", "light", 500, 640),
-        ("reset-dark", "password_reset?reset_token=t&lang=de", "dark", 500, 640),
+        (
+            "reset-dark",
+            "password_reset?reset_token=t&lang=de",
+            "dark",
+            500,
+            640,
+        ),
         ("settings", "settings?lang=en", "light", 640, 1800),
     ] {
         if name == "settings" {
@@ -236,7 +339,11 @@ async fn pictures_for_the_manual() {
             browser.sees("#key").await;
         }
         browser.sees("main").await;
-        std::fs::write(folder.join(format!("pages-{name}.png")), browser.screenshot().await).unwrap();
+        std::fs::write(
+            folder.join(format!("pages-{name}.png")),
+            browser.screenshot().await,
+        )
+        .unwrap();
     }
     browser.close().await;
 }

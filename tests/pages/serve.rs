@@ -6,7 +6,13 @@ use shared::domain::language::Language;
 
 use crate::harness::{Answer, CONTRACT, Latchkey, latchkey};
 
-const PAGES: [&str; 5] = ["sign_in", "sign_up", "password_reset", "confirmation", "settings"];
+const PAGES: [&str; 5] = [
+    "sign_in",
+    "sign_up",
+    "password_reset",
+    "confirmation",
+    "settings",
+];
 
 async fn page(latchkey: &Latchkey, path: &str) -> Answer {
     latchkey.get(&format!("/accounts/{path}")).send().await
@@ -19,11 +25,24 @@ async fn every_page_is_there_in_every_language_and_names_nothing_from_elsewhere(
     for name in PAGES {
         for language in Language::ALL {
             let answer = page(latchkey, &format!("{name}?lang={}", language.as_str())).await;
-            assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/html; charset=utf-8")), "{answer:?}");
+            assert_eq!(
+                (answer.status, answer.header("content-type")),
+                (200, Some("text/html; charset=utf-8")),
+                "{answer:?}"
+            );
             let html = answer.text();
-            assert!(html.contains(&format!("<html lang=\"{}\">", language.as_str())), "{html}");
+            assert!(
+                html.contains(&format!("<html lang=\"{}\">", language.as_str())),
+                "{html}"
+            );
             assert!(!html.contains("//"), "{html}");
-            let title = html.split("<h1>").nth(1).unwrap().split("</h1>").next().unwrap();
+            let title = html
+                .split("<h1>")
+                .nth(1)
+                .unwrap()
+                .split("</h1>")
+                .next()
+                .unwrap();
             assert!(titles.insert(title.to_owned()), "{title} twice");
         }
     }
@@ -33,43 +52,76 @@ async fn every_page_is_there_in_every_language_and_names_nothing_from_elsewhere(
 async fn a_page_lets_nothing_in_and_is_kept_by_nobody() {
     let answer = page(latchkey().await, "sign_in").await;
     let policy = answer.header("content-security-policy").unwrap();
-    for directive in
-        ["default-src 'none'", "script-src 'self';", "style-src 'self';", "frame-ancestors 'none'", "base-uri 'none'"]
-    {
+    for directive in [
+        "default-src 'none'",
+        "script-src 'self';",
+        "style-src 'self';",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    ] {
         assert!(policy.contains(directive), "{policy}");
     }
     assert!(!policy.contains("unsafe"), "{policy}");
-    for (name, value) in
-        [("cache-control", "no-store"), ("referrer-policy", "no-referrer"), ("x-content-type-options", "nosniff")]
-    {
+    for (name, value) in [
+        ("cache-control", "no-store"),
+        ("referrer-policy", "no-referrer"),
+        ("x-content-type-options", "nosniff"),
+    ] {
         assert_eq!(answer.header(name), Some(value));
     }
-    assert!(!answer.text().contains("style=") && !answer.text().contains("onclick"), "{}", answer.text());
+    assert!(
+        !answer.text().contains("style=") && !answer.text().contains("onclick"),
+        "{}",
+        answer.text()
+    );
 }
 
 #[tokio::test]
 async fn the_language_is_the_one_asked_for_or_the_browsers_or_the_default() {
     let latchkey = Latchkey::start(&[("IDENTITY_DEFAULT_LANGUAGE", "pt")]).await;
-    for (query, accepted, expected) in
-        [("?lang=fr-CA", "de", "fr"), ("?lang=xx", "ja, uk;q=0.5", "uk"), ("", "zh-CN,zh;q=0.9", "zh"), ("", "", "pt")]
-    {
-        let request = latchkey.get(&format!("/accounts/sign_in{query}")).header("accept-language", accepted);
-        assert!(request.send().await.text().contains(&format!("<html lang=\"{expected}\">")), "{query} {accepted}");
+    for (query, accepted, expected) in [
+        ("?lang=fr-CA", "de", "fr"),
+        ("?lang=xx", "ja, uk;q=0.5", "uk"),
+        ("", "zh-CN,zh;q=0.9", "zh"),
+        ("", "", "pt"),
+    ] {
+        let request = latchkey
+            .get(&format!("/accounts/sign_in{query}"))
+            .header("accept-language", accepted);
+        assert!(
+            request
+                .send()
+                .await
+                .text()
+                .contains(&format!("<html lang=\"{expected}\">")),
+            "{query} {accepted}"
+        );
     }
 }
 
 #[tokio::test]
 async fn what_a_client_sends_stands_in_no_page() {
     let latchkey = latchkey().await;
-    for path in
-        ["%3Cscript%3E", "password_reset?reset_token=%22%3E%3Cscript%3E&lang=%3Cb%3E", "a/b/c", "assets/../sign_in", "%ff"]
-    {
+    for path in [
+        "%3Cscript%3E",
+        "password_reset?reset_token=%22%3E%3Cscript%3E&lang=%3Cb%3E",
+        "a/b/c",
+        "assets/../sign_in",
+        "%ff",
+    ] {
         let answer = page(latchkey, path).await;
         assert!([200, 404].contains(&answer.status), "{answer:?}");
-        assert!(!answer.text().contains("<script>") && !answer.text().contains("<b>"), "{}", answer.text());
+        assert!(
+            !answer.text().contains("<script>") && !answer.text().contains("<b>"),
+            "{}",
+            answer.text()
+        );
     }
     let answer = page(latchkey, "no_such_page").await;
-    assert_eq!((answer.status, answer.header("content-type")), (404, Some("text/html; charset=utf-8")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (404, Some("text/html; charset=utf-8"))
+    );
 }
 
 #[tokio::test]
@@ -77,11 +129,21 @@ async fn assets_may_be_kept_and_have_another_address_when_they_change() {
     let latchkey = latchkey().await;
     let html = page(latchkey, "sign_in").await;
     for (name, kind) in [("style.css", "text/css"), ("script.js", "text/javascript")] {
-        let address = html.text().split('"').find(|text| text.contains(name)).unwrap();
+        let address = html
+            .text()
+            .split('"')
+            .find(|text| text.contains(name))
+            .unwrap();
         assert!(address.contains("?v="), "{address}");
         let answer = latchkey.get(address).send().await;
-        assert!(answer.header("content-type").unwrap().starts_with(kind), "{answer:?}");
-        assert_eq!((answer.status, answer.header("cache-control")), (200, Some("public, max-age=86400")));
+        assert!(
+            answer.header("content-type").unwrap().starts_with(kind),
+            "{answer:?}"
+        );
+        assert_eq!(
+            (answer.status, answer.header("cache-control")),
+            (200, Some("public, max-age=86400"))
+        );
     }
 }
 
@@ -89,21 +151,48 @@ async fn assets_may_be_kept_and_have_another_address_when_they_change() {
 #[tokio::test]
 async fn there_are_words_for_every_error() {
     let html = page(latchkey().await, "sign_in?lang=en").await;
-    let texts = html.text().split("id=\"texts\">").nth(1).unwrap().split("</script>").next().unwrap();
+    let texts = html
+        .text()
+        .split("id=\"texts\">")
+        .nth(1)
+        .unwrap()
+        .split("</script>")
+        .next()
+        .unwrap();
     let texts: serde_json::Value = serde_json::from_str(texts).unwrap();
-    let script = latchkey().await.get("/accounts/assets/script.js").send().await;
-    let called = CONTRACT.operations().into_iter().filter(|(_, path, _)| script.text().contains(&format!("\"{path}\"")));
+    let script = latchkey()
+        .await
+        .get("/accounts/assets/script.js")
+        .send()
+        .await;
+    let called = CONTRACT
+        .operations()
+        .into_iter()
+        .filter(|(_, path, _)| script.text().contains(&format!("\"{path}\"")));
     let mut keys = BTreeSet::new();
     for (_, _, place) in called {
         let text = CONTRACT.at(&place).to_string();
-        keys.extend(text.split('"').filter(|word| word.contains('.') && !word.contains([' ', '/', '@'])).map(str::to_owned));
+        keys.extend(
+            text.split('"')
+                .filter(|word| word.contains('.') && !word.contains([' ', '/', '@']))
+                .map(str::to_owned),
+        );
     }
-    let keys: Vec<&String> =
-        keys.iter().filter(|key| key.split('.').all(|part| !part.is_empty() && !part.contains(char::is_uppercase))).collect();
+    let keys: Vec<&String> = keys
+        .iter()
+        .filter(|key| {
+            key.split('.')
+                .all(|part| !part.is_empty() && !part.contains(char::is_uppercase))
+        })
+        .collect();
     assert!(keys.len() > 60, "{keys:?}");
     for key in keys {
-        let by_form = ["missing_", "empty_", "too_long_"].iter().any(|form| key.contains(form)) || key.starts_with("authz.");
-        let alias = ["resource.password.doesnt_match", "resource.otp.invalid"].contains(&key.as_str());
+        let by_form = ["missing_", "empty_", "too_long_"]
+            .iter()
+            .any(|form| key.contains(form))
+            || key.starts_with("authz.");
+        let alias =
+            ["resource.password.doesnt_match", "resource.otp.invalid"].contains(&key.as_str());
         // What only a program can do wrong is told like a failure.
         let of_programs = [
             "request.malformed_body",
@@ -116,13 +205,19 @@ async fn there_are_words_for_every_error() {
             "identity.user.referral_doesnt_exist",
         ]
         .contains(&key.as_str());
-        assert!(by_form || alias || of_programs || texts[key.as_str()].is_string(), "{key}");
+        assert!(
+            by_form || alias || of_programs || texts[key.as_str()].is_string(),
+            "{key}"
+        );
     }
 }
 
 #[tokio::test]
 async fn a_captchas_widget_is_all_that_may_come_from_elsewhere() {
-    for (provider, host) in [("turnstile", "https://challenges.cloudflare.com"), ("hcaptcha", "https://hcaptcha.com")] {
+    for (provider, host) in [
+        ("turnstile", "https://challenges.cloudflare.com"),
+        ("hcaptcha", "https://hcaptcha.com"),
+    ] {
         let latchkey = Latchkey::start(&[
             ("IDENTITY_CAPTCHA", provider),
             ("IDENTITY_CAPTCHA_ID", "key"),
@@ -131,9 +226,27 @@ async fn a_captchas_widget_is_all_that_may_come_from_elsewhere() {
         ])
         .await;
         let answer = page(&latchkey, "sign_in").await;
-        assert!(answer.header("content-security-policy").unwrap().contains(host), "{answer:?}");
-        assert!(answer.text().contains(&format!("data-provider=\"{provider}\"")), "{}", answer.text());
+        assert!(
+            answer
+                .header("content-security-policy")
+                .unwrap()
+                .contains(host),
+            "{answer:?}"
+        );
+        assert!(
+            answer
+                .text()
+                .contains(&format!("data-provider=\"{provider}\"")),
+            "{}",
+            answer.text()
+        );
         let answer = page(&latchkey, "sign_up").await;
-        assert!(!answer.header("content-security-policy").unwrap().contains("https:"), "{answer:?}");
+        assert!(
+            !answer
+                .header("content-security-policy")
+                .unwrap()
+                .contains("https:"),
+            "{answer:?}"
+        );
     }
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp, session_id};
+use crate::harness::{
+    Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, otp, session_id,
+};
 
 const PATH: &str = "/resource/users/password";
 const NEW: &str = "Newer-Horse-7-Battery";
@@ -14,10 +16,24 @@ fn change(latchkey: &Latchkey, user: &User, fields: &[(&str, &str)]) -> Request 
 
 /// Results and reasons of the changes that were tried, oldest first.
 async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
-    let activities = latchkey.get("/resource/users/activity/password").cookie(&user.session).send().await.json();
-    let changes = activities.as_array().unwrap().iter().filter(|activity| activity["action"] == "password change");
-    let told =
-        |activity: &Value| format!("{} {}", activity["result"].as_str().unwrap(), activity["data"].as_str().unwrap_or("-"));
+    let activities = latchkey
+        .get("/resource/users/activity/password")
+        .cookie(&user.session)
+        .send()
+        .await
+        .json();
+    let changes = activities
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|activity| activity["action"] == "password change");
+    let told = |activity: &Value| {
+        format!(
+            "{} {}",
+            activity["result"].as_str().unwrap(),
+            activity["data"].as_str().unwrap_or("-")
+        )
+    };
     changes.map(told).rev().collect()
 }
 
@@ -25,19 +41,58 @@ async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
 async fn all_three_parameters_must_be_given() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-absent").await;
-    let [no_old, no_new, no_repetition] =
-        ["resource.user.missing_old_password", "resource.user.missing_new_password", "resource.user.missing_confirm_password"];
-    let [empty_old, empty_new, empty_repetition] =
-        ["resource.user.empty_old_password", "resource.user.empty_new_password", "resource.user.empty_confirm_password"];
+    let [no_old, no_new, no_repetition] = [
+        "resource.user.missing_old_password",
+        "resource.user.missing_new_password",
+        "resource.user.missing_confirm_password",
+    ];
+    let [empty_old, empty_new, empty_repetition] = [
+        "resource.user.empty_old_password",
+        "resource.user.empty_new_password",
+        "resource.user.empty_confirm_password",
+    ];
     for (fields, keys) in [
         (&[][..], &[no_old, no_new, no_repetition][..]),
-        (&[("confirm_password", ""), ("new_password", " "), ("old_password", "\t")], &[empty_old, empty_new, empty_repetition]),
-        (&[("new_password", NEW), ("lang", "en")], &[no_old, no_repetition]),
-        (&[("old_password", WRONG), ("new_password", ""), ("confirm_password", NEW)], &[empty_new]),
-        (&[("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", "\u{a0}")], &[empty_repetition]),
-        (&[("password", PASSWORD), ("new_password", NEW), ("confirm_password", NEW)], &[no_old]),
+        (
+            &[
+                ("confirm_password", ""),
+                ("new_password", " "),
+                ("old_password", "\t"),
+            ],
+            &[empty_old, empty_new, empty_repetition],
+        ),
+        (
+            &[("new_password", NEW), ("lang", "en")],
+            &[no_old, no_repetition],
+        ),
+        (
+            &[
+                ("old_password", WRONG),
+                ("new_password", ""),
+                ("confirm_password", NEW),
+            ],
+            &[empty_new],
+        ),
+        (
+            &[
+                ("old_password", PASSWORD),
+                ("new_password", NEW),
+                ("confirm_password", "\u{a0}"),
+            ],
+            &[empty_repetition],
+        ),
+        (
+            &[
+                ("password", PASSWORD),
+                ("new_password", NEW),
+                ("confirm_password", NEW),
+            ],
+            &[no_old],
+        ),
     ] {
-        latchkey.refuses(&user, change(latchkey, &user, fields), 400, keys).await;
+        latchkey
+            .refuses(&user, change(latchkey, &user, fields), 400, keys)
+            .await;
     }
 }
 
@@ -49,22 +104,94 @@ async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
     latchkey.signed_in(&user).await;
     for (old, new, repetition, status, key) in [
         // Each of the later ones could be told too.
-        (WRONG, "weak", "other", 422, "resource.password.doesnt_match"),
-        (PASSWORD, NEW, "newer-Horse-7-Battery", 422, "resource.password.doesnt_match"),
-        (PASSWORD, NEW, "Newer-Horse-7-Battery ", 422, "resource.password.doesnt_match"),
-        (WRONG, WRONG, WRONG, 400, "resource.password.prev_pass_not_correct"),
-        (WRONG, "weak", "weak", 400, "resource.password.prev_pass_not_correct"),
-        ("correct-horse-7-battery", NEW, NEW, 400, "resource.password.prev_pass_not_correct"),
-        (" Correct-Horse-7-Battery", NEW, NEW, 400, "resource.password.prev_pass_not_correct"),
-        (PASSWORD, PASSWORD, PASSWORD, 400, "resource.password.no_change_provided"),
-        (PASSWORD, "password", "password", 422, "password.requirements"),
-        (PASSWORD, "no-upper-case-7", "no-upper-case-7", 422, "password.requirements"),
+        (
+            WRONG,
+            "weak",
+            "other",
+            422,
+            "resource.password.doesnt_match",
+        ),
+        (
+            PASSWORD,
+            NEW,
+            "newer-Horse-7-Battery",
+            422,
+            "resource.password.doesnt_match",
+        ),
+        (
+            PASSWORD,
+            NEW,
+            "Newer-Horse-7-Battery ",
+            422,
+            "resource.password.doesnt_match",
+        ),
+        (
+            WRONG,
+            WRONG,
+            WRONG,
+            400,
+            "resource.password.prev_pass_not_correct",
+        ),
+        (
+            WRONG,
+            "weak",
+            "weak",
+            400,
+            "resource.password.prev_pass_not_correct",
+        ),
+        (
+            "correct-horse-7-battery",
+            NEW,
+            NEW,
+            400,
+            "resource.password.prev_pass_not_correct",
+        ),
+        (
+            " Correct-Horse-7-Battery",
+            NEW,
+            NEW,
+            400,
+            "resource.password.prev_pass_not_correct",
+        ),
+        (
+            PASSWORD,
+            PASSWORD,
+            PASSWORD,
+            400,
+            "resource.password.no_change_provided",
+        ),
+        (
+            PASSWORD,
+            "password",
+            "password",
+            422,
+            "password.requirements",
+        ),
+        (
+            PASSWORD,
+            "no-upper-case-7",
+            "no-upper-case-7",
+            422,
+            "password.requirements",
+        ),
         (PASSWORD, "Password1", "Password1", 422, "password.weak"),
     ] {
-        let fields = [("old_password", old), ("new_password", new), ("confirm_password", repetition)];
-        latchkey.refuses(&user, change(latchkey, &user, &fields), status, &[key]).await;
+        let fields = [
+            ("old_password", old),
+            ("new_password", new),
+            ("confirm_password", repetition),
+        ];
+        latchkey
+            .refuses(&user, change(latchkey, &user, &fields), status, &[key])
+            .await;
     }
-    assert!(latchkey.mails_to(&user.email).await.iter().all(|mail| !mail.is_notice()));
+    assert!(
+        latchkey
+            .mails_to(&user.email)
+            .await
+            .iter()
+            .all(|mail| !mail.is_notice())
+    );
     // No session was ended, the code that was out works, and so does the password.
     assert_eq!(latchkey.session_ids(&user).await.len(), 2);
     latchkey.signed_in(&user).await;
@@ -73,12 +200,28 @@ async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
 
 #[tokio::test]
 async fn an_old_password_that_is_no_longer_good_enough_is_told_to_be_the_same() {
-    let latchkey =
-        Latchkey::start(&[("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"), ("IDENTITY_PASSWORD_MIN_ENTROPY", "0")]).await;
-    let user = latchkey.signed_up_with("same", &json!({ "password": "weak" })).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"),
+        ("IDENTITY_PASSWORD_MIN_ENTROPY", "0"),
+    ])
+    .await;
+    let user = latchkey
+        .signed_up_with("same", &json!({ "password": "weak" }))
+        .await;
     let key = ["resource.password.no_change_provided"];
-    latchkey.refuses(&user, latchkey.change_password(&user, "weak", "weak"), 400, &key).await;
-    latchkey.change_password(&user, "weak", "weaker").send().await.is_empty(201);
+    latchkey
+        .refuses(
+            &user,
+            latchkey.change_password(&user, "weak", "weak"),
+            400,
+            &key,
+        )
+        .await;
+    latchkey
+        .change_password(&user, "weak", "weaker")
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -86,7 +229,10 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change").await;
     latchkey.set_state(&user, "active").await;
-    let others = [latchkey.signed_in(&user).await, latchkey.signed_in(&user).await];
+    let others = [
+        latchkey.signed_in(&user).await,
+        latchkey.signed_in(&user).await,
+    ];
     let before = latchkey.user_item(&user).await;
 
     let answer = latchkey.change_password(&user, PASSWORD, NEW).send().await;
@@ -99,16 +245,39 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
         after.insert(changed.to_owned(), before[changed].clone());
     }
     assert_eq!(after, before);
-    latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_in(&user.email, PASSWORD)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     for session in &others {
-        latchkey.get("/resource/sessions").cookie(session).send().await.is_refused(401, &["authz.invalid_session"]);
-        latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .get("/resource/sessions")
+            .cookie(session)
+            .send()
+            .await
+            .is_refused(401, &["authz.invalid_session"]);
+        latchkey
+            .sign_out(session)
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
     // One's own goes on with the same cookie and the same csrf token.
-    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
-    let renamed = User { password: NEW.to_owned(), ..user.clone() };
+    assert_eq!(
+        latchkey.session_ids(&user).await,
+        [session_id(&user.session)]
+    );
+    let renamed = User {
+        password: NEW.to_owned(),
+        ..user.clone()
+    };
     latchkey.signed_in(&renamed).await;
-    latchkey.change_password(&user, NEW, PASSWORD).send().await.is_empty(201);
+    latchkey
+        .change_password(&user, NEW, PASSWORD)
+        .send()
+        .await
+        .is_empty(201);
     latchkey.signed_in(&user).await;
 }
 
@@ -120,17 +289,48 @@ async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
         ("change-xx", r#"{"language":"xx"}"#, "fr", "en"),
         ("change-en", "[]", "", "en"),
     ] {
-        let user = latchkey.signed_up_with(name, &json!({ "data": data })).await;
+        let user = latchkey
+            .signed_up_with(name, &json!({ "data": data }))
+            .await;
         // The operation has no such parameter.
-        let fields = [("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", NEW), ("lang", lang)];
-        latchkey.by(&user, "PUT", &format!("{PATH}?lang={lang}")).form(&fields).send().await.is_empty(201);
+        let fields = [
+            ("old_password", PASSWORD),
+            ("new_password", NEW),
+            ("confirm_password", NEW),
+            ("lang", lang),
+        ];
+        latchkey
+            .by(&user, "PUT", &format!("{PATH}?lang={lang}"))
+            .form(&fields)
+            .send()
+            .await
+            .is_empty(201);
         let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
         let other = latchkey.signed_up(&format!("{name}-reset")).await;
         let token = latchkey.reset_token(&other).await;
-        let fields = [("reset_password_token", token.as_str()), ("password", NEW), ("confirm_password", NEW), ("lang", same_as)];
-        latchkey.post("/identity/users/password/confirm_code").form(&fields).send().await.is_empty(201);
-        assert_eq!(notice.subject, latchkey.mail_to(&other.email, 1, Mail::is_notice).await.subject);
-        assert!(notice.link().is_none_or(|link| !link.contains("token=")), "{notice:?}");
+        let fields = [
+            ("reset_password_token", token.as_str()),
+            ("password", NEW),
+            ("confirm_password", NEW),
+            ("lang", same_as),
+        ];
+        latchkey
+            .post("/identity/users/password/confirm_code")
+            .form(&fields)
+            .send()
+            .await
+            .is_empty(201);
+        assert_eq!(
+            notice.subject,
+            latchkey
+                .mail_to(&other.email, 1, Mail::is_notice)
+                .await
+                .subject
+        );
+        assert!(
+            notice.link().is_none_or(|link| !link.contains("token=")),
+            "{notice:?}"
+        );
     }
 }
 
@@ -139,9 +339,20 @@ async fn an_outstanding_reset_code_is_voided() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-reset").await;
     let token = latchkey.reset_token(&user).await;
-    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
+    latchkey
+        .change_password(&user, PASSWORD, NEW)
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.grant(&user, "RESET").await, None);
-    latchkey.refuses(&user, latchkey.confirm(&token, PASSWORD), 422, &["identity.user.utilized_token"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.confirm(&token, PASSWORD),
+            422,
+            &["identity.user.utilized_token"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -149,12 +360,26 @@ async fn a_bearer_needs_no_csrf_token_and_every_media_type_will_do() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-bearer").await;
     let password = " \u{1f40e} New+Horse%20 7-Battery\t";
-    let request = || latchkey.request(reqwest::Method::PUT, PATH).bearer(&user.session);
-    let body = json!({ "old_password": PASSWORD, "new_password": password, "confirm_password": password });
+    let request = || {
+        latchkey
+            .request(reqwest::Method::PUT, PATH)
+            .bearer(&user.session)
+    };
+    let body =
+        json!({ "old_password": PASSWORD, "new_password": password, "confirm_password": password });
     request().json(&body).send().await.is_empty(201);
-    let fields = [("old_password", password), ("new_password", NEW), ("confirm_password", NEW)];
+    let fields = [
+        ("old_password", password),
+        ("new_password", NEW),
+        ("confirm_password", NEW),
+    ];
     request().multipart(&fields).send().await.is_empty(201);
-    latchkey.signed_in(&User { password: NEW.to_owned(), ..user.clone() }).await;
+    latchkey
+        .signed_in(&User {
+            password: NEW.to_owned(),
+            ..user.clone()
+        })
+        .await;
 }
 
 #[tokio::test]
@@ -162,18 +387,36 @@ async fn the_second_factor_stays_as_it_is() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
-    latchkey.sign_in(&user.email, NEW).send().await.is_refused(401, &["identity.session.missing_otp"]);
+    latchkey
+        .change_password(&user, PASSWORD, NEW)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .sign_in(&user.email, NEW)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.missing_otp"]);
 }
 
 #[tokio::test]
 async fn every_change_that_is_tried_is_recorded_with_its_result() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-recorded").await;
-    let fields = [("old_password", PASSWORD), ("new_password", NEW), ("confirm_password", WRONG)];
+    let fields = [
+        ("old_password", PASSWORD),
+        ("new_password", NEW),
+        ("confirm_password", WRONG),
+    ];
     change(latchkey, &user, &fields).send().await;
     change(latchkey, &user, &[]).send().await;
-    for (old, new) in [(WRONG, NEW), (PASSWORD, PASSWORD), (PASSWORD, "password"), (PASSWORD, "Password1"), (PASSWORD, NEW)] {
+    for (old, new) in [
+        (WRONG, NEW),
+        (PASSWORD, PASSWORD),
+        (PASSWORD, "password"),
+        (PASSWORD, "Password1"),
+        (PASSWORD, NEW),
+    ] {
         latchkey.change_password(&user, old, new).send().await;
     }
     let expected = [
@@ -190,16 +433,41 @@ async fn every_change_that_is_tried_is_recorded_with_its_result() {
 #[tokio::test]
 async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1")]).await;
-    let (user, other) = (latchkey.signed_up("change-wait").await, latchkey.signed_up("change-other").await);
+    let (user, other) = (
+        latchkey.signed_up("change-wait").await,
+        latchkey.signed_up("change-other").await,
+    );
     let wrong = ["resource.password.prev_pass_not_correct"];
     // What is no wrong password counts neither way, however often it comes.
-    for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")].into_iter().cycle().take(6) {
-        let fields = [("old_password", PASSWORD), ("new_password", new), ("confirm_password", repetition)];
+    for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")]
+        .into_iter()
+        .cycle()
+        .take(6)
+    {
+        let fields = [
+            ("old_password", PASSWORD),
+            ("new_password", new),
+            ("confirm_password", repetition),
+        ];
         assert_ne!(change(&latchkey, &user, &fields).send().await.status, 429);
     }
-    latchkey.refuses(&user, latchkey.change_password(&user, WRONG, NEW), 400, &wrong).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.change_password(&user, WRONG, NEW),
+            400,
+            &wrong,
+        )
+        .await;
     // A change that is refused for another reason does not reset the counter.
-    latchkey.refuses(&user, latchkey.change_password(&user, PASSWORD, "weak"), 422, &["password.requirements"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.change_password(&user, PASSWORD, "weak"),
+            422,
+            &["password.requirements"],
+        )
+        .await;
     latchkey.edit_failures(&user.email, 8, 60).await;
     let before = recorded(&latchkey, &user).await;
     for old in [PASSWORD, WRONG] {
@@ -207,13 +475,24 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
         answer.is_refused(429, &["request.too_many_attempts"]);
         let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=60).contains(&seconds), "{seconds}");
-        latchkey.sign_in(&user.email, old).send().await.is_refused(429, &["request.too_many_attempts"]);
+        latchkey
+            .sign_in(&user.email, old)
+            .send()
+            .await
+            .is_refused(429, &["request.too_many_attempts"]);
     }
     // It was not looked at.
     assert_eq!(recorded(&latchkey, &user).await, before);
     // Nothing else of hers waits, nor does anybody else.
-    assert_eq!(latchkey.session_ids(&user).await, [session_id(&user.session)]);
-    latchkey.change_password(&other, PASSWORD, NEW).send().await.is_empty(201);
+    assert_eq!(
+        latchkey.session_ids(&user).await,
+        [session_id(&user.session)]
+    );
+    latchkey
+        .change_password(&other, PASSWORD, NEW)
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -221,13 +500,25 @@ async fn wrong_old_passwords_start_the_wait_of_the_sign_in() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-sixth").await;
     for _ in 0..5 {
-        latchkey.change_password(&user, WRONG, NEW).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+        latchkey
+            .change_password(&user, WRONG, NEW)
+            .send()
+            .await
+            .is_refused(400, &["resource.password.prev_pass_not_correct"]);
     }
     assert_eq!(latchkey.failures(&user.email).await, 5);
     // A right one neither counts nor resets.
-    latchkey.change_password(&user, PASSWORD, NEW).send().await.is_empty(201);
+    latchkey
+        .change_password(&user, PASSWORD, NEW)
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.failures(&user.email).await, 5);
-    latchkey.change_password(&user, WRONG, PASSWORD).send().await.is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    latchkey
+        .change_password(&user, WRONG, PASSWORD)
+        .send()
+        .await
+        .is_refused(400, &["resource.password.prev_pass_not_correct"]);
     assert_eq!(latchkey.failures(&user.email).await, 6);
 }
 
@@ -241,13 +532,23 @@ async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
         people.push(latchkey.signed_in_anew(&user).await);
     }
     let password = |number: usize| format!("Racing-Horse-{number}-Battery");
-    let requests =
-        people.iter().enumerate().map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
+    let requests = people
+        .iter()
+        .enumerate()
+        .map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
     let answers = all_at_once(requests).await;
 
-    let winners: Vec<usize> = (0..16).filter(|&number| answers[number].status == 201).collect();
-    let [winner] = winners[..] else { panic!("{winners:?}") };
-    for (number, loser) in answers.iter().enumerate().filter(|(number, _)| *number != winner) {
+    let winners: Vec<usize> = (0..16)
+        .filter(|&number| answers[number].status == 201)
+        .collect();
+    let [winner] = winners[..] else {
+        panic!("{winners:?}")
+    };
+    for (number, loser) in answers
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| *number != winner)
+    {
         // The session of the winner goes on, and finds another password; the others are over.
         if people[number].session == people[winner].session {
             loser.is_refused(400, &["resource.password.prev_pass_not_correct"]);
@@ -256,10 +557,19 @@ async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
         }
     }
     for number in 0..16 {
-        let status = latchkey.sign_in(&user.email, &password(number)).send().await.status;
+        let status = latchkey
+            .sign_in(&user.email, &password(number))
+            .send()
+            .await
+            .status;
         assert_eq!(status, if number == winner { 201 } else { 404 }, "{number}");
     }
-    let notices = latchkey.queued_mails(&user).await.iter().filter(|mail| !mail.contains_key("jti")).count();
+    let notices = latchkey
+        .queued_mails(&user)
+        .await
+        .iter()
+        .filter(|mail| !mail.contains_key("jti"))
+        .count();
     assert_eq!(notices, 1);
 }
 
@@ -268,10 +578,19 @@ async fn a_change_that_others_overtake_is_as_one_that_comes_after_them() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-overtaken").await;
     let end_others = || latchkey.by(&user, "DELETE", "/resource/sessions");
-    let requests = [end_others(), latchkey.change_password(&user, PASSWORD, NEW), end_others()];
+    let requests = [
+        end_others(),
+        latchkey.change_password(&user, PASSWORD, NEW),
+        end_others(),
+    ];
     let [first, change, second]: [Answer; 3] = all_at_once(requests).await.try_into().unwrap();
     change.is_empty(201);
     first.is_empty(204);
     second.is_empty(204);
-    latchkey.signed_in(&User { password: NEW.to_owned(), ..user.clone() }).await;
+    latchkey
+        .signed_in(&User {
+            password: NEW.to_owned(),
+            ..user.clone()
+        })
+        .await;
 }

@@ -10,23 +10,63 @@ async fn all_three_parameters_must_be_given() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-absent").await;
     let token = latchkey.reset_token(&user).await;
-    let (missing_token, empty_token) = ("identity.user.missing_pass_token", "identity.user.empty_reset_password_token");
-    let (missing_password, empty_password) = ("identity.user.missing_password", "identity.user.empty_password");
-    let (missing_repetition, empty_repetition) =
-        ("identity.user.missing_confirm_password", "identity.user.empty_confirm_password");
+    let (missing_token, empty_token) = (
+        "identity.user.missing_pass_token",
+        "identity.user.empty_reset_password_token",
+    );
+    let (missing_password, empty_password) = (
+        "identity.user.missing_password",
+        "identity.user.empty_password",
+    );
+    let (missing_repetition, empty_repetition) = (
+        "identity.user.missing_confirm_password",
+        "identity.user.empty_confirm_password",
+    );
     for (fields, keys) in [
-        (&[][..], &[missing_token, missing_password, missing_repetition][..]),
         (
-            &[("confirm_password", ""), ("password", " "), ("reset_password_token", "\t")],
+            &[][..],
+            &[missing_token, missing_password, missing_repetition][..],
+        ),
+        (
+            &[
+                ("confirm_password", ""),
+                ("password", " "),
+                ("reset_password_token", "\t"),
+            ],
             &[empty_token, empty_password, empty_repetition],
         ),
-        (&[("password", ""), ("lang", "en")], &[missing_token, empty_password, missing_repetition]),
-        (&[("reset_password_token", token.as_str())], &[missing_password, missing_repetition]),
-        (&[("reset_password_token", token.as_str()), ("password", NEW)], &[missing_repetition]),
-        (&[("reset_password_token", token.as_str()), ("password", NEW), ("confirm_password", "\u{a0}")], &[empty_repetition]),
-        (&[("reset_password_token", ""), ("password", NEW), ("confirm_password", "other")], &[empty_token]),
+        (
+            &[("password", ""), ("lang", "en")],
+            &[missing_token, empty_password, missing_repetition],
+        ),
+        (
+            &[("reset_password_token", token.as_str())],
+            &[missing_password, missing_repetition],
+        ),
+        (
+            &[("reset_password_token", token.as_str()), ("password", NEW)],
+            &[missing_repetition],
+        ),
+        (
+            &[
+                ("reset_password_token", token.as_str()),
+                ("password", NEW),
+                ("confirm_password", "\u{a0}"),
+            ],
+            &[empty_repetition],
+        ),
+        (
+            &[
+                ("reset_password_token", ""),
+                ("password", NEW),
+                ("confirm_password", "other"),
+            ],
+            &[empty_token],
+        ),
     ] {
-        latchkey.refuses(&user, latchkey.post(PATH).form(fields), 400, keys).await;
+        latchkey
+            .refuses(&user, latchkey.post(PATH).form(fields), 400, keys)
+            .await;
     }
 }
 
@@ -35,12 +75,25 @@ async fn two_passwords_that_differ_are_told_before_the_token_is_looked_at() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-differ").await;
     let token = latchkey.reset_token(&user).await;
-    for (token, password, repetition) in
-        [(token.as_str(), NEW, "newer-horse-7-battery"), ("forged", NEW, "Newer-Horse-7-Battery "), (&token, "a", "b")]
-    {
-        let fields = [("reset_password_token", token), ("password", password), ("confirm_password", repetition)];
+    for (token, password, repetition) in [
+        (token.as_str(), NEW, "newer-horse-7-battery"),
+        ("forged", NEW, "Newer-Horse-7-Battery "),
+        (&token, "a", "b"),
+    ] {
+        let fields = [
+            ("reset_password_token", token),
+            ("password", password),
+            ("confirm_password", repetition),
+        ];
         let request = latchkey.post(PATH).form(&fields);
-        latchkey.refuses(&user, request, 422, &["identity.user.passwords_doesnt_match"]).await;
+        latchkey
+            .refuses(
+                &user,
+                request,
+                422,
+                &["identity.user.passwords_doesnt_match"],
+            )
+            .await;
     }
 }
 
@@ -60,7 +113,9 @@ async fn a_password_against_the_rule_is_refused_and_the_token_stays_usable() {
         ("password", "password.requirements"),
         ("Password1", "password.weak"),
     ] {
-        latchkey.refuses(&user, latchkey.confirm(&token, password), 422, &[key]).await;
+        latchkey
+            .refuses(&user, latchkey.confirm(&token, password), 422, &[key])
+            .await;
     }
     latchkey.confirm(&token, NEW).send().await.is_empty(201);
 }
@@ -72,15 +127,32 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_session() {
     let sessions = [user.session.clone(), latchkey.signed_in(&user).await];
     let token = latchkey.reset_token(&user).await;
 
-    let answer = latchkey.confirm(&token, NEW).cookie(&user.session).send().await;
+    let answer = latchkey
+        .confirm(&token, NEW)
+        .cookie(&user.session)
+        .send()
+        .await;
     answer.is_empty(201);
     assert_eq!(answer.header("set-cookie"), None);
 
-    latchkey.sign_in(&user.email, PASSWORD).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_in(&user.email, PASSWORD)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
     for session in &sessions {
-        latchkey.sign_out(session).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .sign_out(session)
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
-    let session = latchkey.signed_in(&User { password: NEW.to_owned(), ..user.clone() }).await;
+    let session = latchkey
+        .signed_in(&User {
+            password: NEW.to_owned(),
+            ..user.clone()
+        })
+        .await;
     latchkey.sign_out(&session).send().await.is_empty(204);
     assert_eq!(latchkey.grant(&user, "RESET").await, None);
 
@@ -93,9 +165,20 @@ async fn a_password_is_taken_exactly_as_it_was_received() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-exact").await;
     let password = " \u{1f40e} New+Horse%20 7-Battery\t";
-    latchkey.confirm(&latchkey.reset_token(&user).await, password).send().await.is_empty(201);
-    latchkey.sign_in(&user.email, password.trim()).send().await.is_refused(404, &["identity.session.invalid_params"]);
-    assert_eq!(latchkey.sign_in(&user.email, password).send().await.status, 201);
+    latchkey
+        .confirm(&latchkey.reset_token(&user).await, password)
+        .send()
+        .await
+        .is_empty(201);
+    latchkey
+        .sign_in(&user.email, password.trim())
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
+    assert_eq!(
+        latchkey.sign_in(&user.email, password).send().await.status,
+        201
+    );
 }
 
 #[tokio::test]
@@ -106,7 +189,11 @@ async fn otp_and_the_state_of_the_account_stay_as_they_are() {
     for state in ["pending", "active", "banned", "locked"] {
         latchkey.set_state(&user, state).await;
         let before = latchkey.user_item(&user).await;
-        latchkey.confirm(&latchkey.reset_token(&user).await, NEW).send().await.is_empty(201);
+        latchkey
+            .confirm(&latchkey.reset_token(&user).await, NEW)
+            .send()
+            .await
+            .is_empty(201);
         let mut after = latchkey.user_item(&user).await;
         assert_eq!(text(&after, "state"), state);
         assert_ne!(after["password_hash"], before["password_hash"]);
@@ -116,7 +203,11 @@ async fn otp_and_the_state_of_the_account_stay_as_they_are() {
         assert_eq!(after, before);
     }
     latchkey.set_state(&user, "active").await;
-    latchkey.sign_in(&user.email, NEW).send().await.is_refused(401, &["identity.session.missing_otp"]);
+    latchkey
+        .sign_in(&user.email, NEW)
+        .send()
+        .await
+        .is_refused(401, &["identity.session.missing_otp"]);
 }
 
 #[tokio::test]
@@ -126,10 +217,21 @@ async fn a_token_works_once() {
     let token = latchkey.reset_token(&user).await;
     latchkey.confirm(&token, NEW).send().await.is_empty(201);
     for password in [NEW, "Other-Horse-7-Battery", "weak"] {
-        latchkey.refuses(&user, latchkey.confirm(&token, password), 422, &["identity.user.utilized_token"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.confirm(&token, password),
+                422,
+                &["identity.user.utilized_token"],
+            )
+            .await;
     }
     let after = latchkey.reset_token(&user).await;
-    latchkey.confirm(&after, PASSWORD).send().await.is_empty(201);
+    latchkey
+        .confirm(&after, PASSWORD)
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -138,13 +240,28 @@ async fn a_sign_in_with_the_old_password_at_the_same_moment_opens_no_lasting_ses
     let user = latchkey.signed_up("confirm-overtaken").await;
     let token = latchkey.reset_token(&user).await;
     let sign_in = || latchkey.sign_in(&user.email, PASSWORD);
-    let requests = [sign_in(), sign_in(), sign_in(), latchkey.confirm(&token, NEW), sign_in(), sign_in(), sign_in()];
+    let requests = [
+        sign_in(),
+        sign_in(),
+        sign_in(),
+        latchkey.confirm(&token, NEW),
+        sign_in(),
+        sign_in(),
+        sign_in(),
+    ];
     let answers = all_at_once(requests).await;
     answers[3].is_empty(201);
-    for answer in
-        answers.iter().enumerate().filter(|(number, answer)| *number != 3 && answer.status == 201).map(|(_, answer)| answer)
+    for answer in answers
+        .iter()
+        .enumerate()
+        .filter(|(number, answer)| *number != 3 && answer.status == 201)
+        .map(|(_, answer)| answer)
     {
-        latchkey.sign_out(&answer.session()).send().await.is_refused(404, &["identity.session.not_found"]);
+        latchkey
+            .sign_out(&answer.session())
+            .send()
+            .await
+            .is_refused(404, &["identity.session.not_found"]);
     }
 }
 
@@ -154,19 +271,38 @@ async fn of_sixteen_confirmations_of_one_code_at_once_exactly_one_succeeds() {
     let user = latchkey.signed_up("confirm-race").await;
     let token = latchkey.reset_token(&user).await;
     let password = |number: usize| format!("Racing-Horse-{number}-Battery");
-    let answers = all_at_once((0..16).map(|number| latchkey.confirm(&token, &password(number)))).await;
+    let answers =
+        all_at_once((0..16).map(|number| latchkey.confirm(&token, &password(number)))).await;
 
-    let winners: Vec<usize> = (0..16).filter(|&number| answers[number].status == 201).collect();
-    let [winner] = winners[..] else { panic!("{winners:?}") };
-    let losers = answers.iter().enumerate().filter(|(number, _)| *number != winner);
-    losers.map(|(_, answer)| answer).for_each(|answer: &Answer| answer.is_refused(422, &["identity.user.utilized_token"]));
+    let winners: Vec<usize> = (0..16)
+        .filter(|&number| answers[number].status == 201)
+        .collect();
+    let [winner] = winners[..] else {
+        panic!("{winners:?}")
+    };
+    let losers = answers
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| *number != winner);
+    losers
+        .map(|(_, answer)| answer)
+        .for_each(|answer: &Answer| answer.is_refused(422, &["identity.user.utilized_token"]));
 
     for number in 0..16 {
-        let status = latchkey.sign_in(&user.email, &password(number)).send().await.status;
+        let status = latchkey
+            .sign_in(&user.email, &password(number))
+            .send()
+            .await
+            .status;
         assert_eq!(status, if number == winner { 201 } else { 404 }, "{number}");
         latchkey.forgive(&user.email).await;
     }
     // One change, one notice: of the mails that are queued, only the notice has no code.
-    let notices = latchkey.queued_mails(&user).await.iter().filter(|mail| !mail.contains_key("jti")).count();
+    let notices = latchkey
+        .queued_mails(&user)
+        .await
+        .iter()
+        .filter(|mail| !mail.contains_key("jti"))
+        .count();
     assert_eq!(notices, 1);
 }

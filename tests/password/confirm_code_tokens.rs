@@ -12,15 +12,28 @@ const NEW: &str = "Newer-Horse-7-Battery";
 #[tokio::test]
 async fn a_forged_token_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("confirm-forged").await, latchkey.signed_up("confirm-forger").await);
-    let (genuine, others) = (latchkey.reset_token(&user).await, latchkey.reset_token(&other).await);
+    let (user, other) = (
+        latchkey.signed_up("confirm-forged").await,
+        latchkey.signed_up("confirm-forger").await,
+    );
+    let (genuine, others) = (
+        latchkey.reset_token(&user).await,
+        latchkey.reset_token(&other).await,
+    );
     for (what, forged) in forgeries(&genuine, &others) {
         let before = latchkey.items_of(&user).await;
         let answer = latchkey.confirm(&forged, NEW).send().await;
-        assert_eq!((answer.status, answer.text()), (422, r#"{"errors":["jwt.decode_and_verify"]}"#), "{what}");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (422, r#"{"errors":["jwt.decode_and_verify"]}"#),
+            "{what}"
+        );
         assert_eq!(latchkey.items_of(&user).await, before, "{what}");
     }
-    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
+    assert_eq!(
+        latchkey.sign_in(&user.email, PASSWORD).send().await.status,
+        201
+    );
     latchkey.confirm(&genuine, NEW).send().await.is_empty(201);
 }
 
@@ -29,9 +42,22 @@ async fn a_token_of_another_purpose_is_refused() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-purpose").await;
     latchkey.reset_token(&user).await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
-    for token in [user.session.as_str(), mail.confirmation_token().unwrap(), &user.csrf_token] {
-        latchkey.refuses(&user, latchkey.confirm(token, NEW), 422, &["jwt.decode_and_verify"]).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    for token in [
+        user.session.as_str(),
+        mail.confirmation_token().unwrap(),
+        &user.csrf_token,
+    ] {
+        latchkey
+            .refuses(
+                &user,
+                latchkey.confirm(token, NEW),
+                422,
+                &["jwt.decode_and_verify"],
+            )
+            .await;
     }
 }
 
@@ -44,15 +70,36 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let token = |began: i64, ends: i64| {
         let claims = claims(&genuine);
         let text = |name: &str| claims[name].as_str().unwrap();
-        let times = (Timestamp::from_seconds(began), Timestamp::from_seconds(ends));
-        keys.sign(&Claims::new(Purpose::Reset, text("jti"), text("uid"), text("user"), times)).unwrap()
+        let times = (
+            Timestamp::from_seconds(began),
+            Timestamp::from_seconds(ends),
+        );
+        keys.sign(&Claims::new(
+            Purpose::Reset,
+            text("jti"),
+            text("uid"),
+            text("user"),
+            times,
+        ))
+        .unwrap()
     };
     for ends in [now() - 3600, now() - 1, 0] {
         let expired = token(ends - 3600, ends);
-        latchkey.refuses(&user, latchkey.confirm(&expired, NEW), 422, &["jwt.decode_and_verify"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.confirm(&expired, NEW),
+                422,
+                &["jwt.decode_and_verify"],
+            )
+            .await;
     }
     // The same with time left works, so it was the time that it was refused for.
-    latchkey.confirm(&token(now(), now() + 60), NEW).send().await.is_empty(201);
+    latchkey
+        .confirm(&token(now(), now() + 60), NEW)
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -61,10 +108,16 @@ async fn a_code_that_has_expired_in_the_table_does_not_work_either() {
     let user = latchkey.signed_up("confirm-aged").await;
     let token = latchkey.reset_token(&user).await;
     latchkey.age_code(&user, 3601).await;
-    let (hash, answer) = (latchkey.user_item(&user).await, latchkey.confirm(&token, NEW).send().await);
+    let (hash, answer) = (
+        latchkey.user_item(&user).await,
+        latchkey.confirm(&token, NEW).send().await,
+    );
     assert_eq!(answer.status, 422, "{answer:?}");
     assert_eq!(latchkey.user_item(&user).await, hash);
-    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.status, 201);
+    assert_eq!(
+        latchkey.sign_in(&user.email, PASSWORD).send().await.status,
+        201
+    );
 }
 
 #[tokio::test]
@@ -73,17 +126,36 @@ async fn a_token_whose_user_is_gone_finds_no_record() {
     let user = latchkey.signed_up("confirm-gone").await;
     let token = latchkey.reset_token(&user).await;
     latchkey.delete_user(&user).await;
-    latchkey.refuses(&user, latchkey.confirm(&token, NEW), 404, &["record.not_found"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.confirm(&token, NEW),
+            404,
+            &["record.not_found"],
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn a_token_is_good_for_its_own_user_alone() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("confirm-own").await, latchkey.signed_up("confirm-other").await);
+    let (user, other) = (
+        latchkey.signed_up("confirm-own").await,
+        latchkey.signed_up("confirm-other").await,
+    );
     let token = latchkey.reset_token(&user).await;
     latchkey.reset_token(&other).await;
     let before = latchkey.items_of(&other).await;
-    latchkey.confirm(&token, NEW).cookie(&other.session).send().await.is_empty(201);
+    latchkey
+        .confirm(&token, NEW)
+        .cookie(&other.session)
+        .send()
+        .await
+        .is_empty(201);
     assert_eq!(latchkey.items_of(&other).await, before);
-    latchkey.sign_in(&other.email, NEW).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    latchkey
+        .sign_in(&other.email, NEW)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
 }

@@ -9,30 +9,62 @@ const PATH: &str = "/identity/users/password/generate_code";
 #[tokio::test]
 async fn the_address_must_be_given() {
     let latchkey = latchkey().await;
-    latchkey.post(PATH).send().await.is_refused(400, &["identity.user.missing_email"]);
-    latchkey.post(PATH).form(&[("lang", "en")]).send().await.is_refused(400, &["identity.user.missing_email"]);
+    latchkey
+        .post(PATH)
+        .send()
+        .await
+        .is_refused(400, &["identity.user.missing_email"]);
+    latchkey
+        .post(PATH)
+        .form(&[("lang", "en")])
+        .send()
+        .await
+        .is_refused(400, &["identity.user.missing_email"]);
     for blank in ["", " \t", "\u{2003}"] {
-        latchkey.ask_for_code(blank).send().await.is_refused(400, &["identity.user.empty_email"]);
+        latchkey
+            .ask_for_code(blank)
+            .send()
+            .await
+            .is_refused(400, &["identity.user.empty_email"]);
     }
 }
 
 #[tokio::test]
 async fn what_is_no_address_is_told_so() {
-    for email in
-        ["nobody", "a@b", "@example.com", "a b@example.com", "a@example..com", "a@b@example.com", "a\u{200b}@example.com"]
-    {
-        latchkey().await.ask_for_code(email).send().await.is_refused(422, &["email.invalid"]);
+    for email in [
+        "nobody",
+        "a@b",
+        "@example.com",
+        "a b@example.com",
+        "a@example..com",
+        "a@b@example.com",
+        "a\u{200b}@example.com",
+    ] {
+        latchkey()
+            .await
+            .ask_for_code(email)
+            .send()
+            .await
+            .is_refused(422, &["email.invalid"]);
     }
 }
 
 #[tokio::test]
 async fn who_has_no_account_or_a_deleted_one_gets_no_code() {
     let latchkey = latchkey().await;
-    latchkey.ask_for_code("nobody@example.com").send().await.is_refused(404, &["identity.password.user_doesnt_exist"]);
+    latchkey
+        .ask_for_code("nobody@example.com")
+        .send()
+        .await
+        .is_refused(404, &["identity.password.user_doesnt_exist"]);
     let user = latchkey.signed_up("code-deleted").await;
     latchkey.set_state(&user, "deleted").await;
     let before = latchkey.items_of(&user).await;
-    latchkey.ask_for_code(&user.email).send().await.is_refused(404, &["identity.password.user_doesnt_exist"]);
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_refused(404, &["identity.password.user_doesnt_exist"]);
     assert_eq!(latchkey.items_of(&user).await, before);
 }
 
@@ -41,12 +73,23 @@ async fn a_captcha_response_is_text_or_an_object() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-captcha").await;
     let before = latchkey.items_of(&user).await;
-    let ask = |captcha: Value| latchkey.post(PATH).json(&json!({ "email": user.email, "captcha_response": captcha })).send();
+    let ask = |captcha: Value| {
+        latchkey
+            .post(PATH)
+            .json(&json!({ "email": user.email, "captcha_response": captcha }))
+            .send()
+    };
     for captcha in [json!(1), json!(false), json!([])] {
-        ask(captcha).await.is_refused(422, &["identity.user.invalid_captcha_format"]);
+        ask(captcha)
+            .await
+            .is_refused(422, &["identity.user.invalid_captcha_format"]);
     }
     assert_eq!(latchkey.items_of(&user).await, before);
-    for captcha in [json!("token"), json!({ "geetest_challenge": "x" }), json!(null)] {
+    for captcha in [
+        json!("token"),
+        json!({ "geetest_challenge": "x" }),
+        json!(null),
+    ] {
         ask(captcha).await.is_empty(201);
     }
 }
@@ -57,22 +100,40 @@ async fn a_code_is_stored_and_its_mail_sent() {
     for state in ["pending", "active", "banned"] {
         let user = latchkey.signed_up(&format!("code-{state}")).await;
         latchkey.set_state(&user, state).await;
-        let (session, item) = (latchkey.session_item(&user, &user.session).await, latchkey.user_item(&user).await);
+        let (session, item) = (
+            latchkey.session_item(&user, &user.session).await,
+            latchkey.user_item(&user).await,
+        );
 
-        let answer = latchkey.ask_for_code(&user.email.to_uppercase()).send().await;
+        let answer = latchkey
+            .ask_for_code(&user.email.to_uppercase())
+            .send()
+            .await;
         answer.is_empty(201);
         assert_eq!(answer.header("set-cookie"), None);
         let code = latchkey.grant(&user, "RESET").await.expect("a code");
         assert!((now() + 3600 - number(&code, "expires_at")).abs() < 60);
-        let mail = latchkey.mail_to(&user.email, 1, |mail| mail.reset_token().is_some()).await;
+        let mail = latchkey
+            .mail_to(&user.email, 1, |mail| mail.reset_token().is_some())
+            .await;
         let claims = claims(mail.reset_token().unwrap());
         assert_eq!(
             (&claims["sub"], &claims["jti"], &claims["uid"]),
-            (&json!("reset"), &json!(text(&code, "jti")), &json!(user.uid))
+            (
+                &json!("reset"),
+                &json!(text(&code, "jti")),
+                &json!(user.uid)
+            )
         );
         assert_eq!(claims["exp"], number(&code, "expires_at"));
         // Whoever asked: nothing else of the user changed.
-        assert_eq!((latchkey.session_item(&user, &user.session).await, latchkey.user_item(&user).await), (session, item));
+        assert_eq!(
+            (
+                latchkey.session_item(&user, &user.session).await,
+                latchkey.user_item(&user).await
+            ),
+            (session, item)
+        );
     }
 }
 
@@ -80,11 +141,22 @@ async fn a_code_is_stored_and_its_mail_sent() {
 async fn only_the_newest_code_of_a_user_works() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-newest").await;
-    let (older, newest) = (latchkey.reset_token(&user).await, latchkey.reset_token(&user).await);
+    let (older, newest) = (
+        latchkey.reset_token(&user).await,
+        latchkey.reset_token(&user).await,
+    );
     let before = latchkey.items_of(&user).await;
-    latchkey.confirm(&older, "Newer-Horse-7-Battery").send().await.is_refused(422, &["identity.user.utilized_token"]);
+    latchkey
+        .confirm(&older, "Newer-Horse-7-Battery")
+        .send()
+        .await
+        .is_refused(422, &["identity.user.utilized_token"]);
     assert_eq!(latchkey.items_of(&user).await, before);
-    latchkey.confirm(&newest, "Newer-Horse-7-Battery").send().await.is_empty(201);
+    latchkey
+        .confirm(&newest, "Newer-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
 }
 
 #[tokio::test]
@@ -97,8 +169,16 @@ async fn of_codes_asked_for_at_once_one_is_the_newest() {
     let is_reset = |mail: &crate::harness::Mail| mail.reset_token().is_some();
     latchkey.mail_to(&user.email, 8, is_reset).await;
     let mut confirmed = 0;
-    for mail in latchkey.mails_to(&user.email).await.iter().filter(|mail| is_reset(mail)) {
-        let answer = latchkey.confirm(mail.reset_token().unwrap(), "Newer-Horse-7-Battery").send().await;
+    for mail in latchkey
+        .mails_to(&user.email)
+        .await
+        .iter()
+        .filter(|mail| is_reset(mail))
+    {
+        let answer = latchkey
+            .confirm(mail.reset_token().unwrap(), "Newer-Horse-7-Battery")
+            .send()
+            .await;
         if answer.status == 201 {
             confirmed += 1;
         } else {
@@ -120,10 +200,19 @@ async fn the_link_is_made_from_the_configured_domain_and_never_from_a_header() {
         ("origin", "https://evil.example"),
         ("referer", "https://evil.example/"),
     ];
-    let request = headers.iter().fold(latchkey.ask_for_code(&user.email), |request, (name, value)| request.header(name, value));
+    let request = headers.iter().fold(
+        latchkey.ask_for_code(&user.email),
+        |request, (name, value)| request.header(name, value),
+    );
     request.send().await.is_empty(201);
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.reset_token().is_some()).await;
-    let expected = format!("{}/accounts/password_reset?reset_token={}&lang=en", latchkey.domain(), mail.reset_token().unwrap());
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.reset_token().is_some())
+        .await;
+    let expected = format!(
+        "{}/accounts/password_reset?reset_token={}&lang=en",
+        latchkey.domain(),
+        mail.reset_token().unwrap()
+    );
     assert_eq!(mail.link(), Some(expected.as_str()));
     assert!(!format!("{mail:?}").contains("evil.example"));
 }
@@ -131,19 +220,42 @@ async fn the_link_is_made_from_the_configured_domain_and_never_from_a_header() {
 #[tokio::test]
 async fn where_existence_is_no_answer_an_unknown_address_is_answered_like_a_known_one() {
     let latchkey = Latchkey::start(&[("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "true")]).await;
-    let (known, deleted) = (latchkey.signed_up("known").await, latchkey.signed_up("deleted").await);
+    let (known, deleted) = (
+        latchkey.signed_up("known").await,
+        latchkey.signed_up("deleted").await,
+    );
     latchkey.set_state(&deleted, "deleted").await;
-    let success = latchkey.ask_for_code(&known.email).send().await.comparable();
+    let success = latchkey
+        .ask_for_code(&known.email)
+        .send()
+        .await
+        .comparable();
     success.is_empty(201);
     let before = latchkey.everything().await;
     for email in ["nobody@example.com", &deleted.email] {
-        assert_eq!(latchkey.ask_for_code(email).send().await.comparable(), success, "{email}");
+        assert_eq!(
+            latchkey.ask_for_code(email).send().await.comparable(),
+            success,
+            "{email}"
+        );
     }
     assert_eq!(latchkey.everything().await, before);
     // What a client can see for itself is told as ever.
-    latchkey.ask_for_code("nobody").send().await.is_refused(422, &["email.invalid"]);
-    latchkey.ask_for_code("").send().await.is_refused(400, &["identity.user.empty_email"]);
+    latchkey
+        .ask_for_code("nobody")
+        .send()
+        .await
+        .is_refused(422, &["email.invalid"]);
+    latchkey
+        .ask_for_code("")
+        .send()
+        .await
+        .is_refused(400, &["identity.user.empty_email"]);
     // A client that signs somebody up has to be told.
-    let taken = latchkey.post("/identity/users").form(&[("email", &known.email), ("password", &known.password)]).send().await;
+    let taken = latchkey
+        .post("/identity/users")
+        .form(&[("email", &known.email), ("password", &known.password)])
+        .send()
+        .await;
     taken.is_refused(422, &["email.taken"]);
 }

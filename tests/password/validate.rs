@@ -5,7 +5,12 @@ use serde_json::Value;
 use crate::harness::{Answer, PASSWORD, latchkey};
 
 async fn validate(password: &str) -> Answer {
-    latchkey().await.post("/identity/password/validate").form(&[("password", password)]).send().await
+    latchkey()
+        .await
+        .post("/identity/password/validate")
+        .form(&[("password", password)])
+        .send()
+        .await
 }
 
 async fn entropy(password: &str) -> f64 {
@@ -17,9 +22,16 @@ async fn entropy(password: &str) -> f64 {
 #[tokio::test]
 async fn a_password_must_be_given() {
     let path = "/identity/password/validate";
-    latchkey().await.post(path).send().await.is_refused(400, &["identity.general.missing_password"]);
+    latchkey()
+        .await
+        .post(path)
+        .send()
+        .await
+        .is_refused(400, &["identity.general.missing_password"]);
     for blank in ["", " ", "\t\r\n ", "\u{a0}\u{2003}"] {
-        validate(blank).await.is_refused(400, &["identity.general.empty_password"]);
+        validate(blank)
+            .await
+            .is_refused(400, &["identity.general.empty_password"]);
     }
 }
 
@@ -32,7 +44,14 @@ async fn a_weak_password_is_told_why() {
     assert_eq!(body["score"], 0);
     assert!(body["entropy"].as_f64().unwrap() < 10.0, "{body}");
     assert!(!body["warning"].as_str().unwrap().is_empty());
-    assert!(body["suggestions"].as_array().unwrap().iter().all(Value::is_string), "{body}");
+    assert!(
+        body["suggestions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(Value::is_string),
+        "{body}"
+    );
     assert!(!body["suggestions"].as_array().unwrap().is_empty());
 }
 
@@ -52,7 +71,10 @@ async fn the_first_64_characters_are_judged() {
         let judged = format!("{shorter}!");
         let whole = entropy(&judged).await;
         assert!((entropy(&shorter).await - whole).abs() > 0.1, "{letter}");
-        assert!((entropy(&format!("{judged}xw-Kq7")).await - whole).abs() < 1e-9, "{letter}");
+        assert!(
+            (entropy(&format!("{judged}xw-Kq7")).await - whole).abs() < 1e-9,
+            "{letter}"
+        );
     }
 }
 
@@ -79,13 +101,26 @@ async fn every_password_that_the_length_limit_lets_in_is_estimated() {
 #[tokio::test]
 async fn a_password_is_accepted_exactly_when_it_matches_the_rule_and_its_entropy_suffices() {
     // All of them match the default rule.
-    for (number, password) in
-        ["Password1", "Passw0rd", "Qwerty123", "Abcdefg1", "Zebra-Ladder-19", "Summer2024!", PASSWORD, "aB3xK9qLw2"]
-            .iter()
-            .enumerate()
+    for (number, password) in [
+        "Password1",
+        "Passw0rd",
+        "Qwerty123",
+        "Abcdefg1",
+        "Zebra-Ladder-19",
+        "Summer2024!",
+        PASSWORD,
+        "aB3xK9qLw2",
+    ]
+    .iter()
+    .enumerate()
     {
         let email = format!("entropy{number}@example.com");
-        let answer = latchkey().await.post("/identity/users").form(&[("email", &email), ("password", password)]).send().await;
+        let answer = latchkey()
+            .await
+            .post("/identity/users")
+            .form(&[("email", &email), ("password", password)])
+            .send()
+            .await;
         if entropy(password).await >= 25.0 {
             assert_eq!(answer.status, 201, "{password}");
         } else {

@@ -1,4 +1,5 @@
-//! Stands in for CloudFormation and S3, as far as a deployment goes: everything is uploaded, and then there is nothing to change.
+//! Stands in for CloudFormation and S3, as far as a deployment goes: everything is uploaded, and
+//! then there is nothing to change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,21 +28,36 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts it. The deployed stack has these outputs; without any it does not exist. Returns its URL too.
+    /// Starts it. The deployed stack has these outputs; without any it does not exist. Returns its
+    /// URL too.
     pub async fn start(outputs: &[(&str, &str)]) -> (Self, String) {
-        let outputs = outputs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let aws = Self { outputs: Arc::new(outputs), ..Self::default() };
+        let outputs = outputs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let aws = Self {
+            outputs: Arc::new(outputs),
+            ..Self::default()
+        };
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let router = Router::new().fallback(answer).with_state(aws.clone());
         let listener = listener.into_std().unwrap();
-        spawn(async move { axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await });
+        spawn(async move {
+            axum::serve(tokio::net::TcpListener::from_std(listener).unwrap(), router).await
+        });
         (aws, url)
     }
 
     /// The calls of an action so far.
     pub fn calls(&self, action: &str) -> Vec<Call> {
-        self.calls.lock().unwrap().iter().filter(|call| call["Action"] == action).cloned().collect()
+        self.calls
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|call| call["Action"] == action)
+            .cloned()
+            .collect()
     }
 
     /// Paths of the objects, `/<bucket>/<key>`.
@@ -72,7 +88,8 @@ impl Aws {
                 return (StatusCode::BAD_REQUEST, error).into_response();
             }
         };
-        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>").into_response()
+        format!("<{action}Response><{action}Result>{result}</{action}Result></{action}Response>")
+            .into_response()
     }
 }
 
@@ -97,7 +114,9 @@ async fn answer(State(aws): State<Aws>, method: Method, uri: Uri, body: Bytes) -
             aws.calls.lock().unwrap().push(call.clone());
             aws.cloudformation(&call)
         }
-        Method::HEAD if aws.objects.lock().unwrap().contains(&path) => StatusCode::OK.into_response(),
+        Method::HEAD if aws.objects.lock().unwrap().contains(&path) => {
+            StatusCode::OK.into_response()
+        }
         Method::PUT => {
             aws.objects.lock().unwrap().insert(path);
             StatusCode::OK.into_response()
@@ -108,5 +127,9 @@ async fn answer(State(aws): State<Aws>, method: Method, uri: Uri, body: Bytes) -
 
 fn form(body: &[u8]) -> Call {
     let url = format!("http://form/?{}", std::str::from_utf8(body).unwrap());
-    reqwest::Url::parse(&url).unwrap().query_pairs().into_owned().collect()
+    reqwest::Url::parse(&url)
+        .unwrap()
+        .query_pairs()
+        .into_owned()
+        .collect()
 }

@@ -16,26 +16,42 @@ const CONTEXT: [(&str, &str); 4] = [
     ("matrix.flags", ""),
 ];
 
-/// The job's folder: what the build step packed, unpacked by the deploy step. Functions are an empty file here.
+/// The job's folder: what the build step packed, unpacked by the deploy step. Functions are an
+/// empty file here.
 async fn unpacked(name: &str) -> Folder {
     let (built, folder) = (Folder::new(&format!("{name}-built")), Folder::new(name));
     let place = |path: &str| format!("{}/{path}", built.path());
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     fs::create_dir_all(place(".aws-sam/build/Function")).unwrap();
     fs::write(place(".aws-sam/build/Function/bootstrap"), "").unwrap();
-    fs::write(place(".aws-sam/build/template.yaml"), template.replace("CodeUri: functions\n", "CodeUri: Function\n")).unwrap();
+    fs::write(
+        place(".aws-sam/build/template.yaml"),
+        template.replace("CodeUri: functions\n", "CodeUri: Function\n"),
+    )
+    .unwrap();
     fs::copy(workspace().join("samconfig.toml"), place("samconfig.toml")).unwrap();
-    let packed = Step::of("pipeline.yml", "build", "tar ").run(built.path(), &CONTEXT, &[]).await;
+    let packed = Step::of("pipeline.yml", "build", "tar ")
+        .run(built.path(), &CONTEXT, &[])
+        .await;
     assert!(packed.status.success(), "{packed:?}");
     let artefact = "latchkey-x86_64.tar.gz";
     fs::rename(place(artefact), format!("{}/{artefact}", folder.path())).unwrap();
-    let unpacked = Step::of("deploy.yml", "deploy", "tar ").run(folder.path(), &context("default", ""), &[]).await;
+    let unpacked = Step::of("deploy.yml", "deploy", "tar ")
+        .run(folder.path(), &context("default", ""), &[])
+        .await;
     assert!(unpacked.status.success(), "{unpacked:?}");
     folder
 }
 
 fn context(section: &'static str, parameters: &'static str) -> Vec<(&'static str, &'static str)> {
-    [&CONTEXT[..], &[("inputs.config-env", section), ("vars.PARAMETERS", parameters)]].concat()
+    [
+        &CONTEXT[..],
+        &[
+            ("inputs.config-env", section),
+            ("vars.PARAMETERS", parameters),
+        ],
+    ]
+    .concat()
 }
 
 /// Credentials of nobody, for services at that URL.
@@ -53,8 +69,11 @@ fn account(url: &str) -> [(&str, &str); 7] {
 
 /// The value of a parameter in a call that creates a change set.
 fn parameter<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
-    let (key, _) = call.iter().find(|(key, value)| key.ends_with(".ParameterKey") && *value == name)?;
-    call.get(&key.replace(".ParameterKey", ".ParameterValue")).map(String::as_str)
+    let (key, _) = call
+        .iter()
+        .find(|(key, value)| key.ends_with(".ParameterKey") && *value == name)?;
+    call.get(&key.replace(".ParameterKey", ".ParameterValue"))
+        .map(String::as_str)
 }
 
 #[tokio::test]
@@ -67,29 +86,55 @@ async fn the_deploy_step_creates_a_change_set_of_its_section() {
     let further = "AppName=\"My App\" MailsPerHour=3\r\nAlarmEmail=ops@id.example\n";
     for (section, parameters) in [("default", ""), ("prod", further)] {
         let (aws, url) = Aws::start(&[]).await;
-        let output = step.run(folder.path(), &context(section, parameters), &account(&url)).await;
+        let output = step
+            .run(folder.path(), &context(section, parameters), &account(&url))
+            .await;
         assert!(output.status.success(), "{section}: {output:?}");
 
         let stack = &sections()[section];
-        let [call] = &aws.calls("CreateChangeSet")[..] else { panic!("{output:?}") };
+        let [call] = &aws.calls("CreateChangeSet")[..] else {
+            panic!("{output:?}")
+        };
         assert_eq!(&call["StackName"], stack);
         assert_eq!(call["Capabilities.member.1"], "CAPABILITY_IAM");
         assert!(!call.contains_key("Capabilities.member.2"));
-        for (name, value) in [("Domain", "https://id.example"), ("SenderEmail", "noreply@id.example"), ("Architecture", "x86_64")]
-        {
+        for (name, value) in [
+            ("Domain", "https://id.example"),
+            ("SenderEmail", "noreply@id.example"),
+            ("Architecture", "x86_64"),
+        ] {
             assert_eq!(parameter(call, name), Some(value));
         }
-        let expected = [("AppName", "My App"), ("MailsPerHour", "3"), ("AlarmEmail", "ops@id.example")];
+        let expected = [
+            ("AppName", "My App"),
+            ("MailsPerHour", "3"),
+            ("AlarmEmail", "ops@id.example"),
+        ];
         for (name, value) in expected {
-            assert_eq!(parameter(call, name).is_some_and(|found| found == value), !parameters.is_empty(), "{name}: {call:?}");
+            assert_eq!(
+                parameter(call, name).is_some_and(|found| found == value),
+                !parameters.is_empty(),
+                "{name}: {call:?}"
+            );
         }
-        // Template and functions, below the section's prefix, in the bucket that `resolve_s3` finds.
+        // Template and functions, below the section's prefix, in the bucket that `resolve_s3`
+        // finds.
         let prefix = format!("/source-bucket/{stack}/");
         let objects = aws.objects();
-        assert!(objects.len() == 2 && objects.iter().all(|object| object.starts_with(&prefix)), "{objects:?}");
-        assert!(call["TemplateURL"].contains(&prefix) && call["TemplateURL"].ends_with(".template"), "{}", call["TemplateURL"]);
+        assert!(
+            objects.len() == 2 && objects.iter().all(|object| object.starts_with(&prefix)),
+            "{objects:?}"
+        );
+        assert!(
+            call["TemplateURL"].contains(&prefix) && call["TemplateURL"].ends_with(".template"),
+            "{}",
+            call["TemplateURL"]
+        );
         // Without changes the step passes, and nothing was asked at the terminal.
-        assert!(String::from_utf8_lossy(&output.stdout).contains("No changes to deploy"), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("No changes to deploy"),
+            "{output:?}"
+        );
     }
 }
 
@@ -100,11 +145,22 @@ async fn the_deploy_step_fails_when_aws_refuses() {
     }
     let folder = unpacked("pipeline-refused").await;
     let step = Step::of("deploy.yml", "deploy", "Deploy");
-    let output = step.run(folder.path(), &context("default", ""), &account("http://127.0.0.1:9")).await;
+    let output = step
+        .run(
+            folder.path(),
+            &context("default", ""),
+            &account("http://127.0.0.1:9"),
+        )
+        .await;
     assert!(!output.status.success(), "{output:?}");
     let context = context("staging", "");
-    let output = step.run(folder.path(), &context, &account("http://127.0.0.1:9")).await;
-    assert!(!output.status.success(), "a section that samconfig.toml does not have: {output:?}");
+    let output = step
+        .run(folder.path(), &context, &account("http://127.0.0.1:9"))
+        .await;
+    assert!(
+        !output.status.success(),
+        "a section that samconfig.toml does not have: {output:?}"
+    );
 }
 
 #[tokio::test]
@@ -118,13 +174,28 @@ async fn the_smoke_step_asks_for_the_outputs_of_its_stack() {
     fs::write(place("tests/smoke.sh"), "printf '%s\\n' \"$@\"").unwrap();
     let step = Step::of("deploy.yml", "deploy", "Smoke test");
     for section in ["default", "prod"] {
-        let (aws, url) =
-            Aws::start(&[("ApiUrl", "https://api.example"), ("ManageUsersFunctionName", "manage"), ("Other", "x")]).await;
-        let output = step.run(folder.path(), &context(section, ""), &account(&url)).await;
+        let (aws, url) = Aws::start(&[
+            ("ApiUrl", "https://api.example"),
+            ("ManageUsersFunctionName", "manage"),
+            ("Other", "x"),
+        ])
+        .await;
+        let output = step
+            .run(folder.path(), &context(section, ""), &account(&url))
+            .await;
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "https://api.example\nmanage\n");
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "https://api.example\nmanage\n"
+        );
         let calls = aws.calls("DescribeStacks");
-        assert!(!calls.is_empty() && calls.iter().all(|call| call["StackName"] == sections()[section]), "{calls:?}");
+        assert!(
+            !calls.is_empty()
+                && calls
+                    .iter()
+                    .all(|call| call["StackName"] == sections()[section]),
+            "{calls:?}"
+        );
     }
 }
 
@@ -132,10 +203,17 @@ async fn the_smoke_step_asks_for_the_outputs_of_its_stack() {
 fn the_workflows_build_and_deploy_with_the_sam_that_is_tested() {
     let read = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
     let checks = read(".ci/run");
-    let version = checks.lines().find_map(|line| line.strip_prefix("sam_version=")).unwrap();
+    let version = checks
+        .lines()
+        .find_map(|line| line.strip_prefix("sam_version="))
+        .unwrap();
     for workflow in ["deploy.yml", "pipeline.yml"] {
         let text = read(&format!(".github/workflows/{workflow}"));
-        let pinned: Vec<&str> = text.split("aws-sam-cli==").skip(1).filter_map(|rest| rest.split_whitespace().next()).collect();
+        let pinned: Vec<&str> = text
+            .split("aws-sam-cli==")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next())
+            .collect();
         assert_eq!(pinned, [version], "{workflow}");
     }
 }

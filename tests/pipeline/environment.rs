@@ -15,7 +15,8 @@ const RESERVE: usize = 600;
 const STACK_NAME: usize = 64;
 /// Characters that CloudFormation adds to a generated name: two hyphens and the random part.
 const GENERATED: usize = 15;
-/// `arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:TokenSecret-<12 characters>-<6 characters>`
+/// `arn:aws-us-gov:secretsmanager:us-gov-west-1:123456789012:secret:TokenSecret-<12 characters>-<6
+/// characters>`
 const SECRET_ARN: usize = 95;
 /// The longest name of an SES configuration set.
 const CONFIGURATION_SET: usize = 64;
@@ -23,25 +24,35 @@ const CONFIGURATION_SET: usize = 64;
 const API_URL: usize = 63;
 
 fn template() -> Value {
-    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap()).unwrap()
+    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap())
+        .unwrap()
 }
 
 fn mapping(value: &Value) -> BTreeMap<String, Value> {
-    value.as_mapping().into_iter().flatten().map(|(name, value)| (name.as_str().unwrap().to_owned(), value.clone())).collect()
+    value
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.as_str().unwrap().to_owned(), value.clone()))
+        .collect()
 }
 
 fn number(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-/// Bytes that a character may take in JSON, by the pattern of a parameter: UTF-8, and a backslash before quotation marks and backslashes.
+/// Bytes that a character may take in JSON, by the pattern of a parameter: UTF-8, and a backslash
+/// before quotation marks and backslashes.
 fn bytes_of_a_character(pattern: &str) -> usize {
     if pattern.contains("[^") {
         4
     } else if pattern.contains("[ -~") || pattern.contains("[!-~") {
         2
     } else {
-        assert!(pattern.is_ascii() && pattern.starts_with('^') && pattern.ends_with('$'), "{pattern}");
+        assert!(
+            pattern.is_ascii() && pattern.starts_with('^') && pattern.ends_with('$'),
+            "{pattern}"
+        );
         1
     }
 }
@@ -51,7 +62,13 @@ fn longest_value(name: &str, parameter: &Value) -> usize {
     if let Some(values) = parameter["AllowedValues"].as_sequence() {
         return values
             .iter()
-            .map(|value| serde_yaml_ng::to_string(value).unwrap().trim().trim_matches('\'').len())
+            .map(|value| {
+                serde_yaml_ng::to_string(value)
+                    .unwrap()
+                    .trim()
+                    .trim_matches('\'')
+                    .len()
+            })
             .max()
             .unwrap();
     }
@@ -59,8 +76,12 @@ fn longest_value(name: &str, parameter: &Value) -> usize {
         // A fraction has two digits more at the most that mean something.
         return parameter["MaxValue"].as_u64().unwrap().to_string().len() + 3;
     }
-    let pattern = parameter["AllowedPattern"].as_str().unwrap_or_else(|| panic!("{name} has no AllowedPattern"));
-    let characters = parameter.get("MaxLength").unwrap_or_else(|| panic!("{name} has no MaxLength"));
+    let pattern = parameter["AllowedPattern"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{name} has no AllowedPattern"));
+    let characters = parameter
+        .get("MaxLength")
+        .unwrap_or_else(|| panic!("{name} has no MaxLength"));
     number(characters) * bytes_of_a_character(pattern)
 }
 
@@ -79,9 +100,11 @@ fn longest(value: &Value, template: &Value) -> usize {
                 kind => panic!("{name}: how long is a {kind}?"),
             }
         }
-        Value::Tagged(tagged) if tagged.tag == "If" => {
-            tagged.value.as_sequence().unwrap()[1..].iter().map(|branch| longest(branch, template)).max().unwrap()
-        }
+        Value::Tagged(tagged) if tagged.tag == "If" => tagged.value.as_sequence().unwrap()[1..]
+            .iter()
+            .map(|branch| longest(branch, template))
+            .max()
+            .unwrap(),
         Value::Tagged(tagged) if tagged.tag == "Sub" => match tagged.value.as_str().unwrap() {
             "Latchkey/${AWS::StackName}" => "Latchkey/".len() + STACK_NAME,
             text if text.starts_with("https://${HttpApi}.execute-api.") => API_URL,
@@ -95,13 +118,17 @@ fn longest(value: &Value, template: &Value) -> usize {
 fn the_longest_values_that_parameters_take_fit_into_lambda() {
     let template = template();
     let all = mapping(&template["Globals"]["Function"]["Environment"]["Variables"]);
-    for (id, resource) in
-        mapping(&template["Resources"]).iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+    for (id, resource) in mapping(&template["Resources"])
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
     {
         let mut variables = all.clone();
         variables.extend(mapping(&resource["Properties"]["Environment"]["Variables"]));
         // `"<name>":"<value>",`
-        let bytes: usize = variables.iter().map(|(name, value)| name.len() + longest(value, &template) + 6).sum();
+        let bytes: usize = variables
+            .iter()
+            .map(|(name, value)| name.len() + longest(value, &template) + 6)
+            .sum();
         assert!(bytes + RESERVE <= LAMBDA_LIMIT, "{id}: {bytes} bytes");
     }
 }
@@ -111,11 +138,20 @@ fn the_functions_check_the_lengths_of_the_template() {
     let template = template();
     for (variable, longest) in LONGEST {
         let value = &template["Globals"]["Function"]["Environment"]["Variables"][variable];
-        let Value::Tagged(tagged) = value else { panic!("{variable}: {value:?}") };
+        let Value::Tagged(tagged) = value else {
+            panic!("{variable}: {value:?}")
+        };
         let parameter = &template["Parameters"][tagged.value.as_str().unwrap()];
         assert_eq!(number(&parameter["MaxLength"]), longest, "{variable}");
     }
     // Links lead to the pages where these are on.
-    let domain = LONGEST.iter().find(|(variable, _)| *variable == "IDENTITY_DOMAIN").unwrap().1;
-    assert_eq!(number(&template["Parameters"]["PagesUrl"]["MaxLength"]), domain);
+    let domain = LONGEST
+        .iter()
+        .find(|(variable, _)| *variable == "IDENTITY_DOMAIN")
+        .unwrap()
+        .1;
+    assert_eq!(
+        number(&template["Parameters"]["PagesUrl"]["MaxLength"]),
+        domain
+    );
 }

@@ -4,12 +4,19 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use crate::harness::workspace;
 
-/// Path of a program. A machine that checks changes has it; on another it may be missing, which is printed.
+/// Path of a program. A machine that checks changes has it; on another it may be missing, which is
+/// printed.
 pub fn found(program: &str, package: &str) -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let found = path.split(':').map(|folder| PathBuf::from(folder).join(program)).find(|file| file.is_file());
+    let found = path
+        .split(':')
+        .map(|folder| PathBuf::from(folder).join(program))
+        .find(|file| file.is_file());
     if found.is_none() {
-        assert!(shared::platform::environment::variable("CI").is_none(), "{program} is not installed: pip install {package}");
+        assert!(
+            shared::platform::environment::variable("CI").is_none(),
+            "{program} is not installed: pip install {package}"
+        );
         eprintln!("SKIPPED: {program} is not installed (pip install {package})");
     }
     found

@@ -7,7 +7,13 @@ use tokio::process::Command;
 use crate::harness::{Folder, workspace};
 
 async fn run(script: impl AsRef<OsStr>, argument: &str) -> Output {
-    Command::new("bash").arg(script).arg(argument).kill_on_drop(true).output().await.unwrap()
+    Command::new("bash")
+        .arg(script)
+        .arg(argument)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .unwrap()
 }
 
 #[tokio::test]
@@ -15,16 +21,30 @@ async fn a_release_has_the_version_of_the_workspace_and_a_section_of_the_changel
     let folder = Folder::new("release");
     let place = |name: &str| format!("{}/{name}", folder.path());
     fs::create_dir(place(".github")).unwrap();
-    fs::copy(workspace().join(".github/release-notes.sh"), place(".github/release-notes.sh")).unwrap();
-    fs::write(place("Cargo.toml"), "[workspace.package]\nversion = \"1.2.3\"\n").unwrap();
+    fs::copy(
+        workspace().join(".github/release-notes.sh"),
+        place(".github/release-notes.sh"),
+    )
+    .unwrap();
+    fs::write(
+        place("Cargo.toml"),
+        "[workspace.package]\nversion = \"1.2.3\"\n",
+    )
+    .unwrap();
     let notes = async |changelog: &str, tag: &str| {
         fs::write(place("CHANGELOG.md"), changelog).unwrap();
         let output = run(place(".github/release-notes.sh"), tag).await;
-        output.status.success().then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
     };
     let changelog = "# Changelog\n\n## [Unreleased]\n\n- soon\n\n## [1.2.3] - 2026-01-31\n\n- now\n\n## [1.2.2]\n\n- then\n";
     assert_eq!(notes(changelog, "v1.2.3").await.as_deref(), Some("- now"));
     assert_eq!(notes(changelog, "v1.2.2").await, None);
     assert_eq!(notes("## [Unreleased]\n\n- soon\n", "v1.2.3").await, None);
-    assert_eq!(notes("## [1.2.3]\n\n## [1.2.2]\n\n- then\n", "v1.2.3").await, None);
+    assert_eq!(
+        notes("## [1.2.3]\n\n## [1.2.2]\n\n- then\n", "v1.2.3").await,
+        None
+    );
 }

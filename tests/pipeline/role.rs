@@ -1,4 +1,5 @@
-//! docs/examples/pipeline-role.yaml against what CloudFormation needs to make, change and delete the stack
+//! docs/examples/pipeline-role.yaml against what CloudFormation needs to make, change and delete
+//! the stack
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio};
 
@@ -19,7 +20,10 @@ fn role() -> Value {
 
 /// What CloudFormation's resource providers need, by type of resource.
 fn needs() -> Json {
-    serde_json::from_str(&fs::read_to_string(workspace().join("tests/pipeline/cloudformation.json")).unwrap()).unwrap()
+    serde_json::from_str(
+        &fs::read_to_string(workspace().join("tests/pipeline/cloudformation.json")).unwrap(),
+    )
+    .unwrap()
 }
 
 /// Actions that are allowed, each with a pattern of resources.
@@ -29,26 +33,40 @@ impl Grants {
     fn of(stack: &str) -> Self {
         let role = role();
         let statements =
-            role["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"].as_sequence().unwrap();
+            role["Resources"]["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+                .as_sequence()
+                .unwrap();
         let pairs = statements.iter().flat_map(|statement| {
             assert_eq!(statement["Effect"], "Allow");
-            let resources: Vec<String> =
-                list(&statement["Resource"]).iter().map(|resource| substituted(resource, stack)).collect();
-            let actions = list(&statement["Action"]).into_iter().map(|action| action.as_str().unwrap().to_owned());
-            actions.flat_map(move |action| resources.clone().into_iter().map(move |resource| (action.clone(), resource)))
+            let resources: Vec<String> = list(&statement["Resource"])
+                .iter()
+                .map(|resource| substituted(resource, stack))
+                .collect();
+            let actions = list(&statement["Action"])
+                .into_iter()
+                .map(|action| action.as_str().unwrap().to_owned());
+            actions.flat_map(move |action| {
+                resources
+                    .clone()
+                    .into_iter()
+                    .map(move |resource| (action.clone(), resource))
+            })
         });
         Self(pairs.collect())
     }
 
     fn allow(&self, action: &str, resource: &str) -> bool {
-        self.0
-            .iter()
-            .any(|(actions, resources)| matches(&actions.to_lowercase(), &action.to_lowercase()) && matches(resources, resource))
+        self.0.iter().any(|(actions, resources)| {
+            matches(&actions.to_lowercase(), &action.to_lowercase()) && matches(resources, resource)
+        })
     }
 }
 
 fn list(value: &Value) -> Vec<Value> {
-    value.as_sequence().cloned().unwrap_or_else(|| vec![value.clone()])
+    value
+        .as_sequence()
+        .cloned()
+        .unwrap_or_else(|| vec![value.clone()])
 }
 
 /// A resource of the policy, in an account of the tests.
@@ -57,8 +75,12 @@ fn substituted(resource: &Value, stack: &str) -> String {
         Value::Tagged(tagged) if tagged.tag == "Sub" => tagged.value.as_str().unwrap(),
         plain => plain.as_str().unwrap(),
     };
-    let text = text.replace("${AWS::Partition}", "aws").replace("${AWS::Region}", "eu-central-1");
-    let text = text.replace("${AWS::AccountId}", "123456789012").replace("${StackName}", stack);
+    let text = text
+        .replace("${AWS::Partition}", "aws")
+        .replace("${AWS::Region}", "eu-central-1");
+    let text = text
+        .replace("${AWS::AccountId}", "123456789012")
+        .replace("${StackName}", stack);
     assert!(!text.contains("${"), "{text}");
     text
 }
@@ -67,26 +89,39 @@ fn substituted(resource: &Value, stack: &str) -> String {
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
-        Some((start, rest)) => text
-            .strip_prefix(start)
-            .is_some_and(|text| (0..=text.len()).filter(|at| text.is_char_boundary(*at)).any(|at| matches(rest, &text[at..]))),
+        Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {
+            (0..=text.len())
+                .filter(|at| text.is_char_boundary(*at))
+                .any(|at| matches(rest, &text[at..]))
+        }),
     }
 }
 
-/// The name that CloudFormation generates, 12 random characters at its end. One that would be too long has both parts cut to half of
-/// what is left, unless one is shorter. AWS does not document the rule; it is that of names observed.
+/// The name that CloudFormation generates, 12 random characters at its end. One that would be too
+/// long has both parts cut to half of what is left, unless one is shorter. AWS does not document
+/// the rule; it is that of names observed.
 fn generated(stack: &str, resource: &str, longest: usize) -> String {
     let room = longest - 14;
     let stack_kept = (room - room / 2).max(room.saturating_sub(resource.len()));
     let resource_kept = (room / 2).max(room.saturating_sub(stack.len()));
     let cut = |text: &str, length: usize| text[..length.min(text.len())].to_owned();
-    format!("{}-{}-ABCDEFGHIJKL", cut(stack, stack_kept), cut(resource, resource_kept))
+    format!(
+        "{}-{}-ABCDEFGHIJKL",
+        cut(stack, stack_kept),
+        cut(resource, resource_kept)
+    )
 }
 
 /// The interpreter that the SAM CLI runs in.
 fn interpreter() -> Option<PathBuf> {
     let sam = found("sam", "aws-sam-cli")?;
-    Some(fs::canonicalize(sam).unwrap().parent().unwrap().join("python3"))
+    Some(
+        fs::canonicalize(sam)
+            .unwrap()
+            .parent()
+            .unwrap()
+            .join("python3"),
+    )
 }
 
 /// The logical ids of the stack's resources once SAM has expanded them, with their types.
@@ -100,38 +135,76 @@ async fn resources(interpreter: PathBuf) -> BTreeMap<String, String> {
         .output()
         .await
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Whether an action of that type is an exception.
 fn is_excepted(needs: &Json, kind: &str, action: &str) -> bool {
-    needs["exceptions"].as_array().unwrap().iter().any(|exception| {
-        let actions = exception["actions"].as_array().unwrap();
-        exception["type"] == kind && actions.iter().any(|pattern| matches(pattern.as_str().unwrap(), action))
-    })
+    needs["exceptions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|exception| {
+            let actions = exception["actions"].as_array().unwrap();
+            exception["type"] == kind
+                && actions
+                    .iter()
+                    .any(|pattern| matches(pattern.as_str().unwrap(), action))
+        })
 }
 
 fn longest_stack_name() -> usize {
-    usize::try_from(role()["Parameters"]["StackName"]["MaxLength"].as_u64().unwrap()).unwrap()
+    usize::try_from(
+        role()["Parameters"]["StackName"]["MaxLength"]
+            .as_u64()
+            .unwrap(),
+    )
+    .unwrap()
 }
 
-/// Every action that the stack's resources need and the role does not allow, for a stack of that name.
+/// Every action that the stack's resources need and the role does not allow, for a stack of that
+/// name.
 fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
     let (needs, grants) = (needs(), Grants::of(stack));
-    let star: Vec<&str> =
-        needs["only_on_all_resources"].as_array().unwrap().iter().map(|action| action.as_str().unwrap()).collect();
+    let star: Vec<&str> = needs["only_on_all_resources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| action.as_str().unwrap())
+        .collect();
     let mut missing = Vec::new();
     for (id, kind) in resources {
         let need = &needs["types"][kind];
-        assert!(need.is_object(), "{id}: tests/pipeline/cloudformation.json does not say what {kind} needs");
-        let handlers = need["handlers"].as_object().unwrap().values().chain([&need["tagging"]]);
-        let actions = handlers.flat_map(|actions| actions.as_array().unwrap()).map(|action| action.as_str().unwrap());
+        assert!(
+            need.is_object(),
+            "{id}: tests/pipeline/cloudformation.json does not say what {kind} needs"
+        );
+        let handlers = need["handlers"]
+            .as_object()
+            .unwrap()
+            .values()
+            .chain([&need["tagging"]]);
+        let actions = handlers
+            .flat_map(|actions| actions.as_array().unwrap())
+            .map(|action| action.as_str().unwrap());
         for action in actions.filter(|action| !is_excepted(&needs, kind, action)) {
             let (service, _) = action.split_once(':').unwrap();
             let longest = usize::try_from(need["longest_name"].as_u64().unwrap()).unwrap();
-            let name = if longest == 0 { String::new() } else { generated(stack, id, longest) };
-            let arn = if star.contains(&action) { "*" } else { need["arns"][service].as_str().unwrap_or("*") };
+            let name = if longest == 0 {
+                String::new()
+            } else {
+                generated(stack, id, longest)
+            };
+            let arn = if star.contains(&action) {
+                "*"
+            } else {
+                need["arns"][service].as_str().unwrap_or("*")
+            };
             let arn = arn.replace("{name}", &name).replace("{stack}", stack);
             if !grants.allow(action, &arn) {
                 missing.push(format!("{kind}: {action} on {arn}"));
@@ -145,7 +218,9 @@ fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn the_role_may_do_what_cloudformation_needs_of_each_resource() {
-    let Some(interpreter) = interpreter() else { return };
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
     let resources = resources(interpreter).await;
     let longest = format!("latchkey-{}", "x".repeat(longest_stack_name() - 9));
     for stack in [longest.as_str(), "latchkey-dev", "latchkey"] {
@@ -158,16 +233,24 @@ async fn the_role_may_do_what_cloudformation_needs_of_each_resource() {
 
 #[tokio::test]
 async fn what_is_excepted_is_needed_by_a_type_of_the_stack() {
-    let Some(interpreter) = interpreter() else { return };
+    let Some(interpreter) = interpreter() else {
+        return;
+    };
     let (resources, needs) = (resources(interpreter).await, needs());
     for exception in needs["exceptions"].as_array().unwrap() {
         let kind = exception["type"].as_str().unwrap();
         assert!(resources.values().any(|used| used == kind), "{exception}");
-        assert!(exception["reason"].as_str().unwrap().ends_with('.'), "{exception}");
+        assert!(
+            exception["reason"].as_str().unwrap().ends_with('.'),
+            "{exception}"
+        );
         let listed = needs["types"][kind].to_string();
         for pattern in exception["actions"].as_array().unwrap() {
             let start = pattern.as_str().unwrap().trim_end_matches('*');
-            assert!(listed.contains(&format!("\"{start}")), "{exception}: no such action");
+            assert!(
+                listed.contains(&format!("\"{start}")),
+                "{exception}: no such action"
+            );
         }
     }
     for kind in needs["types"].as_object().unwrap().keys() {
@@ -179,29 +262,46 @@ async fn what_is_excepted_is_needed_by_a_type_of_the_stack() {
 fn the_role_may_do_what_the_smoke_test_does() {
     let grants = Grants::of("latchkey-dev");
     let name = generated("latchkey-dev", "ManageUsersFunction", 64);
-    assert!(grants.allow("lambda:InvokeFunction", &format!("arn:aws:lambda:eu-central-1:123456789012:function:{name}")));
+    assert!(grants.allow(
+        "lambda:InvokeFunction",
+        &format!("arn:aws:lambda:eu-central-1:123456789012:function:{name}")
+    ));
     let stack = "arn:aws:cloudformation:eu-central-1:123456789012:stack/latchkey-dev/0123";
     assert!(grants.allow("cloudformation:DescribeStacks", stack));
     // Another stack is none of its business.
-    assert!(!grants.allow("lambda:InvokeFunction", "arn:aws:lambda:eu-central-1:123456789012:function:shop-Function-ABC"));
+    assert!(!grants.allow(
+        "lambda:InvokeFunction",
+        "arn:aws:lambda:eu-central-1:123456789012:function:shop-Function-ABC"
+    ));
 }
 
 #[test]
 fn the_stacks_of_samconfig_are_ones_that_the_role_can_be_made_for() {
     for section in ["default", "prod"] {
         let name = sections()[section].clone();
-        assert!(name.starts_with("latchkey") && name.len() <= longest_stack_name(), "{name}");
+        assert!(
+            name.starts_with("latchkey") && name.len() <= longest_stack_name(),
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn the_policy_fits_into_a_role() {
     let policies = &role()["Resources"]["Role"]["Properties"]["Policies"];
-    let text = serde_yaml_ng::to_string(policies).unwrap().replace("${AWS::Partition}", "aws-us-gov");
-    let text = text.replace("${AWS::Region}", "ap-southeast-1").replace("${AWS::AccountId}", "123456789012");
+    let text = serde_yaml_ng::to_string(policies)
+        .unwrap()
+        .replace("${AWS::Partition}", "aws-us-gov");
+    let text = text
+        .replace("${AWS::Region}", "ap-southeast-1")
+        .replace("${AWS::AccountId}", "123456789012");
     let text = text.replace("${StackName}", &"x".repeat(longest_stack_name()));
     // As JSON each entry has two quotation marks and a comma; a list in YAML has a hyphen.
-    let size = text.chars().filter(|character| !character.is_whitespace()).count() + 3 * text.lines().count();
+    let size = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .count()
+        + 3 * text.lines().count();
     assert!(size < POLICY_QUOTA, "{size}");
 }
 
@@ -222,6 +322,9 @@ fn names_are_generated_as_observed() {
         ),
         ("latchkey", "UsersTable", 255, "latchkey-UsersTable-"),
     ] {
-        assert_eq!(generated(stack, resource, longest), format!("{name}ABCDEFGHIJKL"));
+        assert_eq!(
+            generated(stack, resource, longest),
+            format!("{name}ABCDEFGHIJKL")
+        );
     }
 }

@@ -55,18 +55,39 @@ impl Edited {
             log: Log::Captured(Arc::default()),
             ..Options::default()
         };
-        let stack = Arc::new(spawn(Stack::start(options)).await.unwrap().unwrap_or_else(|error| panic!("{error}")));
-        Self { stack, _folder: folder }
+        let stack = Arc::new(
+            spawn(Stack::start(options))
+                .await
+                .unwrap()
+                .unwrap_or_else(|error| panic!("{error}")),
+        );
+        Self {
+            stack,
+            _folder: folder,
+        }
     }
 
     async fn smoke(&self) -> Output {
-        smoke(self.stack.url(), self.stack.aws_url(), &[("SMOKE_PATIENCE", "3")]).await
+        smoke(
+            self.stack.url(),
+            self.stack.aws_url(),
+            &[("SMOKE_PATIENCE", "3")],
+        )
+        .await
     }
 
     /// The users that are left.
     async fn users(&self) -> Value {
         let stack = Arc::clone(&self.stack);
-        spawn(async move { stack.invoke(MANAGE, json!({ "action": "export" })).await.unwrap() }).await.unwrap()["count"].clone()
+        spawn(async move {
+            stack
+                .invoke(MANAGE, json!({ "action": "export" }))
+                .await
+                .unwrap()
+        })
+        .await
+        .unwrap()["count"]
+            .clone()
     }
 }
 
@@ -98,7 +119,11 @@ fn text(bytes: &[u8]) -> String {
 
 /// The steps that passed.
 fn passed(output: &Output) -> Vec<String> {
-    text(&output.stdout).lines().filter_map(|line| line.strip_prefix("ok      ")).map(str::to_owned).collect()
+    text(&output.stdout)
+        .lines()
+        .filter_map(|line| line.strip_prefix("ok      "))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[tokio::test]
@@ -107,13 +132,21 @@ async fn the_smoke_test_passes_where_everything_works_and_leaves_nobody_behind()
         return;
     }
     let edited = Edited::start("whole", &[]).await;
-    let output = smoke(edited.stack.url(), edited.stack.aws_url(), &[("SMOKE_PASSWORD", PASSWORD)]).await;
+    let output = smoke(
+        edited.stack.url(),
+        edited.stack.aws_url(),
+        &[("SMOKE_PASSWORD", PASSWORD)],
+    )
+    .await;
     assert!(output.status.success(), "{output:?}");
     assert_eq!(passed(&output), STEPS);
     assert_eq!(edited.users().await, 0);
     // Neither the password nor a token is printed.
     let printed = text(&[output.stdout, output.stderr].concat());
-    assert!(!printed.contains(PASSWORD) && !printed.contains("eyJ") && !printed.contains("csrf"), "{printed}");
+    assert!(
+        !printed.contains(PASSWORD) && !printed.contains("eyJ") && !printed.contains("csrf"),
+        "{printed}"
+    );
 }
 
 #[tokio::test]
@@ -122,29 +155,61 @@ async fn the_smoke_test_names_the_step_that_fails_and_erases_the_user() {
         return;
     }
     let broken = "\n      Environment: { Variables: { IDENTITY_GRANTS_TABLE: Nowhere } }\n";
-    let lacks = |logs: &str| (format!("      LoggingConfig: {{ LogGroup: !Ref {logs} }}\n"), broken.to_owned());
+    let lacks = |logs: &str| {
+        (
+            format!("      LoggingConfig: {{ LogGroup: !Ref {logs} }}\n"),
+            broken.to_owned(),
+        )
+    };
     for (name, step, (from, to)) in [
         ("sign-up", "sign-up", lacks("UserCreateLogs")),
         ("sign-in", "sign-in", lacks("SessionCreateLogs")),
         ("me", "me", lacks("UserMeLogs")),
         ("sign-out", "sign-out", lacks("SessionDeleteLogs")),
-        ("stream", "mail and its bounce", ("[{\"prefix\":\"MAIL#\"}]".to_owned(), "[{\"prefix\":\"NONE#\"}]".to_owned())),
-        ("bus", "mail and its bounce", ("eventType: [Bounce, Complaint]".to_owned(), "eventType: [Complaint]".to_owned())),
+        (
+            "stream",
+            "mail and its bounce",
+            (
+                "[{\"prefix\":\"MAIL#\"}]".to_owned(),
+                "[{\"prefix\":\"NONE#\"}]".to_owned(),
+            ),
+        ),
+        (
+            "bus",
+            "mail and its bounce",
+            (
+                "eventType: [Bounce, Complaint]".to_owned(),
+                "eventType: [Complaint]".to_owned(),
+            ),
+        ),
         (
             "ses",
             "mail and its bounce",
-            ("MatchingEventTypes: [bounce, complaint]".to_owned(), "MatchingEventTypes: [complaint]".to_owned()),
+            (
+                "MatchingEventTypes: [bounce, complaint]".to_owned(),
+                "MatchingEventTypes: [complaint]".to_owned(),
+            ),
         ),
     ] {
         let edited = Edited::start(name, &[(&from, &to)]).await;
         let output = edited.smoke().await;
         assert!(!output.status.success(), "{name}: {output:?}");
-        assert!(text(&output.stderr).contains(&format!("FAILED  {step}: ")), "{name}: {output:?}");
-        let steps: Vec<&str> = STEPS.into_iter().take_while(|passed| *passed != step).chain(["erase"]).collect();
+        assert!(
+            text(&output.stderr).contains(&format!("FAILED  {step}: ")),
+            "{name}: {output:?}"
+        );
+        let steps: Vec<&str> = STEPS
+            .into_iter()
+            .take_while(|passed| *passed != step)
+            .chain(["erase"])
+            .collect();
         assert_eq!(passed(&output), steps, "{name}");
         assert_eq!(edited.users().await, 0, "{name}");
         let printed = text(&[output.stdout, output.stderr].concat());
-        assert!(!printed.contains("eyJ") && !printed.contains("csrf"), "{printed}");
+        assert!(
+            !printed.contains("eyJ") && !printed.contains("csrf"),
+            "{printed}"
+        );
     }
 }
 
@@ -157,8 +222,14 @@ async fn the_smoke_test_says_which_user_it_could_not_erase() {
     let output = smoke(latchkey.url(), "http://127.0.0.1:9", &[]).await;
     assert!(!output.status.success(), "{output:?}");
     let printed = text(&output.stderr);
-    assert!(printed.contains("FAILED  mail and its bounce: "), "{printed}");
-    assert!(printed.contains("FAILED  erase: the user bounce+smoke-"), "{printed}");
+    assert!(
+        printed.contains("FAILED  mail and its bounce: "),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("FAILED  erase: the user bounce+smoke-"),
+        "{printed}"
+    );
 }
 
 #[tokio::test]
@@ -167,7 +238,10 @@ async fn the_smoke_test_fails_where_something_else_answers_and_where_nothing_doe
     for url in [latchkey.services().1, "http://127.0.0.1:9"] {
         let output = smoke(url, latchkey.services().1, &[]).await;
         assert!(!output.status.success(), "{output:?}");
-        assert!(text(&output.stderr).contains("FAILED  ping: "), "{output:?}");
+        assert!(
+            text(&output.stderr).contains("FAILED  ping: "),
+            "{output:?}"
+        );
         assert!(passed(&output).is_empty(), "{output:?}");
     }
 }
@@ -180,14 +254,40 @@ async fn the_smoke_test_skips_what_asks_for_a_captcha_and_says_so() {
     let outside = Outside::start().await;
     let all = &STEPS[..6];
     for (protected, expected, skips) in [
-        ("user_create", [&["create"][..], &STEPS[7..11], &["password reset", "mail and its bounce", "erase"][..]].concat(), 1),
-        ("user_create,session_create", vec!["create", "password reset", "mail and its bounce", "erase"], 2),
-        ("user_create,session_create,password_reset", vec!["create", "erase"], 3),
+        (
+            "user_create",
+            [
+                &["create"][..],
+                &STEPS[7..11],
+                &["password reset", "mail and its bounce", "erase"][..],
+            ]
+            .concat(),
+            1,
+        ),
+        (
+            "user_create,session_create",
+            vec!["create", "password reset", "mail and its bounce", "erase"],
+            2,
+        ),
+        (
+            "user_create,session_create,password_reset",
+            vec!["create", "erase"],
+            3,
+        ),
     ] {
-        let latchkey = outside.protects("turnstile", &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", protected)]).await;
+        let latchkey = outside
+            .protects(
+                "turnstile",
+                &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", protected)],
+            )
+            .await;
         let output = smoke(latchkey.url(), latchkey.services().1, &[]).await;
         assert!(output.status.success(), "{protected}: {output:?}");
         assert_eq!(passed(&output), [all, &expected].concat(), "{protected}");
-        assert_eq!(text(&output.stdout).matches("skipped ").count(), skips, "{output:?}");
+        assert_eq!(
+            text(&output.stdout).matches("skipped ").count(),
+            skips,
+            "{output:?}"
+        );
     }
 }

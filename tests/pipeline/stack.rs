@@ -7,12 +7,15 @@ use serde_yaml_ng::Value;
 use crate::harness::workspace;
 
 fn template() -> Value {
-    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap()).unwrap()
+    serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap())
+        .unwrap()
 }
 
 /// What a tagged value refers to.
 fn argument(value: &Value, tag: &str) -> Value {
-    let Value::Tagged(tagged) = value else { panic!("no !{tag}: {value:?}") };
+    let Value::Tagged(tagged) = value else {
+        panic!("no !{tag}: {value:?}")
+    };
     assert!(tagged.tag == tag, "{value:?}");
     tagged.value.clone()
 }
@@ -26,9 +29,10 @@ fn actions(value: &Value) -> BTreeSet<String> {
             .iter()
             .flat_map(|(name, value)| match (name.as_str(), value) {
                 (Some("Action"), Value::String(action)) => BTreeSet::from([action.clone()]),
-                (Some("Action"), Value::Sequence(list)) => {
-                    list.iter().map(|action| action.as_str().unwrap().to_owned()).collect()
-                }
+                (Some("Action"), Value::Sequence(list)) => list
+                    .iter()
+                    .map(|action| action.as_str().unwrap().to_owned())
+                    .collect(),
                 (Some("AWSSecretsManagerGetSecretValuePolicy"), _) => {
                     BTreeSet::from(["secretsmanager:GetSecretValue".to_owned()])
                 }
@@ -45,55 +49,124 @@ fn the_users_survive_the_stack_and_an_empty_table_does_not_survive_a_failed_crea
     let table = &template["Resources"]["UsersTable"];
     assert_eq!(table["DeletionPolicy"], "RetainExceptOnCreate");
     assert_eq!(table["UpdateReplacePolicy"], "Retain");
-    // A protected table cannot be deleted by CloudFormation either, so the protection can be left out.
+    // A protected table cannot be deleted by CloudFormation either, so the protection can be left
+    // out.
     let protection = argument(&table["Properties"]["DeletionProtectionEnabled"], "If");
     assert_eq!(protection[0], "UsersAreProtected");
-    assert_eq!((protection[1].as_bool(), protection[2].as_bool()), (Some(true), Some(false)));
+    assert_eq!(
+        (protection[1].as_bool(), protection[2].as_bool()),
+        (Some(true), Some(false))
+    );
     let condition = argument(&template["Conditions"]["UsersAreProtected"], "Equals");
-    assert_eq!((argument(&condition[0], "Ref"), &condition[1]), (Value::from("DeletionProtection"), &Value::from("on")));
-    assert_eq!(template["Parameters"]["DeletionProtection"]["Default"], "on");
+    assert_eq!(
+        (argument(&condition[0], "Ref"), &condition[1]),
+        (Value::from("DeletionProtection"), &Value::from("on"))
+    );
+    assert_eq!(
+        template["Parameters"]["DeletionProtection"]["Default"],
+        "on"
+    );
 }
 
 #[test]
 fn no_function_can_create_a_log_group() {
     let template = template();
-    assert_eq!(argument(&template["Globals"]["Function"]["PermissionsBoundary"], "Ref"), "FunctionBoundary");
+    assert_eq!(
+        argument(
+            &template["Globals"]["Function"]["PermissionsBoundary"],
+            "Ref"
+        ),
+        "FunctionBoundary"
+    );
     let resources = template["Resources"].as_mapping().unwrap();
-    for (id, function) in resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function") {
+    for (id, function) in resources
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+    {
         let properties = &function["Properties"];
         // Either would leave the function without the boundary.
-        assert!(properties.get("PermissionsBoundary").is_none() && properties.get("Role").is_none(), "{id:?}");
+        assert!(
+            properties.get("PermissionsBoundary").is_none() && properties.get("Role").is_none(),
+            "{id:?}"
+        );
         // Its logs go to a group that the boundary lets it write.
         let group = argument(&properties["LoggingConfig"]["LogGroup"], "Ref");
-        let name = argument(&template["Resources"][&group]["Properties"]["LogGroupName"], "Sub");
-        assert!(name.as_str().unwrap().starts_with("/aws/lambda/${AWS::StackName}/"), "{id:?}");
+        let name = argument(
+            &template["Resources"][&group]["Properties"]["LogGroupName"],
+            "Sub",
+        );
+        assert!(
+            name.as_str()
+                .unwrap()
+                .starts_with("/aws/lambda/${AWS::StackName}/"),
+            "{id:?}"
+        );
     }
-    let boundary = &template["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"];
-    let logs: BTreeSet<String> = actions(boundary).into_iter().filter(|action| action.starts_with("logs:")).collect();
-    assert_eq!(logs, ["logs:CreateLogStream", "logs:PutLogEvents"].map(str::to_owned).into());
-    for statement in
-        boundary.as_sequence().unwrap().iter().filter(|statement| actions(statement).iter().any(|action| logs.contains(action)))
-    {
+    let boundary =
+        &template["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]["Statement"];
+    let logs: BTreeSet<String> = actions(boundary)
+        .into_iter()
+        .filter(|action| action.starts_with("logs:"))
+        .collect();
+    assert_eq!(
+        logs,
+        ["logs:CreateLogStream", "logs:PutLogEvents"]
+            .map(str::to_owned)
+            .into()
+    );
+    for statement in boundary.as_sequence().unwrap().iter().filter(|statement| {
+        actions(statement)
+            .iter()
+            .any(|action| logs.contains(action))
+    }) {
         let groups = argument(&statement["Resource"], "Sub");
-        assert!(groups.as_str().unwrap().ends_with(":log-group:/aws/lambda/${AWS::StackName}/*"), "{groups:?}");
+        assert!(
+            groups
+                .as_str()
+                .unwrap()
+                .ends_with(":log-group:/aws/lambda/${AWS::StackName}/*"),
+            "{groups:?}"
+        );
     }
 }
 
 #[test]
 fn the_boundary_names_each_action_and_lacks_none_that_a_function_is_granted() {
     let template = template();
-    let allowed = actions(&template["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]);
-    assert!(!allowed.iter().any(|action| action.contains('*')), "{allowed:?}");
+    let allowed =
+        actions(&template["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]);
+    assert!(
+        !allowed.iter().any(|action| action.contains('*')),
+        "{allowed:?}"
+    );
     let resources = template["Resources"].as_mapping().unwrap();
     let mut granted = BTreeSet::new();
-    for (id, function) in resources.iter().filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function") {
-        let actions = function["Properties"].get("Policies").map(actions).unwrap_or_default();
-        assert!(actions.is_subset(&allowed), "{id:?}: {:?}", actions.difference(&allowed));
+    for (id, function) in resources
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
+    {
+        let actions = function["Properties"]
+            .get("Policies")
+            .map(actions)
+            .unwrap_or_default();
+        assert!(
+            actions.is_subset(&allowed),
+            "{id:?}: {:?}",
+            actions.difference(&allowed)
+        );
         granted.extend(actions);
     }
-    assert!(granted.contains("ses:SendEmail") && granted.contains("dynamodb:BatchWriteItem"), "{granted:?}");
+    assert!(
+        granted.contains("ses:SendEmail") && granted.contains("dynamodb:BatchWriteItem"),
+        "{granted:?}"
+    );
     // What SAM grants by itself: traces, the stream and the failure queue.
-    for action in ["xray:PutTraceSegments", "dynamodb:GetRecords", "dynamodb:ListStreams", "sqs:SendMessage"] {
+    for action in [
+        "xray:PutTraceSegments",
+        "dynamodb:GetRecords",
+        "dynamodb:ListStreams",
+        "sqs:SendMessage",
+    ] {
         assert!(allowed.contains(action), "{action}");
     }
 }

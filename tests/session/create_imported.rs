@@ -16,8 +16,15 @@ const PASSWORD: &str = "Pass-123-word";
 async fn imported(latchkey: &Latchkey, name: &str, hash: &str) -> User {
     let user = latchkey.signed_up(name).await;
     let hash = AttributeValue::S(hash.to_owned());
-    latchkey.edit_user(&user, |item| drop(item.insert("password_hash".to_owned(), hash))).await;
-    User { password: PASSWORD.to_owned(), ..user }
+    latchkey
+        .edit_user(&user, |item| {
+            drop(item.insert("password_hash".to_owned(), hash))
+        })
+        .await;
+    User {
+        password: PASSWORD.to_owned(),
+        ..user
+    }
 }
 
 async fn hash_of(latchkey: &Latchkey, user: &User) -> String {
@@ -33,11 +40,21 @@ async fn the_first_sign_in_replaces_a_hash_of_bcrypt() {
         latchkey.signed_in(&user).await;
         let mut after = latchkey.user_item(&user).await;
         let replaced = text(&after, "password_hash").to_owned();
-        assert!(replaced.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{replaced}");
-        after.insert("password_hash".to_owned(), AttributeValue::S((*hash).to_owned()));
+        assert!(
+            replaced.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{replaced}"
+        );
+        after.insert(
+            "password_hash".to_owned(),
+            AttributeValue::S((*hash).to_owned()),
+        );
         assert_eq!(after, before, "nothing else is changed");
         latchkey.signed_in(&user).await;
-        assert_eq!(hash_of(latchkey, &user).await, replaced, "a current hash is kept");
+        assert_eq!(
+            hash_of(latchkey, &user).await,
+            replaced,
+            "a current hash is kept"
+        );
     }
 }
 
@@ -46,8 +63,17 @@ async fn a_wrong_password_is_refused_and_leaves_the_hash_as_it_is() {
     let latchkey = latchkey().await;
     let user = imported(latchkey, "imported-wrong", HASHES[0]).await;
     let before = latchkey.user_item(&user).await;
-    for wrong in ["Pass-123-Word", "Pass-123-word ", "Pass-123-wor", "Pass-123-word\0Pass-123-word"] {
-        latchkey.sign_in(&user.email, wrong).send().await.is_refused(404, &["identity.session.invalid_params"]);
+    for wrong in [
+        "Pass-123-Word",
+        "Pass-123-word ",
+        "Pass-123-wor",
+        "Pass-123-word\0Pass-123-word",
+    ] {
+        latchkey
+            .sign_in(&user.email, wrong)
+            .send()
+            .await
+            .is_refused(404, &["identity.session.invalid_params"]);
     }
     assert_eq!(latchkey.user_item(&user).await, before);
     latchkey.signed_in(&user).await;
@@ -58,7 +84,10 @@ async fn sign_ins_at_once_all_succeed_and_leave_one_hash_that_works() {
     let latchkey = latchkey().await;
     let user = imported(latchkey, "imported-race", HASHES[1]).await;
     let answers = all_at_once((0..4).map(|_| latchkey.sign_in(&user.email, PASSWORD))).await;
-    assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 201),
+        "{answers:?}"
+    );
     assert!(hash_of(latchkey, &user).await.starts_with("$argon2id$"));
     latchkey.signed_in(&user).await;
 }

@@ -10,7 +10,11 @@ async fn with_otp(latchkey: &Latchkey, name: &str) -> User {
 }
 
 fn sign_in(latchkey: &Latchkey, user: &User, code: &str) -> Request {
-    latchkey.post("/identity/sessions").form(&[("email", &user.email), ("password", &user.password), ("otp_code", code)])
+    latchkey.post("/identity/sessions").form(&[
+        ("email", &user.email),
+        ("password", &user.password),
+        ("otp_code", code),
+    ])
 }
 
 #[track_caller]
@@ -23,9 +27,14 @@ fn is_signed_in(answer: &Answer) {
 async fn the_code_must_be_given() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-missing").await;
-    for request in [latchkey.sign_in(&user.email, &user.password), sign_in(latchkey, &user, ""), sign_in(latchkey, &user, " \t")]
-    {
-        latchkey.refuses(&user, request, 401, &["identity.session.missing_otp"]).await;
+    for request in [
+        latchkey.sign_in(&user.email, &user.password),
+        sign_in(latchkey, &user, ""),
+        sign_in(latchkey, &user, " \t"),
+    ] {
+        latchkey
+            .refuses(&user, request, 401, &["identity.session.missing_otp"])
+            .await;
     }
 }
 
@@ -34,7 +43,10 @@ async fn a_wrong_code_is_refused() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-wrong").await;
     let right = otp::code(otp::step());
-    let full_width: String = right.chars().map(|digit| char::from_u32(u32::from(digit) - 0x30 + 0xff10).unwrap()).collect();
+    let full_width: String = right
+        .chars()
+        .map(|digit| char::from_u32(u32::from(digit) - 0x30 + 0xff10).unwrap())
+        .collect();
     let codes = [
         &otp::wrong_code(),
         &right[1..],
@@ -48,7 +60,14 @@ async fn a_wrong_code_is_refused() {
         "999999999999999999999",
     ];
     for code in codes {
-        latchkey.refuses(&user, sign_in(latchkey, &user, code), 403, &["identity.session.invalid_otp"]).await;
+        latchkey
+            .refuses(
+                &user,
+                sign_in(latchkey, &user, code),
+                403,
+                &["identity.session.invalid_otp"],
+            )
+            .await;
         latchkey.forgive(&user.email).await;
     }
     is_signed_in(&sign_in(latchkey, &user, &right).send().await);
@@ -60,8 +79,18 @@ async fn a_code_is_accepted_once() {
     let user = with_otp(latchkey, "otp-once").await;
     let step = otp::step();
     is_signed_in(&sign_in(latchkey, &user, &otp::code(step)).send().await);
-    assert_eq!(number(&latchkey.user_item(&user).await, "otp_last_step"), step);
-    latchkey.refuses(&user, sign_in(latchkey, &user, &otp::code(step)), 403, &["identity.session.invalid_otp"]).await;
+    assert_eq!(
+        number(&latchkey.user_item(&user).await, "otp_last_step"),
+        step
+    );
+    latchkey
+        .refuses(
+            &user,
+            sign_in(latchkey, &user, &otp::code(step)),
+            403,
+            &["identity.session.invalid_otp"],
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -70,13 +99,19 @@ async fn of_one_code_presented_five_times_at_once_one_signs_in() {
     let user = with_otp(latchkey, "otp-race").await;
     let code = otp::code(otp::step());
     let answers = all_at_once((0..5).map(|_| sign_in(latchkey, &user, &code))).await;
-    let (winners, losers): (Vec<Answer>, Vec<Answer>) = answers.into_iter().partition(|answer| answer.status == 201);
+    let (winners, losers): (Vec<Answer>, Vec<Answer>) =
+        answers.into_iter().partition(|answer| answer.status == 201);
     assert_eq!(winners.len(), 1);
     for loser in losers {
         loser.is_refused(403, &["identity.session.invalid_otp"]);
     }
     // The one from the sign-up, and the winner's.
-    let sessions = latchkey.items_of(&user).await.into_keys().filter(|key| key.contains("SESSION#")).count();
+    let sessions = latchkey
+        .items_of(&user)
+        .await
+        .into_keys()
+        .filter(|key| key.contains("SESSION#"))
+        .count();
     assert_eq!(sessions, 2);
 }
 
@@ -102,7 +137,14 @@ async fn a_code_of_the_step_after_is_tolerated_and_spends_those_before_it() {
     let step = otp::step();
     is_signed_in(&sign_in(latchkey, &user, &otp::code(step + 1)).send().await);
     for spent in [step + 1, step, step - 1] {
-        latchkey.refuses(&user, sign_in(latchkey, &user, &otp::code(spent)), 403, &["identity.session.invalid_otp"]).await;
+        latchkey
+            .refuses(
+                &user,
+                sign_in(latchkey, &user, &otp::code(spent)),
+                403,
+                &["identity.session.invalid_otp"],
+            )
+            .await;
     }
 }
 
@@ -112,7 +154,9 @@ async fn codes_of_other_steps_are_refused() {
     let user = with_otp(latchkey, "otp-far").await;
     for distance in [-100, -3, -2, 3, 100] {
         let request = sign_in(latchkey, &user, &otp::code(otp::step() + distance));
-        latchkey.refuses(&user, request, 403, &["identity.session.invalid_otp"]).await;
+        latchkey
+            .refuses(&user, request, 403, &["identity.session.invalid_otp"])
+            .await;
     }
 }
 
@@ -121,11 +165,35 @@ async fn the_password_and_the_account_are_checked_before_the_code_and_do_not_spe
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-order").await;
     let code = otp::code(otp::step());
-    let stranger = User { password: "Wrong-Horse-7-Battery".to_owned(), ..user.clone() };
-    latchkey.refuses(&user, sign_in(latchkey, &stranger, &code), 404, &["identity.session.invalid_params"]).await;
+    let stranger = User {
+        password: "Wrong-Horse-7-Battery".to_owned(),
+        ..user.clone()
+    };
+    latchkey
+        .refuses(
+            &user,
+            sign_in(latchkey, &stranger, &code),
+            404,
+            &["identity.session.invalid_params"],
+        )
+        .await;
     latchkey.set_state(&user, "banned").await;
-    latchkey.refuses(&user, sign_in(latchkey, &user, &code), 401, &["identity.session.banned"]).await;
-    latchkey.refuses(&user, latchkey.sign_in(&user.email, &user.password), 401, &["identity.session.banned"]).await;
+    latchkey
+        .refuses(
+            &user,
+            sign_in(latchkey, &user, &code),
+            401,
+            &["identity.session.banned"],
+        )
+        .await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_in(&user.email, &user.password),
+            401,
+            &["identity.session.banned"],
+        )
+        .await;
     latchkey.set_state(&user, "active").await;
     is_signed_in(&sign_in(latchkey, &user, &code).send().await);
 }

@@ -12,25 +12,46 @@ async fn a_session_must_be_presented() {
     let user = latchkey.signed_up("out-missing").await;
     for request in [
         latchkey.delete(PATH),
-        latchkey.delete(PATH).header("cookie", "other=value; theme=dark"),
-        latchkey.delete(PATH).header("cookie", format!("x_barong_session={0}; _barong_session2={0}", user.session)),
-        latchkey.delete(PATH).header("authorization", format!("Basic {}", user.session)),
-        latchkey.delete(PATH).header("authorization", user.session.clone()),
+        latchkey
+            .delete(PATH)
+            .header("cookie", "other=value; theme=dark"),
+        latchkey.delete(PATH).header(
+            "cookie",
+            format!("x_barong_session={0}; _barong_session2={0}", user.session),
+        ),
+        latchkey
+            .delete(PATH)
+            .header("authorization", format!("Basic {}", user.session)),
+        latchkey
+            .delete(PATH)
+            .header("authorization", user.session.clone()),
         latchkey.delete(&format!("{PATH}?_barong_session={}", user.session)),
     ] {
-        latchkey.refuses(&user, request, 400, &["identity.session.missing_session"]).await;
+        latchkey
+            .refuses(&user, request, 400, &["identity.session.missing_session"])
+            .await;
     }
 }
 
 #[tokio::test]
 async fn a_forged_session_is_not_found() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("out-forged").await, latchkey.signed_up("out-forger").await);
+    let (user, other) = (
+        latchkey.signed_up("out-forged").await,
+        latchkey.signed_up("out-forger").await,
+    );
     for (what, forged) in forgeries(&user.session, &other.session) {
         let before = latchkey.items_of(&user).await;
-        for request in [latchkey.sign_out(&forged), latchkey.delete(PATH).bearer(&forged)] {
+        for request in [
+            latchkey.sign_out(&forged),
+            latchkey.delete(PATH).bearer(&forged),
+        ] {
             let answer = request.send().await;
-            assert_eq!(answer.text(), r#"{"errors":["identity.session.not_found"]}"#, "{what}");
+            assert_eq!(
+                answer.text(),
+                r#"{"errors":["identity.session.not_found"]}"#,
+                "{what}"
+            );
             assert_eq!(answer.status, 404, "{what}");
         }
         assert_eq!(latchkey.items_of(&user).await, before, "{what}");
@@ -42,10 +63,26 @@ async fn a_token_of_another_purpose_is_no_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-purpose").await;
     let reset = latchkey.reset_token(&user).await;
-    let mail = latchkey.mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some()).await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
     for token in [reset.as_str(), mail.confirmation_token().unwrap()] {
-        latchkey.refuses(&user, latchkey.sign_out(token), 404, &["identity.session.not_found"]).await;
-        latchkey.refuses(&user, latchkey.delete(PATH).bearer(token), 404, &["identity.session.not_found"]).await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.sign_out(token),
+                404,
+                &["identity.session.not_found"],
+            )
+            .await;
+        latchkey
+            .refuses(
+                &user,
+                latchkey.delete(PATH).bearer(token),
+                404,
+                &["identity.session.not_found"],
+            )
+            .await;
     }
 }
 
@@ -55,7 +92,11 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
     let user = latchkey.signed_up("out").await;
     let session = latchkey.signed_in(&user).await;
     let mut expected = latchkey.items_of(&user).await;
-    expected.retain(|key, _| !key.ends_with(&shared::platform::random::sha256_hex(claims(&session)["jti"].as_str().unwrap())));
+    expected.retain(|key, _| {
+        !key.ends_with(&shared::platform::random::sha256_hex(
+            claims(&session)["jti"].as_str().unwrap(),
+        ))
+    });
 
     // From another browser, and without a csrf header: a sign-out asks for neither.
     let answer = latchkey
@@ -67,11 +108,24 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
     answer.is_empty(204);
     let cookie = answer.header("set-cookie").unwrap();
     assert!(cookie.starts_with("_barong_session=;"), "{cookie}");
-    for attribute in ["; Path=/", "; HttpOnly", "; Secure", "; SameSite=Lax", "; Max-Age=0"] {
+    for attribute in [
+        "; Path=/",
+        "; HttpOnly",
+        "; Secure",
+        "; SameSite=Lax",
+        "; Max-Age=0",
+    ] {
         assert!(cookie.contains(attribute), "{cookie}");
     }
     assert_eq!(latchkey.items_of(&user).await, expected);
-    latchkey.refuses(&user, latchkey.sign_out(&session), 404, &["identity.session.not_found"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_out(&session),
+            404,
+            &["identity.session.not_found"],
+        )
+        .await;
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
@@ -79,13 +133,40 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
 async fn a_bearer_token_is_a_session_too_and_counts_where_both_come() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-bearer").await;
-    let (cookie, bearer) = (latchkey.signed_in(&user).await, latchkey.signed_in(&user).await);
+    let (cookie, bearer) = (
+        latchkey.signed_in(&user).await,
+        latchkey.signed_in(&user).await,
+    );
 
-    latchkey.refuses(&user, latchkey.sign_out(&cookie).bearer("forged"), 404, &["identity.session.not_found"]).await;
-    latchkey.sign_out(&cookie).bearer(&bearer).send().await.is_empty(204);
-    latchkey.refuses(&user, latchkey.delete(PATH).bearer(&bearer), 404, &["identity.session.not_found"]).await;
+    latchkey
+        .refuses(
+            &user,
+            latchkey.sign_out(&cookie).bearer("forged"),
+            404,
+            &["identity.session.not_found"],
+        )
+        .await;
+    latchkey
+        .sign_out(&cookie)
+        .bearer(&bearer)
+        .send()
+        .await
+        .is_empty(204);
+    latchkey
+        .refuses(
+            &user,
+            latchkey.delete(PATH).bearer(&bearer),
+            404,
+            &["identity.session.not_found"],
+        )
+        .await;
     latchkey.sign_out(&cookie).send().await.is_empty(204);
-    latchkey.delete(PATH).header("authorization", format!("bearer {}", user.session)).send().await.is_empty(204);
+    latchkey
+        .delete(PATH)
+        .header("authorization", format!("bearer {}", user.session))
+        .send()
+        .await
+        .is_empty(204);
 }
 
 #[tokio::test]
@@ -93,7 +174,11 @@ async fn a_session_idles_out() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-idle").await;
     latchkey.age_session(&user, &user.session, 1801).await;
-    latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
 
     let session = latchkey.signed_in(&user).await;
     latchkey.age_session(&user, &session, 1770).await;
@@ -108,7 +193,11 @@ async fn a_session_ends_a_day_after_it_began_whatever_its_use() {
         let session = latchkey.signed_in(&user).await;
         latchkey.age_session(&user, &session, age).await;
         latchkey.use_session(&user, &session).await;
-        assert_eq!(latchkey.sign_out(&session).send().await.status, status, "{age}");
+        assert_eq!(
+            latchkey.sign_out(&session).send().await.status,
+            status,
+            "{age}"
+        );
     }
 }
 
@@ -116,8 +205,19 @@ async fn a_session_ends_a_day_after_it_began_whatever_its_use() {
 async fn a_session_that_began_before_the_last_change_of_the_password_is_dead() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-epoch").await;
-    latchkey.edit_user(&user, |item| drop(item.insert("session_epoch".to_owned(), AttributeValue::N("1000".to_owned())))).await;
-    latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .edit_user(&user, |item| {
+            drop(item.insert(
+                "session_epoch".to_owned(),
+                AttributeValue::N("1000".to_owned()),
+            ))
+        })
+        .await;
+    latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
     let session = latchkey.signed_in(&user).await;
     latchkey.sign_out(&session).send().await.is_empty(204);
 }
@@ -127,7 +227,11 @@ async fn the_session_of_a_user_who_is_gone_is_dead() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-gone").await;
     latchkey.delete_user(&user).await;
-    latchkey.sign_out(&user.session).send().await.is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
 }
 
 #[tokio::test]
@@ -135,7 +239,10 @@ async fn of_eight_sign_outs_of_one_session_at_once_one_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-race").await;
     let answers = all_at_once((0..8).map(|_| latchkey.sign_out(&user.session))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 204).count(),
+        1
+    );
     for loser in answers.iter().filter(|answer| answer.status != 204) {
         loser.is_refused(404, &["identity.session.not_found"]);
     }

@@ -10,13 +10,27 @@ fn end(latchkey: &Latchkey, user: &User, id: &str) -> Request {
 async fn another_session_of_the_user_is_ended_at_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end").await;
-    let (ended, kept) = (latchkey.signed_in(&user).await, latchkey.signed_in(&user).await);
+    let (ended, kept) = (
+        latchkey.signed_in(&user).await,
+        latchkey.signed_in(&user).await,
+    );
     let answer = end(latchkey, &user, &session_id(&ended)).send().await;
     answer.is_empty(204);
     assert_eq!(answer.header("set-cookie"), None);
     assert_eq!(latchkey.session_item(&user, &ended).await, None);
-    latchkey.sign_out(&ended).send().await.is_refused(404, &["identity.session.not_found"]);
-    latchkey.refuses(&user, end(latchkey, &user, &session_id(&ended)), 404, &["record.not_found"]).await;
+    latchkey
+        .sign_out(&ended)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .refuses(
+            &user,
+            end(latchkey, &user, &session_id(&ended)),
+            404,
+            &["record.not_found"],
+        )
+        .await;
     latchkey.sign_out(&kept).send().await.is_empty(204);
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
@@ -25,17 +39,29 @@ async fn another_session_of_the_user_is_ended_at_once() {
 async fn ones_own_session_is_ended_too_which_clears_the_cookie() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-own").await;
-    let answer = end(latchkey, &user, &session_id(&user.session)).send().await;
+    let answer = end(latchkey, &user, &session_id(&user.session))
+        .send()
+        .await;
     answer.is_empty(204);
     let cookie = "_barong_session=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0";
     assert_eq!(answer.header("set-cookie"), Some(cookie));
-    latchkey.refuses(&user, end(latchkey, &user, &session_id(&user.session)), 401, &["authz.invalid_session"]).await;
+    latchkey
+        .refuses(
+            &user,
+            end(latchkey, &user, &session_id(&user.session)),
+            401,
+            &["authz.invalid_session"],
+        )
+        .await;
 }
 
 #[tokio::test]
 async fn what_is_no_live_session_of_the_user_is_not_found() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("end-none").await, latchkey.signed_up("end-other").await);
+    let (user, other) = (
+        latchkey.signed_up("end-none").await,
+        latchkey.signed_up("end-other").await,
+    );
     let idle = latchkey.signed_in(&user).await;
     latchkey.age_session(&user, &idle, 1801).await;
     let others = latchkey.items_of(&other).await;
@@ -60,7 +86,9 @@ async fn what_is_no_live_session_of_the_user_is_not_found() {
         "..%20",
         "0",
     ] {
-        latchkey.refuses(&user, end(latchkey, &user, id), 404, &["record.not_found"]).await;
+        latchkey
+            .refuses(&user, end(latchkey, &user, id), 404, &["record.not_found"])
+            .await;
     }
     assert_eq!(latchkey.items_of(&other).await, others);
     assert_eq!(latchkey.session_ids(&user).await, [own]);
@@ -71,13 +99,27 @@ async fn that_a_session_was_ended_is_recorded_as_a_sign_out() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-recorded").await;
     let ended = latchkey.signed_in(&user).await;
-    end(latchkey, &user, &session_id(&ended)).send().await.is_empty(204);
-    end(latchkey, &user, &session_id(&ended)).send().await.is_refused(404, &["record.not_found"]);
-    let activities = latchkey.get("/resource/users/activity/session").cookie(&user.session).send().await.json();
+    end(latchkey, &user, &session_id(&ended))
+        .send()
+        .await
+        .is_empty(204);
+    end(latchkey, &user, &session_id(&ended))
+        .send()
+        .await
+        .is_refused(404, &["record.not_found"]);
+    let activities = latchkey
+        .get("/resource/users/activity/session")
+        .cookie(&user.session)
+        .send()
+        .await
+        .json();
     let told = |number: usize| [&activities[number]["action"], &activities[number]["result"]];
     assert_eq!(
         (told(0), told(1)),
-        (["logout", "succeed"].map(Into::into).each_ref(), ["login", "succeed"].map(Into::into).each_ref())
+        (
+            ["logout", "succeed"].map(Into::into).each_ref(),
+            ["login", "succeed"].map(Into::into).each_ref()
+        )
     );
     assert_eq!(activities.as_array().unwrap().len(), 2);
 }
@@ -87,11 +129,36 @@ async fn a_body_is_read_by_the_same_rules_as_everywhere() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-body").await;
     let request = || end(latchkey, &user, &session_id(&user.session));
-    latchkey.refuses(&user, request().body("text/plain", "x"), 415, &["request.unsupported_media_type"]).await;
-    latchkey.refuses(&user, request().body("application/json", "{"), 400, &["request.malformed_body"]).await;
+    latchkey
+        .refuses(
+            &user,
+            request().body("text/plain", "x"),
+            415,
+            &["request.unsupported_media_type"],
+        )
+        .await;
+    latchkey
+        .refuses(
+            &user,
+            request().body("application/json", "{"),
+            400,
+            &["request.malformed_body"],
+        )
+        .await;
     let large = vec![b' '; 16 * 1024 + 1];
-    latchkey.refuses(&user, request().body("application/json", large), 413, &["request.too_large"]).await;
-    request().form(&[("any", "thing")]).send().await.is_empty(204);
+    latchkey
+        .refuses(
+            &user,
+            request().body("application/json", large),
+            413,
+            &["request.too_large"],
+        )
+        .await;
+    request()
+        .form(&[("any", "thing")])
+        .send()
+        .await
+        .is_empty(204);
 }
 
 #[tokio::test]
@@ -100,7 +167,10 @@ async fn of_sixteen_requests_to_end_one_session_at_once_one_succeeds() {
     let user = latchkey.signed_up("end-race").await;
     let ended = latchkey.signed_in(&user).await;
     let answers = all_at_once((0..16).map(|_| end(latchkey, &user, &session_id(&ended)))).await;
-    assert_eq!(answers.iter().filter(|answer| answer.status == 204).count(), 1);
+    assert_eq!(
+        answers.iter().filter(|answer| answer.status == 204).count(),
+        1
+    );
     for loser in answers.iter().filter(|answer| answer.status != 204) {
         loser.is_refused(404, &["record.not_found"]);
     }

@@ -18,14 +18,24 @@ async fn listed(latchkey: &Latchkey, user: &User) -> Vec<Value> {
 async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("list").await;
-    let other = latchkey.sign_in(&user.email, &user.password).header("user-agent", "Other/2").send().await.session();
+    let other = latchkey
+        .sign_in(&user.email, &user.password)
+        .header("user-agent", "Other/2")
+        .send()
+        .await
+        .session();
     latchkey.age_session(&user, &user.session, 100).await;
     let item = latchkey.session_item(&user, &user.session).await.unwrap();
-    let time = |name: &str, seconds: i64| Timestamp::from_seconds(number(&item, name) + seconds).rfc3339();
+    let time =
+        |name: &str, seconds: i64| Timestamp::from_seconds(number(&item, name) + seconds).rfc3339();
 
     let sessions = listed(latchkey, &user).await;
     assert_eq!(
-        (sessions.len(), &sessions[0]["id"], &sessions[0]["user_agent"]),
+        (
+            sessions.len(),
+            &sessions[0]["id"],
+            &sessions[0]["user_agent"]
+        ),
         (2, &json!(session_id(&other)), &json!("Other/2"))
     );
     assert_eq!(sessions[0]["current"], false);
@@ -42,7 +52,12 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
     });
     assert_eq!(sessions[1], expected);
     assert!(number(&noted, "last_used_at") >= number(&item, "last_used_at") + 100);
-    let answer = latchkey.get(PATH).bearer(&other).header("user-agent", "Other/2").send().await;
+    let answer = latchkey
+        .get(PATH)
+        .bearer(&other)
+        .header("user-agent", "Other/2")
+        .send()
+        .await;
     assert_eq!(answer.json()[0]["current"], true);
     assert_eq!(answer.json()[1]["current"], false);
 }
@@ -52,18 +67,31 @@ async fn what_is_listed_lets_nobody_in() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("list-secret").await;
     let answer = latchkey.get(PATH).cookie(&user.session).send().await;
-    for secret in [&user.session, &jti(&user.session), &user.csrf_token, &sha256_hex(&user.csrf_token)] {
+    for secret in [
+        &user.session,
+        &jti(&user.session),
+        &user.csrf_token,
+        &sha256_hex(&user.csrf_token),
+    ] {
         assert!(!answer.text().contains(secret.as_str()), "{secret}");
     }
     for id in latchkey.session_ids(&user).await {
-        latchkey.get(PATH).bearer(&id).send().await.is_refused(401, &["authz.invalid_session"]);
+        latchkey
+            .get(PATH)
+            .bearer(&id)
+            .send()
+            .await
+            .is_refused(401, &["authz.invalid_session"]);
     }
 }
 
 #[tokio::test]
 async fn only_live_sessions_of_the_user_are_listed() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("list-live").await, latchkey.signed_up("list-other").await);
+    let (user, other) = (
+        latchkey.signed_up("list-live").await,
+        latchkey.signed_up("list-other").await,
+    );
     let [idle, old, of_before, ended, live] = [
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,
@@ -75,7 +103,11 @@ async fn only_live_sessions_of_the_user_are_listed() {
     latchkey.age_session(&user, &old, 86_401).await;
     latchkey.use_session(&user, &old).await;
     let other_epoch = AttributeValue::N("7".to_owned());
-    latchkey.edit_session(&user, &of_before, |item| drop(item.insert("epoch".to_owned(), other_epoch))).await;
+    latchkey
+        .edit_session(&user, &of_before, |item| {
+            drop(item.insert("epoch".to_owned(), other_epoch))
+        })
+        .await;
     latchkey.sign_out(&ended).send().await.is_empty(204);
 
     let mut expected = [session_id(&user.session), session_id(&live)];
@@ -83,15 +115,32 @@ async fn only_live_sessions_of_the_user_are_listed() {
     let mut found = latchkey.session_ids(&user).await;
     found.sort();
     assert_eq!(found, expected);
-    assert_eq!(latchkey.session_ids(&other).await, [session_id(&other.session)]);
+    assert_eq!(
+        latchkey.session_ids(&other).await,
+        [session_id(&other.session)]
+    );
 }
 
 #[tokio::test]
 async fn a_session_is_told_to_end_when_it_does_also_where_the_greatest_age_was_made_shorter() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SESSION_EXPIRE_TIME", "600"), ("IDENTITY_SESSION_MAX_AGE", "600")]).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_SESSION_EXPIRE_TIME", "600"),
+        ("IDENTITY_SESSION_MAX_AGE", "600"),
+    ])
+    .await;
     let user = latchkey.signed_up("shorter").await;
-    let began = number(&latchkey.session_item(&user, &user.session).await.unwrap(), "began_at");
+    let began = number(
+        &latchkey.session_item(&user, &user.session).await.unwrap(),
+        "began_at",
+    );
     let later = AttributeValue::N((began + 86_400).to_string());
-    latchkey.edit_session(&user, &user.session, |item| drop(item.insert("expires_at".to_owned(), later))).await;
-    assert_eq!(listed(&latchkey, &user).await[0]["expires_at"], Timestamp::from_seconds(began + 600).rfc3339());
+    latchkey
+        .edit_session(&user, &user.session, |item| {
+            drop(item.insert("expires_at".to_owned(), later))
+        })
+        .await;
+    assert_eq!(
+        listed(&latchkey, &user).await[0]["expires_at"],
+        Timestamp::from_seconds(began + 600).rfc3339()
+    );
 }

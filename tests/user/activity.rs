@@ -7,12 +7,22 @@ use crate::harness::{Answer, Latchkey, PASSWORD, User, latchkey, now};
 const WRONG: &str = "Wrong-Horse-7-Battery";
 
 async fn activity(latchkey: &Latchkey, user: &User, rest: &str) -> Answer {
-    latchkey.get(&format!("/resource/users/activity/{rest}")).cookie(&user.session).send().await
+    latchkey
+        .get(&format!("/resource/users/activity/{rest}"))
+        .cookie(&user.session)
+        .send()
+        .await
 }
 
 fn actions(answer: &Answer) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    answer.json().as_array().unwrap().iter().map(|one| (text(&one["action"]), text(&one["result"]))).collect()
+    answer
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (text(&one["action"]), text(&one["result"])))
+        .collect()
 }
 
 /// The headers that tell which page it is.
@@ -25,15 +35,33 @@ fn page(answer: &Answer) -> [&str; 3] {
 async fn what_was_done_is_told_newest_first_and_failures_too() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity").await;
-    latchkey.sign_in(&user.email, WRONG).header("user-agent", "Other/2").send().await;
+    latchkey
+        .sign_in(&user.email, WRONG)
+        .header("user-agent", "Other/2")
+        .send()
+        .await;
     let session = latchkey.signed_in(&user).await;
     latchkey.sign_out(&session).send().await.is_empty(204);
-    latchkey.ask_for_code(&user.email).send().await.is_empty(201);
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
 
     let all = activity(latchkey, &user, "all").await;
-    let names = ["request password reset", "logout", "login", "login", "signup"];
+    let names = [
+        "request password reset",
+        "logout",
+        "login",
+        "login",
+        "signup",
+    ];
     let results = ["succeed", "succeed", "succeed", "failed", "succeed"];
-    let expected: Vec<_> = names.iter().zip(results).map(|(name, result)| ((*name).to_owned(), result.to_owned())).collect();
+    let expected: Vec<_> = names
+        .iter()
+        .zip(results)
+        .map(|(name, result)| ((*name).to_owned(), result.to_owned()))
+        .collect();
     assert_eq!(actions(&all), expected);
     assert_eq!(page(&all), ["5", "1", "100"]);
 
@@ -51,7 +79,8 @@ async fn what_was_done_is_told_newest_first_and_failures_too() {
     });
     assert_eq!(failed, expected);
     let time = &time::format_description::well_known::Rfc3339;
-    let created_at = time::OffsetDateTime::parse(failed["created_at"].as_str().unwrap(), time).unwrap();
+    let created_at =
+        time::OffsetDateTime::parse(failed["created_at"].as_str().unwrap(), time).unwrap();
     assert!((now() - created_at.unix_timestamp()).abs() < 60);
     assert_eq!(all.json()[4]["data"], Value::Null);
 }
@@ -59,12 +88,27 @@ async fn what_was_done_is_told_newest_first_and_failures_too() {
 #[tokio::test]
 async fn a_topic_tells_its_own_activities_alone() {
     let latchkey = latchkey().await;
-    let (user, other) = (latchkey.signed_up("activity-topic").await, latchkey.signed_up("activity-other").await);
+    let (user, other) = (
+        latchkey.signed_up("activity-topic").await,
+        latchkey.signed_up("activity-other").await,
+    );
     latchkey.signed_in(&user).await;
-    latchkey.ask_for_code(&user.email).send().await.is_empty(201);
-    for (topic, action) in [("session", "login"), ("password", "request password reset"), ("account", "signup")] {
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
+    for (topic, action) in [
+        ("session", "login"),
+        ("password", "request password reset"),
+        ("account", "signup"),
+    ] {
         let answer = activity(latchkey, &user, topic).await;
-        assert_eq!(actions(&answer), [(action.to_owned(), "succeed".to_owned())], "{topic}");
+        assert_eq!(
+            actions(&answer),
+            [(action.to_owned(), "succeed".to_owned())],
+            "{topic}"
+        );
         assert_eq!(page(&answer), ["1", "1", "100"]);
     }
     assert_eq!(actions(&activity(latchkey, &other, "all").await).len(), 1);
@@ -75,14 +119,32 @@ async fn a_topic_without_activities_and_one_that_is_none_are_refused() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity-none").await;
     for topic in ["session", "otp", "password", "password?page=2"] {
-        activity(latchkey, &user, topic).await.is_refused(422, &["resource.user.no_activity"]);
+        activity(latchkey, &user, topic)
+            .await
+            .is_refused(422, &["resource.user.no_activity"]);
     }
-    for topic in
-        ["none", "ALL", "Session", "all%20", "%20", "all,session", "sessions", "%00", "a%0Db", "%E2%80%AE", "%ff", "a%7Cb", "%5B"]
-    {
-        activity(latchkey, &user, topic).await.is_refused(422, &["resource.user.wrong_topic"]);
+    for topic in [
+        "none",
+        "ALL",
+        "Session",
+        "all%20",
+        "%20",
+        "all,session",
+        "sessions",
+        "%00",
+        "a%0Db",
+        "%E2%80%AE",
+        "%ff",
+        "a%7Cb",
+        "%5B",
+    ] {
+        activity(latchkey, &user, topic)
+            .await
+            .is_refused(422, &["resource.user.wrong_topic"]);
     }
-    activity(latchkey, &user, &"x".repeat(2000)).await.is_refused(422, &["resource.user.wrong_topic"]);
+    activity(latchkey, &user, &"x".repeat(2000))
+        .await
+        .is_refused(422, &["resource.user.wrong_topic"]);
 }
 
 #[tokio::test]
@@ -138,11 +200,21 @@ async fn page_and_limit_are_clamped_and_what_is_no_number_counts_as_absent() {
 async fn what_has_expired_is_not_told() {
     let latchkey = Latchkey::start(&[("IDENTITY_ACTIVITY_DAYS", "1")]).await;
     let user = latchkey.signed_up("expired").await;
-    let key = format!("ACTIVITY#{}", activity(&latchkey, &user, "all").await.json()[0]["id"].as_str().unwrap());
+    let key = format!(
+        "ACTIVITY#{}",
+        activity(&latchkey, &user, "all").await.json()[0]["id"]
+            .as_str()
+            .unwrap()
+    );
     latchkey.sign_in(&user.email, PASSWORD).send().await;
     latchkey.age_grant(&user, &key, 86_390).await;
     assert_eq!(page(&activity(&latchkey, &user, "all").await)[0], "2");
     latchkey.age_grant(&user, &key, 10).await;
-    assert_eq!(actions(&activity(&latchkey, &user, "all").await), [("login".to_owned(), "succeed".to_owned())]);
-    activity(&latchkey, &user, "account").await.is_refused(422, &["resource.user.no_activity"]);
+    assert_eq!(
+        actions(&activity(&latchkey, &user, "all").await),
+        [("login".to_owned(), "succeed".to_owned())]
+    );
+    activity(&latchkey, &user, "account")
+        .await
+        .is_refused(422, &["resource.user.no_activity"]);
 }

@@ -1,4 +1,5 @@
-//! `POST /identity/users`: what is accepted of each parameter, and what is told of those that are not
+//! `POST /identity/users`: what is accepted of each parameter, and what is told of those that are
+//! not
 
 use serde_json::{Value, json};
 
@@ -15,30 +16,78 @@ async fn a_refused_sign_up_leaves_nothing_behind() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("taken").await;
     let before = latchkey.everything().await;
-    let (good, taken) = (("email", "new@example.com"), ("email", " TAKEN@example.COM "));
-    let unknown = if user.uid == "ID0000000000" { "ID0000000001" } else { "ID0000000000" };
+    let (good, taken) = (
+        ("email", "new@example.com"),
+        ("email", " TAKEN@example.COM "),
+    );
+    let unknown = if user.uid == "ID0000000000" {
+        "ID0000000001"
+    } else {
+        "ID0000000000"
+    };
     for (fields, keys) in [
-        (&[("email", "nobody"), ("password", PASSWORD)][..], &["email.invalid"][..]),
+        (
+            &[("email", "nobody"), ("password", PASSWORD)][..],
+            &["email.invalid"][..],
+        ),
         (&[taken, ("password", PASSWORD)], &["email.taken"]),
-        (&[good, ("password", "password")], &["password.requirements"]),
+        (
+            &[good, ("password", "password")],
+            &["password.requirements"],
+        ),
         (&[good, ("password", "Password1")], &["password.weak"]),
-        (&[good, ("password", PASSWORD), ("data", "{")], &["data.invalid_format"]),
-        (&[good, ("password", PASSWORD), ("refid", "nobody")], &["identity.user.invalid_referral_format"]),
-        (&[good, ("password", PASSWORD), ("refid", unknown)], &["identity.user.referral_doesnt_exist"]),
+        (
+            &[good, ("password", PASSWORD), ("data", "{")],
+            &["data.invalid_format"],
+        ),
+        (
+            &[good, ("password", PASSWORD), ("refid", "nobody")],
+            &["identity.user.invalid_referral_format"],
+        ),
+        (
+            &[good, ("password", PASSWORD), ("refid", unknown)],
+            &["identity.user.referral_doesnt_exist"],
+        ),
         // Several: e-mail before password before data.
         (
             &[("data", "{"), ("password", "password"), ("email", "nobody")],
-            &["email.invalid", "password.requirements", "data.invalid_format"],
+            &[
+                "email.invalid",
+                "password.requirements",
+                "data.invalid_format",
+            ],
         ),
-        (&[("data", "{"), ("password", "Password1"), taken], &["email.taken", "password.weak", "data.invalid_format"]),
-        (&[taken, ("password", "weak")], &["email.taken", "password.requirements"]),
-        (&[good, ("password", "Password1"), ("data", "nonsense")], &["password.weak", "data.invalid_format"]),
+        (
+            &[("data", "{"), ("password", "Password1"), taken],
+            &["email.taken", "password.weak", "data.invalid_format"],
+        ),
+        (
+            &[taken, ("password", "weak")],
+            &["email.taken", "password.requirements"],
+        ),
+        (
+            &[good, ("password", "Password1"), ("data", "nonsense")],
+            &["password.weak", "data.invalid_format"],
+        ),
         // A referral comes first and alone.
         (
-            &[("email", "nobody"), ("password", "weak"), ("data", "{"), ("refid", "nobody")],
+            &[
+                ("email", "nobody"),
+                ("password", "weak"),
+                ("data", "{"),
+                ("refid", "nobody"),
+            ],
             &["identity.user.invalid_referral_format"],
         ),
-        (&[taken, ("password", "weak"), ("data", "{"), ("refid", unknown)], &["identity.user.referral_doesnt_exist"]),
+        (
+            &[
+                taken,
+                ("password", "weak"),
+                ("data", "{"),
+                ("refid", unknown),
+            ],
+            &["identity.user.referral_doesnt_exist"],
+        ),
     ] {
         sign_up(&latchkey, fields).await.is_refused(422, keys);
         assert_eq!(latchkey.everything().await, before, "{fields:?}");
@@ -98,40 +147,102 @@ async fn an_address_is_what_html_accepts_with_a_dot_in_its_domain() {
         "a@fields.example\r\nBcc: b@fields.example",
         &format!("a@{label}.example"),
     ] {
-        sign_up(latchkey, &[("email", email), ("password", PASSWORD)]).await.is_refused(422, &["email.invalid"]);
+        sign_up(latchkey, &[("email", email), ("password", PASSWORD)])
+            .await
+            .is_refused(422, &["email.invalid"]);
     }
 }
 
 #[tokio::test]
 async fn the_password_rule_counts_characters() {
     let latchkey = latchkey().await;
-    let of_length = |length: usize| format!("aA1{}", "жщ\u{1f40e}ю".chars().cycle().take(length - 3).collect::<String>());
+    let of_length = |length: usize| {
+        format!(
+            "aA1{}",
+            "жщ\u{1f40e}ю"
+                .chars()
+                .cycle()
+                .take(length - 3)
+                .collect::<String>()
+        )
+    };
     for length in [7, 81] {
-        sign_up(latchkey, &[("email", "length@example.com"), ("password", &of_length(length))])
-            .await
-            .is_refused(422, &["password.requirements"]);
+        sign_up(
+            latchkey,
+            &[
+                ("email", "length@example.com"),
+                ("password", &of_length(length)),
+            ],
+        )
+        .await
+        .is_refused(422, &["password.requirements"]);
     }
     for length in [8, 80] {
         let email = format!("length{length}@example.com");
-        assert_eq!(sign_up(latchkey, &[("email", &email), ("password", &of_length(length))]).await.status, 201, "{length}");
+        assert_eq!(
+            sign_up(
+                latchkey,
+                &[("email", &email), ("password", &of_length(length))]
+            )
+            .await
+            .status,
+            201,
+            "{length}"
+        );
     }
 }
 
 #[tokio::test]
 async fn data_is_any_json_text_and_kept_to_the_letter() {
     let latchkey = latchkey().await;
-    for (number, data) in [r#"{ "language": "de",  "b": [1, 2.50] }"#, "[]", "1", "\"text\"", "true", " {} "].iter().enumerate() {
-        let user = latchkey.signed_up_with(&format!("data{number}"), &json!({ "data": data })).await;
-        assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.json()["data"], *data);
+    for (number, data) in [
+        r#"{ "language": "de",  "b": [1, 2.50] }"#,
+        "[]",
+        "1",
+        "\"text\"",
+        "true",
+        " {} ",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let user = latchkey
+            .signed_up_with(&format!("data{number}"), &json!({ "data": data }))
+            .await;
+        assert_eq!(
+            latchkey.sign_in(&user.email, PASSWORD).send().await.json()["data"],
+            *data
+        );
     }
     for (number, blank) in ["", "  "].iter().enumerate() {
-        let user = latchkey.signed_up_with(&format!("data-blank{number}"), &json!({ "data": blank })).await;
-        assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.json()["data"], Value::Null);
+        let user = latchkey
+            .signed_up_with(&format!("data-blank{number}"), &json!({ "data": blank }))
+            .await;
+        assert_eq!(
+            latchkey.sign_in(&user.email, PASSWORD).send().await.json()["data"],
+            Value::Null
+        );
     }
-    for data in ["{", "{]", "nonsense", "{'a':1}", "{\"a\":1,}", "{} {}", "\u{0}", "NaN"] {
-        sign_up(latchkey, &[("email", "data@example.com"), ("password", PASSWORD), ("data", data)])
-            .await
-            .is_refused(422, &["data.invalid_format"]);
+    for data in [
+        "{",
+        "{]",
+        "nonsense",
+        "{'a':1}",
+        "{\"a\":1,}",
+        "{} {}",
+        "\u{0}",
+        "NaN",
+    ] {
+        sign_up(
+            latchkey,
+            &[
+                ("email", "data@example.com"),
+                ("password", PASSWORD),
+                ("data", data),
+            ],
+        )
+        .await
+        .is_refused(422, &["data.invalid_format"]);
     }
 }
 
@@ -149,11 +260,22 @@ async fn a_referral_is_a_uid() {
         "USER#a@b.co",
         "ID0000000000 OR 1=1",
     ] {
-        let fields = [("email", "referral@example.com"), ("password", PASSWORD), ("refid", refid)];
-        sign_up(latchkey, &fields).await.is_refused(422, &["identity.user.invalid_referral_format"]);
+        let fields = [
+            ("email", "referral@example.com"),
+            ("password", PASSWORD),
+            ("refid", refid),
+        ];
+        sign_up(latchkey, &fields)
+            .await
+            .is_refused(422, &["identity.user.invalid_referral_format"]);
     }
-    let user = latchkey.signed_up_with("referral-blank", &json!({ "refid": " " })).await;
-    assert_eq!(latchkey.sign_in(&user.email, PASSWORD).send().await.json()["referral_uid"], Value::Null);
+    let user = latchkey
+        .signed_up_with("referral-blank", &json!({ "refid": " " }))
+        .await;
+    assert_eq!(
+        latchkey.sign_in(&user.email, PASSWORD).send().await.json()["referral_uid"],
+        Value::Null
+    );
 }
 
 #[tokio::test]
@@ -164,9 +286,18 @@ async fn a_captcha_response_is_text_or_an_object() {
         latchkey.post(PATH).json(&body).send()
     };
     for captcha in [json!(1), json!(true), json!([{}])] {
-        sign_up(0, captcha).await.is_refused(422, &["identity.user.invalid_captcha_format"]);
+        sign_up(0, captcha)
+            .await
+            .is_refused(422, &["identity.user.invalid_captcha_format"]);
     }
-    for (number, captcha) in [json!("token"), json!({ "geetest_challenge": "x" }), json!(null), json!("")].into_iter().enumerate()
+    for (number, captcha) in [
+        json!("token"),
+        json!({ "geetest_challenge": "x" }),
+        json!(null),
+        json!(""),
+    ]
+    .into_iter()
+    .enumerate()
     {
         assert_eq!(sign_up(number, captcha).await.status, 201);
     }

@@ -9,14 +9,31 @@ const PATH: &str = "/resource/users/me";
 #[tokio::test]
 async fn the_user_is_told_as_at_sign_in_but_for_the_csrf_token() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up_with("me", &json!({ "data": r#"{"language":"de"}"# })).await;
-    let mut expected = latchkey.sign_in(&user.email, &user.password).send().await.json();
+    let user = latchkey
+        .signed_up_with("me", &json!({ "data": r#"{"language":"de"}"# }))
+        .await;
+    let mut expected = latchkey
+        .sign_in(&user.email, &user.password)
+        .send()
+        .await
+        .json();
     expected.as_object_mut().unwrap().remove("csrf_token");
-    for request in [latchkey.get(PATH).cookie(&user.session), latchkey.get(PATH).bearer(&user.session)] {
+    for request in [
+        latchkey.get(PATH).cookie(&user.session),
+        latchkey.get(PATH).bearer(&user.session),
+    ] {
         let answer = request.send().await;
         assert_eq!((answer.status, answer.json()), (200, expected.clone()));
-        answer.has_names(&USER_NAMES.into_iter().filter(|&name| name != "csrf_token").collect::<Vec<_>>());
-        assert_eq!((answer.header("cache-control"), answer.header("set-cookie")), (Some("no-store"), None));
+        answer.has_names(
+            &USER_NAMES
+                .into_iter()
+                .filter(|&name| name != "csrf_token")
+                .collect::<Vec<_>>(),
+        );
+        assert_eq!(
+            (answer.header("cache-control"), answer.header("set-cookie")),
+            (Some("no-store"), None)
+        );
     }
 }
 
@@ -24,7 +41,8 @@ async fn the_user_is_told_as_at_sign_in_but_for_the_csrf_token() {
 async fn the_user_is_told_as_she_is_now() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("me-now").await;
-    let state = async || latchkey.get(PATH).cookie(&user.session).send().await.json()["state"].clone();
+    let state =
+        async || latchkey.get(PATH).cookie(&user.session).send().await.json()["state"].clone();
     assert_eq!(state().await, "pending");
     latchkey.set_state(&user, "active").await;
     assert_eq!(state().await, "active");
@@ -33,12 +51,19 @@ async fn the_user_is_told_as_she_is_now() {
 #[tokio::test]
 async fn everybody_is_told_of_herself_alone() {
     let latchkey = latchkey().await;
-    let (one, other) = (latchkey.signed_up("me-one").await, latchkey.signed_up("me-other").await);
+    let (one, other) = (
+        latchkey.signed_up("me-one").await,
+        latchkey.signed_up("me-other").await,
+    );
     let uid = async |request: crate::harness::Request| request.send().await.json()["uid"].clone();
     assert_eq!(uid(latchkey.get(PATH).cookie(&one.session)).await, one.uid);
     // The bearer counts where both come, and no parameter does.
     assert_eq!(
-        uid(latchkey.get(&format!("{PATH}?uid={}", one.uid)).cookie(&one.session).bearer(&other.session)).await,
+        uid(latchkey
+            .get(&format!("{PATH}?uid={}", one.uid))
+            .cookie(&one.session)
+            .bearer(&other.session))
+        .await,
         other.uid
     );
 }

@@ -1,5 +1,5 @@
-//! Authorizer of other HTTP APIs (payload format 2.0, simple responses): tells API Gateway whether a request is let through, and
-//! whose it is.
+//! Authorizer of other HTTP APIs (payload format 2.0, simple responses): tells API Gateway whether
+//! a request is let through, and whose it is.
 //!
 //! An error makes API Gateway answer 500, which opens nothing.
 
@@ -10,7 +10,10 @@ use serde_json::Value;
 use shared::{
     BoxError, Error,
     domain::user::{State, User},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator, client_at, header},
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator, client_at,
+        header,
+    },
     platform::clock::Timestamp,
     tokens::access_token::Names,
 };
@@ -68,17 +71,28 @@ impl Authorize {
     /// Asks the gate at every call. Why somebody is refused is told to nobody.
     pub async fn handle(&self, event: Value, now: Timestamp) -> Result<Answer, BoxError> {
         // What serde says of an event may quote it, and cookies are secrets.
-        let event = Event::deserialize(event).map_err(|_| "this is no event of an authorizer in payload format 2.0")?;
+        let event = Event::deserialize(event)
+            .map_err(|_| "this is no event of an authorizer in payload format 2.0")?;
         let Http { method, source_ip } = event.request_context.http;
-        let headers = headers(&event.headers.unwrap_or_default(), &event.cookies.unwrap_or_default());
+        let headers = headers(
+            &event.headers.unwrap_or_default(),
+            &event.cookies.unwrap_or_default(),
+        );
         let client = client_at(source_ip, &headers);
         // What is no method is at least none that is known to change nothing.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
-        match self.authenticator.authenticate_client(&method, &headers, client, now).await {
+        match self
+            .authenticator
+            .authenticate_client(&method, &headers, client, now)
+            .await
+        {
             Ok(signed_in) => {
                 let keys = self.authenticator.keys.access_token_keys(now).await?;
                 let token = keys.sign(&signed_in.user, &self.names, now)?;
-                Ok(Answer { is_authorized: true, context: Some(context(signed_in.user, token)) })
+                Ok(Answer {
+                    is_authorized: true,
+                    context: Some(context(signed_in.user, token)),
+                })
             }
             Err(error) => refuse(error),
         }
@@ -86,19 +100,35 @@ impl Authorize {
 }
 
 fn refuse(error: Error) -> Result<Answer, BoxError> {
-    if error.status().is_server_error() { Err(error.into()) } else { Ok(Answer { is_authorized: false, context: None }) }
+    if error.status().is_server_error() {
+        Err(error.into())
+    } else {
+        Ok(Answer {
+            is_authorized: false,
+            context: None,
+        })
+    }
 }
 
 fn context(user: User, token: String) -> Context {
     let email = user.email.as_typed().to_owned();
-    Context { uid: user.uid, email, role: user.role, level: user.level, state: user.state, token }
+    Context {
+        uid: user.uid,
+        email,
+        role: user.role,
+        level: user.level,
+        state: user.state,
+        token,
+    }
 }
 
 /// Headers as HTTP has them. What cannot stand in one presents nothing.
 fn headers(fields: &BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let cookies = cookies.iter().map(|cookie| (header::COOKIE, cookie));
-    let fields = fields.iter().filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value)));
+    let fields = fields
+        .iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value)));
     for (name, value) in cookies.chain(fields) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
             // Beyond tens of thousands it takes no more, which is more than API Gateway does.

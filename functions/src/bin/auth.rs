@@ -3,7 +3,9 @@
 use functions::access::auth::Auth;
 use shared::{
     BoxError,
-    config::{AccessTokens, Application, Sessions, Tables, Variables, token_secret, trusted_proxies},
+    config::{
+        AccessTokens, Application, Sessions, Tables, Variables, token_secret, trusted_proxies,
+    },
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -25,7 +27,10 @@ async fn main() -> Result<(), BoxError> {
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
         },
-        names: Names { issuer: names.issuer, audience: names.audience },
+        names: Names {
+            issuer: names.issuer,
+            audience: names.audience,
+        },
         trusted_proxies: trusted_proxies(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

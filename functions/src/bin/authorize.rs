@@ -25,7 +25,10 @@ async fn main() -> Result<(), BoxError> {
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
         },
-        names: Names { issuer: names.issuer, audience: names.audience },
+        names: Names {
+            issuer: names.issuer,
+            audience: names.audience,
+        },
     };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
     lambda_event::serve(async |event| Box::pin(authorize.handle(event, clock::now())).await).await

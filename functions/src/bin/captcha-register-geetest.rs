@@ -14,7 +14,8 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
-    let settings = captcha(&variables)?.filter(|captcha| captcha.provider == CaptchaProvider::Geetest);
+    let settings =
+        captcha(&variables)?.filter(|captcha| captcha.provider == CaptchaProvider::Geetest);
     let registration = Registration::new(settings, &Aws::from_env());
     serve(async |_| register_geetest::handle(&registration, clock::now()).await).await
 }

@@ -12,7 +12,10 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
-    let configs =
-        Configs { sessions: Sessions::read(&variables)?, passwords: Passwords::read(&variables)?, captcha: captcha(&variables)? };
+    let configs = Configs {
+        sessions: Sessions::read(&variables)?,
+        passwords: Passwords::read(&variables)?,
+        captcha: captcha(&variables)?,
+    };
     serve(async |_| configs.handle()).await
 }

@@ -20,7 +20,8 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = GenerateCode {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         captcha: Captcha::new(
-            captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::EmailConfirmation)),
+            captcha(&variables)?
+                .filter(|captcha| captcha.protects(ProtectedOperation::EmailConfirmation)),
             &aws,
         ),
         limits: limits(&variables)?,

@@ -14,6 +14,8 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
-    let endpoint = Jwks { keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?) };
+    let endpoint = Jwks {
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+    };
     serve(async |_| endpoint.handle(clock::now()).await).await
 }

@@ -14,6 +14,8 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let feedback = Feedback { store: Store::new(aws.dynamodb(), tables.users, tables.grants) };
+    let feedback = Feedback {
+        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+    };
     lambda_event::serve(async |event| feedback.handle(event, clock::now()).await).await
 }

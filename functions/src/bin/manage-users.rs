@@ -27,7 +27,10 @@ async fn main() -> Result<(), BoxError> {
         store,
         accounts: Accounts::read(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
-        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
+        passwords: PasswordCheck::new(
+            passwords.policy()?,
+            BreachedPasswords::new(passwords.breached_passwords),
+        ),
     };
     // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
     lambda_event::serve(async |event| Box::pin(users.handle(event, clock::now())).await).await

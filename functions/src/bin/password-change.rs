@@ -3,7 +3,9 @@
 use functions::password::change::Change;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, limits, token_secret},
+    config::{
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, limits, token_secret,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -35,7 +37,10 @@ async fn main() -> Result<(), BoxError> {
         application: Application::read(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         limits: limits(&variables)?,
-        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
+        passwords: PasswordCheck::new(
+            passwords.policy()?,
+            BreachedPasswords::new(passwords.breached_passwords),
+        ),
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

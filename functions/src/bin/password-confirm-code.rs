@@ -29,7 +29,10 @@ async fn main() -> Result<(), BoxError> {
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
-        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
+        passwords: PasswordCheck::new(
+            passwords.policy()?,
+            BreachedPasswords::new(passwords.breached_passwords),
+        ),
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

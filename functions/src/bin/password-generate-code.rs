@@ -19,7 +19,11 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let endpoint = GenerateCode {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        captcha: Captcha::new(captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::PasswordReset)), &aws),
+        captcha: Captcha::new(
+            captcha(&variables)?
+                .filter(|captcha| captcha.protects(ProtectedOperation::PasswordReset)),
+            &aws,
+        ),
         limits: limits(&variables)?,
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,

@@ -26,7 +26,11 @@ async fn main() -> Result<(), BoxError> {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
-        captcha: Captcha::new(captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::SessionCreate)), &aws),
+        captcha: Captcha::new(
+            captcha(&variables)?
+                .filter(|captcha| captcha.protects(ProtectedOperation::SessionCreate)),
+            &aws,
+        ),
         limits: limits(&variables)?,
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,

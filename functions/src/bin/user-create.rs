@@ -3,7 +3,10 @@
 use functions::user::create::Create;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, captcha, limits, token_secret},
+    config::{
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, captcha, limits,
+        token_secret,
+    },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::serve,
     platform::{
@@ -30,12 +33,18 @@ async fn main() -> Result<(), BoxError> {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
-        captcha: Captcha::new(captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::UserCreate)), &aws),
+        captcha: Captcha::new(
+            captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::UserCreate)),
+            &aws,
+        ),
         limits: limits(&variables)?,
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
         application: Application::read(&variables)?,
-        passwords: PasswordCheck::new(passwords.policy()?, BreachedPasswords::new(passwords.breached_passwords)),
+        passwords: PasswordCheck::new(
+            passwords.policy()?,
+            BreachedPasswords::new(passwords.breached_passwords),
+        ),
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

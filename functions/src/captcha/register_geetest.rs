@@ -1,4 +1,5 @@
-//! `GET /identity/users/register_geetest`: begins a captcha, where it is one that wants to be begun.
+//! `GET /identity/users/register_geetest`: begins a captcha, where it is one that wants to be
+//! begun.
 
 use serde::Serialize;
 use shared::{

@@ -21,24 +21,47 @@ pub struct ConfirmCode {
 }
 
 impl ConfirmCode {
-    /// Makes the user active and opens a session; one who has a second factor must sign in for that. Of any number of
-    /// confirmations at once one wins, by the condition on the code.
+    /// Makes the user active and opens a session; one who has a second factor must sign in for
+    /// that. Of any number of confirmations at once one wins, by the condition on the code.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let token = read(request).await?;
-        let claims = self.keys.verify(Purpose::Confirmation, &token, now).await?.ok_or(Error::TokenInvalid)?;
-        let (user, code) = self.store.find_code(&claims, one_time_code::Kind::Confirmation).await?;
-        let code = code.filter(|code| code.is_named_by(&claims.jti, now)).ok_or(Error::TokenUtilized)?;
-        let user = user.filter(|user| user.uid == claims.uid && user.state == State::Pending).ok_or(Error::NothingToConfirm)?;
+        let claims = self
+            .keys
+            .verify(Purpose::Confirmation, &token, now)
+            .await?
+            .ok_or(Error::TokenInvalid)?;
+        let (user, code) = self
+            .store
+            .find_code(&claims, one_time_code::Kind::Confirmation)
+            .await?;
+        let code = code
+            .filter(|code| code.is_named_by(&claims.jti, now))
+            .ok_or(Error::TokenUtilized)?;
+        let user = user
+            .filter(|user| user.uid == claims.uid && user.state == State::Pending)
+            .ok_or(Error::NothingToConfirm)?;
         let confirmed = user.confirmed(now);
-        let new = user.otp_secret.is_none().then(|| NewSession::begin(&user, client, self.sessions.lifetime, now));
+        let new = user
+            .otp_secret
+            .is_none()
+            .then(|| NewSession::begin(&user, client, self.sessions.lifetime, now));
         let signing_keys = self.keys.signing_keys(now).await?;
         let cookie = new
             .as_ref()
             .map(|new| session_cookie(&self.sessions.cookie_name, new, &user.email, &signing_keys))
             .transpose()
             .map_err(Error::internal)?;
-        match self.store.confirm_email(&user, &confirmed, &code, new.as_ref().map(|new| &new.session)).await? {
+        match self
+            .store
+            .confirm_email(
+                &user,
+                &confirmed,
+                &code,
+                new.as_ref().map(|new| &new.session),
+            )
+            .await?
+        {
             Confirmation::Done => {}
             Confirmation::CodeUsed => return Err(Error::TokenUtilized),
             Confirmation::NothingToConfirm => return Err(Error::NothingToConfirm),

@@ -1,4 +1,5 @@
-//! `POST /identity/users/email/generate_code`: asks for another mail that lets one confirm the address.
+//! `POST /identity/users/email/generate_code`: asks for another mail that lets one confirm the
+//! address.
 
 use shared::{
     Error,
@@ -39,23 +40,39 @@ struct Input {
 }
 
 impl GenerateCode {
-    /// Stores a code and queues the mail that brings it, for a user who waits for one. Whoever asks gets the same answer in the
-    /// same time.
+    /// Stores a code and queues the mail that brings it, for a user who waits for one. Whoever asks
+    /// gets the same answer in the same time.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let Input { email, language, captcha_response } = read(request).await?;
+        let Input {
+            email,
+            language,
+            captcha_response,
+        } = read(request).await?;
         let (key, network) = (lookup_key(&email), client.network());
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.store.find_user_and_mail_log(&key, one_time_code::Kind::Confirmation),
+            self.store
+                .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation),
         );
         admitted?;
         let mut found = found?;
         MailLog::check(found.1.as_ref(), &self.limits, now)?;
-        self.captcha.check(captcha_response.as_ref(), &client, now).await?;
-        let Ok(email) = EmailAddress::parse(&email) else { return Ok(empty(StatusCode::CREATED)) };
-        while self.ask((&email, language.as_deref()), &key, found, now).await? == CodeRequestOutcome::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, one_time_code::Kind::Confirmation).await?;
+        self.captcha
+            .check(captcha_response.as_ref(), &client, now)
+            .await?;
+        let Ok(email) = EmailAddress::parse(&email) else {
+            return Ok(empty(StatusCode::CREATED));
+        };
+        while self
+            .ask((&email, language.as_deref()), &key, found, now)
+            .await?
+            == CodeRequestOutcome::Overtaken
+        {
+            found = self
+                .store
+                .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation)
+                .await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
@@ -67,7 +84,10 @@ impl GenerateCode {
         (user, log): (Option<User>, Option<MailLog>),
         now: Timestamp,
     ) -> Result<CodeRequestOutcome, Error> {
-        let log_after = log.clone().unwrap_or_default().with_one_more(&self.limits, now)?;
+        let log_after = log
+            .clone()
+            .unwrap_or_default()
+            .with_one_more(&self.limits, now)?;
         let data = user.as_ref().and_then(|user| user.data.as_deref());
         let language = Language::choose(language, data, self.application.default_language);
         let waiting = user.as_ref().filter(|user| user.state == State::Pending);
@@ -94,5 +114,9 @@ async fn read(request: Request) -> Result<Input, Error> {
     let email = parameters.email();
     let language = parameters.optional("lang");
     let captcha_response = parameters.captcha_response();
-    parameters.finish().map(|()| Input { email, language, captcha_response })
+    parameters.finish().map(|()| Input {
+        email,
+        language,
+        captcha_response,
+    })
 }

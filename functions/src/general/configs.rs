@@ -33,7 +33,10 @@ impl Configs {
     pub fn handle(&self) -> Result<Response<Body>, Error> {
         cacheable_json(&Output {
             session_expire_time: self.sessions.lifetime.idle,
-            captcha_type: self.captcha.as_ref().map_or("none", |captcha| captcha.provider.name()),
+            captcha_type: self
+                .captcha
+                .as_ref()
+                .map_or("none", |captcha| captcha.provider.name()),
             captcha_id: self.captcha.as_ref().map(|captcha| captcha.id.as_str()),
             password_min_entropy: number(self.passwords.min_entropy),
             password_regexp: &self.passwords.regexp,

@@ -23,7 +23,10 @@ mod tests {
     #[test]
     fn ping_answers_pong() {
         let response = handle().expect("an answer");
-        assert_eq!((response.status().as_u16(), response.body()), (200, &Body::Text(r#"{"ping":"pong"}"#.to_owned())));
+        assert_eq!(
+            (response.status().as_u16(), response.body()),
+            (200, &Body::Text(r#"{"ping":"pong"}"#.to_owned()))
+        );
         assert_eq!(response.headers()["cache-control"], "no-store");
     }
 }

@@ -14,7 +14,12 @@ struct Time {
 
 /// Answers with the Unix time in seconds.
 pub fn handle(now: Timestamp) -> Result<Response<Body>, Error> {
-    json(StatusCode::OK, &Time { time: now.seconds() })
+    json(
+        StatusCode::OK,
+        &Time {
+            time: now.seconds(),
+        },
+    )
 }
 
 #[cfg(test)]
@@ -24,7 +29,10 @@ mod tests {
     #[test]
     fn the_time_is_told_in_seconds_and_not_kept() {
         let response = handle(Timestamp::from_seconds(1_800_000_000)).expect("an answer");
-        assert_eq!((response.status().as_u16(), response.body()), (200, &Body::Text(r#"{"time":1800000000}"#.to_owned())));
+        assert_eq!(
+            (response.status().as_u16(), response.body()),
+            (200, &Body::Text(r#"{"time":1800000000}"#.to_owned()))
+        );
         assert_eq!(response.headers()["cache-control"], "no-store");
     }
 }

@@ -38,10 +38,18 @@ mod tests {
 
     #[test]
     fn the_build_is_told_and_may_be_kept_for_a_minute() {
-        let build = Build { git_tag: "v1.2.3", git_sha: "abc", build_date: "2026-01-31T23:59:59Z", version: "1.2.3" };
+        let build = Build {
+            git_tag: "v1.2.3",
+            git_sha: "abc",
+            build_date: "2026-01-31T23:59:59Z",
+            version: "1.2.3",
+        };
         let response = handle(&build).expect("an answer");
         let text = r#"{"git_tag":"v1.2.3","git_sha":"abc","build_date":"2026-01-31T23:59:59Z","version":"1.2.3"}"#;
-        assert_eq!((response.status().as_u16(), response.body()), (200, &Body::Text(text.to_owned())));
+        assert_eq!(
+            (response.status().as_u16(), response.body()),
+            (200, &Body::Text(text.to_owned()))
+        );
         assert_eq!(response.headers()["cache-control"], "public, max-age=60");
     }
 }

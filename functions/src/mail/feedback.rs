@@ -1,8 +1,8 @@
-//! What SES tells of mails that it took, by way of EventBridge: an address that a mail bounced from for good, or whose reader
-//! complained of it, gets no more.
+//! What SES tells of mails that it took, by way of EventBridge: an address that a mail bounced from
+//! for good, or whose reader complained of it, gets no more.
 //!
-//! An error makes Lambda deliver the event again. What cannot be understood would not be understood then either, so it is only
-//! logged.
+//! An error makes Lambda deliver the event again. What cannot be understood would not be understood
+//! then either, so it is only logged.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -76,14 +76,22 @@ struct Recipient {
 }
 
 impl Detail {
-    /// Whom mails do not reach, or annoy, and since when. A bounce that may pass is no reason to give an address up, nor is a
-    /// report that a mail is no spam.
+    /// Whom mails do not reach, or annoy, and since when. A bounce that may pass is no reason to
+    /// give an address up, nor is a report that a mail is no spam.
     fn unwanted(&self) -> Option<(&[Recipient], &str)> {
-        let bounce = self.bounce.as_ref().filter(|bounce| bounce.kind == "Permanent");
-        let complaint = self.complaint.as_ref().filter(|complaint| complaint.kind.as_deref() != Some("not-spam"));
+        let bounce = self
+            .bounce
+            .as_ref()
+            .filter(|bounce| bounce.kind == "Permanent");
+        let complaint = self
+            .complaint
+            .as_ref()
+            .filter(|complaint| complaint.kind.as_deref() != Some("not-spam"));
         match (bounce, complaint) {
             (Some(bounce), _) => Some((&bounce.bounced_recipients, &bounce.timestamp)),
-            (None, Some(complaint)) => Some((&complaint.complained_recipients, &complaint.timestamp)),
+            (None, Some(complaint)) => {
+                Some((&complaint.complained_recipients, &complaint.timestamp))
+            }
             (None, None) => None,
         }
     }
@@ -97,15 +105,26 @@ impl Feedback {
             tracing::warn!(event = %event["id"], "ignored: not what SES tells of a mail of this service");
             return Ok(());
         };
-        let Tags { uid: (uid,), mail: (mail,) } = &detail.mail.tags;
+        let Tags {
+            uid: (uid,),
+            mail: (mail,),
+        } = &detail.mail.tags;
         let Some((recipients, timestamp)) = detail.unwanted() else {
-            tracing::info!(uid, mail, "the address is kept: it bounced for a time, or nothing was wrong");
+            tracing::info!(
+                uid,
+                mail,
+                "the address is kept: it bounced for a time, or nothing was wrong"
+            );
             return Ok(());
         };
         let at = Timestamp::parse_rfc3339(timestamp).unwrap_or(now);
         let mut backoff = Backoff::start();
         loop {
-            let user = self.store.find_user_by_uid(uid).await?.filter(|user| is_among(user, recipients));
+            let user = self
+                .store
+                .find_user_by_uid(uid)
+                .await?
+                .filter(|user| is_among(user, recipients));
             let Some(user) = user else {
                 tracing::warn!(uid, mail, "ignored: the address is no user's any more");
                 return Ok(());
@@ -115,7 +134,11 @@ impl Feedback {
                 return Ok(());
             };
             if self.store.set_labels(&user, &bounced).await? == store::Outcome::Written {
-                metrics::mail(if detail.bounce.is_some() { Outcome::Bounced } else { Outcome::Complained });
+                metrics::mail(if detail.bounce.is_some() {
+                    Outcome::Bounced
+                } else {
+                    Outcome::Complained
+                });
                 tracing::warn!(uid, mail, to = ?user.email, "the address gets no more mail");
                 return Ok(());
             }
@@ -129,7 +152,9 @@ impl Feedback {
 /// Whether the mail went to the user's address, spelled as SES was given it.
 fn is_among(user: &User, recipients: &[Recipient]) -> bool {
     let own = ascii(&user.email);
-    recipients.iter().any(|recipient| bare(&recipient.email_address).eq_ignore_ascii_case(&own))
+    recipients
+        .iter()
+        .any(|recipient| bare(&recipient.email_address).eq_ignore_ascii_case(&own))
 }
 
 /// An address without the name that may stand before it.

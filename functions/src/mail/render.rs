@@ -28,9 +28,24 @@ pub struct Mail {
 }
 
 /// Writes a mail. It fails on a time that no calendar has.
-pub fn render(content: &Content<'_>, language: Language, app_name: &str) -> Result<Mail, askama::Error> {
-    let link_mail = |link, life| LinkMail { app_name, language, link, life: duration(life, language) };
-    let notice = |at| utc(at).map(|at| Notice { app_name, language, at });
+pub fn render(
+    content: &Content<'_>,
+    language: Language,
+    app_name: &str,
+) -> Result<Mail, askama::Error> {
+    let link_mail = |link, life| LinkMail {
+        app_name,
+        language,
+        link,
+        life: duration(life, language),
+    };
+    let notice = |at| {
+        utc(at).map(|at| Notice {
+            app_name,
+            language,
+            at,
+        })
+    };
     match *content {
         Content::PasswordReset { link, life } => password_reset(&link_mail(link, life)),
         Content::PasswordChanged { at } => password_changed(&notice(at)?),
@@ -55,8 +70,9 @@ struct Notice<'a> {
     at: String,
 }
 
-/// Makes `fn $kind(&$Values)`, which renders the three files of the language. Each file is a template of its own,
-/// checked against `$Values` at compile time; askama takes its path as a literal only, so every file is named.
+/// Makes `fn $kind(&$Values)`, which renders the three files of the language. Each file is a
+/// template of its own, checked against `$Values` at compile time; askama takes its path as a
+/// literal only, so every file is named.
 macro_rules! templates {
     ($kind:ident($Values:ident) { $($Language:ident: $subject:literal, $text:literal, $html:literal;)+ }) => {
         fn $kind(mail: &$Values<'_>) -> Result<Mail, askama::Error> {
@@ -190,20 +206,30 @@ impl Noun {
     }
 }
 
-/// A length of time in words, in the accusative where a language has cases: whole hours if it comes to that, else
-/// minutes. What is left over is dropped: to promise a little less is safe.
+/// A length of time in words, in the accusative where a language has cases: whole hours if it comes
+/// to that, else minutes. What is left over is dropped: to promise a little less is safe.
 fn duration(seconds: u64, language: Language) -> String {
     use Noun::{Any, OneFewMany, OneOther};
     let (hours, minutes) = match language {
         Language::En => (OneOther("hour", "hours"), OneOther("minute", "minutes")),
-        Language::Ru => (OneFewMany("час", "часа", "часов"), OneFewMany("минуту", "минуты", "минут")),
-        Language::Uk => (OneFewMany("годину", "години", "годин"), OneFewMany("хвилину", "хвилини", "хвилин")),
+        Language::Ru => (
+            OneFewMany("час", "часа", "часов"),
+            OneFewMany("минуту", "минуты", "минут"),
+        ),
+        Language::Uk => (
+            OneFewMany("годину", "години", "годин"),
+            OneFewMany("хвилину", "хвилини", "хвилин"),
+        ),
         Language::Es | Language::Pt => (OneOther("hora", "horas"), OneOther("minuto", "minutos")),
         Language::Fr => (OneOther("heure", "heures"), OneOther("minute", "minutes")),
         Language::De => (OneOther("Stunde", "Stunden"), OneOther("Minute", "Minuten")),
         Language::Zh => (Any("小时"), Any("分钟")),
     };
-    if seconds.is_multiple_of(3600) { hours.counted(seconds / 3600) } else { minutes.counted(seconds / 60) }
+    if seconds.is_multiple_of(3600) {
+        hours.counted(seconds / 3600)
+    } else {
+        minutes.counted(seconds / 60)
+    }
 }
 
 #[cfg(test)]
@@ -240,7 +266,9 @@ mod tests {
         every_mail(LINK, "Latchkey", |content, language, mail| {
             let life = duration(3600, language);
             let facts = match content {
-                Content::PasswordReset { .. } | Content::Confirmation { .. } => vec!["Latchkey", LINK, &life],
+                Content::PasswordReset { .. } | Content::Confirmation { .. } => {
+                    vec!["Latchkey", LINK, &life]
+                }
                 _ => vec!["Latchkey", "2026-11-22 19:26 UTC"],
             };
             for fact in facts {
@@ -258,10 +286,15 @@ mod tests {
     fn the_parts_of_a_mail_say_the_same_in_one_language() {
         let mut subjects = HashSet::new();
         every_mail(LINK, "Latchkey", |_, language, mail| {
-            let Mail { subject, text, html } = mail;
+            let Mail {
+                subject,
+                text,
+                html,
+            } = mail;
             assert!(html.contains(&format!("<html lang=\"{}\">", language.as_str())));
             assert!(html.contains(&format!("<title>{subject}</title>")));
-            // The line that leads to the link, or to the time, has another shape beside a button or in a box.
+            // The line that leads to the link, or to the time, has another shape beside a button or
+            // in a box.
             let only_in_text: Vec<_> = text.lines().filter(|line| !html.contains(line)).collect();
             assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
             assert!(subjects.insert(subject), "{text}");
@@ -272,8 +305,14 @@ mod tests {
     fn a_subject_is_one_line_whatever_the_app_is_called() {
         let app_name = "Latch\r\nBcc: a@example.com\u{2028}\u{85}\tkey\n";
         every_mail(LINK, app_name, |_, _, Mail { subject, .. }| {
-            assert!(subject.contains("Latch Bcc: a@example.com key"), "{subject}");
-            assert!(!subject.contains(|c: char| c.is_control() || c == '\u{2028}'), "{subject}");
+            assert!(
+                subject.contains("Latch Bcc: a@example.com key"),
+                "{subject}"
+            );
+            assert!(
+                !subject.contains(|c: char| c.is_control() || c == '\u{2028}'),
+                "{subject}"
+            );
         });
     }
 
@@ -284,7 +323,10 @@ mod tests {
             assert!(mail.subject.contains("<script>Lock & Key</script>"));
             assert!(mail.text.contains("<script>Lock & Key</script>"));
             assert!(!mail.html.contains("<script") && !mail.html.contains("Lock & Key"));
-            if matches!(content, Content::PasswordReset { .. } | Content::Confirmation { .. }) {
+            if matches!(
+                content,
+                Content::PasswordReset { .. } | Content::Confirmation { .. }
+            ) {
                 assert!(mail.text.contains(link));
                 assert!(!mail.html.contains("a=1&b") && !mail.html.contains("b=\""));
             }
@@ -308,8 +350,16 @@ mod tests {
 
     #[test]
     fn a_duration_agrees_with_its_number_in_every_language() {
-        let hours = |language| [1, 2, 5, 11, 21, 22, 24].map(|hours| duration(hours * 3600, language)).join(", ");
-        let minutes = |language| [5, 11, 21, 32, 114].map(|minutes| duration(minutes * 60, language)).join(", ");
+        let hours = |language| {
+            [1, 2, 5, 11, 21, 22, 24]
+                .map(|hours| duration(hours * 3600, language))
+                .join(", ")
+        };
+        let minutes = |language| {
+            [5, 11, 21, 32, 114]
+                .map(|minutes| duration(minutes * 60, language))
+                .join(", ")
+        };
         for (language, in_hours, in_minutes) in [
             (
                 Language::En,

@@ -70,11 +70,13 @@ impl Send {
         Ok(())
     }
 
-    /// A record may come twice, and twice at once: who claims the mail sends it. What can never be sent is told and left, so that it
-    /// holds up nobody behind it.
+    /// A record may come twice, and twice at once: who claims the mail sends it. What can never be
+    /// sent is told and left, so that it holds up nobody behind it.
     async fn deliver(&self, record: EventRecord, now: Timestamp) -> Result<(), BoxError> {
         let key = serde_dynamo::from_item(record.change.keys).ok();
-        let Some((uid, id)) = key.and_then(|OutboxKey { pk, sk }| Some((pk, sk.strip_prefix("MAIL#")?.to_owned()))) else {
+        let Some((uid, id)) =
+            key.and_then(|OutboxKey { pk, sk }| Some((pk, sk.strip_prefix("MAIL#")?.to_owned())))
+        else {
             unreadable(&record.event_id);
             return Ok(());
         };
@@ -120,13 +122,17 @@ impl Send {
             }
             Err(SendError::Denied(cause)) => {
                 metrics::mail(Outcome::Refused);
-                let advice =
-                    "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
+                let advice = "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
                 tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
             }
             Err(SendError::Unwanted) => {
                 metrics::mail(Outcome::Suppressed);
-                tracing::warn!(mail = id, ?kind, ?to, "not sent: mails to the address bounce");
+                tracing::warn!(
+                    mail = id,
+                    ?kind,
+                    ?to,
+                    "not sent: mails to the address bounce"
+                );
             }
             Err(SendError::Failed(cause)) => {
                 metrics::mail(Outcome::Failed);
@@ -137,20 +143,47 @@ impl Send {
     }
 
     async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
-        let user = self.store.find_user(&mail.email.key()).await.map_err(|error| SendError::Failed(error.into()))?;
+        let user = self
+            .store
+            .find_user(&mail.email.key())
+            .await
+            .map_err(|error| SendError::Failed(error.into()))?;
         if user.is_some_and(|user| user.has_bounced()) {
             return Err(SendError::Unwanted);
         }
-        let Mail { subject, text, html } = self.compose(mail, now).await?;
-        let part = |data: String| Part::builder().data(data).charset("UTF-8").build().map_err(refused);
+        let Mail {
+            subject,
+            text,
+            html,
+        } = self.compose(mail, now).await?;
+        let part = |data: String| {
+            Part::builder()
+                .data(data)
+                .charset("UTF-8")
+                .build()
+                .map_err(refused)
+        };
         let body = Body::builder().text(part(text)?).html(part(html)?).build();
-        let tag = |name: &str, value: &str| MessageTag::builder().name(name).value(value).build().map_err(refused);
-        let message = Message::builder().subject(part(subject)?).body(body).build();
+        let tag = |name: &str, value: &str| {
+            MessageTag::builder()
+                .name(name)
+                .value(value)
+                .build()
+                .map_err(refused)
+        };
+        let message = Message::builder()
+            .subject(part(subject)?)
+            .body(body)
+            .build();
         let request = self
             .ses
             .send_email()
             .from_email_address(mailbox(&self.mail.sender))
-            .destination(Destination::builder().to_addresses(ascii(&mail.email)).build())
+            .destination(
+                Destination::builder()
+                    .to_addresses(ascii(&mail.email))
+                    .build(),
+            )
             .content(EmailContent::builder().simple(message).build())
             // They come back with what SES tells of the mail later: see `feedback`.
             .email_tags(tag("uid", &mail.uid)?)
@@ -170,29 +203,68 @@ impl Send {
     }
 
     async fn compose(&self, mail: &QueuedMail, now: Timestamp) -> Result<Mail, SendError> {
-        let life = u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
+        let life =
+            u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
         let link = match mail.kind {
-            Kind::PasswordReset => self.link(mail, (Purpose::Reset, "password_reset?reset_token"), now).await?,
-            Kind::Confirmation => self.link(mail, (Purpose::Confirmation, "confirmation?confirmation_token"), now).await?,
+            Kind::PasswordReset => {
+                self.link(mail, (Purpose::Reset, "password_reset?reset_token"), now)
+                    .await?
+            }
+            Kind::Confirmation => {
+                self.link(
+                    mail,
+                    (Purpose::Confirmation, "confirmation?confirmation_token"),
+                    now,
+                )
+                .await?
+            }
             Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
         };
         let content = match mail.kind {
             Kind::PasswordReset => Content::PasswordReset { link: &link, life },
             Kind::Confirmation => Content::Confirmation { link: &link, life },
-            Kind::PasswordChanged => Content::PasswordChanged { at: mail.queued_at.seconds() },
-            Kind::OtpEnabled => Content::OtpEnabled { at: mail.queued_at.seconds() },
-            Kind::OtpDisabled => Content::OtpDisabled { at: mail.queued_at.seconds() },
+            Kind::PasswordChanged => Content::PasswordChanged {
+                at: mail.queued_at.seconds(),
+            },
+            Kind::OtpEnabled => Content::OtpEnabled {
+                at: mail.queued_at.seconds(),
+            },
+            Kind::OtpDisabled => Content::OtpDisabled {
+                at: mail.queued_at.seconds(),
+            },
         };
         render(&content, mail.language, &self.application.name).map_err(refused)
     }
 
     /// A link with the token of the mail's code. Only here are such tokens made.
-    async fn link(&self, mail: &QueuedMail, (purpose, page): (Purpose, &str), now: Timestamp) -> Result<String, SendError> {
-        let jti = mail.jti.as_deref().ok_or_else(|| refused("a mail without the code that it is about"))?;
-        let claims = Claims::new(purpose, jti, &mail.uid, &mail.email.key(), (mail.queued_at, mail.expires_at));
-        let signing_keys = self.keys.signing_keys(now).await.map_err(|error| SendError::Failed(error.into()))?;
+    async fn link(
+        &self,
+        mail: &QueuedMail,
+        (purpose, page): (Purpose, &str),
+        now: Timestamp,
+    ) -> Result<String, SendError> {
+        let jti = mail
+            .jti
+            .as_deref()
+            .ok_or_else(|| refused("a mail without the code that it is about"))?;
+        let claims = Claims::new(
+            purpose,
+            jti,
+            &mail.uid,
+            &mail.email.key(),
+            (mail.queued_at, mail.expires_at),
+        );
+        let signing_keys = self
+            .keys
+            .signing_keys(now)
+            .await
+            .map_err(|error| SendError::Failed(error.into()))?;
         let token = signing_keys.sign(&claims).map_err(refused)?;
-        Ok(format!("{}/accounts/{page}={token}&lang={}", self.application.domain, mail.language.as_str()))
+        Ok(format!(
+            "{}/accounts/{page}={token}&lang={}",
+            self.application.domain,
+            mail.language.as_str()
+        ))
     }
 }
 
@@ -207,20 +279,27 @@ enum Fate {
     Later,
 }
 
-/// Whether a mail is tried again. What concerns this mail alone is given up. What concerns every mail of the account is tried again:
-/// those behind it could not be sent either, and none is lost if it is mended in time.
+/// Whether a mail is tried again. What concerns this mail alone is given up. What concerns every
+/// mail of the account is tried again: those behind it could not be sent either, and none is lost
+/// if it is mended in time.
 fn fate(kind: Fault, code: Option<&str>) -> Fate {
     match kind {
         // The same mail makes the same request.
         Fault::Construction => Fate::Lost,
         Fault::Timeout | Fault::Connection(_) | Fault::Unreadable => Fate::Later,
         Fault::Refused => match code.unwrap_or_default() {
-            "BadRequestException" | "MessageRejected" | "ValidationException" | "ValidationError" => Fate::Lost,
-            // In the sandbox SES checks the permission for the recipient's identity too, so another mail may pass.
+            "BadRequestException"
+            | "MessageRejected"
+            | "ValidationException"
+            | "ValidationError" => Fate::Lost,
+            // In the sandbox SES checks the permission for the recipient's identity too, so another
+            // mail may pass.
             "AccessDeniedException" | "AccessDenied" => Fate::Denied,
-            // The same for all mails until it passes or is mended: the quota (`TooManyRequestsException`, `LimitExceededException`),
-            // the sender (`MailFromDomainNotVerifiedException`), the account (`AccountSuspendedException`, `SendingPausedException`),
-            // the configuration set (`NotFoundException`), credentials, an outage. A code that is new loses no mail either.
+            // The same for all mails until it passes or is mended: the quota
+            // (`TooManyRequestsException`, `LimitExceededException`), the sender
+            // (`MailFromDomainNotVerifiedException`), the account (`AccountSuspendedException`,
+            // `SendingPausedException`), the configuration set (`NotFoundException`), credentials,
+            // an outage. A code that is new loses no mail either.
             _ => Fate::Later,
         },
     }
@@ -233,5 +312,9 @@ fn refused(cause: impl Into<BoxError>) -> SendError {
 
 fn unreadable(id: &str) {
     metrics::mail(Outcome::Refused);
-    tracing::error!(event = "mail_unreadable", mail = id, "what was queued is no mail, and is left");
+    tracing::error!(
+        event = "mail_unreadable",
+        mail = id,
+        "what was queued is no mail, and is left"
+    );
 }

@@ -1,4 +1,5 @@
-//! What every action of `manage-users` has in common: the service, and how a user is selected and shown.
+//! What every action of `manage-users` has in common: the service, and how a user is selected and
+//! shown.
 
 use serde_json::{Value, json};
 use shared::{
@@ -58,7 +59,11 @@ impl UserSelector {
     }
 
     pub(super) fn nobody(&self) -> Refusal {
-        let field = if matches!(self, Self::Email(_)) { "email" } else { "uid" };
+        let field = if matches!(self, Self::Email(_)) {
+            "email"
+        } else {
+            "uid"
+        };
         Refusal::of(field, "not_found", "nobody's")
     }
 }

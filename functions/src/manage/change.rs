@@ -1,4 +1,5 @@
-//! `set-state`, `set-role`, `verify-email`, `end-sessions`, `disable-otp`: `email` or `uid`, and what is to be.
+//! `set-state`, `set-role`, `verify-email`, `end-sessions`, `disable-otp`: `email` or `uid`, and
+//! what is to be.
 
 use serde_json::Value;
 use shared::{
@@ -21,7 +22,10 @@ pub struct Role {
 
 impl Role {
     pub fn of(&self, user: &User) -> Change {
-        Change::Role(self.role.clone().unwrap_or_else(|| user.role.clone()), self.level.unwrap_or(user.level))
+        Change::Role(
+            self.role.clone().unwrap_or_else(|| user.role.clone()),
+            self.level.unwrap_or(user.level),
+        )
     }
 }
 
@@ -32,7 +36,10 @@ pub fn state(fields: &mut Fields) -> Result<State, Refusal> {
         "active" => Ok(State::Active),
         "banned" => Ok(State::Banned),
         "deleted" => Ok(State::Deleted),
-        _ => Err(Refusal::invalid("state", "none of pending, active, banned and deleted")),
+        _ => Err(Refusal::invalid(
+            "state",
+            "none of pending, active, banned and deleted",
+        )),
     }
 }
 
@@ -47,7 +54,10 @@ pub fn role(fields: &mut Fields) -> Result<Role, Refusal> {
 
 pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
     if user.otp_secret.is_none() {
-        return Err(Refusal::whole("not_enabled", "The user has no second factor."));
+        return Err(Refusal::whole(
+            "not_enabled",
+            "The user has no second factor.",
+        ));
     }
     Ok(Change::DisableOtp)
 }
@@ -70,7 +80,12 @@ impl Users {
         let mut backoff = Backoff::start();
         loop {
             let user = self.find(&who).await?;
-            if self.administration.change_user(&user, &change(&user)?, now).await? == Outcome::Written {
+            if self
+                .administration
+                .change_user(&user, &change(&user)?, now)
+                .await?
+                == Outcome::Written
+            {
                 tracing::info!(action, uid = user.uid, "done");
                 return told(&self.find(&who).await?);
             }
@@ -81,7 +96,11 @@ impl Users {
     }
 
     /// Says that mails reach the user's address, which lifts a mark that it bounces.
-    pub(super) async fn verify_email(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
+    pub(super) async fn verify_email(
+        &self,
+        mut fields: Fields,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
         let who = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let mut backoff = Backoff::start();

@@ -1,5 +1,5 @@
-//! `create`: `email`, and `password` or `password_hash`; `uid`, `state` (active), `role` (member), `level` (0), `data` and what else
-//! a line of an import may hold.
+//! `create`: `email`, and `password` or `password_hash`; `uid`, `state` (active), `role` (member),
+//! `level` (0), `data` and what else a line of an import may hold.
 
 use serde_json::Value;
 use shared::{
@@ -16,7 +16,11 @@ use super::{
 
 impl Users {
     /// Stores a user. No mail is sent, and no session opened.
-    pub(super) async fn create(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
+    pub(super) async fn create(
+        &self,
+        mut fields: Fields,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
         if let Some(password) = fields.text("password")? {
             if fields.has("password_hash") || fields.has("password_digest") {
                 return Err(Refusal::invalid("password", "not together with a hash").into());
@@ -31,12 +35,18 @@ impl Users {
             fields.put("state", "active");
         }
         let line = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
-        match self.administration.create_user(&line.user, &line.state).await? {
+        match self
+            .administration
+            .create_user(&line.user, &line.state)
+            .await?
+        {
             SignUp::Done => {
                 tracing::info!(action = "create", uid = line.user.uid, "done");
                 told(&line.user)
             }
-            SignUp::EmailTaken => Err(Refusal::of("email", "taken", "somebody has this address").into()),
+            SignUp::EmailTaken => {
+                Err(Refusal::of("email", "taken", "somebody has this address").into())
+            }
             SignUp::UidTaken => Err(Refusal::of("uid", "taken", "somebody has this uid").into()),
         }
     }

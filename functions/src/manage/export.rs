@@ -1,5 +1,5 @@
-//! `export`: `limit`, `after`. Answers with `lines`, their `count`, and `next`: what the call for the next lines gives as `after`, or
-//! null.
+//! `export`: `limit`, `after`. Answers with `lines`, their `count`, and `next`: what the call for
+//! the next lines gives as `after`, or null.
 
 use serde_json::{Value, json};
 use shared::Error;
@@ -25,13 +25,20 @@ impl Users {
             return Err(Refusal::invalid("limit", format!("not from 1 to {MOST}")).into());
         }
         let mut after = fields.text("after")?;
-        if after.as_ref().is_some_and(|key| !["USER#", "UID#"].iter().any(|prefix| key.starts_with(prefix))) {
+        if after.as_ref().is_some_and(|key| {
+            !["USER#", "UID#"]
+                .iter()
+                .any(|prefix| key.starts_with(prefix))
+        }) {
             return Err(Refusal::invalid("after", "not what an export gave as `next`").into());
         }
         fields.finish()?;
         let (mut lines, mut count, mut bytes) = (String::new(), 0, 0);
         loop {
-            let (page, next) = self.administration.scan_users(after.as_deref(), PAGE).await?;
+            let (page, next) = self
+                .administration
+                .scan_users(after.as_deref(), PAGE)
+                .await?;
             for stored in page {
                 let line = write(&stored).map_err(Error::internal)? + "\n";
                 bytes += serde_json::to_string(&line).map_err(Error::internal)?.len();
@@ -42,7 +49,9 @@ impl Users {
                 count += 1;
                 after = Some(stored.key);
             }
-            let Some(next) = next else { return Ok(json!({ "lines": lines, "count": count, "next": null })) };
+            let Some(next) = next else {
+                return Ok(json!({ "lines": lines, "count": count, "next": null }));
+            };
             after = Some(next);
         }
     }

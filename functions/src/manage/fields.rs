@@ -1,4 +1,5 @@
-//! Reading the members of a JSON object, each by its name; what is left over is not understood, and so refused.
+//! Reading the members of a JSON object, each by its name; what is left over is not understood, and
+//! so refused.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +31,11 @@ pub struct Refusal {
 impl Refusal {
     /// One about a member.
     pub fn of(field: &str, code: &'static str, message: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), code, message: message.into() }
+        Self {
+            field: Some(field.to_owned()),
+            code,
+            message: message.into(),
+        }
     }
 
     /// A value that cannot be.
@@ -40,7 +45,11 @@ impl Refusal {
 
     /// One about what was asked for as a whole.
     pub fn whole(code: &'static str, message: &str) -> Self {
-        Self { field: None, code, message: message.to_owned() }
+        Self {
+            field: None,
+            code,
+            message: message.to_owned(),
+        }
     }
 }
 
@@ -70,10 +79,14 @@ impl Failure {
             Self::Failed(error) => {
                 tracing::error!(%error, "the action failed");
                 match error {
-                    Error::Unavailable(_) => {
-                        Refusal::whole("unavailable", "The database did not answer, or was too busy to. Try again.")
-                    }
-                    _ => Refusal::whole("internal", "The action failed. The log of the function tells why."),
+                    Error::Unavailable(_) => Refusal::whole(
+                        "unavailable",
+                        "The database did not answer, or was too busy to. Try again.",
+                    ),
+                    _ => Refusal::whole(
+                        "internal",
+                        "The action failed. The log of the function tells why.",
+                    ),
                 }
             }
         };
@@ -91,14 +104,19 @@ pub struct Fields {
 impl Fields {
     /// The members of an object. A null, an empty text and an empty list count as none.
     pub fn of(value: Value) -> Option<Self> {
-        let Value::Object(mut members) = value else { return None };
+        let Value::Object(mut members) = value else {
+            return None;
+        };
         members.retain(|_, value| match value {
             Value::Null => false,
             Value::String(text) => !text.is_empty(),
             Value::Array(list) => !list.is_empty(),
             _ => true,
         });
-        Some(Self { members, known: BTreeSet::new() })
+        Some(Self {
+            members,
+            known: BTreeSet::new(),
+        })
     }
 
     /// Puts a member in the place of others.
@@ -128,19 +146,30 @@ impl Fields {
 
     /// A text that must be there.
     pub fn required(&mut self, name: &'static str) -> Result<String, Refusal> {
-        self.text(name)?.ok_or_else(|| Refusal::of(name, "missing", "required"))
+        self.text(name)?
+            .ok_or_else(|| Refusal::of(name, "missing", "required"))
     }
 
     /// A whole number that is not negative.
     pub fn number<T: TryFrom<u64>>(&mut self, name: &'static str) -> Result<Option<T>, Refusal> {
-        let Some(value) = self.any(name) else { return Ok(None) };
+        let Some(value) = self.any(name) else {
+            return Ok(None);
+        };
         let number = value.as_u64().and_then(|number| T::try_from(number).ok());
-        number.map(Some).ok_or_else(|| Refusal::invalid(name, "not a whole number, or out of bounds"))
+        number
+            .map(Some)
+            .ok_or_else(|| Refusal::invalid(name, "not a whole number, or out of bounds"))
     }
 
     /// A yes or no.
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Refusal> {
-        self.any(name).map(|value| value.as_bool().ok_or_else(|| Refusal::invalid(name, "neither true nor false"))).transpose()
+        self.any(name)
+            .map(|value| {
+                value
+                    .as_bool()
+                    .ok_or_else(|| Refusal::invalid(name, "neither true nor false"))
+            })
+            .transpose()
     }
 
     /// A list.
@@ -154,8 +183,14 @@ impl Fields {
 
     /// Refuses what was not read: who wrote it relies on it.
     pub fn finish(self) -> Result<(), Refusal> {
-        let Some(name) = self.members.keys().next() else { return Ok(()) };
+        let Some(name) = self.members.keys().next() else {
+            return Ok(());
+        };
         let known = self.known.into_iter().collect::<Vec<_>>().join(", ");
-        Err(Refusal::of(name, "unknown", format!("not known here; known are {known}")))
+        Err(Refusal::of(
+            name,
+            "unknown",
+            format!("not known here; known are {known}"),
+        ))
     }
 }

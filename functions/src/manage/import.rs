@@ -1,5 +1,6 @@
-//! `import`: `lines`, JSON texts with a user each. Answers with what became of each line, by its number from 1, and with how many had
-//! which outcome: `imported`, `exists` (the same user is there), `taken` (somebody else has the address or the uid) or `invalid`.
+//! `import`: `lines`, JSON texts with a user each. Answers with what became of each line, by its
+//! number from 1, and with how many had which outcome: `imported`, `exists` (the same user is
+//! there), `taken` (somebody else has the address or the uid) or `invalid`.
 
 use serde_json::{Value, json};
 use shared::{platform::clock::Timestamp, store::SignUp};
@@ -14,15 +15,27 @@ use super::{
 const MOST: usize = 1000;
 
 impl Users {
-    /// Stores the users of the lines, one after another, each whole or not at all. Nobody who is there is changed, so lines may be
-    /// sent again.
-    pub(super) async fn import(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
+    /// Stores the users of the lines, one after another, each whole or not at all. Nobody who is
+    /// there is changed, so lines may be sent again.
+    pub(super) async fn import(
+        &self,
+        mut fields: Fields,
+        now: Timestamp,
+    ) -> Result<Value, Failure> {
         let text = fields.required("lines")?;
         fields.finish()?;
-        let lines: Vec<(usize, &str)> =
-            text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(index, line)| (index + 1, line)).collect();
+        let lines: Vec<(usize, &str)> = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+            .map(|(index, line)| (index + 1, line))
+            .collect();
         if lines.len() > MOST {
-            return Err(Refusal::invalid("lines", format!("more than {MOST} lines: send them in several calls")).into());
+            return Err(Refusal::invalid(
+                "lines",
+                format!("more than {MOST} lines: send them in several calls"),
+            )
+            .into());
         }
         let mut results = Vec::with_capacity(lines.len());
         let mut counts = json!({ "imported": 0, "exists": 0, "taken": 0, "invalid": 0 });
@@ -49,7 +62,8 @@ impl Users {
         let fields = serde_json::from_str(line).ok().and_then(Fields::of);
         let fields = fields.ok_or_else(|| Refusal::whole("invalid", "not a JSON object"))?;
         let has_uid = fields.has("uid");
-        let UserRecord { user, state, note } = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        let UserRecord { user, state, note } =
+            UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
         match self.administration.create_user(&user, &state).await? {
             SignUp::Done => {
                 let mut result = json!({ "outcome": "imported", "uid": user.uid });
@@ -61,7 +75,11 @@ impl Users {
             SignUp::EmailTaken => {
                 let there = self.store.find_user(&user.email.key()).await?;
                 let is_same = there.is_some_and(|there| !has_uid || there.uid == user.uid);
-                Ok(if is_same { json!({ "outcome": "exists" }) } else { json!({ "outcome": "taken", "field": "email" }) })
+                Ok(if is_same {
+                    json!({ "outcome": "exists" })
+                } else {
+                    json!({ "outcome": "taken", "field": "email" })
+                })
             }
             SignUp::UidTaken => Ok(json!({ "outcome": "taken", "field": "uid" })),
         }

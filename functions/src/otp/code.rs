@@ -17,8 +17,9 @@ pub(super) async fn read(request: Request) -> Result<Password, Error> {
     parameters.finish().map(|()| code)
 }
 
-/// What a check finds in a code that is right. Each check counts among the attempts at the user's password before it is made; that of
-/// a code that is right is taken back, so that it neither counts nor clears what was counted before.
+/// What a check finds in a code that is right. Each check counts among the attempts at the user's
+/// password before it is made; that of a code that is right is taken back, so that it neither
+/// counts nor clears what was counted before.
 pub(super) async fn checked<T>(
     authenticator: &Authenticator,
     limits: &Limits,
@@ -26,7 +27,10 @@ pub(super) async fn checked<T>(
     now: Timestamp,
     check: impl Future<Output = Result<Option<T>, Error>>,
 ) -> Result<T, Error> {
-    let attempt = authenticator.store.count_attempt(&signed_in.user.email.key(), limits, now).await?;
+    let attempt = authenticator
+        .store
+        .count_attempt(&signed_in.user.email.key(), limits, now)
+        .await?;
     let found = check.await;
     if !matches!(found, Ok(None)) {
         authenticator.store.refund(&attempt).await?;

@@ -38,16 +38,21 @@ pub struct Disable {
 }
 
 impl Disable {
-    /// Deletes the secret and the recovery codes for who has a code of either, and queues a notice. Sessions go on: they were begun
-    /// with more than is asked for from now on.
+    /// Deletes the secret and the recovery codes for who has a code of either, and queues a notice.
+    /// Sessions go on: they were begun with more than is asked for from now on.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
-        let secret = signed_in.user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
+        let secret = signed_in
+            .user
+            .otp_secret
+            .as_ref()
+            .ok_or(Error::OtpNotEnabled)?;
         let outcome = self.disable(&signed_in, secret, &code, now).await;
         if let Err(error @ Error::OtpRefused) = &outcome {
-            let failed =
-                signed_in.recorder(self.accounts.activity_retention, now).failed(&signed_in.user.uid, Action::DisableOtp, error);
+            let failed = signed_in
+                .recorder(self.accounts.activity_retention, now)
+                .failed(&signed_in.user.uid, Action::DisableOtp, error);
             self.authenticator.store.record(&failed).await?;
         }
         outcome.map(|()| empty(StatusCode::OK))
@@ -63,15 +68,29 @@ impl Disable {
         let store = &self.authenticator.store;
         let user = &signed_in.user;
         let check = otp::accepted(user, secret, code.reveal(), &self.hasher, now);
-        let factor = code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
-        let language = Language::choose(None, user.data.as_deref(), self.application.default_language);
+        let factor =
+            code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
+        let language = Language::choose(
+            None,
+            user.data.as_deref(),
+            self.application.default_language,
+        );
         let notice = QueuedMail::notice(Kind::OtpDisabled, (&user.uid, &user.email), language, now);
-        let activity = signed_in.recorder(self.accounts.activity_retention, now).succeeded(&user.uid, Action::DisableOtp);
+        let activity = signed_in
+            .recorder(self.accounts.activity_retention, now)
+            .succeeded(&user.uid, Action::DisableOtp);
         if store.disable_otp(user, &factor, &notice, &activity).await? == Outcome::Written {
             return Ok(());
         }
         // Somebody was faster, with this code or with the same wish.
-        let is_on = store.find_user(&user.email.key()).await?.is_some_and(|user| user.otp_secret.is_some());
-        Err(if is_on { Error::OtpRefused } else { Error::OtpNotEnabled })
+        let is_on = store
+            .find_user(&user.email.key())
+            .await?
+            .is_some_and(|user| user.otp_secret.is_some());
+        Err(if is_on {
+            Error::OtpRefused
+        } else {
+            Error::OtpNotEnabled
+        })
     }
 }

@@ -43,8 +43,9 @@ struct Output {
 }
 
 impl Enable {
-    /// Turns the second factor on for who proves by a code that the authenticator has the secret. Every other session ends, for it
-    /// was begun without the second factor. The recovery codes are told here and nowhere else.
+    /// Turns the second factor on for who proves by a code that the authenticator has the secret.
+    /// Every other session ends, for it was begun without the second factor. The recovery codes are
+    /// told here and nowhere else.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
@@ -53,33 +54,65 @@ impl Enable {
         }
         let outcome = self.enable(&signed_in, &code, now).await;
         if let Err(error @ Error::OtpRefused) = &outcome {
-            let failed =
-                signed_in.recorder(self.accounts.activity_retention, now).failed(&signed_in.user.uid, Action::EnableOtp, error);
+            let failed = signed_in
+                .recorder(self.accounts.activity_retention, now)
+                .failed(&signed_in.user.uid, Action::EnableOtp, error);
             self.authenticator.store.record(&failed).await?;
         }
         json(StatusCode::CREATED, &outcome?)
     }
 
-    async fn enable(&self, signed_in: &AuthenticatedSession, code: &Password, now: Timestamp) -> Result<Output, Error> {
+    async fn enable(
+        &self,
+        signed_in: &AuthenticatedSession,
+        code: &Password,
+        now: Timestamp,
+    ) -> Result<Output, Error> {
         let store = &self.authenticator.store;
         let AuthenticatedSession { user, session, .. } = signed_in;
         let check = async {
-            let Some(secret) = &user.otp_pending_secret else { return Ok(None) };
+            let Some(secret) = &user.otp_pending_secret else {
+                return Ok(None);
+            };
             let step = accepted_step(secret, code.reveal(), None, now).map_err(Error::internal)?;
             Ok(step.map(|step| (secret, step)))
         };
-        let (secret, step) = code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
-        let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT).map(|_| RecoveryCode::draw()).collect();
+        let (secret, step) =
+            code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
+        let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT)
+            .map(|_| RecoveryCode::draw())
+            .collect();
         let hashes = hash_recovery_codes(&codes, &self.hasher).await?;
-        let language = Language::choose(None, user.data.as_deref(), self.application.default_language);
+        let language = Language::choose(
+            None,
+            user.data.as_deref(),
+            self.application.default_language,
+        );
         let notice = QueuedMail::notice(Kind::OtpEnabled, (&user.uid, &user.email), language, now);
-        let activity = signed_in.recorder(self.accounts.activity_retention, now).succeeded(&user.uid, Action::EnableOtp);
-        let enabling = Enabling { secret, step, recovery_codes: &hashes, notice: &notice, activity: &activity };
+        let activity = signed_in
+            .recorder(self.accounts.activity_retention, now)
+            .succeeded(&user.uid, Action::EnableOtp);
+        let enabling = Enabling {
+            secret,
+            step,
+            recovery_codes: &hashes,
+            notice: &notice,
+            activity: &activity,
+        };
         if store.enable_otp(user, session, &enabling).await? == Outcome::Written {
-            return Ok(Output { recovery_codes: codes.iter().map(RecoveryCode::spelled).collect() });
+            return Ok(Output {
+                recovery_codes: codes.iter().map(RecoveryCode::spelled).collect(),
+            });
         }
         // Somebody was faster, with this code or with another secret.
-        let is_on = store.find_user(&user.email.key()).await?.is_some_and(|user| user.otp_secret.is_some());
-        Err(if is_on { Error::OtpAlreadyEnabled } else { Error::OtpRefused })
+        let is_on = store
+            .find_user(&user.email.key())
+            .await?
+            .is_some_and(|user| user.otp_secret.is_some());
+        Err(if is_on {
+            Error::OtpAlreadyEnabled
+        } else {
+            Error::OtpRefused
+        })
     }
 }

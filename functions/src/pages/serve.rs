@@ -1,5 +1,5 @@
-//! `GET /accounts/{proxy+}`: pages for people, where there is no front end. They call the API, which is at the same origin,
-//! by a script of their own; nothing here knows anybody.
+//! `GET /accounts/{proxy+}`: pages for people, where there is no front end. They call the API,
+//! which is at the same origin, by a script of their own; nothing here knows anybody.
 
 use askama::Template;
 use percent_encoding::percent_decode_str;
@@ -107,13 +107,18 @@ impl Pages {
     pub fn new(application: Application, captcha: Option<CaptchaSettings>) -> Self {
         let mut version = sha256_hex(&format!("{STYLE}{SCRIPT}"));
         version.truncate(16);
-        Self { application, captcha, version }
+        Self {
+            application,
+            captcha,
+            version,
+        }
     }
 
     /// Answers with a page or an asset of one.
     pub fn handle(&self, request: &Request) -> Result<Response<Body>, Error> {
         let parameters = request.path_parameters();
-        let path = percent_decode_str(parameters.first("proxy").unwrap_or_default()).decode_utf8_lossy();
+        let path =
+            percent_decode_str(parameters.first("proxy").unwrap_or_default()).decode_utf8_lossy();
         match path.trim_end_matches('/') {
             "assets/style.css" => asset("text/css; charset=utf-8", STYLE),
             "assets/script.js" => asset("text/javascript; charset=utf-8", SCRIPT),
@@ -122,15 +127,28 @@ impl Pages {
     }
 
     fn page(&self, page: Page, request: &Request) -> Result<Response<Body>, Error> {
-        let accepted = request.headers().get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
+        let accepted = request
+            .headers()
+            .get(header::ACCEPT_LANGUAGE)
+            .and_then(|value| value.to_str().ok());
         let query = request.query_string_parameters();
-        let language = choose(query.first("lang"), accepted.unwrap_or_default(), self.application.default_language);
+        let language = choose(
+            query.first("lang"),
+            accepted.unwrap_or_default(),
+            self.application.default_language,
+        );
         let text = Text::of(language).map_err(Error::internal)?;
         let mut languages = Vec::new();
         for other in Language::ALL {
-            languages.push((other.as_str(), Text::of(other).map_err(Error::internal)?.page.language_name));
+            languages.push((
+                other.as_str(),
+                Text::of(other).map_err(Error::internal)?.page.language_name,
+            ));
         }
-        let captcha = self.captcha.as_ref().filter(|captcha| page.operation().is_some_and(|one| captcha.protects(one)));
+        let captcha = self
+            .captcha
+            .as_ref()
+            .filter(|captcha| page.operation().is_some_and(|one| captcha.protects(one)));
         let view = View {
             page,
             title: page.title(&text.page),
@@ -138,11 +156,17 @@ impl Pages {
             language,
             languages,
             t: &text.page,
-            texts: serde_json::to_string(&text.script).map_err(Error::internal)?.replace('<', "\\u003c"),
+            texts: serde_json::to_string(&text.script)
+                .map_err(Error::internal)?
+                .replace('<', "\\u003c"),
             version: &self.version,
             captcha,
         };
-        let status = if page == Page::NotFound { StatusCode::NOT_FOUND } else { StatusCode::OK };
+        let status = if page == Page::NotFound {
+            StatusCode::NOT_FOUND
+        } else {
+            StatusCode::OK
+        };
         guarded(
             status,
             HTML,
@@ -155,19 +179,31 @@ impl Pages {
 
 /// What is the same for everybody, and another one when it has another version.
 fn asset(kind: &'static str, content: &str) -> Result<Response<Body>, Error> {
-    guarded(StatusCode::OK, kind, "public, max-age=86400", "default-src 'none'", content.to_owned())
+    guarded(
+        StatusCode::OK,
+        kind,
+        "public, max-age=86400",
+        "default-src 'none'",
+        content.to_owned(),
+    )
 }
 
-/// Nothing from elsewhere but the widget of a captcha, where there is one; nothing inline, no frame around, no form to elsewhere.
+/// Nothing from elsewhere but the widget of a captcha, where there is one; nothing inline, no frame
+/// around, no form to elsewhere.
 fn policy(captcha: Option<CaptchaProvider>) -> String {
     let (scripts, frames) = match captcha {
-        Some(CaptchaProvider::Recaptcha) => {
-            (" https://www.google.com/recaptcha/ https://www.gstatic.com/recaptcha/", "https://www.google.com/recaptcha/")
-        }
-        Some(CaptchaProvider::Hcaptcha) => {
-            (" https://hcaptcha.com https://*.hcaptcha.com", "https://hcaptcha.com https://*.hcaptcha.com")
-        }
-        Some(CaptchaProvider::Turnstile) => (" https://challenges.cloudflare.com", "https://challenges.cloudflare.com"),
+        Some(CaptchaProvider::Recaptcha) => (
+            " https://www.google.com/recaptcha/ https://www.gstatic.com/recaptcha/",
+            "https://www.google.com/recaptcha/",
+        ),
+        Some(CaptchaProvider::Hcaptcha) => (
+            " https://hcaptcha.com https://*.hcaptcha.com",
+            "https://hcaptcha.com https://*.hcaptcha.com",
+        ),
+        Some(CaptchaProvider::Turnstile) => (
+            " https://challenges.cloudflare.com",
+            "https://challenges.cloudflare.com",
+        ),
         Some(CaptchaProvider::Geetest) | None => ("", "'none'"),
     };
     format!(
@@ -196,6 +232,9 @@ fn guarded(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_str(policy).map_err(Error::internal)?);
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_str(policy).map_err(Error::internal)?,
+    );
     Ok(response)
 }

@@ -1,4 +1,5 @@
-//! What the pages say: `texts/<language>.json`, compiled in. One set of words for the pages and for their script.
+//! What the pages say: `texts/<language>.json`, compiled in. One set of words for the pages and for
+//! their script.
 
 use std::collections::BTreeMap;
 
@@ -77,10 +78,13 @@ impl Text {
     }
 }
 
-/// The language of a page: the one that is asked for, else the first of the browser's that there is, else the default.
+/// The language of a page: the one that is asked for, else the first of the browser's that there
+/// is, else the default.
 #[must_use]
 pub fn choose(asked: Option<&str>, accepted: &str, default: Language) -> Language {
-    let preferred = accepted.split(',').find_map(|tag| tag.split(';').next()?.parse().ok());
+    let preferred = accepted
+        .split(',')
+        .find_map(|tag| tag.split(';').next()?.parse().ok());
     Language::choose(asked, None, preferred.unwrap_or(default))
 }
 
@@ -92,8 +96,13 @@ mod tests {
     fn every_language_says_the_same_things() {
         let english = Text::of(Language::En).expect("texts");
         for language in Language::ALL {
-            let text = Text::of(language).unwrap_or_else(|error| panic!("{}: {error}", language.as_str()));
-            assert!(text.script.keys().eq(english.script.keys()), "{}", language.as_str());
+            let text =
+                Text::of(language).unwrap_or_else(|error| panic!("{}: {error}", language.as_str()));
+            assert!(
+                text.script.keys().eq(english.script.keys()),
+                "{}",
+                language.as_str()
+            );
             assert!(text.script.values().all(|words| !words.trim().is_empty()));
             assert!(text.script["request.too_many_attempts"].contains("{seconds}"));
         }
@@ -102,7 +111,10 @@ mod tests {
     #[test]
     fn the_language_is_the_one_asked_for_or_the_browsers() {
         assert_eq!(choose(Some("fr"), "de", Language::En), Language::Fr);
-        assert_eq!(choose(Some("xx"), "ja,de-AT;q=0.8,en;q=0.5", Language::En), Language::De);
+        assert_eq!(
+            choose(Some("xx"), "ja,de-AT;q=0.8,en;q=0.5", Language::En),
+            Language::De
+        );
         assert_eq!(choose(None, "", Language::Es), Language::Es);
     }
 }

@@ -47,8 +47,8 @@ struct Input {
 }
 
 impl Change {
-    /// Changes the password, ends every other session, voids a reset code and queues a notice. Of any number of changes of one
-    /// password at once one wins, by the condition on the old hash.
+    /// Changes the password, ends every other session, voids a reset code and queues a notice. Of
+    /// any number of changes of one password at once one wins, by the condition on the old hash.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let mut signed_in = self.authenticator.authenticate(&request, now).await?;
         let input = read(request).await?;
@@ -56,7 +56,8 @@ impl Change {
             if let Err(error) = self.check(&input, &signed_in.user, now).await {
                 if error.status().is_client_error() && error.retry_after().is_none() {
                     let recorder = signed_in.recorder(self.accounts.activity_retention, now);
-                    let activity = recorder.failed(&signed_in.user.uid, Action::PasswordChange, &error);
+                    let activity =
+                        recorder.failed(&signed_in.user.uid, Action::PasswordChange, &error);
                     self.authenticator.store.record(&activity).await?;
                 }
                 return Err(error);
@@ -64,10 +65,16 @@ impl Change {
             if self.change(&input.new, &signed_in, now).await? == Outcome::Written {
                 return Ok(empty(StatusCode::CREATED));
             }
-            // Somebody changed the password or ended sessions meanwhile: as if this request had come after that one.
-            signed_in = self.authenticator.authenticate_again(signed_in, now).await?;
+            // Somebody changed the password or ended sessions meanwhile: as if this request had
+            // come after that one.
+            signed_in = self
+                .authenticator
+                .authenticate_again(signed_in, now)
+                .await?;
         }
-        Err(Error::Unavailable("other requests of the same user were quicker each time".into()))
+        Err(Error::Unavailable(
+            "other requests of the same user were quicker each time".into(),
+        ))
     }
 
     /// Whether the new password may take the old one's place.
@@ -83,9 +90,14 @@ impl Change {
         accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
     }
 
-    /// The attempt is counted before the password is looked at, and taken back where it was not wrong.
+    /// The attempt is counted before the password is looked at, and taken back where it was not
+    /// wrong.
     async fn verify(&self, old: &Password, user: &User, now: Timestamp) -> Result<(), Error> {
-        let attempt = self.authenticator.store.count_attempt(&user.email.key(), &self.limits, now).await?;
+        let attempt = self
+            .authenticator
+            .store
+            .count_attempt(&user.email.key(), &self.limits, now)
+            .await?;
         let verdict = self.hasher.verify(old, Some(&user.password_hash)).await;
         if matches!(verdict, Ok(Verdict::Wrong)) {
             return Err(Error::PreviousPasswordWrong);
@@ -95,13 +107,32 @@ impl Change {
         Ok(())
     }
 
-    async fn change(&self, new: &Password, signed_in: &AuthenticatedSession, now: Timestamp) -> Result<Outcome, Error> {
+    async fn change(
+        &self,
+        new: &Password,
+        signed_in: &AuthenticatedSession,
+        now: Timestamp,
+    ) -> Result<Outcome, Error> {
         let AuthenticatedSession { session, user, .. } = signed_in;
         let hash = self.hasher.hash(new).await?;
-        let language = Language::choose(None, user.data.as_deref(), self.application.default_language);
-        let notice = QueuedMail::notice(Kind::PasswordChanged, (&user.uid, &user.email), language, now);
-        let activity = signed_in.recorder(self.accounts.activity_retention, now).succeeded(&user.uid, Action::PasswordChange);
-        self.authenticator.store.change_password(user, session, &hash, &notice, &activity).await
+        let language = Language::choose(
+            None,
+            user.data.as_deref(),
+            self.application.default_language,
+        );
+        let notice = QueuedMail::notice(
+            Kind::PasswordChanged,
+            (&user.uid, &user.email),
+            language,
+            now,
+        );
+        let activity = signed_in
+            .recorder(self.accounts.activity_retention, now)
+            .succeeded(&user.uid, Action::PasswordChange);
+        self.authenticator
+            .store
+            .change_password(user, session, &hash, &notice, &activity)
+            .await
     }
 }
 

@@ -44,23 +44,46 @@ struct Input {
 }
 
 impl ConfirmCode {
-    /// Changes the password, ends every session and queues a notice; the code is used up by it. Of any number of confirmations
-    /// at once one wins, by the condition on the code.
+    /// Changes the password, ends every session and queues a notice; the code is used up by it. Of
+    /// any number of confirmations at once one wins, by the condition on the code.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let Input { token, password, language } = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
+        let Input {
+            token,
+            password,
+            language,
+        } = read(request).await?;
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let (user, code) = self.find(&token, now).await?;
         if let Err(fault) = self.passwords.accept(&password).await {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
-            self.store.record(&recorder.failed(&user.uid, Action::PasswordReset, &error)).await?;
+            self.store
+                .record(&recorder.failed(&user.uid, Action::PasswordReset, &error))
+                .await?;
             return Err(error);
         }
         let hash = self.hasher.hash(&password).await?;
-        let language = Language::choose(language.as_deref(), user.data.as_deref(), self.application.default_language);
-        let notice = QueuedMail::notice(Kind::PasswordChanged, (&user.uid, &user.email), language, now);
+        let language = Language::choose(
+            language.as_deref(),
+            user.data.as_deref(),
+            self.application.default_language,
+        );
+        let notice = QueuedMail::notice(
+            Kind::PasswordChanged,
+            (&user.uid, &user.email),
+            language,
+            now,
+        );
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
-        match self.store.reset_password(&user, &hash, &code, &notice, &activity).await? {
+        match self
+            .store
+            .reset_password(&user, &hash, &code, &notice, &activity)
+            .await?
+        {
             PasswordChange::Done => {
                 metrics::password_reset(PasswordReset::Used);
                 Ok(empty(StatusCode::CREATED))
@@ -72,10 +95,21 @@ impl ConfirmCode {
 
     /// The user of a token, and the code that it names.
     async fn find(&self, token: &str, now: Timestamp) -> Result<(User, OneTimeCode), Error> {
-        let claims = self.keys.verify(Purpose::Reset, token, now).await?.ok_or(Error::TokenInvalid)?;
-        let (user, code) = self.store.find_code(&claims, one_time_code::Kind::Reset).await?;
-        let user = user.filter(|user| user.uid == claims.uid && user.state != State::Deleted).ok_or(Error::RecordNotFound)?;
-        let code = code.filter(|code| code.is_named_by(&claims.jti, now)).ok_or(Error::TokenUtilized)?;
+        let claims = self
+            .keys
+            .verify(Purpose::Reset, token, now)
+            .await?
+            .ok_or(Error::TokenInvalid)?;
+        let (user, code) = self
+            .store
+            .find_code(&claims, one_time_code::Kind::Reset)
+            .await?;
+        let user = user
+            .filter(|user| user.uid == claims.uid && user.state != State::Deleted)
+            .ok_or(Error::RecordNotFound)?;
+        let code = code
+            .filter(|code| code.is_named_by(&claims.jti, now))
+            .ok_or(Error::TokenUtilized)?;
         Ok((user, code))
     }
 }
@@ -90,5 +124,9 @@ async fn read(request: Request) -> Result<Input, Error> {
     if password != repeated {
         return Err(Error::PasswordsDontMatch);
     }
-    Ok(Input { token, password, language })
+    Ok(Input {
+        token,
+        password,
+        language,
+    })
 }

@@ -1,4 +1,5 @@
-//! `POST /identity/users/password/generate_code`: asks for the mail that lets one set a new password.
+//! `POST /identity/users/password/generate_code`: asks for the mail that lets one set a new
+//! password.
 
 use shared::{
     Error, FieldFault,
@@ -43,39 +44,58 @@ struct Input {
 }
 
 impl GenerateCode {
-    /// Stores a code and queues the mail that brings it. The request never waits for the mail to be sent.
+    /// Stores a code and queues the mail that brings it. The request never waits for the mail to be
+    /// sent.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let (key, network) = (input.email.key(), client.network());
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.store.find_user_and_mail_log(&key, one_time_code::Kind::Reset),
+            self.store
+                .find_user_and_mail_log(&key, one_time_code::Kind::Reset),
         );
         admitted?;
         let mut found = found?;
         MailLog::check(found.1.as_ref(), &self.limits, now)?;
-        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
+        self.captcha
+            .check(input.captcha_response.as_ref(), &client, now)
+            .await?;
         while self.ask(&input, &key, found, recorder).await? == CodeRequestOutcome::Overtaken {
-            found = self.store.find_user_and_mail_log(&key, one_time_code::Kind::Reset).await?;
+            found = self
+                .store
+                .find_user_and_mail_log(&key, one_time_code::Kind::Reset)
+                .await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
 
     async fn ask(
         &self,
-        Input { email, language, .. }: &Input,
+        Input {
+            email, language, ..
+        }: &Input,
         key: &str,
         (user, log): (Option<User>, Option<MailLog>),
         recorder: Recorder<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
         let now = recorder.now;
         let user = user.filter(|user| user.state != State::Deleted);
-        let log_after = log.clone().unwrap_or_default().with_one_more(&self.limits, now)?;
-        let (uid, email, data) = user.as_ref().map_or(("", email, None), |user| (&*user.uid, &user.email, user.data.as_deref()));
+        let log_after = log
+            .clone()
+            .unwrap_or_default()
+            .with_one_more(&self.limits, now)?;
+        let (uid, email, data) = user.as_ref().map_or(("", email, None), |user| {
+            (&*user.uid, &user.email, user.data.as_deref())
+        });
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
-        let language = Language::choose(language.as_deref(), data, self.application.default_language);
+        let language =
+            Language::choose(language.as_deref(), data, self.application.default_language);
         let mail = QueuedMail::with_code(Kind::PasswordReset, (uid, email), language, &code, now);
         let activity = recorder.succeeded(uid, Action::RequestPasswordReset);
         let asking = CodeRequest {
@@ -94,7 +114,9 @@ impl GenerateCode {
                 }
                 Ok(asked)
             }
-            None if self.accounts.prevent_user_existence_errors => self.store.store_decoy_code(&asking).await,
+            None if self.accounts.prevent_user_existence_errors => {
+                self.store.store_decoy_code(&asking).await
+            }
             None => match self.store.store_mail_log(&asking).await? {
                 CodeRequestOutcome::Stored => Err(Error::UserDoesntExist),
                 CodeRequestOutcome::Overtaken => Ok(CodeRequestOutcome::Overtaken),
@@ -109,6 +131,11 @@ async fn read(request: Request) -> Result<Input, Error> {
     let language = parameters.optional("lang");
     let captcha_response = parameters.captcha_response();
     parameters.finish()?;
-    let email = EmailAddress::parse(&email).map_err(|_| Error::Fields(vec![FieldFault::EmailInvalid]))?;
-    Ok(Input { email, language, captcha_response })
+    let email =
+        EmailAddress::parse(&email).map_err(|_| Error::Fields(vec![FieldFault::EmailInvalid]))?;
+    Ok(Input {
+        email,
+        language,
+        captcha_response,
+    })
 }

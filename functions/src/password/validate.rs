@@ -18,8 +18,21 @@ struct Answer {
 /// Answers with what an attacker's guessing is estimated to take.
 pub async fn handle(request: Request) -> Result<Response<Body>, Error> {
     let password = read(request).await?;
-    let Strength { entropy, score, warning, suggestions } = Strength::of(password.reveal());
-    json(StatusCode::CREATED, &Answer { entropy, score, warning, suggestions })
+    let Strength {
+        entropy,
+        score,
+        warning,
+        suggestions,
+    } = Strength::of(password.reveal());
+    json(
+        StatusCode::CREATED,
+        &Answer {
+            entropy,
+            score,
+            warning,
+            suggestions,
+        },
+    )
 }
 
 async fn read(request: Request) -> Result<Password, Error> {

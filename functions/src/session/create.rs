@@ -49,8 +49,8 @@ struct Input {
 }
 
 impl Create {
-    /// Opens a session for who knows the password and, where it is on, has the second factor. The attempt is counted before
-    /// either is looked at, and taken back where neither was wrong.
+    /// Opens a session for who knows the password and, where it is on, has the second factor. The
+    /// attempt is counted before either is looked at, and taken back where neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let outcome = Box::pin(self.attempt(request, now)).await;
         metrics::sign_in(SignIn::of(&outcome));
@@ -60,7 +60,11 @@ impl Create {
     async fn attempt(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
-        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let (key, network) = (lookup_key(&input.email), client.network());
         let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
@@ -88,36 +92,65 @@ impl Create {
         user: Option<User>,
         (attempt, recorder): (&Attempt, Recorder<'_>),
     ) -> Result<Response<Body>, Error> {
-        self.captcha.check(input.captcha_response.as_ref(), recorder.client, recorder.now).await?;
-        let user = self.authenticate(&input.password, key, user, recorder).await?;
+        self.captcha
+            .check(
+                input.captcha_response.as_ref(),
+                recorder.client,
+                recorder.now,
+            )
+            .await?;
+        let user = self
+            .authenticate(&input.password, key, user, recorder)
+            .await?;
         if let Err(error) = user.may_sign_in() {
-            self.store.record(&recorder.failed(&user.uid, Action::Login, &error)).await?;
+            self.store
+                .record(&recorder.failed(&user.uid, Action::Login, &error))
+                .await?;
             return Err(error);
         }
-        let new = NewSession::begin(&user, recorder.client.clone(), self.sessions.lifetime, recorder.now);
+        let new = NewSession::begin(
+            &user,
+            recorder.client.clone(),
+            self.sessions.lifetime,
+            recorder.now,
+        );
         let signing_keys = self.keys.signing_keys(recorder.now).await?;
-        let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys).map_err(Error::internal)?;
-        let factor = self.second_factor(&user, input.otp_code.as_deref(), recorder.now).await;
+        let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys)
+            .map_err(Error::internal)?;
+        let factor = self
+            .second_factor(&user, input.otp_code.as_deref(), recorder.now)
+            .await;
         let opened = match factor {
             Ok(None) => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
-                self.store.open_session(&new.session, attempt, &activity).await.map(|()| Outcome::Written)
+                self.store
+                    .open_session(&new.session, attempt, &activity)
+                    .await
+                    .map(|()| Outcome::Written)
             }
             Ok(Some(factor)) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
-                self.store.open_session_with_otp(&user, &new.session, &factor, (attempt, &activity)).await
+                self.store
+                    .open_session_with_otp(&user, &new.session, &factor, (attempt, &activity))
+                    .await
             }
             Err(Error::OtpInvalid) => Ok(Outcome::Conflict),
             Err(error) => Err(error),
         };
         if opened? == Outcome::Conflict {
-            self.store.record(&recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid)).await?;
+            self.store
+                .record(&recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid))
+                .await?;
             return Err(Error::OtpInvalid);
         }
-        with_cookie(json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?, &cookie)
+        with_cookie(
+            json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
+            &cookie,
+        )
     }
 
-    /// The user whose password this is. An unknown address and a wrong password take the same time and get the same answer.
+    /// The user whose password this is. An unknown address and a wrong password take the same time
+    /// and get the same answer.
     async fn authenticate(
         &self,
         password: &Password,
@@ -125,18 +158,31 @@ impl Create {
         user: Option<User>,
         recorder: Recorder<'_>,
     ) -> Result<User, Error> {
-        let verdict = self.hasher.verify(password, user.as_ref().map(|user| &user.password_hash)).await?;
+        let verdict = self
+            .hasher
+            .verify(password, user.as_ref().map(|user| &user.password_hash))
+            .await?;
         match user {
             Some(user) if verdict != Verdict::Wrong => {
                 if verdict == Verdict::RightButOutdated {
-                    self.store.replace_hash(&user, &self.hasher.hash(password).await?).await?;
+                    self.store
+                        .replace_hash(&user, &self.hasher.hash(password).await?)
+                        .await?;
                 }
                 return Ok(user);
             }
-            Some(user) => self.store.record(&recorder.failed(&user.uid, Action::Login, &Error::InvalidCredentials)).await?,
+            Some(user) => {
+                self.store
+                    .record(&recorder.failed(&user.uid, Action::Login, &Error::InvalidCredentials))
+                    .await?
+            }
             None => {
                 self.store
-                    .record_decoy(key, &recorder.failed("", Action::Login, &Error::InvalidCredentials), recorder.now)
+                    .record_decoy(
+                        key,
+                        &recorder.failed("", Action::Login, &Error::InvalidCredentials),
+                        recorder.now,
+                    )
                     .await?;
             }
         }
@@ -144,10 +190,20 @@ impl Create {
     }
 
     /// What the code of the second factor uses up; `None` where there is no second factor.
-    async fn second_factor(&self, user: &User, code: Option<&str>, now: Timestamp) -> Result<Option<SecondFactor>, Error> {
-        let Some(secret) = &user.otp_secret else { return Ok(None) };
+    async fn second_factor(
+        &self,
+        user: &User,
+        code: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Option<SecondFactor>, Error> {
+        let Some(secret) = &user.otp_secret else {
+            return Ok(None);
+        };
         let code = code.ok_or(Error::OtpMissing)?;
-        otp::accepted(user, secret, code, &self.hasher, now).await?.map(Some).ok_or(Error::OtpInvalid)
+        otp::accepted(user, secret, code, &self.hasher, now)
+            .await?
+            .map(Some)
+            .ok_or(Error::OtpInvalid)
     }
 }
 
@@ -157,5 +213,10 @@ async fn read(request: Request) -> Result<Input, Error> {
     let password = parameters.password("password");
     let captcha_response = parameters.captcha_response();
     let otp_code = parameters.optional("otp_code");
-    parameters.finish().map(|()| Input { email, password, otp_code, captcha_response })
+    parameters.finish().map(|()| Input {
+        email,
+        password,
+        otp_code,
+        captcha_response,
+    })
 }

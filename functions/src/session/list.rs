@@ -32,7 +32,11 @@ impl List {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let life = self.authenticator.session_lifetime;
-        let mut sessions = self.authenticator.store.sessions(&signed_in.user.uid).await?;
+        let mut sessions = self
+            .authenticator
+            .store
+            .sessions(&signed_in.user.uid)
+            .await?;
         sessions.retain(|session| session.is_live(&signed_in.user, life, now));
         sessions.sort_by_key(|session| Reverse((session.began_at, session.id_hash.clone())));
         let views: Vec<_> = sessions

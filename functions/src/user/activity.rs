@@ -5,7 +5,10 @@ use std::num::IntErrorKind;
 use shared::{
     Error,
     domain::activity::{Activity, Topic},
-    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, authentication::Authenticator, json},
+    http::{
+        Body, HeaderValue, Request, RequestExt, Response, StatusCode,
+        authentication::Authenticator, json,
+    },
     platform::clock::Timestamp,
 };
 
@@ -25,14 +28,24 @@ impl List {
         let topic = topic(request.path_parameters().first("topic").unwrap_or_default())?;
         let page = number(&request, "page").unwrap_or(1).max(1);
         let limit = number(&request, "limit").unwrap_or(LIMIT).clamp(1, LIMIT);
-        let found = self.authenticator.store.activities(&signed_in.user.uid, topic, (page, limit), now).await?;
+        let found = self
+            .authenticator
+            .store
+            .activities(&signed_in.user.uid, topic, (page, limit), now)
+            .await?;
         if found.total == 0 {
             return Err(Error::NoActivity);
         }
         let views: Vec<_> = found.activities.iter().map(Activity::view).collect();
         let mut response = json(StatusCode::OK, &views)?;
-        for (name, value) in [("total", found.total), ("page", found.page), ("per-page", limit)] {
-            response.headers_mut().insert(name, HeaderValue::from(value));
+        for (name, value) in [
+            ("total", found.total),
+            ("page", found.page),
+            ("per-page", limit),
+        ] {
+            response
+                .headers_mut()
+                .insert(name, HeaderValue::from(value));
         }
         Ok(response)
     }
@@ -50,7 +63,8 @@ fn topic(name: &str) -> Result<Option<Topic>, Error> {
     }
 }
 
-/// The parameter of the query string; one that is no number counts as absent, one that no type holds as the largest or the smallest.
+/// The parameter of the query string; one that is no number counts as absent, one that no type
+/// holds as the largest or the smallest.
 fn number(request: &Request, name: &str) -> Option<usize> {
     let query = request.query_string_parameters();
     let text = query.all(name)?.pop()?.trim();

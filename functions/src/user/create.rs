@@ -23,7 +23,8 @@ use shared::{
     tokens::key_provider::KeyProvider,
 };
 
-/// Uids that are drawn before a sign-up is given up: one in 2^40 is somebody's for each that is taken.
+/// Uids that are drawn before a sign-up is given up: one in 2^40 is somebody's for each that is
+/// taken.
 const DRAWS: usize = 3;
 
 /// What it works with.
@@ -58,8 +59,8 @@ struct Input {
 }
 
 impl Create {
-    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm the address. Of any number of
-    /// sign-ups of one address one wins.
+    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm
+    /// the address. Of any number of sign-ups of one address one wins.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
@@ -69,23 +70,61 @@ impl Create {
             self.look_up(email.as_ref(), input.referral_uid.as_deref()),
         );
         admitted?;
-        self.captcha.check(input.captcha_response.as_ref(), &client, now).await?;
+        self.captcha
+            .check(input.captcha_response.as_ref(), &client, now)
+            .await?;
         let email = self.check(&input, email, taken?).await?;
-        let Input { password, referral_uid, language, data, .. } = input;
-        let recorder = Recorder { client: &client, life: self.accounts.activity_retention, now };
+        let Input {
+            password,
+            referral_uid,
+            language,
+            data,
+            ..
+        } = input;
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let password_hash = self.hasher.hash(&password).await?;
-        let language = Language::choose(language.as_deref(), data.as_deref(), self.application.default_language);
+        let language = Language::choose(
+            language.as_deref(),
+            data.as_deref(),
+            self.application.default_language,
+        );
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
-        let new_user = NewUser { email, password_hash, referral_uid, data };
+        let new_user = NewUser {
+            email,
+            password_hash,
+            referral_uid,
+            data,
+        };
         let signing_keys = self.keys.signing_keys(now).await?;
         for _ in 0..DRAWS {
             let user = User::new(new_user.clone(), &self.accounts.uid_prefix, now);
             let new = NewSession::begin(&user, client.clone(), self.sessions.lifetime, now);
-            let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys).map_err(Error::internal)?;
-            let mail = QueuedMail::with_code(Kind::Confirmation, (&user.uid, &user.email), language, &code, now);
+            let cookie =
+                session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys)
+                    .map_err(Error::internal)?;
+            let mail = QueuedMail::with_code(
+                Kind::Confirmation,
+                (&user.uid, &user.email),
+                language,
+                &code,
+                now,
+            );
             let activity = recorder.succeeded(&user.uid, Action::SignUp);
-            match self.store.sign_up(&user, &new.session, (&code, &mail), &activity).await? {
-                SignUp::Done => return with_cookie(json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?, &cookie),
+            match self
+                .store
+                .sign_up(&user, &new.session, (&code, &mail), &activity)
+                .await?
+            {
+                SignUp::Done => {
+                    return with_cookie(
+                        json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
+                        &cookie,
+                    );
+                }
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
                 SignUp::UidTaken => {}
             }
@@ -93,23 +132,42 @@ impl Create {
         Err(Error::internal("no free uid was drawn"))
     }
 
-    /// Whether the address has an account, and whether the referral is somebody's. What is not well-formed is nobody's.
-    async fn look_up(&self, email: Option<&EmailAddress>, referral: Option<&str>) -> Result<(bool, bool), Error> {
+    /// Whether the address has an account, and whether the referral is somebody's. What is not
+    /// well-formed is nobody's.
+    async fn look_up(
+        &self,
+        email: Option<&EmailAddress>,
+        referral: Option<&str>,
+    ) -> Result<(bool, bool), Error> {
         let key = email.map(EmailAddress::key);
-        self.store.is_taken(key.as_deref(), referral.filter(|uid| is_uid(uid, &self.accounts.uid_prefix))).await
+        self.store
+            .is_taken(
+                key.as_deref(),
+                referral.filter(|uid| is_uid(uid, &self.accounts.uid_prefix)),
+            )
+            .await
     }
 
     /// What is wrong with the referral comes first and alone; the rest is told together.
     async fn check(
         &self,
-        Input { password, referral_uid, data, .. }: &Input,
+        Input {
+            password,
+            referral_uid,
+            data,
+            ..
+        }: &Input,
         email: Option<EmailAddress>,
         (email_taken, referral_known): (bool, bool),
     ) -> Result<EmailAddress, Error> {
         if let Some(uid) = referral_uid
             && !referral_known
         {
-            return Err(if is_uid(uid, &self.accounts.uid_prefix) { Error::ReferralUnknown } else { Error::ReferralInvalid });
+            return Err(if is_uid(uid, &self.accounts.uid_prefix) {
+                Error::ReferralUnknown
+            } else {
+                Error::ReferralInvalid
+            });
         }
         let password = self.passwords.accept(password).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -117,12 +175,16 @@ impl Create {
             email.is_none().then_some(FieldFault::EmailInvalid),
             email_taken.then_some(FieldFault::EmailTaken),
             password.err().map(FieldFault::from),
-            data.as_ref().is_some_and(|text| !is_json(text)).then_some(FieldFault::DataInvalid),
+            data.as_ref()
+                .is_some_and(|text| !is_json(text))
+                .then_some(FieldFault::DataInvalid),
         ]
         .into_iter()
         .flatten()
         .collect();
-        email.filter(|_| faults.is_empty()).ok_or(Error::Fields(faults))
+        email
+            .filter(|_| faults.is_empty())
+            .ok_or(Error::Fields(faults))
     }
 }
 
@@ -134,5 +196,12 @@ async fn read(request: Request) -> Result<Input, Error> {
     let language = parameters.optional("lang");
     let captcha_response = parameters.captcha_response();
     let data = parameters.optional("data");
-    parameters.finish().map(|()| Input { email, password, referral_uid, language, captcha_response, data })
+    parameters.finish().map(|()| Input {
+        email,
+        password,
+        referral_uid,
+        language,
+        captcha_response,
+        data,
+    })
 }

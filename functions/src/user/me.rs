@@ -13,7 +13,8 @@ pub struct Me {
 }
 
 impl Me {
-    /// Answers with the user. The csrf token is told at sign-in and nowhere else: only its hash is kept.
+    /// Answers with the user. The csrf token is told at sign-in and nowhere else: only its hash is
+    /// kept.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         json(StatusCode::OK, &signed_in.user.profile(None))

@@ -1,4 +1,5 @@
-//! CORS, which API Gateway does by itself: it answers preflights, and what a function says of CORS does not count.
+//! CORS, which API Gateway does by itself: it answers preflights, and what a function says of CORS
+//! does not count.
 
 use crate::template::Cors;
 use axum::{
@@ -15,22 +16,40 @@ pub fn preflight(cors: &Cors, method: &Method, request: &HeaderMap) -> Option<Re
     let mut response = StatusCode::NO_CONTENT.into_response();
     if allow_origin(cors, request, response.headers_mut()) {
         let headers = response.headers_mut();
-        set(headers, header::ACCESS_CONTROL_ALLOW_METHODS, &cors.allow_methods.join(","));
-        set(headers, header::ACCESS_CONTROL_ALLOW_HEADERS, &cors.allow_headers.join(","));
-        set(headers, header::ACCESS_CONTROL_MAX_AGE, &cors.max_age.to_string());
+        set(
+            headers,
+            header::ACCESS_CONTROL_ALLOW_METHODS,
+            &cors.allow_methods.join(","),
+        );
+        set(
+            headers,
+            header::ACCESS_CONTROL_ALLOW_HEADERS,
+            &cors.allow_headers.join(","),
+        );
+        set(
+            headers,
+            header::ACCESS_CONTROL_MAX_AGE,
+            &cors.max_age.to_string(),
+        );
     }
     Some(response)
 }
 
 /// Adds to the answer of an ordinary request what lets a page of an allowed origin read it.
 pub fn finish(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
-    for name in
-        [header::ACCESS_CONTROL_ALLOW_ORIGIN, header::ACCESS_CONTROL_ALLOW_CREDENTIALS, header::ACCESS_CONTROL_EXPOSE_HEADERS]
-    {
+    for name in [
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    ] {
         response.remove(name);
     }
     if allow_origin(cors, request, response) {
-        set(response, header::ACCESS_CONTROL_EXPOSE_HEADERS, &cors.expose_headers.join(","));
+        set(
+            response,
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            &cors.expose_headers.join(","),
+        );
     }
 }
 
@@ -40,12 +59,19 @@ fn allow_origin(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) -> b
     let Some(origin) = request.get(header::ORIGIN) else {
         return false;
     };
-    if !cors.allow_origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()) {
+    if !cors
+        .allow_origins
+        .iter()
+        .any(|allowed| allowed.as_bytes() == origin.as_bytes())
+    {
         return false;
     }
     response.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
     if cors.allow_credentials {
-        response.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        response.insert(
+            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+            HeaderValue::from_static("true"),
+        );
     }
     true
 }
@@ -75,25 +101,51 @@ mod tests {
     }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect()
     }
 
     #[test]
     fn a_preflight_of_an_allowed_origin_is_told_what_is_allowed() {
-        let request = headers(&[("origin", "https://app.example.com"), ("access-control-request-method", "POST")]);
+        let request = headers(&[
+            ("origin", "https://app.example.com"),
+            ("access-control-request-method", "POST"),
+        ]);
         let response = preflight(&cors(), &Method::OPTIONS, &request).unwrap();
         assert_eq!(response.status(), 204);
-        assert_eq!(response.headers()["access-control-allow-origin"], "https://app.example.com");
-        assert_eq!(response.headers()["access-control-allow-credentials"], "true");
-        assert_eq!(response.headers()["access-control-allow-methods"], "GET,POST");
-        assert_eq!(response.headers()["access-control-allow-headers"], "content-type");
+        assert_eq!(
+            response.headers()["access-control-allow-origin"],
+            "https://app.example.com"
+        );
+        assert_eq!(
+            response.headers()["access-control-allow-credentials"],
+            "true"
+        );
+        assert_eq!(
+            response.headers()["access-control-allow-methods"],
+            "GET,POST"
+        );
+        assert_eq!(
+            response.headers()["access-control-allow-headers"],
+            "content-type"
+        );
         assert_eq!(response.headers()["access-control-max-age"], "60");
         assert_eq!(response.headers()["vary"], "Origin");
     }
 
     #[test]
     fn a_preflight_of_another_origin_is_told_nothing() {
-        let request = headers(&[("origin", "https://evil.example.com"), ("access-control-request-method", "POST")]);
+        let request = headers(&[
+            ("origin", "https://evil.example.com"),
+            ("access-control-request-method", "POST"),
+        ]);
         let response = preflight(&cors(), &Method::OPTIONS, &request).unwrap();
         assert_eq!(response.status(), 204);
         assert!(response.headers().keys().all(|name| name == "vary"));
@@ -109,10 +161,21 @@ mod tests {
     #[test]
     fn what_a_function_says_of_cors_does_not_count() {
         let mut response = headers(&[("access-control-allow-origin", "*")]);
-        finish(&cors(), &headers(&[("origin", "https://evil.example.com")]), &mut response);
+        finish(
+            &cors(),
+            &headers(&[("origin", "https://evil.example.com")]),
+            &mut response,
+        );
         assert!(!response.contains_key("access-control-allow-origin"));
-        finish(&cors(), &headers(&[("origin", "https://app.example.com")]), &mut response);
-        assert_eq!(response["access-control-allow-origin"], "https://app.example.com");
+        finish(
+            &cors(),
+            &headers(&[("origin", "https://app.example.com")]),
+            &mut response,
+        );
+        assert_eq!(
+            response["access-control-allow-origin"],
+            "https://app.example.com"
+        );
         assert_eq!(response["access-control-expose-headers"], "Retry-After");
     }
 }

@@ -21,8 +21,16 @@ pub struct Context {
 
 pub fn event(request: &Parts, body: &Bytes, route: &Match, context: &Context) -> Json {
     let headers = headers(&request.headers, context);
-    let domain = headers.get("host").and_then(Json::as_str).unwrap_or_default().to_owned();
-    let user_agent = headers.get("user-agent").and_then(Json::as_str).unwrap_or_default().to_owned();
+    let domain = headers
+        .get("host")
+        .and_then(Json::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let user_agent = headers
+        .get("user-agent")
+        .and_then(Json::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let path = decode(request.uri.path());
     let query = request.uri.query().unwrap_or_default();
     let mut event = json!({
@@ -35,7 +43,12 @@ pub fn event(request: &Parts, body: &Bytes, route: &Match, context: &Context) ->
         .headers
         .get_all(header::COOKIE)
         .iter()
-        .flat_map(|cookies| text(cookies.as_bytes()).split(';').map(|cookie| cookie.trim().to_owned()).collect::<Vec<_>>())
+        .flat_map(|cookies| {
+            text(cookies.as_bytes())
+                .split(';')
+                .map(|cookie| cookie.trim().to_owned())
+                .collect::<Vec<_>>()
+        })
         .filter(|cookie| !cookie.is_empty())
         .collect();
     if !cookies.is_empty() {
@@ -68,14 +81,20 @@ pub fn event(request: &Parts, body: &Bytes, route: &Match, context: &Context) ->
     if !route.parameters.is_empty() {
         event["pathParameters"] = json!(route.parameters);
     }
-    let as_text = is_text(request.headers.get(header::CONTENT_TYPE).map_or(b"", |value| value.as_bytes()));
+    let as_text = is_text(
+        request
+            .headers
+            .get(header::CONTENT_TYPE)
+            .map_or(b"", |value| value.as_bytes()),
+    );
     let encoded = !body.is_empty() && !as_text;
     match std::str::from_utf8(body) {
         _ if body.is_empty() => {}
         Ok(body) if !encoded => event["body"] = json!(body),
         _ => event["body"] = json!(BASE64.encode(body)),
     }
-    event["isBase64Encoded"] = json!(!body.is_empty() && (encoded || std::str::from_utf8(body).is_err()));
+    event["isBase64Encoded"] =
+        json!(!body.is_empty() && (encoded || std::str::from_utf8(body).is_err()));
     event
 }
 
@@ -98,7 +117,11 @@ fn headers(request: &HeaderMap, context: &Context) -> Map<String, Json> {
 }
 
 fn joined(headers: &HeaderMap, name: &HeaderName) -> String {
-    let values: Vec<_> = headers.get_all(name).iter().map(|value| text(value.as_bytes())).collect();
+    let values: Vec<_> = headers
+        .get_all(name)
+        .iter()
+        .map(|value| text(value.as_bytes()))
+        .collect();
     values.join(",")
 }
 
@@ -126,7 +149,12 @@ fn is_text(content_type: &[u8]) -> bool {
     let content_type = text(content_type).to_ascii_lowercase();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
     media_type.starts_with("text/")
-        || ["application/json", "application/javascript", "application/xml"].contains(&media_type)
+        || [
+            "application/json",
+            "application/javascript",
+            "application/xml",
+        ]
+        .contains(&media_type)
         || media_type.ends_with("+json")
         || media_type.ends_with("+xml")
 }
@@ -169,10 +197,16 @@ mod tests {
         assert_eq!(event["routeKey"], "POST /a/{id}");
         assert_eq!(event["rawPath"], "/a/1 b");
         assert_eq!(event["rawQueryString"], "x=1&y=a%2Bb+c&x=2&z");
-        assert_eq!(event["queryStringParameters"], json!({ "x": "1,2", "y": "a+b c", "z": "" }));
+        assert_eq!(
+            event["queryStringParameters"],
+            json!({ "x": "1,2", "y": "a+b c", "z": "" })
+        );
         assert_eq!(event["cookies"], json!(["a=1", "b=2"]));
         assert_eq!(event["headers"]["x-two"], "a,b");
-        assert_eq!(event["headers"]["x-forwarded-for"], "203.0.113.1, 192.0.2.7");
+        assert_eq!(
+            event["headers"]["x-forwarded-for"],
+            "203.0.113.1, 192.0.2.7"
+        );
         assert_eq!(event["headers"].get("cookie"), None);
         assert_eq!(event["pathParameters"], json!({ "id": "1" }));
         let context = &event["requestContext"];
@@ -183,7 +217,10 @@ mod tests {
         assert_eq!(context["stage"], "$default");
         assert_eq!(context["time"], "14/Nov/2023:22:13:20 +0000");
         assert_eq!(context["timeEpoch"], 1_700_000_000_000_i64);
-        assert_eq!((event["body"].as_str(), event["isBase64Encoded"].as_bool()), (Some("{}"), Some(false)));
+        assert_eq!(
+            (event["body"].as_str(), event["isBase64Encoded"].as_bool()),
+            (Some("{}"), Some(false))
+        );
     }
 
     #[test]
@@ -197,19 +234,32 @@ mod tests {
             ("application/problem+json", "{}", false),
             ("image/svg+xml", "<a/>", false),
         ] {
-            let request = Request::post("/a/1").header("content-type", content_type).body(body.as_bytes()).unwrap();
+            let request = Request::post("/a/1")
+                .header("content-type", content_type)
+                .body(body.as_bytes())
+                .unwrap();
             let event = event_of(request);
             assert_eq!(event["isBase64Encoded"], encoded, "{content_type}");
-            let expected = if encoded { BASE64.encode(body.as_bytes()) } else { body.to_owned() };
+            let expected = if encoded {
+                BASE64.encode(body.as_bytes())
+            } else {
+                body.to_owned()
+            };
             assert_eq!(event["body"], expected, "{content_type}");
         }
     }
 
     #[test]
     fn text_that_is_not_utf_8_is_base64_too() {
-        let request = Request::post("/a/1").header("content-type", "text/plain").body(b"\xff".as_slice()).unwrap();
+        let request = Request::post("/a/1")
+            .header("content-type", "text/plain")
+            .body(b"\xff".as_slice())
+            .unwrap();
         let event = event_of(request);
-        assert_eq!((event["body"].as_str(), event["isBase64Encoded"].as_bool()), (Some("/w=="), Some(true)));
+        assert_eq!(
+            (event["body"].as_str(), event["isBase64Encoded"].as_bool()),
+            (Some("/w=="), Some(true))
+        );
     }
 
     #[test]

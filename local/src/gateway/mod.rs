@@ -49,13 +49,29 @@ struct Outcome {
 
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
-        Self { response, by_function: false }
+        Self {
+            response,
+            by_function: false,
+        }
     }
 }
 
 impl Gateway {
-    pub fn new(template: &Template, functions: Arc<Functions>, pages: Pages, written: Arc<Notify>, log: Logger) -> Self {
-        Self { routes: Routes::new(&template.functions), cors: template.cors.clone(), functions, pages, written, log }
+    pub fn new(
+        template: &Template,
+        functions: Arc<Functions>,
+        pages: Pages,
+        written: Arc<Notify>,
+        log: Logger,
+    ) -> Self {
+        Self {
+            routes: Routes::new(&template.functions),
+            cors: template.cors.clone(),
+            functions,
+            pages,
+            written,
+            log,
+        }
     }
 
     pub async fn handle(
@@ -65,13 +81,23 @@ impl Gateway {
     ) -> Response {
         let started = Instant::now();
         let (request, body) = request.into_parts();
-        let route = gateway.routes.find(request.method.as_str(), request.uri.path());
+        let route = gateway
+            .routes
+            .find(request.method.as_str(), request.uri.path());
         if route.is_none()
-            && let Some(page) = gateway.pages.answer(&request.method, request.uri.path(), gateway.routes.list())
+            && let Some(page) =
+                gateway
+                    .pages
+                    .answer(&request.method, request.uri.path(), gateway.routes.list())
         {
             return page;
         }
-        let Outcome { mut response, by_function } = gateway.respond(&request, body, route.as_ref(), client).await;
+        let Outcome {
+            mut response,
+            by_function,
+        } = gateway
+            .respond(&request, body, route.as_ref(), client)
+            .await;
         if let Some(cors) = &gateway.cors
             && request.method != axum::http::Method::OPTIONS
         {
@@ -89,8 +115,18 @@ impl Gateway {
         response
     }
 
-    async fn respond(&self, request: &Parts, body: Body, route: Option<&Match<'_>>, client: SocketAddr) -> Outcome {
-        if let Some(preflight) = self.cors.as_ref().and_then(|cors| cors::preflight(cors, &request.method, &request.headers)) {
+    async fn respond(
+        &self,
+        request: &Parts,
+        body: Body,
+        route: Option<&Match<'_>>,
+        client: SocketAddr,
+    ) -> Outcome {
+        if let Some(preflight) = self
+            .cors
+            .as_ref()
+            .and_then(|cors| cors::preflight(cors, &request.method, &request.headers))
+        {
             return preflight.into();
         }
         let Some(route) = route else {
@@ -102,7 +138,11 @@ impl Gateway {
         let Ok(id) = ambient::random::<12>() else {
             return response::internal_server_error().into();
         };
-        let context = Context { client, request_id: BASE64.encode(&id), time: ambient::now() };
+        let context = Context {
+            client,
+            request_id: BASE64.encode(&id),
+            time: ambient::now(),
+        };
         let event = event(request, &body, route, &context).to_string();
         let mut outcome = self.invoke(route.function, event.into()).await;
         if let Ok(id) = HeaderValue::from_str(&context.request_id) {
@@ -112,7 +152,8 @@ impl Gateway {
     }
 
     async fn invoke(&self, function: &str, event: Bytes) -> Outcome {
-        // On its own: a function works on when its client goes away, or when API Gateway has waited long enough.
+        // On its own: a function works on when its client goes away, or when API Gateway has waited
+        // long enough.
         let work = tokio::spawn({
             let (functions, function) = (self.functions.clone(), function.to_owned());
             async move { functions.invoke(&function, event).await }
@@ -122,12 +163,19 @@ impl Gateway {
         match result {
             Ok(Ok(Ok(answer))) => {
                 if let Some(response) = response::response(&answer) {
-                    return Outcome { response, by_function: true };
+                    return Outcome {
+                        response,
+                        by_function: true,
+                    };
                 }
-                self.log.problem(&format!("{function} answered what API Gateway cannot make a response of."));
+                self.log.problem(&format!(
+                    "{function} answered what API Gateway cannot make a response of."
+                ));
                 response::internal_server_error().into()
             }
-            Ok(Ok(Err(Failure::TimedOut))) | Err(_) => message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into(),
+            Ok(Ok(Err(Failure::TimedOut))) | Err(_) => {
+                message(StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable").into()
+            }
             Ok(Ok(Err(_)) | Err(_)) => response::internal_server_error().into(),
         }
     }
@@ -135,7 +183,10 @@ impl Gateway {
 
 /// `None` is a body that is too large.
 async fn read(request: &Parts, body: Body) -> Option<Bytes> {
-    let announced = request.headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced = request
+        .headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > BODY_LIMIT) {
         return None;
     }

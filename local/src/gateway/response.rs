@@ -22,24 +22,46 @@ pub fn response(payload: &[u8]) -> Option<Response> {
     let payload: Json = serde_json::from_slice(payload).ok()?;
     let Some(status) = payload.get("statusCode") else {
         // Payload 2.0 infers the rest from an answer that names no status.
-        let body = payload.as_str().map_or_else(|| payload.to_string(), str::to_owned);
+        let body = payload
+            .as_str()
+            .map_or_else(|| payload.to_string(), str::to_owned);
         return Some(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     };
     let status = StatusCode::from_u16(u16::try_from(status.as_u64()?).ok()?).ok()?;
     let body = match payload.get("body") {
         None | Some(Json::Null) => Body::empty(),
-        Some(body) if payload["isBase64Encoded"] == json!(true) => BASE64.decode(body.as_str()?.as_bytes()).ok()?.into(),
+        Some(body) if payload["isBase64Encoded"] == json!(true) => {
+            BASE64.decode(body.as_str()?.as_bytes()).ok()?.into()
+        }
         Some(body) => body.as_str()?.to_owned().into(),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     // Not `multiValueHeaders`: payload 2.0 has none.
-    for (name, value) in payload.get("headers").and_then(Json::as_object).into_iter().flatten() {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        response.headers_mut().insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+    for (name, value) in payload
+        .get("headers")
+        .and_then(Json::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let value = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        response.headers_mut().insert(
+            HeaderName::try_from(name).ok()?,
+            HeaderValue::try_from(value).ok()?,
+        );
     }
-    for cookie in payload.get("cookies").and_then(Json::as_array).into_iter().flatten() {
-        response.headers_mut().append(header::SET_COOKIE, HeaderValue::try_from(cookie.as_str()?).ok()?);
+    for cookie in payload
+        .get("cookies")
+        .and_then(Json::as_array)
+        .into_iter()
+        .flatten()
+    {
+        response.headers_mut().append(
+            header::SET_COOKIE,
+            HeaderValue::try_from(cookie.as_str()?).ok()?,
+        );
     }
     Some(response)
 }
@@ -49,7 +71,10 @@ mod tests {
     use super::*;
 
     async fn body_of(response: Response) -> Vec<u8> {
-        axum::body::to_bytes(response.into_body(), 1024).await.unwrap().to_vec()
+        axum::body::to_bytes(response.into_body(), 1024)
+            .await
+            .unwrap()
+            .to_vec()
     }
 
     #[tokio::test]
@@ -64,7 +89,14 @@ mod tests {
         let response = response(payload.to_string().as_bytes()).unwrap();
         assert_eq!(response.status(), 201);
         assert_eq!(response.headers()["retry-after"], "5");
-        assert_eq!(response.headers().get_all("set-cookie").iter().collect::<Vec<_>>(), ["a=1; HttpOnly", "b=2"]);
+        assert_eq!(
+            response
+                .headers()
+                .get_all("set-cookie")
+                .iter()
+                .collect::<Vec<_>>(),
+            ["a=1; HttpOnly", "b=2"]
+        );
         assert_eq!(body_of(response).await, b"hi");
     }
 
@@ -86,7 +118,10 @@ mod tests {
             json!({ "statusCode": 200, "headers": { "bad name": "" } }),
             json!({ "statusCode": 200, "headers": { "a": "b\nc" } }),
         ] {
-            assert!(response(payload.to_string().as_bytes()).is_none(), "{payload}");
+            assert!(
+                response(payload.to_string().as_bytes()).is_none(),
+                "{payload}"
+            );
         }
         assert!(response(b"not json").is_none());
     }

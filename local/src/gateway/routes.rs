@@ -52,18 +52,23 @@ impl Routes {
 
     /// The methods and paths, as the template writes them.
     pub fn list(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|route| (route.method.as_str(), route.path.as_str()))
+        self.0
+            .iter()
+            .map(|route| (route.method.as_str(), route.path.as_str()))
     }
 
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let segments: Vec<_> = path.split('/').skip(1).map(decode).collect();
-        self.0.iter().filter(|route| route.method == method || route.method == "ANY").find_map(|route| {
-            Some(Match {
-                function: &route.function,
-                key: format!("{} {}", route.method, route.path),
-                parameters: route.parameters(&segments)?,
+        self.0
+            .iter()
+            .filter(|route| route.method == method || route.method == "ANY")
+            .find_map(|route| {
+                Some(Match {
+                    function: &route.function,
+                    key: format!("{} {}", route.method, route.path),
+                    parameters: route.parameters(&segments)?,
+                })
             })
-        })
     }
 }
 
@@ -91,7 +96,10 @@ impl Route {
 
 impl Segment {
     fn parse(text: &str) -> Self {
-        match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        match text
+            .strip_prefix('{')
+            .and_then(|text| text.strip_suffix('}'))
+        {
             Some(name) => match name.strip_suffix('+') {
                 Some(name) => Self::Rest(name.to_owned()),
                 None => Self::Parameter(name.to_owned()),
@@ -129,7 +137,10 @@ mod tests {
             environment: BTreeMap::new(),
             policies: Vec::new(),
             permissions_boundary: None,
-            routes: vec![template::Route { method: (*method).to_owned(), path: (*path).to_owned() }],
+            routes: vec![template::Route {
+                method: (*method).to_owned(),
+                path: (*path).to_owned(),
+            }],
             streams: Vec::new(),
             rules: Vec::new(),
             asynchronous_retries: 0,
@@ -157,7 +168,11 @@ mod tests {
             ("GET", "/users/1/x", "GET /users/{rest+}"),
             ("PUT", "/users/1", "ANY /{rest+}"),
         ] {
-            assert_eq!(key(&routes, method, path).as_deref(), Some(expected), "{method} {path}");
+            assert_eq!(
+                key(&routes, method, path).as_deref(),
+                Some(expected),
+                "{method} {path}"
+            );
         }
     }
 
@@ -181,8 +196,14 @@ mod tests {
     #[test]
     fn parameters_are_decoded() {
         let routes = routes(&[("GET", "/a/{id}"), ("GET", "/b/{rest+}")]);
-        assert_eq!(routes.find("GET", "/a/x%20y%2Fz").unwrap().parameters["id"], "x y/z");
-        assert_eq!(routes.find("GET", "/b/x/y%20z").unwrap().parameters["rest"], "x/y z");
+        assert_eq!(
+            routes.find("GET", "/a/x%20y%2Fz").unwrap().parameters["id"],
+            "x y/z"
+        );
+        assert_eq!(
+            routes.find("GET", "/b/x/y%20z").unwrap().parameters["rest"],
+            "x/y z"
+        );
         assert_eq!(routes.find("GET", "/a/"), None);
     }
 }

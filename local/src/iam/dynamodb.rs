@@ -1,5 +1,6 @@
-//! What a call of DynamoDB asks for, as IAM sees it: a batch is one action per table, a transaction the action of each of its
-//! parts (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>).
+//! What a call of DynamoDB asks for, as IAM sees it: a batch is one action per table, a transaction
+//! the action of each of its parts
+//! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>).
 
 use super::{Access, Context, expression};
 use crate::template::table_arn;
@@ -11,16 +12,25 @@ pub type PartitionKeys = BTreeMap<String, String>;
 
 pub fn accesses(operation: &str, call: &Json, keys: &PartitionKeys) -> Vec<Access> {
     match operation {
-        "BatchGetItem" => tables(operation, call, keys, |request| (list(&request["Keys"]).collect(), vec![request])),
+        "BatchGetItem" => tables(operation, call, keys, |request| {
+            (list(&request["Keys"]).collect(), vec![request])
+        }),
         "BatchWriteItem" => tables(operation, call, keys, |requests| {
-            let written = |request: &'static str, part: &'static str| list(requests).map(move |one| &one[request][part]);
-            let items: Vec<&Json> =
-                written("PutRequest", "Item").chain(written("DeleteRequest", "Key")).filter(|item| !item.is_null()).collect();
+            let written = |request: &'static str, part: &'static str| {
+                list(requests).map(move |one| &one[request][part])
+            };
+            let items: Vec<&Json> = written("PutRequest", "Item")
+                .chain(written("DeleteRequest", "Key"))
+                .filter(|item| !item.is_null())
+                .collect();
             (items, Vec::new())
         }),
         "TransactWriteItems" | "TransactGetItems" => {
-            let parts = list(&call["TransactItems"]).flat_map(|part| part.as_object().into_iter().flatten());
-            parts.map(|(part, request)| single(part_action(part), request, keys)).collect()
+            let parts = list(&call["TransactItems"])
+                .flat_map(|part| part.as_object().into_iter().flatten());
+            parts
+                .map(|(part, request)| single(part_action(part), request, keys))
+                .collect()
         }
         _ => vec![single(operation, call, keys)],
     }
@@ -37,7 +47,8 @@ fn part_action(part: &str) -> &str {
     }
 }
 
-/// An access of each table of a batch. `parts` are its items or keys, and what holds its expressions.
+/// An access of each table of a batch. `parts` are its items or keys, and what holds its
+/// expressions.
 fn tables<'a>(
     operation: &str,
     call: &'a Json,
@@ -55,28 +66,52 @@ fn tables<'a>(
 
 fn single(operation: &str, call: &Json, keys: &PartitionKeys) -> Access {
     let table = call["TableName"].as_str().unwrap_or_default();
-    let items: Vec<&Json> = [&call["Key"], &call["Item"]].into_iter().filter(|item| !item.is_null()).collect();
+    let items: Vec<&Json> = [&call["Key"], &call["Item"]]
+        .into_iter()
+        .filter(|item| !item.is_null())
+        .collect();
     let mut context = context(table, &items, &[call], keys);
     if operation == "Query"
         && let Some(key) = keys.get(table)
     {
-        let leading = expression::equal_to(key, call).map(text).unwrap_or_default();
+        let leading = expression::equal_to(key, call)
+            .map(text)
+            .unwrap_or_default();
         context.insert("dynamodb:LeadingKeys", BTreeSet::from([leading]));
     }
     access(operation, table, context)
 }
 
 fn access(operation: &str, table: &str, context: Context) -> Access {
-    Access { action: format!("dynamodb:{operation}"), resource: table_arn(table), context }
+    Access {
+        action: format!("dynamodb:{operation}"),
+        resource: table_arn(table),
+        context,
+    }
 }
 
 fn context(table: &str, items: &[&Json], expressions: &[&Json], keys: &PartitionKeys) -> Context {
     let mut context = Context::new();
-    let leading: BTreeSet<String> =
-        keys.get(table).map(|key| items.iter().map(|item| text(&item[key])).collect()).unwrap_or_default();
-    let named = items.iter().flat_map(|item| item.as_object().into_iter().flat_map(|item| item.keys().cloned()));
-    let attributes: BTreeSet<String> = named.chain(expressions.iter().flat_map(|call| expression::attributes(call))).collect();
-    for (key, values) in [("dynamodb:LeadingKeys", leading), ("dynamodb:Attributes", attributes)] {
+    let leading: BTreeSet<String> = keys
+        .get(table)
+        .map(|key| items.iter().map(|item| text(&item[key])).collect())
+        .unwrap_or_default();
+    let named = items.iter().flat_map(|item| {
+        item.as_object()
+            .into_iter()
+            .flat_map(|item| item.keys().cloned())
+    });
+    let attributes: BTreeSet<String> = named
+        .chain(
+            expressions
+                .iter()
+                .flat_map(|call| expression::attributes(call)),
+        )
+        .collect();
+    for (key, values) in [
+        ("dynamodb:LeadingKeys", leading),
+        ("dynamodb:Attributes", attributes),
+    ] {
         if !values.is_empty() {
             context.insert(key, values);
         }
@@ -100,22 +135,48 @@ mod tests {
     use serde_json::json;
 
     fn asked(operation: &str, call: &Json) -> Vec<(String, String, Vec<String>, Vec<String>)> {
-        let keys = [("Users", "pk"), ("Grants", "pk")].map(|(table, key)| (table.to_owned(), key.to_owned())).into();
-        let values = |context: &Context, key: &str| context.get(key).into_iter().flatten().cloned().collect::<Vec<_>>();
+        let keys = [("Users", "pk"), ("Grants", "pk")]
+            .map(|(table, key)| (table.to_owned(), key.to_owned()))
+            .into();
+        let values = |context: &Context, key: &str| {
+            context
+                .get(key)
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect::<Vec<_>>()
+        };
         accesses(operation, call, &keys)
             .into_iter()
             .map(|access| {
                 let (_, table) = access.resource.rsplit_once('/').unwrap();
-                let (leading, attributes) =
-                    (values(&access.context, "dynamodb:LeadingKeys"), values(&access.context, "dynamodb:Attributes"));
-                (access.action.replace("dynamodb:", ""), table.to_owned(), leading, attributes)
+                let (leading, attributes) = (
+                    values(&access.context, "dynamodb:LeadingKeys"),
+                    values(&access.context, "dynamodb:Attributes"),
+                );
+                (
+                    access.action.replace("dynamodb:", ""),
+                    table.to_owned(),
+                    leading,
+                    attributes,
+                )
             })
             .collect()
     }
 
-    fn expected(action: &str, table: &str, leading: &[&str], attributes: &[&str]) -> (String, String, Vec<String>, Vec<String>) {
+    fn expected(
+        action: &str,
+        table: &str,
+        leading: &[&str],
+        attributes: &[&str],
+    ) -> (String, String, Vec<String>, Vec<String>) {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        (action.to_owned(), table.to_owned(), owned(leading), owned(attributes))
+        (
+            action.to_owned(),
+            table.to_owned(),
+            owned(leading),
+            owned(attributes),
+        )
     }
 
     #[test]
@@ -127,8 +188,19 @@ mod tests {
             "ConditionExpression": "uid = :uid AND NOT attribute_exists(closed_at)",
             "ExpressionAttributeNames": { "#labels": "labels" },
         });
-        let attributes = ["closed_at", "created_at", "data", "labels", "pk", "uid", "updated_at"];
-        assert_eq!(asked("UpdateItem", &call), [expected("UpdateItem", "Users", &["USER#a"], &attributes)]);
+        let attributes = [
+            "closed_at",
+            "created_at",
+            "data",
+            "labels",
+            "pk",
+            "uid",
+            "updated_at",
+        ];
+        assert_eq!(
+            asked("UpdateItem", &call),
+            [expected("UpdateItem", "Users", &["USER#a"], &attributes)]
+        );
     }
 
     #[test]
@@ -146,7 +218,12 @@ mod tests {
             { "PutRequest": { "Item": { "pk": { "S": "ID1" }, "sk": { "S": "S" }, "epoch": { "N": "1" } } } },
             { "DeleteRequest": { "Key": { "pk": { "S": "LIMIT#a" }, "sk": { "S": "-" } } } },
         ] } });
-        let wanted = [expected("BatchWriteItem", "Grants", &["ID1", "LIMIT#a"], &["epoch", "pk", "sk"])];
+        let wanted = [expected(
+            "BatchWriteItem",
+            "Grants",
+            &["ID1", "LIMIT#a"],
+            &["epoch", "pk", "sk"],
+        )];
         assert_eq!(asked("BatchWriteItem", &call), wanted);
     }
 
@@ -174,8 +251,14 @@ mod tests {
             "KeyConditionExpression": "pk = :uid AND begins_with(sk, :prefix)",
             "ExpressionAttributeValues": { ":uid": { "S": "ID1" }, ":prefix": { "S": "SESSION#" } },
         });
-        assert_eq!(asked("Query", &call), [expected("Query", "Grants", &["ID1"], &["pk", "sk"])]);
+        assert_eq!(
+            asked("Query", &call),
+            [expected("Query", "Grants", &["ID1"], &["pk", "sk"])]
+        );
         let call = json!({ "TableName": "Users", "FilterExpression": "begins_with(pk, :user)" });
-        assert_eq!(asked("Scan", &call), [expected("Scan", "Users", &[], &["pk"])]);
+        assert_eq!(
+            asked("Scan", &call),
+            [expected("Scan", "Users", &[], &["pk"])]
+        );
     }
 }

@@ -3,21 +3,35 @@
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
 
-const EXPRESSIONS: [&str; 5] =
-    ["ConditionExpression", "FilterExpression", "KeyConditionExpression", "ProjectionExpression", "UpdateExpression"];
-const KEYWORDS: [&str; 9] = ["ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET"];
+const EXPRESSIONS: [&str; 5] = [
+    "ConditionExpression",
+    "FilterExpression",
+    "KeyConditionExpression",
+    "ProjectionExpression",
+    "UpdateExpression",
+];
+const KEYWORDS: [&str; 9] = [
+    "ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET",
+];
 
 /// The top-level attributes that the expressions of a call name.
 pub fn attributes(call: &Json) -> BTreeSet<String> {
     let texts = EXPRESSIONS.iter().filter_map(|name| call[*name].as_str());
-    texts.flat_map(tokens).filter_map(|token| attribute(&token, call)).collect()
+    texts
+        .flat_map(tokens)
+        .filter_map(|token| attribute(&token, call))
+        .collect()
 }
 
 /// The value that a key condition wants an attribute to have.
 pub fn equal_to<'a>(name: &str, call: &'a Json) -> Option<&'a Json> {
     let tokens = tokens(call["KeyConditionExpression"].as_str()?);
     let of_three = |three: &[Token]| match three {
-        [left, Token::Sign('='), Token::Value(value)] if attribute(left, call).as_deref() == Some(name) => Some(value.clone()),
+        [left, Token::Sign('='), Token::Value(value)]
+            if attribute(left, call).as_deref() == Some(name) =>
+        {
+            Some(value.clone())
+        }
         _ => None,
     };
     call["ExpressionAttributeValues"].get(tokens.windows(3).find_map(of_three)?)
@@ -34,9 +48,13 @@ enum Token {
 }
 
 fn attribute(token: &Token, call: &Json) -> Option<String> {
-    let Token::Attribute(name) = token else { return None };
+    let Token::Attribute(name) = token else {
+        return None;
+    };
     if name.starts_with('#') {
-        call["ExpressionAttributeNames"][name].as_str().map(ToOwned::to_owned)
+        call["ExpressionAttributeNames"][name]
+            .as_str()
+            .map(ToOwned::to_owned)
     } else {
         Some(name.clone())
     }
@@ -57,13 +75,19 @@ fn tokens(expression: &str) -> Vec<Token> {
         let is_function = after.trim_start().starts_with('(');
         tokens.push(if first == ':' {
             Token::Value(word.to_owned())
-        } else if KEYWORDS.iter().any(|keyword| word.eq_ignore_ascii_case(keyword)) || is_function {
+        } else if KEYWORDS
+            .iter()
+            .any(|keyword| word.eq_ignore_ascii_case(keyword))
+            || is_function
+        {
             Token::Word
         } else {
             Token::Attribute(word.to_owned())
         });
         // The rest of a path is no attribute of the item.
-        rest = after.trim_start_matches(|c: char| is_part(c) || ".[]".contains(c)).trim_start();
+        rest = after
+            .trim_start_matches(|c: char| is_part(c) || ".[]".contains(c))
+            .trim_start();
     }
     tokens
 }

@@ -32,7 +32,10 @@ pub struct Grants {
 /// Where the tests record which grants were used.
 #[must_use]
 pub fn folder() -> PathBuf {
-    build::folder().parent().unwrap_or(Path::new("target")).join("grants")
+    build::folder()
+        .parent()
+        .unwrap_or(Path::new("target"))
+        .join("grants")
 }
 
 /// The line that records a grant as used.
@@ -49,7 +52,10 @@ pub fn denied(denied: &AccessDenied) -> String {
 pub fn append(folder: &Path, line: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let file = folder.join(format!("{}.txt", std::process::id()));
-    let mut file = fs::OpenOptions::new().create(true).append(true).open(file)?;
+    let mut file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(file)?;
     // In one write, so that lines of several threads do not mix.
     file.write_all(format!("{line}\n").as_bytes())
 }
@@ -64,7 +70,9 @@ impl Grants {
             ("PagesUrl", "https://example.com"),
             ("SenderEmail", "noreply@example.com"),
         ];
-        let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let parameters = parameters
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
         let template = Template::read(&self.template, &parameters)?;
         let granted: BTreeSet<String> = template
             .functions
@@ -87,7 +95,11 @@ impl Grants {
     fn records(&self) -> Result<BTreeSet<String>, Error> {
         let mut lines = BTreeSet::new();
         let unreadable = |error: std::io::Error| {
-            Error::new(format!("{} cannot be read: {error}", self.records.display())).advice("Run cargo test first.")
+            Error::new(format!(
+                "{} cannot be read: {error}",
+                self.records.display()
+            ))
+            .advice("Run cargo test first.")
         };
         for file in fs::read_dir(&self.records).map_err(unreadable)? {
             let text = fs::read_to_string(file.map_err(unreadable)?.path()).map_err(unreadable)?;
@@ -98,15 +110,30 @@ impl Grants {
 }
 
 fn check(granted: &BTreeSet<String>, records: &BTreeSet<String>) -> Result<(), Error> {
-    let unused = granted.iter().filter(|grant| !records.contains(&used(grant))).map(|grant| ("not used by any test: ", grant));
-    let denied = records.iter().filter(|line| line.starts_with(DENIED)).map(|line| ("", line));
-    let problems: Vec<String> = unused.chain(denied).map(|(what, which)| format!("  {what}{which}")).collect();
+    let unused = granted
+        .iter()
+        .filter(|grant| !records.contains(&used(grant)))
+        .map(|grant| ("not used by any test: ", grant));
+    let denied = records
+        .iter()
+        .filter(|line| line.starts_with(DENIED))
+        .map(|line| ("", line));
+    let problems: Vec<String> = unused
+        .chain(denied)
+        .map(|(what, which)| format!("  {what}{which}"))
+        .collect();
     if problems.is_empty() {
-        println!("Each of {} grants was used, and no call was denied.", granted.len());
+        println!(
+            "Each of {} grants was used, and no call was denied.",
+            granted.len()
+        );
         return Ok(());
     }
-    Err(Error::new(format!("Policies and calls do not match:\n{}", problems.join("\n")))
-        .advice("Remove a grant that is not needed, or test what it is for; grant what is needed."))
+    Err(Error::new(format!(
+        "Policies and calls do not match:\n{}",
+        problems.join("\n")
+    ))
+    .advice("Remove a grant that is not needed, or test what it is for; grant what is needed."))
 }
 
 #[cfg(test)]
@@ -122,9 +149,16 @@ mod tests {
         let granted = set(&["F: dynamodb:GetItem on Users"]);
         let used = "used F: dynamodb:GetItem on Users";
         assert!(check(&granted, &set(&[used])).is_ok());
-        let unused = check(&granted, &set(&["used G: dynamodb:GetItem on Users"])).unwrap_err().to_string();
-        assert!(unused.contains("not used by any test: F: dynamodb:GetItem on Users"), "{unused}");
-        let denied = check(&granted, &set(&[used, "denied User: F may not"])).unwrap_err().to_string();
+        let unused = check(&granted, &set(&["used G: dynamodb:GetItem on Users"]))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            unused.contains("not used by any test: F: dynamodb:GetItem on Users"),
+            "{unused}"
+        );
+        let denied = check(&granted, &set(&[used, "denied User: F may not"]))
+            .unwrap_err()
+            .to_string();
         assert!(denied.contains("denied User: F may not"), "{denied}");
     }
 }

@@ -1,5 +1,6 @@
-//! IAM: each function signs with an access key of its own, and a call is allowed if that function's policies in the template
-//! allow it. A call that is signed with another key, or not at all, is a developer's, and is allowed.
+//! IAM: each function signs with an access key of its own, and a call is allowed if that function's
+//! policies in the template allow it. A call that is signed with another key, or not at all, is a
+//! developer's, and is allowed.
 
 mod dynamodb;
 mod expression;
@@ -47,8 +48,13 @@ pub struct AccessDenied {
 /// As AWS puts it.
 impl fmt::Display for AccessDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { function, action, resource } = self;
-        let role = arn("sts", &format!("assumed-role/{function}Role/{function}")).replace("sts:us-east-1", "sts:");
+        let Self {
+            function,
+            action,
+            resource,
+        } = self;
+        let role = arn("sts", &format!("assumed-role/{function}Role/{function}"))
+            .replace("sts:us-east-1", "sts:");
         write!(
             f,
             "User: {role} is not authorized to perform: {action} on resource: {resource} because no identity-based policy allows \
@@ -73,26 +79,63 @@ pub struct Iam {
 }
 
 impl Iam {
-    pub fn new(template: &Template, records: Option<&Path>, denials: Arc<Mutex<Vec<String>>>, log: Logger) -> Self {
+    pub fn new(
+        template: &Template,
+        records: Option<&Path>,
+        denials: Arc<Mutex<Vec<String>>>,
+        log: Logger,
+    ) -> Self {
         let functions = template.functions.iter().map(|function| {
-            let boundary = function.permissions_boundary.as_ref().and_then(|name| template.managed_policies.get(name));
-            (function.name.clone(), Identity { policies: function.policies.clone(), boundary: boundary.cloned() })
+            let boundary = function
+                .permissions_boundary
+                .as_ref()
+                .and_then(|name| template.managed_policies.get(name));
+            (
+                function.name.clone(),
+                Identity {
+                    policies: function.policies.clone(),
+                    boundary: boundary.cloned(),
+                },
+            )
         });
-        Self { functions: functions.collect(), used: Mutex::default(), records: records.map(Path::to_owned), denials, log }
+        Self {
+            functions: functions.collect(),
+            used: Mutex::default(),
+            records: records.map(Path::to_owned),
+            denials,
+            log,
+        }
     }
 
     /// Checks a call before it has an effect. `accesses` is not asked for a developer's calls.
-    pub fn authorize(&self, headers: &HeaderMap, accesses: impl FnOnce() -> Vec<Access>) -> Result<(), AccessDenied> {
-        let Some((function, identity)) = access_key(headers).and_then(|key| self.functions.get_key_value(key)) else {
+    pub fn authorize(
+        &self,
+        headers: &HeaderMap,
+        accesses: impl FnOnce() -> Vec<Access>,
+    ) -> Result<(), AccessDenied> {
+        let Some((function, identity)) =
+            access_key(headers).and_then(|key| self.functions.get_key_value(key))
+        else {
             return Ok(());
         };
         let mut used = BTreeSet::new();
         for access in accesses() {
-            let bounded = identity.boundary.as_ref().is_none_or(|boundary| statement::allowing(boundary, &access).is_some());
+            let bounded = identity
+                .boundary
+                .as_ref()
+                .is_none_or(|boundary| statement::allowing(boundary, &access).is_some());
             match statement::allowing(&identity.policies, &access) {
-                Some(grants) if bounded => used.extend(grants.into_iter().map(|grant| format!("{function}: {grant}"))),
+                Some(grants) if bounded => used.extend(
+                    grants
+                        .into_iter()
+                        .map(|grant| format!("{function}: {grant}")),
+                ),
                 _ => {
-                    let denied = AccessDenied { function: function.clone(), action: access.action, resource: access.resource };
+                    let denied = AccessDenied {
+                        function: function.clone(),
+                        action: access.action,
+                        resource: access.resource,
+                    };
                     self.deny(&denied);
                     return Err(denied);
                 }
@@ -113,7 +156,9 @@ impl Iam {
     }
 
     fn deny(&self, denied: &AccessDenied) {
-        self.log.problem(&format!("{denied}.\nAdd the permission to the function's Policies in template.yaml."));
+        self.log.problem(&format!(
+            "{denied}.\nAdd the permission to the function's Policies in template.yaml."
+        ));
         self.record(&grants::denied(denied));
         ambient::lock(&self.denials).push(denied.to_string());
     }
@@ -122,14 +167,18 @@ impl Iam {
         if let Some(folder) = &self.records
             && let Err(error) = grants::append(folder, line)
         {
-            self.log.problem(&format!("{} cannot be written: {error}", folder.display()));
+            self.log
+                .problem(&format!("{} cannot be written: {error}", folder.display()));
         }
     }
 }
 
-/// The access key id of a request's signature (<https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>).
+/// The access key id of a request's signature
+/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>).
 fn access_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get("authorization")?.to_str().ok()?;
-    let (_, credential) = authorization.strip_prefix("AWS4-HMAC-SHA256 ")?.split_once("Credential=")?;
+    let (_, credential) = authorization
+        .strip_prefix("AWS4-HMAC-SHA256 ")?
+        .split_once("Credential=")?;
     Some(credential.split_once('/')?.0)
 }

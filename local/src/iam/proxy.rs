@@ -29,17 +29,39 @@ impl DynamoDbProxy {
             let key = table.keys.iter().find(|key| key.role == "HASH")?;
             Some((table.name.clone(), key.name.clone()))
         };
-        Self { iam, keys: template.tables.iter().filter_map(partition_key).collect(), http: reqwest::Client::new(), emulator }
+        Self {
+            iam,
+            keys: template.tables.iter().filter_map(partition_key).collect(),
+            http: reqwest::Client::new(),
+            emulator,
+        }
     }
 
     pub fn router(self) -> Router {
-        Router::new().fallback(forward).with_state(Arc::new(self)).layer(DefaultBodyLimit::max(MAXIMUM_BYTES))
+        Router::new()
+            .fallback(forward)
+            .with_state(Arc::new(self))
+            .layer(DefaultBodyLimit::max(MAXIMUM_BYTES))
     }
 
-    async fn call(&self, method: Method, mut headers: HeaderMap, body: Bytes) -> Result<Response, Error> {
-        let target = headers.get("x-amz-target").and_then(|target| target.to_str().ok()).unwrap_or_default();
+    async fn call(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, Error> {
+        let target = headers
+            .get("x-amz-target")
+            .and_then(|target| target.to_str().ok())
+            .unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
-        let accesses = || dynamodb::accesses(operation, &serde_json::from_slice(&body).unwrap_or(Json::Null), &self.keys);
+        let accesses = || {
+            dynamodb::accesses(
+                operation,
+                &serde_json::from_slice(&body).unwrap_or(Json::Null),
+                &self.keys,
+            )
+        };
         if let Err(denied) = self.iam.authorize(&headers, accesses) {
             let error = json!({ "__type": "com.amazon.coral.service#AccessDeniedException", "Message": denied.to_string() });
             let content_type = [("content-type", "application/x-amz-json-1.0")];
@@ -48,13 +70,28 @@ impl DynamoDbProxy {
         for name in ["host", "content-length", "connection"] {
             headers.remove(name);
         }
-        let response = self.http.request(method, &self.emulator).headers(headers).body(body).send().await?;
-        let (status, headers, body) = (response.status(), response.headers().clone(), response.bytes().await?);
+        let response = self
+            .http
+            .request(method, &self.emulator)
+            .headers(headers)
+            .body(body)
+            .send()
+            .await?;
+        let (status, headers, body) = (
+            response.status(),
+            response.headers().clone(),
+            response.bytes().await?,
+        );
         Ok((status, headers, body).into_response())
     }
 }
 
-async fn forward(State(proxy): State<Arc<DynamoDbProxy>>, method: Method, headers: HeaderMap, body: Bytes) -> Response {
+async fn forward(
+    State(proxy): State<Arc<DynamoDbProxy>>,
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
     let answer = proxy.call(method, headers, body).await;
     answer.unwrap_or_else(|error| (StatusCode::BAD_GATEWAY, error.to_string()).into_response())
 }

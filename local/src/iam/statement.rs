@@ -4,19 +4,32 @@ use super::{Access, Context};
 use crate::template::{Condition, Operator, Statement};
 use std::collections::BTreeSet;
 
-/// The grants that the first statement to allow the access does so by; `None` if none does. A grant is the smallest part of a
-/// statement that can be taken away: an action on a resource, and of a list of keys each pattern that one of the keys needs.
+/// The grants that the first statement to allow the access does so by; `None` if none does. A grant
+/// is the smallest part of a statement that can be taken away: an action on a resource, and of a
+/// list of keys each pattern that one of the keys needs.
 pub fn allowing(statements: &[Statement], access: &Access) -> Option<BTreeSet<String>> {
-    statements.iter().find_map(|statement| allows(statement, access))
+    statements
+        .iter()
+        .find_map(|statement| allows(statement, access))
 }
 
 fn allows(statement: &Statement, access: &Access) -> Option<BTreeSet<String>> {
-    let action = statement.actions.iter().find(|action| matches(action, &access.action))?;
-    let resource = statement.resources.iter().find(|resource| matches(&resource.arn, &access.resource))?;
+    let action = statement
+        .actions
+        .iter()
+        .find(|action| matches(action, &access.action))?;
+    let resource = statement
+        .resources
+        .iter()
+        .find(|resource| matches(&resource.arn, &access.resource))?;
     let mut grants = BTreeSet::from([grant(action, &resource.name)]);
     for condition in &statement.conditions {
         let values = holding(condition, &access.context)?;
-        grants.extend(values.into_iter().map(|value| narrowed(&grant(action, &resource.name), condition, value)));
+        grants.extend(
+            values
+                .into_iter()
+                .map(|value| narrowed(&grant(action, &resource.name), condition, value)),
+        );
     }
     Some(grants)
 }
@@ -25,10 +38,23 @@ fn allows(statement: &Statement, access: &Access) -> Option<BTreeSet<String>> {
 pub fn all_grants(statements: &[Statement]) -> BTreeSet<String> {
     let mut grants = BTreeSet::new();
     for statement in statements {
-        for (action, resource) in statement.actions.iter().flat_map(|a| statement.resources.iter().map(move |r| (a, r))) {
+        for (action, resource) in statement
+            .actions
+            .iter()
+            .flat_map(|a| statement.resources.iter().map(move |r| (a, r)))
+        {
             let whole = grant(action, &resource.name);
-            for condition in statement.conditions.iter().filter(|condition| condition.key == "dynamodb:LeadingKeys") {
-                grants.extend(condition.values.iter().map(|value| narrowed(&whole, condition, value)));
+            for condition in statement
+                .conditions
+                .iter()
+                .filter(|condition| condition.key == "dynamodb:LeadingKeys")
+            {
+                grants.extend(
+                    condition
+                        .values
+                        .iter()
+                        .map(|value| narrowed(&whole, condition, value)),
+                );
             }
             grants.insert(whole);
         }
@@ -52,11 +78,20 @@ fn holding<'a>(condition: &'a Condition, context: &Context) -> Option<BTreeSet<&
         Operator::StringEquals | Operator::ForAllValuesStringEquals => pattern == value,
         Operator::StringLike | Operator::ForAllValuesStringLike => matches(pattern, value),
     };
-    let single = matches!(condition.operator, Operator::StringEquals | Operator::StringLike);
+    let single = matches!(
+        condition.operator,
+        Operator::StringEquals | Operator::StringLike
+    );
     if single && asked.len() != 1 {
         return None;
     }
-    let pattern_of = |value: &String| condition.values.iter().map(String::as_str).find(|pattern| fits(pattern, value));
+    let pattern_of = |value: &String| {
+        condition
+            .values
+            .iter()
+            .map(String::as_str)
+            .find(|pattern| fits(pattern, value))
+    };
     asked.iter().map(pattern_of).collect()
 }
 
@@ -67,11 +102,17 @@ fn matches(pattern: &str, text: &str) -> bool {
         None => text.is_empty(),
         Some('*') => {
             let rest = rest.as_str();
-            text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| matches(rest, &text[at..]))
+            text.char_indices()
+                .map(|(at, _)| at)
+                .chain([text.len()])
+                .any(|at| matches(rest, &text[at..]))
         }
         Some(wanted) => {
             let mut characters = text.chars();
-            characters.next().is_some_and(|found| wanted == '?' || wanted == found) && matches(rest.as_str(), characters.as_str())
+            characters
+                .next()
+                .is_some_and(|found| wanted == '?' || wanted == found)
+                && matches(rest.as_str(), characters.as_str())
         }
     }
 }
@@ -86,51 +127,101 @@ mod tests {
     fn statement(conditions: Vec<Condition>) -> Statement {
         Statement {
             actions: vec!["dynamodb:GetItem".to_owned(), "dynamodb:PutItem".to_owned()],
-            resources: vec![Resource { name: "Users".to_owned(), arn: TABLE.to_owned() }],
+            resources: vec![Resource {
+                name: "Users".to_owned(),
+                arn: TABLE.to_owned(),
+            }],
             conditions,
         }
     }
 
     fn access(action: &str, resource: &str, key: &'static str, values: &[&str]) -> Access {
         let values: BTreeSet<String> = values.iter().map(|value| (*value).to_owned()).collect();
-        let context = if values.is_empty() { Context::new() } else { Context::from([(key, values)]) };
-        Access { action: action.to_owned(), resource: resource.to_owned(), context }
+        let context = if values.is_empty() {
+            Context::new()
+        } else {
+            Context::from([(key, values)])
+        };
+        Access {
+            action: action.to_owned(),
+            resource: resource.to_owned(),
+            context,
+        }
     }
 
     fn condition(operator: Operator, key: &str, values: &[&str]) -> Condition {
-        Condition { operator, key: key.to_owned(), values: values.iter().map(|value| (*value).to_owned()).collect() }
+        Condition {
+            operator,
+            key: key.to_owned(),
+            values: values.iter().map(|value| (*value).to_owned()).collect(),
+        }
     }
 
     #[test]
     fn another_action_or_resource_is_not_allowed() {
         let statements = [statement(Vec::new())];
-        let allowed = |action, resource| allowing(&statements, &access(action, resource, "", &[])).is_some();
+        let allowed =
+            |action, resource| allowing(&statements, &access(action, resource, "", &[])).is_some();
         assert!(allowed("dynamodb:GetItem", TABLE));
         assert!(!allowed("dynamodb:Scan", TABLE));
-        assert!(!allowed("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:000000000000:table/UsersOther"));
-        assert!(!allowed("dynamodb:GetItem", "arn:aws:dynamodb:us-east-1:000000000000:table/User"));
+        assert!(!allowed(
+            "dynamodb:GetItem",
+            "arn:aws:dynamodb:us-east-1:000000000000:table/UsersOther"
+        ));
+        assert!(!allowed(
+            "dynamodb:GetItem",
+            "arn:aws:dynamodb:us-east-1:000000000000:table/User"
+        ));
     }
 
     #[test]
     fn every_leading_key_must_fit_and_each_pattern_is_a_grant() {
-        let keys = condition(Operator::ForAllValuesStringLike, "dynamodb:LeadingKeys", &["USER#*", "UID#*"]);
+        let keys = condition(
+            Operator::ForAllValuesStringLike,
+            "dynamodb:LeadingKeys",
+            &["USER#*", "UID#*"],
+        );
         let statements = [statement(vec![keys])];
-        let grants = |values: &[&str]| allowing(&statements, &access("dynamodb:GetItem", TABLE, "dynamodb:LeadingKeys", values));
+        let grants = |values: &[&str]| {
+            allowing(
+                &statements,
+                &access("dynamodb:GetItem", TABLE, "dynamodb:LeadingKeys", values),
+            )
+        };
         let whole = "dynamodb:GetItem on Users".to_owned();
         let narrowed = |pattern: &str| format!("{whole} if dynamodb:LeadingKeys is {pattern}");
-        assert_eq!(grants(&["USER#a", "USER#b"]), Some([whole.clone(), narrowed("USER#*")].into()));
-        assert_eq!(grants(&["USER#a", "UID#b"]), Some([whole.clone(), narrowed("USER#*"), narrowed("UID#*")].into()));
+        assert_eq!(
+            grants(&["USER#a", "USER#b"]),
+            Some([whole.clone(), narrowed("USER#*")].into())
+        );
+        assert_eq!(
+            grants(&["USER#a", "UID#b"]),
+            Some([whole.clone(), narrowed("USER#*"), narrowed("UID#*")].into())
+        );
         assert_eq!(grants(&["USER#a", "KEYS#b"]), None);
-        assert_eq!(grants(&[]), Some([whole].into()), "as AWS: ForAllValues holds for no value");
+        assert_eq!(
+            grants(&[]),
+            Some([whole].into()),
+            "as AWS: ForAllValues holds for no value"
+        );
         assert_eq!(all_grants(&statements).len(), 2 * 3);
     }
 
     #[test]
     fn one_value_is_required_where_it_is_not_said_that_there_may_be_several() {
-        let sender = condition(Operator::StringEquals, "ses:FromAddress", &["noreply@example.com"]);
+        let sender = condition(
+            Operator::StringEquals,
+            "ses:FromAddress",
+            &["noreply@example.com"],
+        );
         let statements = [statement(vec![sender])];
-        let allowed =
-            |values: &[&str]| allowing(&statements, &access("dynamodb:GetItem", TABLE, "ses:FromAddress", values)).is_some();
+        let allowed = |values: &[&str]| {
+            allowing(
+                &statements,
+                &access("dynamodb:GetItem", TABLE, "ses:FromAddress", values),
+            )
+            .is_some()
+        };
         assert!(allowed(&["noreply@example.com"]));
         assert!(!allowed(&["someone@example.com"]) && !allowed(&[]));
     }

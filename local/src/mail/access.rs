@@ -7,19 +7,29 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// The sender's identity and the configuration set must be allowed; in the sandbox of SES, which every account begins in, the
-/// identities of the recipients too. An identity that is verified may be the address, its domain or a domain above it, so all of
-/// these must be allowed here.
+/// The sender's identity and the configuration set must be allowed; in the sandbox of SES, which
+/// every account begins in, the identities of the recipients too. An identity that is verified may
+/// be the address, its domain or a domain above it, so all of these must be allowed here.
 pub fn accesses(body: &[u8]) -> Vec<Access> {
-    let Ok(request) = serde_json::from_slice::<SendEmail>(body) else { return Vec::new() };
+    let Ok(request) = serde_json::from_slice::<SendEmail>(body) else {
+        return Vec::new();
+    };
     let sender = request.from_email_address.unwrap_or_default();
     let sender = bare_address(&sender).unwrap_or_default();
     let context = Context::from([("ses:FromAddress", BTreeSet::from([sender.to_owned()]))]);
     let destination = &request.destination;
-    let recipients = [&destination.to, &destination.cc, &destination.bcc].into_iter().flatten().filter_map(|to| bare_address(to));
-    let identities: BTreeSet<String> =
-        recipients.chain([sender]).flat_map(identities).map(|identity| format!("identity/{identity}")).collect();
-    let set = request.configuration_set_name.map(|set| format!("configuration-set/{set}"));
+    let recipients = [&destination.to, &destination.cc, &destination.bcc]
+        .into_iter()
+        .flatten()
+        .filter_map(|to| bare_address(to));
+    let identities: BTreeSet<String> = recipients
+        .chain([sender])
+        .flat_map(identities)
+        .map(|identity| format!("identity/{identity}"))
+        .collect();
+    let set = request
+        .configuration_set_name
+        .map(|set| format!("configuration-set/{set}"));
     let access = |resource: String| Access {
         action: "ses:SendEmail".to_owned(),
         resource: arn("ses", &resource),
@@ -52,7 +62,10 @@ mod tests {
             "ConfigurationSetName": "Set",
         });
         let accesses = accesses(mail.to_string().as_bytes());
-        let resources: Vec<&str> = accesses.iter().map(|access| access.resource.rsplit(':').next().unwrap()).collect();
+        let resources: Vec<&str> = accesses
+            .iter()
+            .map(|access| access.resource.rsplit(':').next().unwrap())
+            .collect();
         let expected = [
             "identity/ann@example.org",
             "identity/example.com",
@@ -62,6 +75,10 @@ mod tests {
             "configuration-set/Set",
         ];
         assert_eq!(resources, expected);
-        assert!(accesses.iter().all(|access| access.context["ses:FromAddress"].contains("noreply@mail.example.com")));
+        assert!(
+            accesses.iter().all(
+                |access| access.context["ses:FromAddress"].contains("noreply@mail.example.com")
+            )
+        );
     }
 }

@@ -118,7 +118,12 @@ struct Part {
 struct Refusal(&'static str, String);
 
 impl Mailbox {
-    pub fn open(data: Arc<Data>, template: &Template, bus: Bus, log: Logger) -> Result<Self, Error> {
+    pub fn open(
+        data: Arc<Data>,
+        template: &Template,
+        bus: Bus,
+        log: Logger,
+    ) -> Result<Self, Error> {
         let messages = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
@@ -126,8 +131,18 @@ impl Mailbox {
             })?,
             None => VecDeque::new(),
         };
-        let (configuration_sets, destinations) = (template.configuration_sets.clone(), template.event_destinations.clone());
-        Ok(Self { data, messages: Mutex::new(messages), configuration_sets, destinations, bus, log })
+        let (configuration_sets, destinations) = (
+            template.configuration_sets.clone(),
+            template.event_destinations.clone(),
+        );
+        Ok(Self {
+            data,
+            messages: Mutex::new(messages),
+            configuration_sets,
+            destinations,
+            bus,
+            log,
+        })
     }
 
     /// What `/_local/mailbox.json` tells.
@@ -152,21 +167,38 @@ impl Mailbox {
     pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
         if let Err(denied) = iam.authorize(headers, || access::accesses(body)) {
             let error = [("x-amzn-errortype", "AccessDeniedException")];
-            return (StatusCode::FORBIDDEN, error, Body(json!({ "message": denied.to_string() }))).into_response();
+            return (
+                StatusCode::FORBIDDEN,
+                error,
+                Body(json!({ "message": denied.to_string() })),
+            )
+                .into_response();
         }
         match self.send(body) {
             Ok(id) => Body(json!({ "MessageId": id })).into_response(),
             Err(Refusal(kind, message)) => {
-                let status = if kind == "NotFoundException" { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST };
-                (status, [("x-amzn-errortype", kind)], Body(json!({ "message": message }))).into_response()
+                let status = if kind == "NotFoundException" {
+                    StatusCode::NOT_FOUND
+                } else {
+                    StatusCode::BAD_REQUEST
+                };
+                (
+                    status,
+                    [("x-amzn-errortype", kind)],
+                    Body(json!({ "message": message })),
+                )
+                    .into_response()
             }
         }
     }
 
     fn send(&self, body: &[u8]) -> Result<String, Refusal> {
         let bad = |message: &str| Refusal("BadRequestException", message.to_owned());
-        let request: SendEmail = serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
-        let from = request.from_email_address.ok_or_else(|| bad("FromEmailAddress is required"))?;
+        let request: SendEmail =
+            serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
+        let from = request
+            .from_email_address
+            .ok_or_else(|| bad("FromEmailAddress is required"))?;
         let Destination { to, cc, bcc } = request.destination;
         let to = [to, cc, bcc].concat();
         if to.is_empty() || to.len() > RECIPIENTS {
@@ -175,7 +207,10 @@ impl Mailbox {
         for address in to.iter().chain([&from]) {
             check_address(address)?;
         }
-        let simple = request.content.simple.ok_or_else(|| bad("Only Content.Simple is served here"))?;
+        let simple = request
+            .content
+            .simple
+            .ok_or_else(|| bad("Only Content.Simple is served here"))?;
         if simple.subject.data.is_empty() || simple.subject.data.contains(['\r', '\n']) {
             return Err(bad("Subject is empty or has more than one line"));
         }
@@ -187,7 +222,10 @@ impl Mailbox {
         if let Some(set) = &request.configuration_set_name
             && !self.configuration_sets.contains(set)
         {
-            return Err(Refusal("NotFoundException", format!("Configuration set <{set}> does not exist.")));
+            return Err(Refusal(
+                "NotFoundException",
+                format!("Configuration set <{set}> does not exist."),
+            ));
         }
         let tags = tags(request.email_tags)?;
         let id = ambient::random::<16>().map_err(|error| bad(&error.to_string()))?;
@@ -198,7 +236,10 @@ impl Mailbox {
             text,
             html,
             sent_at: ambient::now().format(&Rfc3339).unwrap_or_default(),
-            fate: to.iter().find_map(|address| SimulatedOutcome::of(address)).map(|fate| fate.word().to_owned()),
+            fate: to
+                .iter()
+                .find_map(|address| SimulatedOutcome::of(address))
+                .map(|fate| fate.word().to_owned()),
             to,
         };
         let id = message.id.clone();
@@ -216,13 +257,29 @@ impl Mailbox {
 
     /// Tells the bus what becomes of a mail, where the template has SES do so.
     fn tell(&self, message: &Message, configuration_set: &str, tags: &BTreeMap<String, String>) {
-        let Message { id: message_id, from, subject, .. } = message;
-        let sent = Sent { message_id, from, subject, configuration_set, tags };
+        let Message {
+            id: message_id,
+            from,
+            subject,
+            ..
+        } = message;
+        let sent = Sent {
+            message_id,
+            from,
+            subject,
+            configuration_set,
+            tags,
+        };
         for address in &message.to {
-            let Some(fate) = SimulatedOutcome::of(address) else { continue };
+            let Some(fate) = SimulatedOutcome::of(address) else {
+                continue;
+            };
             let is_told = |destination: &EventDestination| {
                 destination.configuration_set == configuration_set
-                    && destination.event_types.iter().any(|kind| kind == fate.event_type())
+                    && destination
+                        .event_types
+                        .iter()
+                        .any(|kind| kind == fate.event_type())
             };
             if !self.destinations.iter().any(is_told) {
                 continue;
@@ -242,7 +299,9 @@ fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
         let known = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || more.contains(c);
         !text.is_empty() && text.len() <= 256 && text.chars().all(known)
     };
-    let good = tags.iter().all(|tag| is_good(&tag.name, "") && is_good(&tag.value, ".@"));
+    let good = tags
+        .iter()
+        .all(|tag| is_good(&tag.name, "") && is_good(&tag.value, ".@"));
     good.then(|| tags.into_iter().map(|tag| (tag.name, tag.value)).collect())
         .ok_or_else(|| Refusal("BadRequestException", "Invalid message tag".to_owned()))
 }
@@ -255,20 +314,30 @@ fn bare_address(address: &str) -> Option<&str> {
     }
 }
 
-/// SES takes ASCII alone: a domain of another script has to come as punycode, a name as an encoded word.
+/// SES takes ASCII alone: a domain of another script has to come as punycode, a name as an encoded
+/// word.
 fn check_address(address: &str) -> Result<(), Refusal> {
     let bad = |message: &str| Err(Refusal("BadRequestException", message.to_owned()));
-    let Some(bare) = bare_address(address) else { return bad("Illegal address") };
+    let Some(bare) = bare_address(address) else {
+        return bad("Illegal address");
+    };
     let Some((local, domain)) = bare.rsplit_once('@') else {
         return bad("Missing final '@domain'");
     };
     if !address.is_ascii() {
         return bad("Address contains illegal characters: only ASCII is served");
     }
-    if local.is_empty() || local.len() > 64 || local.contains(|c: char| c.is_ascii_control() || c == ' ') {
+    if local.is_empty()
+        || local.len() > 64
+        || local.contains(|c: char| c.is_ascii_control() || c == ' ')
+    {
         return bad("Local address contains control or whitespace, or is of a wrong length");
     }
-    if domain.is_empty() || !domain.chars().all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-') {
+    if domain.is_empty()
+        || !domain
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
+    {
         return bad("Domain contains illegal character");
     }
     Ok(())
@@ -283,20 +352,29 @@ mod tests {
         mailbox_and_bus().0
     }
 
-    fn mailbox_and_bus() -> (Mailbox, tokio::sync::mpsc::UnboundedReceiver<serde_json::Value>) {
+    fn mailbox_and_bus() -> (
+        Mailbox,
+        tokio::sync::mpsc::UnboundedReceiver<serde_json::Value>,
+    ) {
         let set = "Set".to_owned();
         let template = Template {
             functions: Vec::new(),
             tables: Vec::new(),
             secrets: Vec::new(),
             configuration_sets: vec![set.clone(), "Silent".to_owned()],
-            event_destinations: vec![EventDestination { configuration_set: set, event_types: vec!["bounce".to_owned()] }],
+            event_destinations: vec![EventDestination {
+                configuration_set: set,
+                event_types: vec!["bounce".to_owned()],
+            }],
             managed_policies: BTreeMap::new(),
             cors: None,
         };
         let log = Logger::new(Log::Captured(Arc::default()));
         let (bus, events) = tokio::sync::mpsc::unbounded_channel();
-        (Mailbox::open(Arc::new(Data::in_memory()), &template, bus, log).unwrap(), events)
+        (
+            Mailbox::open(Arc::new(Data::in_memory()), &template, bus, log).unwrap(),
+            events,
+        )
     }
 
     fn mail(from: &str, to: &str, set: &str) -> Vec<u8> {
@@ -314,7 +392,13 @@ mod tests {
     #[test]
     fn a_mail_is_delivered_to_the_mailbox() {
         let mailbox = mailbox();
-        let id = mailbox.send(&mail("Latchkey <noreply@example.com>", "ann@example.com", "Set")).unwrap();
+        let id = mailbox
+            .send(&mail(
+                "Latchkey <noreply@example.com>",
+                "ann@example.com",
+                "Set",
+            ))
+            .unwrap();
         let list = mailbox.list();
         assert_eq!(list["messages"][0]["id"], id);
         assert_eq!(list["messages"][0]["to"], json!(["ann@example.com"]));
@@ -336,7 +420,9 @@ mod tests {
             let Refusal(kind, _) = mailbox.send(&mail(from, to, "Set")).unwrap_err();
             assert_eq!(kind, "BadRequestException", "{from} {to}");
         }
-        let Refusal(kind, _) = mailbox.send(&mail("noreply@example.com", "ann@example.com", "Other")).unwrap_err();
+        let Refusal(kind, _) = mailbox
+            .send(&mail("noreply@example.com", "ann@example.com", "Other"))
+            .unwrap_err();
         assert_eq!(kind, "NotFoundException");
         assert_eq!(mailbox.list(), json!({ "messages": [] }));
     }
@@ -353,21 +439,55 @@ mod tests {
             mailbox.send(&mail("noreply@example.com", to, set)).unwrap();
         }
         let event = events.try_recv().unwrap();
-        assert_eq!((&event["source"], &event["detail-type"]), (&json!("aws.ses"), &json!("Email Bounced")));
-        assert_eq!(event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"], "bounce+2@simulator.amazonses.com");
+        assert_eq!(
+            (&event["source"], &event["detail-type"]),
+            (&json!("aws.ses"), &json!("Email Bounced"))
+        );
+        assert_eq!(
+            event["detail"]["bounce"]["bouncedRecipients"][0]["emailAddress"],
+            "bounce+2@simulator.amazonses.com"
+        );
         assert_eq!(event["detail"]["mail"]["tags"]["uid"], json!(["ID1"]));
-        assert_eq!(event["detail"]["mail"]["tags"]["ses:configuration-set"], json!(["Set"]));
+        assert_eq!(
+            event["detail"]["mail"]["tags"]["ses:configuration-set"],
+            json!(["Set"])
+        );
         assert!(events.try_recv().is_err(), "of the others nothing is told");
         let list = mailbox.list();
-        let fates: Vec<_> = list["messages"].as_array().unwrap().iter().map(|message| message["fate"].as_str()).collect();
-        assert_eq!(fates, [Some("bounced"), Some("complained of"), None, Some("bounced")]);
+        let fates: Vec<_> = list["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| message["fate"].as_str())
+            .collect();
+        assert_eq!(
+            fates,
+            [
+                Some("bounced"),
+                Some("complained of"),
+                None,
+                Some("bounced")
+            ]
+        );
     }
 
     #[test]
     fn tags_are_of_few_characters() {
-        let tag = |name: &str, value: &str| tags(vec![Tag { name: name.to_owned(), value: value.to_owned() }]);
+        let tag = |name: &str, value: &str| {
+            tags(vec![Tag {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }])
+        };
         assert!(tag("uid", "ID0-_.@").is_ok());
-        for (name, value) in [("", "a"), ("a", ""), ("a b", "c"), ("a", "b c"), ("a@", "b"), ("a", "ü")] {
+        for (name, value) in [
+            ("", "a"),
+            ("a", ""),
+            ("a b", "c"),
+            ("a", "b c"),
+            ("a@", "b"),
+            ("a", "ü"),
+        ] {
             assert!(tag(name, value).is_err(), "{name} {value}");
         }
     }
@@ -376,8 +496,13 @@ mod tests {
     fn only_the_newest_mails_are_kept() {
         let mailbox = mailbox();
         for _ in 0..=CAPACITY {
-            mailbox.send(&mail("noreply@example.com", "ann@example.com", "Set")).unwrap();
+            mailbox
+                .send(&mail("noreply@example.com", "ann@example.com", "Set"))
+                .unwrap();
         }
-        assert_eq!(mailbox.list()["messages"].as_array().unwrap().len(), CAPACITY);
+        assert_eq!(
+            mailbox.list()["messages"].as_array().unwrap().len(),
+            CAPACITY
+        );
     }
 }

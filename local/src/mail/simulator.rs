@@ -33,7 +33,8 @@ pub struct Sent<'a> {
 }
 
 impl SimulatedOutcome {
-    /// Of a mail to this address; `None` where it just arrives. A label after a plus sign tells addresses apart.
+    /// Of a mail to this address; `None` where it just arrives. A label after a plus sign tells
+    /// addresses apart.
     pub fn of(address: &str) -> Option<Self> {
         let (local, domain) = address.rsplit_once('@')?;
         let mailbox = local.split('+').next()?.to_ascii_lowercase();
@@ -93,12 +94,23 @@ impl SimulatedOutcome {
                     "complaintFeedbackType": "abuse",
                     "arrivalDate": now,
                 });
-                ("Email Complaint Received", "Complaint", "complaint", complaint)
+                (
+                    "Email Complaint Received",
+                    "Complaint",
+                    "complaint",
+                    complaint,
+                )
             }
         };
-        let mut tags: BTreeMap<String, Vec<&str>> =
-            mail.tags.iter().map(|(name, value)| (name.clone(), vec![value.as_str()])).collect();
-        tags.insert("ses:configuration-set".to_owned(), vec![mail.configuration_set]);
+        let mut tags: BTreeMap<String, Vec<&str>> = mail
+            .tags
+            .iter()
+            .map(|(name, value)| (name.clone(), vec![value.as_str()]))
+            .collect();
+        tags.insert(
+            "ses:configuration-set".to_owned(),
+            vec![mail.configuration_set],
+        );
         tags.insert("ses:operation".to_owned(), vec!["SendEmail"]);
         let mut detail = json!({
             "eventType": event_type,
@@ -136,10 +148,22 @@ mod tests {
     #[test]
     fn the_addresses_of_the_simulator_have_their_fates() {
         for (address, fate) in [
-            ("bounce@simulator.amazonses.com", Some(SimulatedOutcome::Bounced)),
-            ("Bounce+label@Simulator.AmazonSES.com", Some(SimulatedOutcome::Bounced)),
-            ("suppressionlist@simulator.amazonses.com", Some(SimulatedOutcome::Suppressed)),
-            ("complaint+1@simulator.amazonses.com", Some(SimulatedOutcome::Complained)),
+            (
+                "bounce@simulator.amazonses.com",
+                Some(SimulatedOutcome::Bounced),
+            ),
+            (
+                "Bounce+label@Simulator.AmazonSES.com",
+                Some(SimulatedOutcome::Bounced),
+            ),
+            (
+                "suppressionlist@simulator.amazonses.com",
+                Some(SimulatedOutcome::Suppressed),
+            ),
+            (
+                "complaint+1@simulator.amazonses.com",
+                Some(SimulatedOutcome::Complained),
+            ),
             ("success@simulator.amazonses.com", None),
             ("bouncer@simulator.amazonses.com", None),
             ("bounce@example.com", None),

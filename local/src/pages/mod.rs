@@ -24,7 +24,11 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 const FILES: [(&str, &str, &str); 3] = [
     (MAILBOX, HTML, include_str!("mailbox.html")),
     ("/_local/mailbox.js", SCRIPT, include_str!("mailbox.js")),
-    ("/_local/style.css", "text/css; charset=utf-8", include_str!("style.css")),
+    (
+        "/_local/style.css",
+        "text/css; charset=utf-8",
+        include_str!("style.css"),
+    ),
 ];
 
 pub struct Pages {
@@ -37,7 +41,12 @@ impl Pages {
     }
 
     /// `routes` are those of the API, to be listed on the first page.
-    pub fn answer<'a>(&self, method: &Method, path: &str, routes: impl Iterator<Item = (&'a str, &'a str)>) -> Option<Response> {
+    pub fn answer<'a>(
+        &self,
+        method: &Method,
+        path: &str,
+        routes: impl Iterator<Item = (&'a str, &'a str)>,
+    ) -> Option<Response> {
         let response = match (method.as_str(), path) {
             ("GET", "/") => file(HTML, home(routes)),
             ("GET", "/_local/mailbox.json") => Body(self.mailbox.list()).into_response(),
@@ -45,7 +54,10 @@ impl Pages {
                 self.mailbox.empty();
                 StatusCode::NO_CONTENT.into_response()
             }
-            ("GET", _) => FILES.iter().find(|(known, ..)| *known == path).map(|(_, kind, content)| file(kind, *content))?,
+            ("GET", _) => FILES
+                .iter()
+                .find(|(known, ..)| *known == path)
+                .map(|(_, kind, content)| file(kind, *content))?,
             _ => return None,
         };
         Some(guarded(response))
@@ -74,12 +86,13 @@ pub fn api() -> Router {
         },
         title: Some("Latchkey: the API"),
     };
-    swagger_ui_dist::generate_routes(definition)
-        .layer(map_response(|response: Response| async { guarded_by(API_POLICY, response) }))
+    swagger_ui_dist::generate_routes(definition).layer(map_response(|response: Response| async {
+        guarded_by(API_POLICY, response)
+    }))
 }
 
-/// Nothing from elsewhere, nothing kept, no address told to others: links here carry tokens. Styles may stand in the
-/// page because the mails in it bring theirs.
+/// Nothing from elsewhere, nothing kept, no address told to others: links here carry tokens. Styles
+/// may stand in the page because the mails in it bring theirs.
 fn guarded(response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -93,7 +106,9 @@ fn guarded_by(policy: &'static str, mut response: Response) -> Response {
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
     }
     response
 }

@@ -1,4 +1,5 @@
-//! The Lambda Runtime API (2018-06-01): where an instance asks for events and answers them. Each instance has a path of its own.
+//! The Lambda Runtime API (2018-06-01): where an instance asks for events and answers them. Each
+//! instance has a path of its own.
 
 use super::Failure;
 use crate::{Error, ambient, log::Logger};
@@ -76,8 +77,15 @@ impl Drop for Registration {
 }
 
 impl RuntimeRegistry {
-    pub fn open(self: &Arc<Self>, function: &str, log: Logger) -> (Registration, mpsc::Sender<Invocation>) {
-        let id = format!("{function}-{}", self.count.fetch_add(1, Ordering::Relaxed) + 1);
+    pub fn open(
+        self: &Arc<Self>,
+        function: &str,
+        log: Logger,
+    ) -> (Registration, mpsc::Sender<Invocation>) {
+        let id = format!(
+            "{function}-{}",
+            self.count.fetch_add(1, Ordering::Relaxed) + 1
+        );
         let (sender, events) = mpsc::channel(1);
         let slot = InvocationSlot {
             function: function.to_owned(),
@@ -86,7 +94,13 @@ impl RuntimeRegistry {
             at_work: Mutex::new(None),
         };
         ambient::lock(&self.open).insert(id.clone(), Arc::new(slot));
-        (Registration { id, registry: Arc::downgrade(self) }, sender)
+        (
+            Registration {
+                id,
+                registry: Arc::downgrade(self),
+            },
+            sender,
+        )
     }
 
     fn slot(&self, instance: &str) -> Option<Arc<InvocationSlot>> {
@@ -95,8 +109,9 @@ impl RuntimeRegistry {
 
     /// Hands the answer to who waits for it.
     fn settle(&self, instance: &str, request: &str, answer: Result<Bytes, Failure>) -> Response {
-        let at_work =
-            self.slot(instance).and_then(|slot| ambient::lock(&slot.at_work).take_if(|at_work| at_work.request == request));
+        let at_work = self.slot(instance).and_then(|slot| {
+            ambient::lock(&slot.at_work).take_if(|at_work| at_work.request == request)
+        });
         let Some(at_work) = at_work else {
             return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID");
         };
@@ -110,15 +125,24 @@ pub fn router(registry: Arc<RuntimeRegistry>) -> Router {
     const RUNTIME: &str = "/rt/{instance}/2018-06-01/runtime";
     Router::new()
         .route(&format!("{RUNTIME}/invocation/next"), get(next))
-        .route(&format!("{RUNTIME}/invocation/{{request}}/response"), post(response))
-        .route(&format!("{RUNTIME}/invocation/{{request}}/error"), post(error))
+        .route(
+            &format!("{RUNTIME}/invocation/{{request}}/response"),
+            post(response),
+        )
+        .route(
+            &format!("{RUNTIME}/invocation/{{request}}/error"),
+            post(error),
+        )
         .route(&format!("{RUNTIME}/init/error"), post(init_error))
         .layer(DefaultBodyLimit::max(ANSWER_LIMIT))
         .with_state(registry)
 }
 
 /// Answers when there is an event.
-async fn next(State(registry): State<Arc<RuntimeRegistry>>, Path(instance): Path<String>) -> Response {
+async fn next(
+    State(registry): State<Arc<RuntimeRegistry>>,
+    Path(instance): Path<String>,
+) -> Response {
     let Some(slot) = registry.slot(&instance) else {
         return refusal(StatusCode::FORBIDDEN, "InvalidInstance");
     };
@@ -132,11 +156,23 @@ async fn next(State(registry): State<Arc<RuntimeRegistry>>, Path(instance): Path
     let headers = [
         ("content-type", "application/json".to_owned()),
         ("lambda-runtime-aws-request-id", request.clone()),
-        ("lambda-runtime-deadline-ms", ambient::now_millis().saturating_add(limit).to_string()),
-        ("lambda-runtime-invoked-function-arn", format!("arn:aws:lambda:us-east-1:000000000000:function:{}", slot.function)),
+        (
+            "lambda-runtime-deadline-ms",
+            ambient::now_millis().saturating_add(limit).to_string(),
+        ),
+        (
+            "lambda-runtime-invoked-function-arn",
+            format!(
+                "arn:aws:lambda:us-east-1:000000000000:function:{}",
+                slot.function
+            ),
+        ),
         ("lambda-runtime-trace-id", trace_id(&request)),
     ];
-    *ambient::lock(&slot.at_work) = Some(AtWork { request, answer: invocation.answer });
+    *ambient::lock(&slot.at_work) = Some(AtWork {
+        request,
+        answer: invocation.answer,
+    });
     let _ = invocation.taken.send(());
     (headers, invocation.event).into_response()
 }
@@ -159,15 +195,24 @@ async fn error(
 }
 
 /// The process ends after this; its words are what is left of it.
-async fn init_error(State(registry): State<Arc<RuntimeRegistry>>, Path(instance): Path<String>, body: Bytes) -> Response {
+async fn init_error(
+    State(registry): State<Arc<RuntimeRegistry>>,
+    Path(instance): Path<String>,
+    body: Bytes,
+) -> Response {
     if let Some(slot) = registry.slot(&instance) {
-        slot.log.output(&slot.function, &String::from_utf8_lossy(&body));
+        slot.log
+            .output(&slot.function, &String::from_utf8_lossy(&body));
     }
     StatusCode::ACCEPTED.into_response()
 }
 
 fn refusal(status: StatusCode, kind: &str) -> Response {
-    (status, axum::Json(json!({ "errorType": kind, "errorMessage": kind }))).into_response()
+    (
+        status,
+        axum::Json(json!({ "errorType": kind, "errorMessage": kind })),
+    )
+        .into_response()
 }
 
 /// A UUID of version 4, as Lambda's are.
@@ -176,10 +221,22 @@ fn request_id() -> Result<String, Error> {
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
     let hex = HEXLOWER.encode(&bytes);
-    Ok([&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-"))
+    Ok([
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-"))
 }
 
 fn trace_id(request: &str) -> String {
     let hex = request.replace('-', "");
-    format!("Root=1-{}-{};Parent={};Sampled=0", &hex[..8], &hex[8..], &hex[16..])
+    format!(
+        "Root=1-{}-{};Parent={};Sampled=0",
+        &hex[..8],
+        &hex[8..],
+        &hex[16..]
+    )
 }

@@ -4,8 +4,9 @@ use crate::{Error, ambient};
 use std::{process::Stdio, sync::Mutex};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// A shell leads the group and waits on a pipe that this process holds. When the pipe closes, because it is dropped or
-/// because this process was killed, the shell kills the group and with it itself.
+/// A shell leads the group and waits on a pipe that this process holds. When the pipe closes,
+/// because it is dropped or because this process was killed, the shell kills the group and with it
+/// itself.
 pub struct Group {
     leader: tokio::sync::Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
@@ -21,13 +22,23 @@ impl Group {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .map_err(|error| Error::new(format!("/bin/sh, which watches over the functions, does not start: {error}")))?;
+            .map_err(|error| {
+                Error::new(format!(
+                    "/bin/sh, which watches over the functions, does not start: {error}"
+                ))
+            })?;
         let id = leader
             .id()
             .and_then(|id| i32::try_from(id).ok())
-            .ok_or_else(|| Error::new("/bin/sh, which watches over the functions, ended at once"))?;
+            .ok_or_else(|| {
+                Error::new("/bin/sh, which watches over the functions, ended at once")
+            })?;
         let pipe = Mutex::new(leader.stdin.take());
-        Ok(Self { leader: tokio::sync::Mutex::new(leader), pipe, id })
+        Ok(Self {
+            leader: tokio::sync::Mutex::new(leader),
+            pipe,
+            id,
+        })
     }
 
     pub fn add(&self, command: &mut Command) {

@@ -45,23 +45,45 @@ impl Instance {
         requests: mpsc::Sender<Invocation>,
         log: &Logger,
     ) -> io::Result<Self> {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
         let last_lines = Arc::new(Mutex::new(VecDeque::new()));
         let mut readers = Vec::new();
         if let Some(stdout) = child.stdout.take() {
-            readers.push(tokio::spawn(relay(stdout, function.to_owned(), log.clone(), last_lines.clone())));
+            readers.push(tokio::spawn(relay(
+                stdout,
+                function.to_owned(),
+                log.clone(),
+                last_lines.clone(),
+            )));
         }
         if let Some(stderr) = child.stderr.take() {
-            readers.push(tokio::spawn(relay(stderr, function.to_owned(), log.clone(), last_lines.clone())));
+            readers.push(tokio::spawn(relay(
+                stderr,
+                function.to_owned(),
+                log.clone(),
+                last_lines.clone(),
+            )));
         }
-        Ok(Self { child, _exchange: registration, requests, last_lines, readers })
+        Ok(Self {
+            child,
+            _exchange: registration,
+            requests,
+            last_lines,
+            readers,
+        })
     }
 
     pub fn is_alive(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for the process to take the event, then for its answer. The function's time begins when it takes the event.
+    /// Waits for the process to take the event, then for its answer. The function's time begins
+    /// when it takes the event.
     pub async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, Failure> {
         let has_answered = self.hand_over(event, limit).await?;
         self.answer(has_answered, limit).await
@@ -81,7 +103,12 @@ impl Instance {
     pub async fn hand_over(&mut self, event: Bytes, limit: Duration) -> Result<Awaited, Failure> {
         let (taken, has_taken) = oneshot::channel();
         let (answer, has_answered) = oneshot::channel();
-        let invocation = Invocation { event, limit, taken, answer };
+        let invocation = Invocation {
+            event,
+            limit,
+            taken,
+            answer,
+        };
         if self.requests.send(invocation).await.is_err() {
             return Err(Failure::NotStarted("the stack is stopping".to_owned()));
         }
@@ -96,7 +123,11 @@ impl Instance {
     }
 
     /// Waits for the answer to an event that the process has taken.
-    pub async fn answer(&mut self, Awaited(has_answered): Awaited, limit: Duration) -> Result<Bytes, Failure> {
+    pub async fn answer(
+        &mut self,
+        Awaited(has_answered): Awaited,
+        limit: Duration,
+    ) -> Result<Bytes, Failure> {
         tokio::select! {
             biased;
             Ok(answer) = has_answered => answer,
@@ -127,7 +158,12 @@ impl Instance {
 }
 
 /// Passes on every line, and remembers the last ones.
-async fn relay(output: impl AsyncRead + Unpin, function: String, log: Logger, last_lines: Arc<Mutex<VecDeque<String>>>) {
+async fn relay(
+    output: impl AsyncRead + Unpin,
+    function: String,
+    log: Logger,
+    last_lines: Arc<Mutex<VecDeque<String>>>,
+) {
     let mut output = BufReader::new(output);
     let mut line = Vec::new();
     while let Ok(1..) = output.read_until(b'\n', &mut line).await {

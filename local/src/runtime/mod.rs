@@ -1,5 +1,5 @@
-//! Lambda: starts a function's binary when it is called, hands it one event at a time, and starts more instances when
-//! calls overlap.
+//! Lambda: starts a function's binary when it is called, hands it one event at a time, and starts
+//! more instances when calls overlap.
 
 mod api;
 mod group;
@@ -72,10 +72,20 @@ impl Functions {
         log: Logger,
     ) -> Result<Self, Error> {
         let pools = template.functions.iter().map(|function| {
-            let pool = Pool { function: function.clone(), idle: Mutex::new(Vec::new()), places: Semaphore::new(INSTANCES) };
+            let pool = Pool {
+                function: function.clone(),
+                idle: Mutex::new(Vec::new()),
+                places: Semaphore::new(INSTANCES),
+            };
             (function.name.clone(), pool)
         });
-        Ok(Self { pools: pools.collect(), settings, registry, group: Group::new()?, log })
+        Ok(Self {
+            pools: pools.collect(),
+            settings,
+            registry,
+            group: Group::new()?,
+            log,
+        })
     }
 
     /// The function of that name, or with that binary.
@@ -84,7 +94,8 @@ impl Functions {
         self.pools.iter().find(known).map(|(own, _)| own.as_str())
     }
 
-    /// Hands the event to an instance of the function and waits for what comes of it. Dropping the future ends that instance.
+    /// Hands the event to an instance of the function and waits for what comes of it. Dropping the
+    /// future ends that instance.
     pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Bytes, Failure> {
         let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
         let place = pool.places.acquire().await;
@@ -102,7 +113,12 @@ impl Functions {
         result
     }
 
-    async fn call(&self, pool: &Pool, mut instance: Instance, event: Bytes) -> Result<Bytes, Failure> {
+    async fn call(
+        &self,
+        pool: &Pool,
+        mut instance: Instance,
+        event: Bytes,
+    ) -> Result<Bytes, Failure> {
         let result = instance.invoke(event, pool.function.timeout).await;
         // Like Lambda: an instance that reported an error goes on, one that died or hung does not.
         if matches!(result, Ok(_) | Err(Failure::Reported(_))) {
@@ -112,33 +128,64 @@ impl Functions {
     }
 
     /// Starts a program in place of a function: with its variables, and some that win over them.
-    pub fn start_alone(&self, name: &str, binary: &str, variables: &[(&str, &str)]) -> Result<Instance, Failure> {
+    pub fn start_alone(
+        &self,
+        name: &str,
+        binary: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Instance, Failure> {
         let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
         self.start(&pool.function, binary, variables)
     }
 
-    fn start(&self, function: &Function, binary: &str, variables: &[(&str, &str)]) -> Result<Instance, Failure> {
+    fn start(
+        &self,
+        function: &Function,
+        binary: &str,
+        variables: &[(&str, &str)],
+    ) -> Result<Instance, Failure> {
         let (registration, requests) = self.registry.open(&function.name, self.log.clone());
         let path = self.settings.binaries.join(binary);
         let mut command = Command::new(&path);
-        command.env_clear().envs(self.variables(function, registration.id())).envs(variables.iter().copied());
+        command
+            .env_clear()
+            .envs(self.variables(function, registration.id()))
+            .envs(variables.iter().copied());
         self.group.add(&mut command);
-        Instance::start(&mut command, &function.name, registration, requests, &self.log)
-            .map_err(|error| Failure::NotStarted(format!("{} does not start: {error}", path.display())))
+        Instance::start(
+            &mut command,
+            &function.name,
+            registration,
+            requests,
+            &self.log,
+        )
+        .map_err(|error| Failure::NotStarted(format!("{} does not start: {error}", path.display())))
     }
 
     fn variables(&self, function: &Function, instance: &str) -> BTreeMap<String, String> {
         let own = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+            pairs
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect()
         };
         let mut variables: BTreeMap<String, String> = own(&[
             ("AWS_LAMBDA_FUNCTION_NAME", &function.name),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &function.memory_megabytes.to_string()),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", &format!("/aws/lambda/local/{}", function.binary)),
+            (
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+                &function.memory_megabytes.to_string(),
+            ),
+            (
+                "AWS_LAMBDA_LOG_GROUP_NAME",
+                &format!("/aws/lambda/local/{}", function.binary),
+            ),
             ("AWS_LAMBDA_LOG_STREAM_NAME", instance),
             ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
-            ("AWS_LAMBDA_RUNTIME_API", &format!("{}/rt/{instance}", self.settings.runtime_url)),
+            (
+                "AWS_LAMBDA_RUNTIME_API",
+                &format!("{}/rt/{instance}", self.settings.runtime_url),
+            ),
             ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
@@ -147,7 +194,10 @@ impl Functions {
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("_HANDLER", "bootstrap"),
             ("TZ", ":UTC"),
-            ("LAMBDA_TASK_ROOT", &self.settings.binaries.display().to_string()),
+            (
+                "LAMBDA_TASK_ROOT",
+                &self.settings.binaries.display().to_string(),
+            ),
             ("PATH", "/usr/local/bin:/usr/bin:/bin"),
         ])
         .into_iter()
@@ -200,7 +250,9 @@ fn explanation(function: &str, failure: &Failure) -> String {
             format!("{function} ended while it worked: {why}\nThe next request starts it anew.")
         }
         Failure::TimedOut => {
-            format!("{function} did not answer within its Timeout and was ended. The next request starts it anew.")
+            format!(
+                "{function} did not answer within its Timeout and was ended. The next request starts it anew."
+            )
         }
         Failure::Reported(error) => format!("{function} failed: {error}"),
     }

@@ -9,14 +9,19 @@ use std::collections::BTreeMap;
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
-/// The ARN of a resource of the stack's region and account, such as `arn("ses", "identity/example.com")`.
+/// The ARN of a resource of the stack's region and account, such as `arn("ses",
+/// "identity/example.com")`.
 pub fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }
 
 /// The ARN of a secret that is called by its name, or by its ARN already.
 pub fn secret_arn(name: &str) -> String {
-    if name.starts_with("arn:") { name.to_owned() } else { arn("secretsmanager", &format!("secret:{name}")) }
+    if name.starts_with("arn:") {
+        name.to_owned()
+    } else {
+        arn("secretsmanager", &format!("secret:{name}"))
+    }
 }
 
 pub fn table_arn(table: &str) -> String {
@@ -35,11 +40,23 @@ pub fn default_bus_arn() -> String {
 pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error> {
     for (key, _) in entries(resource, at)? {
         // How a resource is deployed and deleted does not matter here.
-        if !["Type", "Condition", "Properties", "Metadata", "DependsOn", "DeletionPolicy", "UpdateReplacePolicy"].contains(&key) {
+        if ![
+            "Type",
+            "Condition",
+            "Properties",
+            "Metadata",
+            "DependsOn",
+            "DeletionPolicy",
+            "UpdateReplacePolicy",
+        ]
+        .contains(&key)
+        {
             return Err(Error::new(format!("{at}.{key}: not known here")));
         }
     }
-    resource["Type"].as_str().ok_or_else(|| Error::new(format!("{at}.Type: missing")))
+    resource["Type"]
+        .as_str()
+        .ok_or_else(|| Error::new(format!("{at}.Type: missing")))
 }
 
 /// Turns what the template says into what it means.
@@ -52,7 +69,11 @@ pub struct Resolver {
 
 impl Resolver {
     pub fn new(document: &Yaml, overrides: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let mut resolver = Self { parameters: BTreeMap::new(), conditions: BTreeMap::new(), resources: BTreeMap::new() };
+        let mut resolver = Self {
+            parameters: BTreeMap::new(),
+            conditions: BTreeMap::new(),
+            resources: BTreeMap::new(),
+        };
         if let Some(parameters) = document.get("Parameters") {
             for (name, parameter) in entries(parameters, "Parameters")? {
                 let value = parameter_value(name, parameter, overrides)?;
@@ -66,10 +87,9 @@ impl Resolver {
         if let Some(conditions) = document.get("Conditions") {
             for (name, condition) in entries(conditions, "Conditions")? {
                 let at = format!("Conditions.{name}");
-                let holds = resolver
-                    .resolve(condition, &at)?
-                    .as_bool()
-                    .ok_or_else(|| Error::new(format!("{at}: only !Equals and !Not are known here")))?;
+                let holds = resolver.resolve(condition, &at)?.as_bool().ok_or_else(|| {
+                    Error::new(format!("{at}: only !Equals and !Not are known here"))
+                })?;
                 resolver.conditions.insert(name.to_owned(), holds);
             }
         }
@@ -78,22 +98,45 @@ impl Resolver {
 
     /// Whether the condition of a resource, if it has one, holds.
     pub fn is_wanted(&self, resource: &Yaml, at: &str) -> Result<bool, Error> {
-        let Some(condition) = resource.get("Condition") else { return Ok(true) };
-        let holds = condition.as_str().and_then(|name| self.conditions.get(name));
-        holds.copied().ok_or_else(|| Error::new(format!("{at}.Condition: not among the conditions")))
+        let Some(condition) = resource.get("Condition") else {
+            return Ok(true);
+        };
+        let holds = condition
+            .as_str()
+            .and_then(|name| self.conditions.get(name));
+        holds
+            .copied()
+            .ok_or_else(|| Error::new(format!("{at}.Condition: not among the conditions")))
     }
 
-    /// What an `!If` chooses, unresolved; any other value is itself. `None` if it is `AWS::NoValue`.
+    /// What an `!If` chooses, unresolved; any other value is itself. `None` if it is
+    /// `AWS::NoValue`.
     pub fn choose<'a>(&self, value: &'a Yaml, at: &str) -> Result<Option<&'a Yaml>, Error> {
-        let Yaml::Tagged(tagged) = value else { return Ok(Some(value)) };
+        let Yaml::Tagged(tagged) = value else {
+            return Ok(Some(value));
+        };
         if tagged.tag == "Ref" && tagged.value.as_str() == Some("AWS::NoValue") {
             return Ok(None);
         }
-        match (tagged.tag == "If", tagged.value.as_sequence().map(Vec::as_slice)) {
-            (true, Some([Yaml::String(condition), then, otherwise])) if self.conditions.contains_key(condition) => {
-                self.choose(if self.conditions[condition] { then } else { otherwise }, at)
+        match (
+            tagged.tag == "If",
+            tagged.value.as_sequence().map(Vec::as_slice),
+        ) {
+            (true, Some([Yaml::String(condition), then, otherwise]))
+                if self.conditions.contains_key(condition) =>
+            {
+                self.choose(
+                    if self.conditions[condition] {
+                        then
+                    } else {
+                        otherwise
+                    },
+                    at,
+                )
             }
-            (true, _) => Err(Error::new(format!("{at}: an !If that is not understood here"))),
+            (true, _) => Err(Error::new(format!(
+                "{at}: an !If that is not understood here"
+            ))),
             (false, _) => Ok(Some(value)),
         }
     }
@@ -115,7 +158,9 @@ impl Resolver {
             }
             Yaml::Mapping(_) => entries(value, at)?
                 .into_iter()
-                .map(|(key, value)| Ok((key.to_owned(), self.resolve(value, &format!("{at}.{key}"))?)))
+                .map(|(key, value)| {
+                    Ok((key.to_owned(), self.resolve(value, &format!("{at}.{key}"))?))
+                })
                 .collect::<Result<serde_json::Map<_, _>, Error>>()
                 .map(Json::Object),
             Yaml::Sequence(items) => items
@@ -124,7 +169,9 @@ impl Resolver {
                 .map(|(index, item)| self.resolve(item, &format!("{at}[{index}]")))
                 .collect::<Result<Vec<_>, _>>()
                 .map(Json::Array),
-            scalar => serde_json::to_value(scalar).map_err(|error| Error::new(format!("{at}: {error}"))),
+            scalar => {
+                serde_json::to_value(scalar).map_err(|error| Error::new(format!("{at}: {error}")))
+            }
         }
     }
 
@@ -137,7 +184,11 @@ impl Resolver {
             ("Split", Yaml::Sequence(arguments)) => match arguments.as_slice() {
                 [Yaml::String(delimiter), text] => {
                     let text = self.resolve(text, at)?;
-                    Ok(text.as_str().ok_or_else(malformed)?.split(delimiter.as_str()).collect())
+                    Ok(text
+                        .as_str()
+                        .ok_or_else(malformed)?
+                        .split(delimiter.as_str())
+                        .collect())
                 }
                 _ => Err(malformed()),
             },
@@ -157,7 +208,10 @@ impl Resolver {
             },
             ("Not", Yaml::Sequence(arguments)) => match arguments.as_slice() {
                 [condition] => {
-                    let holds = self.resolve(condition, at)?.as_bool().ok_or_else(malformed)?;
+                    let holds = self
+                        .resolve(condition, at)?
+                        .as_bool()
+                        .ok_or_else(malformed)?;
                     Ok(json!(!holds))
                 }
                 _ => Err(malformed()),
@@ -177,7 +231,8 @@ impl Resolver {
             "AWS::StackName" => Some(json!("local")),
             _ => match self.resources.get(name)?.as_str() {
                 "AWS::SecretsManager::Secret" => Some(json!(secret_arn(name))),
-                // What a person reads in a log or types at a prompt: the name that the template gives.
+                // What a person reads in a log or types at a prompt: the name that the template
+                // gives.
                 _ => Some(json!(name)),
             },
         }
@@ -198,7 +253,11 @@ impl Resolver {
         let mut result = pieces.next()?.to_owned();
         for piece in pieces {
             let (name, rest) = piece.split_once('}')?;
-            let value = if name.contains('.') { self.attribute(name) } else { self.reference(name) }?;
+            let value = if name.contains('.') {
+                self.attribute(name)
+            } else {
+                self.reference(name)
+            }?;
             result += &self::text(&value)?;
             result += rest;
         }
@@ -216,7 +275,11 @@ pub fn text(value: &Json) -> Option<String> {
     }
 }
 
-fn parameter_value(name: &str, parameter: &Yaml, overrides: &BTreeMap<String, String>) -> Result<Json, Error> {
+fn parameter_value(
+    name: &str,
+    parameter: &Yaml,
+    overrides: &BTreeMap<String, String>,
+) -> Result<Json, Error> {
     let at = format!("Parameters.{name}");
     let value = match overrides.get(name) {
         Some(value) => value.clone(),
@@ -227,14 +290,16 @@ fn parameter_value(name: &str, parameter: &Yaml, overrides: &BTreeMap<String, St
     };
     match parameter["Type"].as_str() {
         Some("String") => Ok(json!(value)),
-        Some("Number") => {
-            serde_json::from_str::<serde_json::Number>(&value).map(Json::Number).map_err(|_| match overrides.get(name) {
-                Some(_) => {
-                    Error::new(format!("{}: {value:?} is not a number.", variable_name(name))).advice("Correct the variable.")
-                }
+        Some("Number") => serde_json::from_str::<serde_json::Number>(&value)
+            .map(Json::Number)
+            .map_err(|_| match overrides.get(name) {
+                Some(_) => Error::new(format!(
+                    "{}: {value:?} is not a number.",
+                    variable_name(name)
+                ))
+                .advice("Correct the variable."),
                 None => Error::new(format!("{at}: {value:?} is not a number")),
-            })
-        }
+            }),
         Some(kind) => Err(Error::new(format!("{at}.Type: {kind} is not known here"))),
         None => Err(Error::new(format!("{at}.Type: missing"))),
     }

@@ -1,5 +1,5 @@
-//! Reads template.yaml: just what it uses. Whatever this stack would have to act on but cannot is refused, with its path,
-//! so that nobody tries on their machine what AWS would do otherwise.
+//! Reads template.yaml: just what it uses. Whatever this stack would have to act on but cannot is
+//! refused, with its path, so that nobody tries on their machine what AWS would do otherwise.
 
 mod intrinsics;
 mod policies;
@@ -89,8 +89,8 @@ pub struct Secret {
     pub generate: GenerateSecretString,
 }
 
-/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there, nothing is measured and nothing
-/// raises an alarm.
+/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there,
+/// nothing is measured and nothing raises an alarm.
 const AWS_ONLY_RESOURCES: [&str; 6] = [
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
@@ -114,7 +114,8 @@ const SECTIONS: [&str; 9] = [
 ];
 
 impl Template {
-    /// `parameters` stand in for the defaults of the template's parameters; those that it does not have are ignored.
+    /// `parameters` stand in for the defaults of the template's parameters; those that it does not
+    /// have are ignored.
     pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let refused = |error: &dyn std::fmt::Display| {
             Error::new(format!("{} cannot be used: {error}", path.display()))
@@ -122,14 +123,23 @@ impl Template {
         };
         let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
         // What comes with advice of its own is not the template's fault.
-        Self::parse(&text, parameters).map_err(|error| if error.has_advice() { error } else { refused(&error) })
+        Self::parse(&text, parameters).map_err(|error| {
+            if error.has_advice() {
+                error
+            } else {
+                refused(&error)
+            }
+        })
     }
 
     fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let document: Yaml = serde_yaml_ng::from_str(text).map_err(|error| Error::new(error.to_string()))?;
+        let document: Yaml =
+            serde_yaml_ng::from_str(text).map_err(|error| Error::new(error.to_string()))?;
         for (section, _) in entries(&document, "the template")? {
             if !SECTIONS.contains(&section) {
-                return Err(Error::new(format!("{section}: a section that is not known here")));
+                return Err(Error::new(format!(
+                    "{section}: a section that is not known here"
+                )));
             }
         }
         let resolver = Resolver::new(&document, parameters)?;
@@ -151,20 +161,31 @@ impl Template {
             let properties = (format!("{at}.Properties"), &resource["Properties"]);
             match intrinsics::resource_type(resource, &at)? {
                 "AWS::Serverless::Function" => {
-                    let function = properties::function(name, resource, &at, &globals.function, &resolver)?;
+                    let function =
+                        properties::function(name, resource, &at, &globals.function, &resolver)?;
                     template.functions.push(function);
                 }
-                "AWS::Serverless::HttpApi" => template.cors = properties::cors(properties, &resolver)?,
-                "AWS::DynamoDB::Table" => template.tables.push(properties::table(name, properties, &resolver)?),
+                "AWS::Serverless::HttpApi" => {
+                    template.cors = properties::cors(properties, &resolver)?
+                }
+                "AWS::DynamoDB::Table" => template
+                    .tables
+                    .push(properties::table(name, properties, &resolver)?),
                 "AWS::SecretsManager::Secret" => {
-                    template.secrets.push(properties::secret(name, properties, &resolver)?);
+                    template
+                        .secrets
+                        .push(properties::secret(name, properties, &resolver)?);
                 }
                 "AWS::SES::ConfigurationSet" => template.configuration_sets.push(name.to_owned()),
                 "AWS::SES::ConfigurationSetEventDestination" => {
-                    template.event_destinations.extend(properties::event_destination(properties, &resolver)?);
+                    template
+                        .event_destinations
+                        .extend(properties::event_destination(properties, &resolver)?);
                 }
                 "AWS::IAM::ManagedPolicy" => {
-                    template.managed_policies.insert(name.to_owned(), policies::managed(properties, &resolver)?);
+                    template
+                        .managed_policies
+                        .insert(name.to_owned(), policies::managed(properties, &resolver)?);
                 }
                 kind if AWS_ONLY_RESOURCES.contains(&kind) => {}
                 kind => {
@@ -199,9 +220,14 @@ impl Template {
                 )));
             }
         }
-        for EventDestination { configuration_set, .. } in &self.event_destinations {
+        for EventDestination {
+            configuration_set, ..
+        } in &self.event_destinations
+        {
             if !self.configuration_sets.contains(configuration_set) {
-                return Err(Error::new(format!("an event destination of {configuration_set}, which is no configuration set")));
+                return Err(Error::new(format!(
+                    "an event destination of {configuration_set}, which is no configuration set"
+                )));
             }
         }
         Ok(())
@@ -219,7 +245,9 @@ impl<'a> Globals<'a> {
         if let Some(globals) = document.get("Globals") {
             for (section, content) in entries(globals, "Globals")? {
                 if section != "Function" {
-                    return Err(Error::new(format!("Globals.{section}: only Function is known here")));
+                    return Err(Error::new(format!(
+                        "Globals.{section}: only Function is known here"
+                    )));
                 }
                 function = entries(content, "Globals.Function")?;
             }
@@ -230,7 +258,9 @@ impl<'a> Globals<'a> {
 
 /// The entries of a mapping whose keys are text, in their order.
 fn entries<'a>(value: &'a Yaml, at: &str) -> Result<Vec<(&'a str, &'a Yaml)>, Error> {
-    let mapping = value.as_mapping().ok_or_else(|| Error::new(format!("{at}: a mapping is expected")))?;
+    let mapping = value
+        .as_mapping()
+        .ok_or_else(|| Error::new(format!("{at}: a mapping is expected")))?;
     mapping
         .iter()
         .map(|(key, value)| match key.as_str() {
@@ -243,7 +273,10 @@ fn entries<'a>(value: &'a Yaml, at: &str) -> Result<Vec<(&'a str, &'a Yaml)>, Er
 /// The variables of all functions and those of one, which win.
 fn environment(all: Option<&Yaml>, own: &Yaml) -> Yaml {
     let mut environment = all.cloned().unwrap_or_else(|| own.clone());
-    if let (Some(variables), Some(own)) = (environment["Variables"].as_mapping_mut(), own["Variables"].as_mapping()) {
+    if let (Some(variables), Some(own)) = (
+        environment["Variables"].as_mapping_mut(),
+        own["Variables"].as_mapping(),
+    ) {
         variables.extend(own.clone());
     }
     environment

@@ -20,7 +20,8 @@ pub struct Statement {
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
-    /// What the template calls it: the logical id if it is a reference, otherwise the last part of the ARN.
+    /// What the template calls it: the logical id if it is a reference, otherwise the last part of
+    /// the ARN.
     pub name: String,
     /// `*` and `?` are wildcards.
     pub arn: String,
@@ -46,16 +47,30 @@ pub enum Operator {
 }
 
 /// What the development stack knows of each request.
-const CONDITION_KEYS: [&str; 3] = ["dynamodb:Attributes", "dynamodb:LeadingKeys", "ses:FromAddress"];
+const CONDITION_KEYS: [&str; 3] = [
+    "dynamodb:Attributes",
+    "dynamodb:LeadingKeys",
+    "ses:FromAddress",
+];
 
 /// Reads the property `Policies` of a function. An entry that a condition removes is left out.
-pub fn of_function(policies: Option<&Yaml>, at: &str, resolver: &Resolver) -> Result<Vec<Statement>, Error> {
-    let Some(policies) = policies else { return Ok(Vec::new()) };
-    let policies = policies.as_sequence().ok_or_else(|| Error::new(format!("{at}: a list is expected")))?;
+pub fn of_function(
+    policies: Option<&Yaml>,
+    at: &str,
+    resolver: &Resolver,
+) -> Result<Vec<Statement>, Error> {
+    let Some(policies) = policies else {
+        return Ok(Vec::new());
+    };
+    let policies = policies
+        .as_sequence()
+        .ok_or_else(|| Error::new(format!("{at}: a list is expected")))?;
     let mut statements = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
         let at = format!("{at}[{index}]");
-        let Some(policy) = resolver.choose(policy, &at)? else { continue };
+        let Some(policy) = resolver.choose(policy, &at)? else {
+            continue;
+        };
         if policy.get("Statement").is_some() {
             statements.extend(document(policy, &at, resolver)?);
         } else {
@@ -66,13 +81,20 @@ pub fn of_function(policies: Option<&Yaml>, at: &str, resolver: &Resolver) -> Re
 }
 
 /// Reads the properties of a managed policy.
-pub fn managed((at, properties): (String, &Yaml), resolver: &Resolver) -> Result<Vec<Statement>, Error> {
+pub fn managed(
+    (at, properties): (String, &Yaml),
+    resolver: &Resolver,
+) -> Result<Vec<Statement>, Error> {
     for (key, _) in entries(properties, &at)? {
         if !["Description", "PolicyDocument"].contains(&key) {
             return Err(Error::new(format!("{at}.{key}: not known here")));
         }
     }
-    document(&properties["PolicyDocument"], &format!("{at}.PolicyDocument"), resolver)
+    document(
+        &properties["PolicyDocument"],
+        &format!("{at}.PolicyDocument"),
+        resolver,
+    )
 }
 
 /// Reads a policy document.
@@ -85,26 +107,38 @@ fn document(document: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Statem
         }
     }
     let statements = document["Statement"].as_sequence();
-    let statements = statements.ok_or_else(|| Error::new(format!("{at}.Statement: a list is expected")))?;
-    statements.iter().enumerate().map(|(index, value)| statement(value, &format!("{at}.Statement[{index}]"), resolver)).collect()
+    let statements =
+        statements.ok_or_else(|| Error::new(format!("{at}.Statement: a list is expected")))?;
+    statements
+        .iter()
+        .enumerate()
+        .map(|(index, value)| statement(value, &format!("{at}.Statement[{index}]"), resolver))
+        .collect()
 }
 
 /// <https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-policy-templates.html>
 fn policy_template(policy: &Yaml, at: &str, resolver: &Resolver) -> Result<Statement, Error> {
     match entries(policy, at)?.as_slice() {
-        [("AWSSecretsManagerGetSecretValuePolicy", arguments)] => match entries(arguments, at)?.as_slice() {
-            [("SecretArn", arn)] => {
-                let Resource { name, arn } = resource(arn, at, resolver)?;
-                Ok(Statement {
-                    actions: vec!["secretsmanager:GetSecretValue".to_owned()],
-                    // Secrets of the development stack may be called by their names.
-                    resources: vec![Resource { name, arn: secret_arn(&arn) }],
-                    conditions: Vec::new(),
-                })
+        [("AWSSecretsManagerGetSecretValuePolicy", arguments)] => {
+            match entries(arguments, at)?.as_slice() {
+                [("SecretArn", arn)] => {
+                    let Resource { name, arn } = resource(arn, at, resolver)?;
+                    Ok(Statement {
+                        actions: vec!["secretsmanager:GetSecretValue".to_owned()],
+                        // Secrets of the development stack may be called by their names.
+                        resources: vec![Resource {
+                            name,
+                            arn: secret_arn(&arn),
+                        }],
+                        conditions: Vec::new(),
+                    })
+                }
+                _ => Err(Error::new(format!("{at}: SecretArn alone is expected"))),
             }
-            _ => Err(Error::new(format!("{at}: SecretArn alone is expected"))),
-        },
-        _ => Err(Error::new(format!("{at}: neither a policy document nor a policy template that is known here"))),
+        }
+        _ => Err(Error::new(format!(
+            "{at}: neither a policy document nor a policy template that is known here"
+        ))),
     }
 }
 
@@ -116,15 +150,25 @@ fn statement(statement: &Yaml, at: &str, resolver: &Resolver) -> Result<Statemen
             "Sid" => {}
             "Effect" if value.as_str() == Some("Allow") => {}
             "Action" => actions = texts(value, &at, resolver)?,
-            "Resource" => resources = list(value).map(|value| resource(value, &at, resolver)).collect::<Result<_, _>>()?,
+            "Resource" => {
+                resources = list(value)
+                    .map(|value| resource(value, &at, resolver))
+                    .collect::<Result<_, _>>()?
+            }
             "Condition" => conditions = self::conditions(value, &at, resolver)?,
             _ => return Err(Error::new(format!("{at}: not known here"))),
         }
     }
     if actions.is_empty() || resources.is_empty() {
-        return Err(Error::new(format!("{at}: Action and Resource are expected")));
+        return Err(Error::new(format!(
+            "{at}: Action and Resource are expected"
+        )));
     }
-    Ok(Statement { actions, resources, conditions })
+    Ok(Statement {
+        actions,
+        resources,
+        conditions,
+    })
 }
 
 fn conditions(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Condition>, Error> {
@@ -143,7 +187,11 @@ fn conditions(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Conditi
                 return Err(Error::new(format!("{at}.{key}: not known here")));
             }
             let values = texts(values, &format!("{at}.{key}"), resolver)?;
-            conditions.push(Condition { operator, key: key.to_owned(), values });
+            conditions.push(Condition {
+                operator,
+                key: key.to_owned(),
+                values,
+            });
         }
     }
     Ok(conditions)
@@ -153,14 +201,22 @@ fn resource(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Resource, Err
     let arn = scalar(&resolver.resolve(value, at)?, at)?;
     let name = match value {
         Yaml::Tagged(tagged) if tagged.tag == "Ref" => tagged.value.as_str(),
-        Yaml::Tagged(tagged) if tagged.tag == "GetAtt" => tagged.value.as_str().and_then(|name| name.strip_suffix(".Arn")),
+        Yaml::Tagged(tagged) if tagged.tag == "GetAtt" => tagged
+            .value
+            .as_str()
+            .and_then(|name| name.strip_suffix(".Arn")),
         _ => arn.rsplit(':').next(),
     };
-    Ok(Resource { name: name.unwrap_or(&arn).to_owned(), arn })
+    Ok(Resource {
+        name: name.unwrap_or(&arn).to_owned(),
+        arn,
+    })
 }
 
 fn texts(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<String>, Error> {
-    list(value).map(|value| scalar(&resolver.resolve(value, at)?, at)).collect()
+    list(value)
+        .map(|value| scalar(&resolver.resolve(value, at)?, at))
+        .collect()
 }
 
 fn scalar(value: &Json, at: &str) -> Result<String, Error> {
@@ -169,5 +225,8 @@ fn scalar(value: &Json, at: &str) -> Result<String, Error> {
 
 /// A list, or the one value that stands for a list of one.
 fn list(value: &Yaml) -> std::slice::Iter<'_, Yaml> {
-    value.as_sequence().map_or(std::slice::from_ref(value), Vec::as_slice).iter()
+    value
+        .as_sequence()
+        .map_or(std::slice::from_ref(value), Vec::as_slice)
+        .iter()
 }

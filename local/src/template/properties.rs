@@ -1,5 +1,5 @@
-//! The properties of each resource: those that the stack acts on are read strictly, those that only AWS acts on are
-//! named, and any other is refused.
+//! The properties of each resource: those that the stack acts on are read strictly, those that only
+//! AWS acts on are named, and any other is refused.
 
 use super::{
     EventDestination, Function, Route, Secret, StreamSource, Table, entries,
@@ -12,14 +12,30 @@ use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Processor, logs and traces have no effect on one machine. `Policies` are read apart, because they name what they refer to.
-const AWS_ONLY_FUNCTION: [&str; 5] = ["Architectures", "Description", "LoggingConfig", "Policies", "Tracing"];
+/// Processor, logs and traces have no effect on one machine. `Policies` are read apart, because
+/// they name what they refer to.
+const AWS_ONLY_FUNCTION: [&str; 5] = [
+    "Architectures",
+    "Description",
+    "LoggingConfig",
+    "Policies",
+    "Tracing",
+];
 /// Encryption, backups and deletion protection.
-const AWS_ONLY_TABLE: [&str; 4] =
-    ["BillingMode", "DeletionProtectionEnabled", "PointInTimeRecoverySpecification", "SSESpecification"];
+const AWS_ONLY_TABLE: [&str; 4] = [
+    "BillingMode",
+    "DeletionProtectionEnabled",
+    "PointInTimeRecoverySpecification",
+    "SSESpecification",
+];
 const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
 /// Throttling and the access log.
-const AWS_ONLY_API: [&str; 4] = ["AccessLogSettings", "DefaultRouteSettings", "Description", "FailOnWarnings"];
+const AWS_ONLY_API: [&str; 4] = [
+    "AccessLogSettings",
+    "DefaultRouteSettings",
+    "Description",
+    "FailOnWarnings",
+];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
@@ -240,11 +256,26 @@ pub(super) fn function(
 ) -> Result<Function, Error> {
     let at = format!("{at}.Properties");
     let mut merged: BTreeMap<&str, &Yaml> = globals.iter().copied().collect();
-    let environment = super::environment(merged.get("Environment").copied(), &resource["Properties"]["Environment"]);
+    let environment = super::environment(
+        merged.get("Environment").copied(),
+        &resource["Properties"]["Environment"],
+    );
     for (key, value) in entries(&resource["Properties"], &at)? {
-        merged.insert(key, if key == "Environment" { &environment } else { value });
+        merged.insert(
+            key,
+            if key == "Environment" {
+                &environment
+            } else {
+                value
+            },
+        );
     }
-    let properties: FunctionProperties = read(merged.into_iter().collect(), &AWS_ONLY_FUNCTION, &at, resolver)?;
+    let properties: FunctionProperties = read(
+        merged.into_iter().collect(),
+        &AWS_ONLY_FUNCTION,
+        &at,
+        resolver,
+    )?;
     for (key, found, known) in [
         ("Handler", &properties.handler, "bootstrap"),
         ("Runtime", &properties.runtime, "provided.al2023"),
@@ -253,7 +284,10 @@ pub(super) fn function(
         only(&format!("{at}.{key}"), found, &[known])?;
     }
     let build = &resource["Metadata"];
-    let binary = match (build["BuildMethod"].as_str(), build["BuildProperties"]["Binary"].as_str()) {
+    let binary = match (
+        build["BuildMethod"].as_str(),
+        build["BuildProperties"]["Binary"].as_str(),
+    ) {
         (Some("rust-cargolambda"), Some(binary)) => binary.to_owned(),
         _ => {
             return Err(Error::new(format!(
@@ -267,27 +301,40 @@ pub(super) fn function(
         timeout: Duration::from_secs(properties.timeout),
         memory_megabytes: properties.memory_size,
         environment: BTreeMap::new(),
-        policies: policies::of_function(resource["Properties"].get("Policies"), &format!("{at}.Policies"), resolver)?,
+        policies: policies::of_function(
+            resource["Properties"].get("Policies"),
+            &format!("{at}.Policies"),
+            resolver,
+        )?,
         permissions_boundary: properties.permissions_boundary,
         routes: Vec::new(),
         streams: Vec::new(),
         rules: Vec::new(),
         // As often as Lambda does unless told otherwise.
-        asynchronous_retries: properties.event_invoke_config.maximum_retry_attempts.unwrap_or(2),
+        asynchronous_retries: properties
+            .event_invoke_config
+            .maximum_retry_attempts
+            .unwrap_or(2),
     };
     for (variable, value) in properties.environment.variables {
-        let value = text(&value).ok_or_else(|| Error::new(format!("{at}.Environment.Variables.{variable}: not text")))?;
+        let value = text(&value).ok_or_else(|| {
+            Error::new(format!("{at}.Environment.Variables.{variable}: not text"))
+        })?;
         function.environment.insert(variable, value);
     }
     for (event, properties) in properties.events {
         let at = format!("{at}.Events.{event}");
         match properties {
             Event::HttpApi(HttpApiEvent { method, path, .. }) => {
-                function.routes.push(Route { method: method.to_uppercase(), path });
+                function.routes.push(Route {
+                    method: method.to_uppercase(),
+                    path,
+                });
             }
             Event::DynamoDB(event) => function.streams.push(stream_source(&event, &at)?),
             Event::Rule(RuleEvent { pattern }) => {
-                let pattern = crate::pattern::check(pattern).map_err(|error| Error::new(format!("{at}.Pattern: {error}")))?;
+                let pattern = crate::pattern::check(pattern)
+                    .map_err(|error| Error::new(format!("{at}.Pattern: {error}")))?;
                 function.rules.push(pattern);
             }
         }
@@ -296,14 +343,21 @@ pub(super) fn function(
 }
 
 fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error> {
-    // The table and whoever follows it begin together here, so its oldest record is also the latest.
-    only(&format!("{at}.StartingPosition"), &event.starting_position, &["TRIM_HORIZON", "LATEST"])?;
+    // The table and whoever follows it begin together here, so its oldest record is also the
+    // latest.
+    only(
+        &format!("{at}.StartingPosition"),
+        &event.starting_position,
+        &["TRIM_HORIZON", "LATEST"],
+    )?;
     if event.batch_size != 1 {
         return Err(Error::new(format!("{at}.BatchSize: only 1 is known here")));
     }
     let table = event.stream.split('/').nth(1).unwrap_or_default();
     if event.stream != stream_arn(table) {
-        return Err(Error::new(format!("{at}.Stream: the StreamArn of a table of the template is expected")));
+        return Err(Error::new(format!(
+            "{at}.Stream: the StreamArn of a table of the template is expected"
+        )));
     }
     let patterns = event
         .filter_criteria
@@ -323,8 +377,13 @@ fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error>
     })
 }
 
-pub(super) fn table(name: &str, (at, properties): Properties, resolver: &Resolver) -> Result<Table, Error> {
-    let properties: TableProperties = read(entries(properties, &at)?, &AWS_ONLY_TABLE, &at, resolver)?;
+pub(super) fn table(
+    name: &str,
+    (at, properties): Properties,
+    resolver: &Resolver,
+) -> Result<Table, Error> {
+    let properties: TableProperties =
+        read(entries(properties, &at)?, &AWS_ONLY_TABLE, &at, resolver)?;
     let keys = properties
         .key_schema
         .into_iter()
@@ -333,44 +392,92 @@ pub(super) fn table(name: &str, (at, properties): Properties, resolver: &Resolve
                 .attribute_definitions
                 .iter()
                 .find(|definition| definition.attribute_name == key.attribute_name)
-                .ok_or_else(|| Error::new(format!("{at}.AttributeDefinitions: {} is missing", key.attribute_name)))?;
-            Ok(KeyPart { name: key.attribute_name, role: key.key_type, kind: definition.attribute_type.clone() })
+                .ok_or_else(|| {
+                    Error::new(format!(
+                        "{at}.AttributeDefinitions: {} is missing",
+                        key.attribute_name
+                    ))
+                })?;
+            Ok(KeyPart {
+                name: key.attribute_name,
+                role: key.key_type,
+                kind: definition.attribute_type.clone(),
+            })
         })
         .collect::<Result<Vec<_>, Error>>()?;
     Ok(Table {
         name: name.to_owned(),
         keys,
-        stream_view: properties.stream_specification.map(|stream| stream.stream_view_type),
-        ttl_attribute: properties.time_to_live_specification.and_then(|ttl| ttl.enabled.then_some(ttl.attribute_name)),
+        stream_view: properties
+            .stream_specification
+            .map(|stream| stream.stream_view_type),
+        ttl_attribute: properties
+            .time_to_live_specification
+            .and_then(|ttl| ttl.enabled.then_some(ttl.attribute_name)),
     })
 }
 
-pub(super) fn secret(name: &str, (at, properties): Properties, resolver: &Resolver) -> Result<Secret, Error> {
-    let properties: SecretProperties = read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
-    Ok(Secret { name: name.to_owned(), generate: properties.generate_secret_string })
+pub(super) fn secret(
+    name: &str,
+    (at, properties): Properties,
+    resolver: &Resolver,
+) -> Result<Secret, Error> {
+    let properties: SecretProperties =
+        read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
+    Ok(Secret {
+        name: name.to_owned(),
+        generate: properties.generate_secret_string,
+    })
 }
 
 /// `None` where it is switched off.
-pub(super) fn event_destination((at, properties): Properties, resolver: &Resolver) -> Result<Option<EventDestination>, Error> {
-    let properties: EventDestinationProperties = read(entries(properties, &at)?, &[], &at, resolver)?;
-    let EventDestinationDefinition { enabled, matching_event_types: event_types, event_bridge_destination: to } =
-        properties.event_destination;
+pub(super) fn event_destination(
+    (at, properties): Properties,
+    resolver: &Resolver,
+) -> Result<Option<EventDestination>, Error> {
+    let properties: EventDestinationProperties =
+        read(entries(properties, &at)?, &[], &at, resolver)?;
+    let EventDestinationDefinition {
+        enabled,
+        matching_event_types: event_types,
+        event_bridge_destination: to,
+    } = properties.event_destination;
     let at = format!("{at}.EventDestination");
-    only(&format!("{at}.EventBridgeDestination.EventBusArn"), &to.event_bus_arn, &[&default_bus_arn()])?;
+    only(
+        &format!("{at}.EventBridgeDestination.EventBusArn"),
+        &to.event_bus_arn,
+        &[&default_bus_arn()],
+    )?;
     for kind in &event_types {
-        only(&format!("{at}.MatchingEventTypes"), kind, &["bounce", "complaint"])?;
+        only(
+            &format!("{at}.MatchingEventTypes"),
+            kind,
+            &["bounce", "complaint"],
+        )?;
     }
-    Ok(enabled.then_some(EventDestination { configuration_set: properties.configuration_set_name, event_types }))
+    Ok(enabled.then_some(EventDestination {
+        configuration_set: properties.configuration_set_name,
+        event_types,
+    }))
 }
 
-pub(super) fn cors((at, properties): Properties, resolver: &Resolver) -> Result<Option<Cors>, Error> {
+pub(super) fn cors(
+    (at, properties): Properties,
+    resolver: &Resolver,
+) -> Result<Option<Cors>, Error> {
     let properties: ApiProperties = read(entries(properties, &at)?, &AWS_ONLY_API, &at, resolver)?;
-    only(&format!("{at}.StageName"), &properties.stage_name, &["$default"])?;
+    only(
+        &format!("{at}.StageName"),
+        &properties.stage_name,
+        &["$default"],
+    )?;
     let Some(definition) = properties.definition_body else {
         return Ok(None);
     };
     if !definition.paths.is_empty() {
-        return Err(Error::new(format!("{at}.DefinitionBody.paths: routes are the functions' events here")));
+        return Err(Error::new(format!(
+            "{at}.DefinitionBody.paths: routes are the functions' events here"
+        )));
     }
     Ok(definition.cors)
 }
@@ -385,7 +492,12 @@ fn read<T: DeserializeOwned>(
     let acted_on = properties
         .into_iter()
         .filter(|(key, _)| !aws_only.contains(key))
-        .map(|(key, value)| Ok((key.to_owned(), resolver.resolve(value, &format!("{at}.{key}"))?)))
+        .map(|(key, value)| {
+            Ok((
+                key.to_owned(),
+                resolver.resolve(value, &format!("{at}.{key}"))?,
+            ))
+        })
         .collect::<Result<serde_json::Map<_, _>, Error>>()?;
     serde_path_to_error::deserialize(Json::Object(acted_on))
         .map_err(|error| Error::new(format!("{at}.{}: {}", error.path(), error.inner())))
@@ -395,5 +507,8 @@ fn only(at: &str, found: &str, known: &[&str]) -> Result<(), Error> {
     if known.contains(&found) {
         return Ok(());
     }
-    Err(Error::new(format!("{at}: {found} is not known here, only {}", known.join(" and "))))
+    Err(Error::new(format!(
+        "{at}: {found} is not known here, only {}",
+        known.join(" and ")
+    )))
 }

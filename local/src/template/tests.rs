@@ -4,15 +4,22 @@ const PROJECT: &str = include_str!("../../../template.yaml");
 const SMALL: &str = include_str!("../../tests/template.yaml");
 
 fn parameters(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-    [("Domain", "http://localhost:3000"), ("SenderEmail", "noreply@example.com")]
-        .iter()
-        .chain(pairs)
-        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-        .collect()
+    [
+        ("Domain", "http://localhost:3000"),
+        ("SenderEmail", "noreply@example.com"),
+    ]
+    .iter()
+    .chain(pairs)
+    .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+    .collect()
 }
 
 fn function<'a>(template: &'a Template, name: &str) -> &'a Function {
-    template.functions.iter().find(|function| function.name == name).unwrap()
+    template
+        .functions
+        .iter()
+        .find(|function| function.name == name)
+        .unwrap()
 }
 
 #[test]
@@ -26,7 +33,10 @@ fn a_function_has_the_variables_of_all_and_its_own() {
     };
     assert_eq!(domain("off", "MailSendFunction"), "http://localhost:3000");
     assert_eq!(domain("on", "MailSendFunction"), "http://localhost:4000");
-    assert_eq!(domain("on", "SessionCreateFunction"), "http://localhost:3000");
+    assert_eq!(
+        domain("on", "SessionCreateFunction"),
+        "http://localhost:3000"
+    );
 }
 
 #[test]
@@ -34,13 +44,22 @@ fn the_projects_template_is_understood() {
     let template = Template::parse(PROJECT, &parameters(&[])).unwrap();
     let sign_in = function(&template, "SessionCreateFunction");
     assert_eq!(sign_in.binary, "session-create");
-    assert_eq!(sign_in.routes, [Route { method: "POST".to_owned(), path: "/identity/sessions".to_owned() }]);
+    assert_eq!(
+        sign_in.routes,
+        [Route {
+            method: "POST".to_owned(),
+            path: "/identity/sessions".to_owned()
+        }]
+    );
     for (variable, value) in [
         ("IDENTITY_DOMAIN", "http://localhost:3000"),
         ("IDENTITY_SESSION_EXPIRE_TIME", "1800"),
         ("IDENTITY_SENDER_NAME", ""),
         ("IDENTITY_USERS_TABLE", "UsersTable"),
-        ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret"),
+        (
+            "IDENTITY_TOKEN_SECRET",
+            "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret",
+        ),
         ("IDENTITY_MAIL_CONFIGURATION_SET", "MailConfigurationSet"),
         ("IDENTITY_METRICS_NAMESPACE", "Latchkey/local"),
     ] {
@@ -49,8 +68,19 @@ fn the_projects_template_is_understood() {
     let source = &function(&template, "MailSendFunction").streams[0];
     assert_eq!(source.table, "GrantsTable");
     assert_eq!(source.maximum_age, Some(Duration::from_hours(24)));
-    let grants = template.tables.iter().find(|table| table.name == "GrantsTable").unwrap();
-    assert_eq!(grants.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["pk", "sk"]);
+    let grants = template
+        .tables
+        .iter()
+        .find(|table| table.name == "GrantsTable")
+        .unwrap();
+    assert_eq!(
+        grants
+            .keys
+            .iter()
+            .map(|key| key.name.as_str())
+            .collect::<Vec<_>>(),
+        ["pk", "sk"]
+    );
     assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(template.secrets[0].generate.password_length, 64);
     assert_eq!(template.configuration_sets, ["MailConfigurationSet"]);
@@ -60,7 +90,10 @@ fn the_projects_template_is_understood() {
     };
     assert_eq!(template.event_destinations, [told]);
     let feedback = function(&template, "MailFeedbackFunction");
-    assert_eq!(feedback.rules[0]["detail"]["mail"]["tags"]["ses:configuration-set"][0], "MailConfigurationSet");
+    assert_eq!(
+        feedback.rules[0]["detail"]["mail"]["tags"]["ses:configuration-set"][0],
+        "MailConfigurationSet"
+    );
     assert_eq!(feedback.asynchronous_retries, 2);
 }
 
@@ -68,8 +101,16 @@ fn the_projects_template_is_understood() {
 fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
     let at = "Resources.MailFeedbackDestination.Properties.EventDestination";
     for (from, to, told) in [
-        ("[bounce, complaint]", "[bounce, open]", format!("{at}.MatchingEventTypes: open is not known here")),
-        ("event-bus/default", "event-bus/mine", format!("{at}.EventBridgeDestination.EventBusArn: ")),
+        (
+            "[bounce, complaint]",
+            "[bounce, open]",
+            format!("{at}.MatchingEventTypes: open is not known here"),
+        ),
+        (
+            "event-bus/default",
+            "event-bus/mine",
+            format!("{at}.EventBridgeDestination.EventBusArn: "),
+        ),
         (
             "        Enabled: true\n        Matching",
             "        Enabled: true\n        Name: x\n        Matching",
@@ -88,7 +129,9 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
     ] {
         let changed = PROJECT.replace(from, to);
         assert_ne!(changed, PROJECT, "{from}");
-        let error = Template::parse(&changed, &parameters(&[])).unwrap_err().to_string();
+        let error = Template::parse(&changed, &parameters(&[]))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(&told), "{told}\n{error}");
     }
 }
@@ -96,11 +139,21 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
 #[test]
 fn a_resource_is_there_if_its_condition_holds() {
     let conditional = PROJECT
-        .replace("\nConditions:\n", "\nConditions:\n  IsAcme: !Equals [!Ref AppName, Acme]\n")
-        .replace("  PingFunction:\n", "  PingFunction:\n    Condition: IsAcme\n");
+        .replace(
+            "\nConditions:\n",
+            "\nConditions:\n  IsAcme: !Equals [!Ref AppName, Acme]\n",
+        )
+        .replace(
+            "  PingFunction:\n",
+            "  PingFunction:\n    Condition: IsAcme\n",
+        );
     let has_ping = |app_name| {
-        let template = Template::parse(&conditional, &parameters(&[("AppName", app_name)])).unwrap();
-        template.functions.iter().any(|function| function.name == "PingFunction")
+        let template =
+            Template::parse(&conditional, &parameters(&[("AppName", app_name)])).unwrap();
+        template
+            .functions
+            .iter()
+            .any(|function| function.name == "PingFunction")
     };
     assert!(has_ping("Acme") && !has_ping("Latchkey"));
 }
@@ -109,44 +162,92 @@ fn a_resource_is_there_if_its_condition_holds() {
 fn a_function_without_events_is_one_that_others_call() {
     let authorizer = Template::parse(PROJECT, &parameters(&[])).unwrap();
     let authorizer = function(&authorizer, "AuthorizeFunction");
-    assert!(authorizer.routes.is_empty() && authorizer.streams.is_empty(), "{authorizer:?}");
+    assert!(
+        authorizer.routes.is_empty() && authorizer.streams.is_empty(),
+        "{authorizer:?}"
+    );
 }
 
 #[test]
 fn origins_are_the_domain_alone_or_those_that_are_given() {
-    let origins =
-        |given| Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)])).unwrap().cors.unwrap().allow_origins;
+    let origins = |given| {
+        Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)]))
+            .unwrap()
+            .cors
+            .unwrap()
+            .allow_origins
+    };
     assert_eq!(origins(""), ["http://localhost:3000"]);
-    assert_eq!(origins("https://a.example,https://b.example"), ["https://a.example", "https://b.example"]);
+    assert_eq!(
+        origins("https://a.example,https://b.example"),
+        ["https://a.example", "https://b.example"]
+    );
 }
 
 #[test]
 fn a_parameter_without_a_value_is_named() {
-    let error = Template::parse(SMALL, &BTreeMap::new()).unwrap_err().to_string();
-    assert_eq!(error, "Parameters.Domain: no default, and no value for it here");
+    let error = Template::parse(SMALL, &BTreeMap::new())
+        .unwrap_err()
+        .to_string();
+    assert_eq!(
+        error,
+        "Parameters.Domain: no default, and no value for it here"
+    );
 }
 
 #[test]
 fn what_is_not_understood_is_refused_with_its_path() {
     for (from, to, told) in [
-        ("Resources:\n", "Mappings: {}\nResources:\n", "Mappings: a section that is not known here"),
-        ("AWS::SecretsManager::Secret", "AWS::S3::Bucket", "Resources.TokenSecret.Type: AWS::S3::Bucket is not known here"),
-        ("!Ref AppName", "!Ref Nothing", "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Ref"),
-        ("!Ref AppName", "!Join ['', [a]]", "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Join"),
+        (
+            "Resources:\n",
+            "Mappings: {}\nResources:\n",
+            "Mappings: a section that is not known here",
+        ),
+        (
+            "AWS::SecretsManager::Secret",
+            "AWS::S3::Bucket",
+            "Resources.TokenSecret.Type: AWS::S3::Bucket is not known here",
+        ),
+        (
+            "!Ref AppName",
+            "!Ref Nothing",
+            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Ref",
+        ),
+        (
+            "!Ref AppName",
+            "!Join ['', [a]]",
+            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Join",
+        ),
         (
             "    Timeout: 1\n",
             "    Timeout: 1\n    Layers: []\n",
             "Resources.EchoFunction.Properties.Layers: unknown field `Layers`",
         ),
-        ("    Timeout: 1\n", "    Timeout: soon\n", "Resources.EchoFunction.Properties.Timeout: invalid type"),
+        (
+            "    Timeout: 1\n",
+            "    Timeout: soon\n",
+            "Resources.EchoFunction.Properties.Timeout: invalid type",
+        ),
         (
             "Handler: bootstrap",
             "Handler: main",
             "Resources.EchoFunction.Properties.Handler: main is not known here, only bootstrap",
         ),
-        ("Type: HttpApi,", "Type: Schedule,", "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`"),
-        ("BatchSize: 1", "BatchSize: 2", "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is known here"),
-        ("prefix", "suffix", "Resources.FollowFunction.Properties.Events.Follow.FilterCriteria: "),
+        (
+            "Type: HttpApi,",
+            "Type: Schedule,",
+            "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`",
+        ),
+        (
+            "BatchSize: 1",
+            "BatchSize: 2",
+            "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is known here",
+        ),
+        (
+            "prefix",
+            "suffix",
+            "Resources.FollowFunction.Properties.Events.Follow.FilterCriteria: ",
+        ),
         (
             "StreamSpecification: { StreamViewType: NEW_IMAGE }",
             "",
@@ -167,8 +268,16 @@ fn what_is_not_understood_is_refused_with_its_path() {
             "RequireEachIncludedType",
             "Resources.TokenSecret.Properties.GenerateSecretString.RequireEachIncludedType: unknown field",
         ),
-        ("StageName: $default", "StageName: v1", "Resources.HttpApi.Properties.StageName: v1 is not known here, only $default"),
-        ("paths: {}", "paths: { /a: {} }", "Resources.HttpApi.Properties.DefinitionBody.paths: routes are"),
+        (
+            "StageName: $default",
+            "StageName: v1",
+            "Resources.HttpApi.Properties.StageName: v1 is not known here, only $default",
+        ),
+        (
+            "paths: {}",
+            "paths: { /a: {} }",
+            "Resources.HttpApi.Properties.DefinitionBody.paths: routes are",
+        ),
         (
             "AppName: { Type: String,",
             "AppName: { Type: CommaDelimitedList,",
@@ -177,7 +286,9 @@ fn what_is_not_understood_is_refused_with_its_path() {
     ] {
         let changed = SMALL.replace(from, to);
         assert_ne!(changed, SMALL, "{from}");
-        let error = Template::parse(&changed, &parameters(&[])).unwrap_err().to_string();
+        let error = Template::parse(&changed, &parameters(&[]))
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with(told), "{told}\n{error}");
     }
 }
@@ -187,21 +298,46 @@ fn what_a_function_may_do_is_read_with_its_boundary() {
     let secret = |arn: &str| {
         let template = Template::parse(PROJECT, &parameters(&[("CaptchaSecretArn", arn)])).unwrap();
         let function = function(&template, "CaptchaRegisterGeetestFunction");
-        assert!(template.managed_policies.contains_key(function.permissions_boundary.as_ref().unwrap()));
+        assert!(
+            template
+                .managed_policies
+                .contains_key(function.permissions_boundary.as_ref().unwrap())
+        );
         function.policies.clone()
     };
     assert_eq!(secret(""), []);
     let granted = secret("captcha");
-    assert_eq!((granted.len(), &granted[0].actions), (1, &vec!["secretsmanager:GetSecretValue".to_owned()]));
+    assert_eq!(
+        (granted.len(), &granted[0].actions),
+        (1, &vec!["secretsmanager:GetSecretValue".to_owned()])
+    );
     let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha".to_owned();
-    assert_eq!(granted[0].resources, [Resource { name: "CaptchaSecretArn".to_owned(), arn }]);
+    assert_eq!(
+        granted[0].resources,
+        [Resource {
+            name: "CaptchaSecretArn".to_owned(),
+            arn
+        }]
+    );
 
     for (was, is) in [
-        ("PermissionsBoundary: !Ref FunctionBoundary", "PermissionsBoundary: !Ref UsersTable"),
-        ("Condition:\n                ForAllValues:StringLike:", "Condition:\n                ForAnyValue:StringLike:"),
-        ("{ dynamodb:LeadingKeys: ['USER#*'] }", "{ dynamodb:Select: [COUNT] }"),
+        (
+            "PermissionsBoundary: !Ref FunctionBoundary",
+            "PermissionsBoundary: !Ref UsersTable",
+        ),
+        (
+            "Condition:\n                ForAllValues:StringLike:",
+            "Condition:\n                ForAnyValue:StringLike:",
+        ),
+        (
+            "{ dynamodb:LeadingKeys: ['USER#*'] }",
+            "{ dynamodb:Select: [COUNT] }",
+        ),
         ("- Effect: Allow", "- Effect: Deny"),
-        ("AWSSecretsManagerGetSecretValuePolicy:", "DynamoDBCrudPolicy:"),
+        (
+            "AWSSecretsManagerGetSecretValuePolicy:",
+            "DynamoDBCrudPolicy:",
+        ),
     ] {
         let changed = PROJECT.replacen(was, is, 1);
         assert_ne!(changed, PROJECT, "{was}");

@@ -25,21 +25,38 @@ impl Client {
                 .and_then(|told| told["aws"].as_str().map(str::to_owned))
                 .ok_or_else(|| not_running(&folder_name))?,
         };
-        let url = format!("{}/2015-03-31/functions/{FUNCTION}/invocations", endpoint.trim_end_matches('/'));
-        Ok(Self { url, http: reqwest::Client::new(), folder: folder_name })
+        let url = format!(
+            "{}/2015-03-31/functions/{FUNCTION}/invocations",
+            endpoint.trim_end_matches('/')
+        );
+        Ok(Self {
+            url,
+            http: reqwest::Client::new(),
+            folder: folder_name,
+        })
     }
 
     /// Has the function do something, and returns what it answers, unless that is an error.
     pub async fn manage(&self, action: &str, mut event: Map<String, Json>) -> Result<Json, Error> {
         event.insert("action".to_owned(), json!(action));
-        let request = self.http.post(&self.url).header("authorization", "none").json(&event);
+        let request = self
+            .http
+            .post(&self.url)
+            .header("authorization", "none")
+            .json(&event);
         let response = request.send().await.map_err(|error| {
-            if error.is_connect() { not_running(&self.folder) } else { Error::new(format!("The stack does not answer: {error}")) }
+            if error.is_connect() {
+                not_running(&self.folder)
+            } else {
+                Error::new(format!("The stack does not answer: {error}"))
+            }
         })?;
-        let failed = !response.status().is_success() || response.headers().contains_key("x-amz-function-error");
+        let failed = !response.status().is_success()
+            || response.headers().contains_key("x-amz-function-error");
         let answer: Json = response.json().await.unwrap_or_default();
         if failed || !answer.is_object() {
-            return Err(Error::new(format!("{FUNCTION} failed: {answer}")).advice("The terminal of the stack tells more."));
+            return Err(Error::new(format!("{FUNCTION} failed: {answer}"))
+                .advice("The terminal of the stack tells more."));
         }
         match answer.get("error") {
             None => Ok(answer),

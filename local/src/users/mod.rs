@@ -14,15 +14,20 @@ use std::{
 
 /// Creates, changes, moves and erases users of the stack that runs on this machine.
 ///
-/// In AWS the same is done by invoking the function (aws lambda invoke) with the name that the stack puts out as ManageUsersFunctionName.
+/// In AWS the same is done by invoking the function (aws lambda invoke) with the name that the
+/// stack puts out as ManageUsersFunctionName.
 #[derive(Args)]
-#[expect(clippy::doc_markdown, reason = "the help is read on a terminal, where brackets are noise")]
+#[expect(
+    clippy::doc_markdown,
+    reason = "the help is read on a terminal, where brackets are noise"
+)]
 pub struct Users {
     /// Data folder of the running stack
     #[arg(long, global = true, value_name = "DIR", default_value = ".latchkey")]
     data_dir: PathBuf,
 
-    /// Where the stack serves AWS's APIs, such as http://127.0.0.1:41234; found in the data folder unless given
+    /// Where the stack serves AWS's APIs, such as http://127.0.0.1:41234; found in the data folder
+    /// unless given
     #[arg(long, global = true, value_name = "URL")]
     endpoint: Option<String>,
 
@@ -75,7 +80,8 @@ enum Command {
         #[arg(long, value_name = "USERS", default_value_t = 1000)]
         page: usize,
     },
-    /// Store the users of JSON lines, as an export or Barong gives them; nobody who is there is changed
+    /// Store the users of JSON lines, as an export or Barong gives them; nobody who is there is
+    /// changed
     Import {
         /// Read from standard input unless given
         file: Option<PathBuf>,
@@ -118,53 +124,89 @@ impl Users {
             Command::Import { file } => return transfer::import(&client, file.as_deref()).await,
             Command::Create(create) => ("create", create.fields()?),
             Command::Show(who) => ("show", who.fields()),
-            Command::SetState { who, state } => ("set-state", with(who.fields(), [("state", json!(state))])),
-            Command::SetRole { who, role, level } => {
-                ("set-role", with(who.fields(), [("role", json!(role)), ("level", json!(level))]))
+            Command::SetState { who, state } => {
+                ("set-state", with(who.fields(), [("state", json!(state))]))
             }
+            Command::SetRole { who, role, level } => (
+                "set-role",
+                with(
+                    who.fields(),
+                    [("role", json!(role)), ("level", json!(level))],
+                ),
+            ),
             Command::VerifyEmail(who) => ("verify-email", who.fields()),
             Command::EndSessions(who) => ("end-sessions", who.fields()),
             Command::DisableOtp(who) => ("disable-otp", who.fields()),
             Command::Delete { who, .. } => ("delete", who.fields()),
         };
         let answer = client.manage(action, fields).await?;
-        let told = answer.get("user").or(answer.get("deleted")).unwrap_or(&answer);
+        let told = answer
+            .get("user")
+            .or(answer.get("deleted"))
+            .unwrap_or(&answer);
         println!("{told:#}");
         Ok(())
     }
 }
 
-fn with<const N: usize>(mut fields: Map<String, Json>, more: [(&str, Json); N]) -> Map<String, Json> {
+fn with<const N: usize>(
+    mut fields: Map<String, Json>,
+    more: [(&str, Json); N],
+) -> Map<String, Json> {
     fields.extend(more.map(|(name, value)| (name.to_owned(), value)));
     fields
 }
 
 impl Who {
     fn fields(self) -> Map<String, Json> {
-        let name = if self.who.contains('@') { "email" } else { "uid" };
+        let name = if self.who.contains('@') {
+            "email"
+        } else {
+            "uid"
+        };
         with(Map::new(), [(name, json!(self.who))])
     }
 }
 
 impl Create {
     fn fields(self) -> Result<Map<String, Json>, Error> {
-        let (name, what) = if self.hash { ("password_hash", "Hash") } else { ("password", "Password") };
+        let (name, what) = if self.hash {
+            ("password_hash", "Hash")
+        } else {
+            ("password", "Password")
+        };
         let secret = read_secret(what)?;
-        let Self { email, state, role, level, data, uid, .. } = self;
+        let Self {
+            email,
+            state,
+            role,
+            level,
+            data,
+            uid,
+            ..
+        } = self;
         let fields = json!({ "email": email, "state": state, "role": role, "level": level, "data": data, "uid": uid });
-        let Json::Object(fields) = fields else { return Ok(Map::new()) };
+        let Json::Object(fields) = fields else {
+            return Ok(Map::new());
+        };
         Ok(with(fields, [(name, json!(secret))]))
     }
 }
 
-/// From a person twice and unseen, from a program the first line. Never an argument: others can see those.
+/// From a person twice and unseen, from a program the first line. Never an argument: others can see
+/// those.
 fn read_secret(what: &str) -> Result<String, Error> {
     if !std::io::stdin().is_terminal() {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line)?;
         let secret = line.trim_end_matches(['\r', '\n']);
-        let nothing = || Error::new("Nothing was read from standard input.").advice("Give the password there, on one line.");
-        return (!secret.is_empty()).then(|| secret.to_owned()).ok_or_else(nothing);
+        let nothing = || {
+            Error::new("Nothing was read from standard input.")
+                .advice("Give the password there, on one line.")
+        };
+        return (!secret.is_empty())
+            .then(|| secret.to_owned())
+            .ok_or_else(nothing);
     }
     let ask = |prompt: String| rpassword::prompt_password(prompt);
     let secret = ask(format!("{what}: "))?;

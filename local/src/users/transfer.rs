@@ -1,4 +1,5 @@
-//! Exports and imports, page by page. Users go over standard output and input, everything else is told on standard error.
+//! Exports and imports, page by page. Users go over standard output and input, everything else is
+//! told on standard error.
 
 use super::client::Client;
 use crate::Error;
@@ -17,18 +18,27 @@ pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> 
     let mut count = 0;
     loop {
         let resume = |error: Error| match &after {
-            Some(key) => Error::new(error.to_string())
-                .advice(format!("{count} users were written. To add the others: users export --after '{key}'")),
+            Some(key) => Error::new(error.to_string()).advice(format!(
+                "{count} users were written. To add the others: users export --after '{key}'"
+            )),
             None => error,
         };
-        let fields = Map::from_iter([("after".to_owned(), json!(after)), ("limit".to_owned(), json!(page))]);
+        let fields = Map::from_iter([
+            ("after".to_owned(), json!(after)),
+            ("limit".to_owned(), json!(page)),
+        ]);
         let answer = client.manage("export", fields).await.map_err(resume)?;
         let mut output = std::io::stdout().lock();
-        let written = output.write_all(answer["lines"].as_str().unwrap_or_default().as_bytes()).and_then(|()| output.flush());
+        let written = output
+            .write_all(answer["lines"].as_str().unwrap_or_default().as_bytes())
+            .and_then(|()| output.flush());
         written.map_err(|error| resume(error.into()))?;
         count += answer["count"].as_u64().unwrap_or_default();
         after = answer["next"].as_str().map(str::to_owned);
-        eprintln!("{count} users exported{}", if after.is_none() { "." } else { " ..." });
+        eprintln!(
+            "{count} users exported{}",
+            if after.is_none() { "." } else { " ..." }
+        );
         if after.is_none() {
             return Ok(());
         }
@@ -46,7 +56,8 @@ struct Tally {
 pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
     let mut lines: Box<dyn Iterator<Item = std::io::Result<String>>> = match file {
         Some(path) => {
-            let unreadable = |error| Error::new(format!("{} cannot be read: {error}", path.display()));
+            let unreadable =
+                |error| Error::new(format!("{} cannot be read: {error}", path.display()));
             Box::new(BufReader::new(File::open(path).map_err(unreadable)?).lines())
         }
         None => Box::new(std::io::stdin().lines()),
@@ -67,16 +78,24 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
             tally.add(&answer, sent);
         }
         sent += count;
-        eprintln!("{sent} lines read: {} imported, {} there already, {} refused", tally.imported, tally.exists, tally.refused);
+        eprintln!(
+            "{sent} lines read: {} imported, {} there already, {} refused",
+            tally.imported, tally.exists, tally.refused
+        );
     }
     if tally.refused == 0 {
         return Ok(());
     }
-    Err(Error::new(format!("{} lines were not imported.", tally.refused)).advice("Correct them and import them again."))
+    Err(
+        Error::new(format!("{} lines were not imported.", tally.refused))
+            .advice("Correct them and import them again."),
+    )
 }
 
 /// The next lines, and how many they are.
-fn next_batch(lines: &mut dyn Iterator<Item = std::io::Result<String>>) -> Result<(String, u64), Error> {
+fn next_batch(
+    lines: &mut dyn Iterator<Item = std::io::Result<String>>,
+) -> Result<(String, u64), Error> {
     let (mut batch, mut count) = (String::new(), 0);
     for line in lines {
         batch += &line?;
@@ -90,7 +109,8 @@ fn next_batch(lines: &mut dyn Iterator<Item = std::io::Result<String>>) -> Resul
 }
 
 impl Tally {
-    /// Counts what became of lines, the first of which comes after so many others, and tells what did not go well.
+    /// Counts what became of lines, the first of which comes after so many others, and tells what
+    /// did not go well.
     fn add(&mut self, answer: &Json, before: u64) {
         let number = |name: &str| answer[name].as_u64().unwrap_or_default();
         self.imported += number("imported");
@@ -101,7 +121,12 @@ impl Tally {
             let text = |name: &str| result[name].as_str().unwrap_or_default();
             match text("outcome") {
                 "taken" => eprintln!("line {line}: {}: somebody else has it", text("field")),
-                "invalid" => eprintln!("line {line}: {}", [text("field"), text("message")].join(": ").trim_start_matches(": ")),
+                "invalid" => eprintln!(
+                    "line {line}: {}",
+                    [text("field"), text("message")]
+                        .join(": ")
+                        .trim_start_matches(": ")
+                ),
                 _ if result.get("note").is_some() => eprintln!("line {line}: {}", text("note")),
                 _ => {}
             }

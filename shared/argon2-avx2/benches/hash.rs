@@ -1,4 +1,5 @@
-//! The time of a hash by this crate, by the crate `argon2` and by the reference implementation in C: `cargo bench -p argon2-avx2`.
+//! The time of a hash by this crate, by the crate `argon2` and by the reference implementation in
+//! C: `cargo bench -p argon2-avx2`.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run fails")]
 
@@ -25,7 +26,8 @@ fn this_crate(bencher: Bencher, parameters: (u32, u32)) {
     let mut memory = vec![Block::new(); params.block_count()];
     bencher.bench_local(|| {
         let mut output = [0; 32];
-        argon2_avx2::hash_into(&mut output, &params, black_box(PASSWORD), SALT, &mut memory).expect("a hash");
+        argon2_avx2::hash_into(&mut output, &params, black_box(PASSWORD), SALT, &mut memory)
+            .expect("a hash");
         output
     });
 }
@@ -37,7 +39,9 @@ fn crate_argon2(bencher: Bencher, parameters: (u32, u32)) {
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     bencher.bench_local(|| {
         let mut output = [0; 32];
-        argon2.hash_password_into_with_memory(black_box(PASSWORD), SALT, &mut output, &mut memory).expect("a hash");
+        argon2
+            .hash_password_into_with_memory(black_box(PASSWORD), SALT, &mut output, &mut memory)
+            .expect("a hash");
         output
     });
 }
@@ -48,9 +52,25 @@ fn crate_argon2(bencher: Bencher, parameters: (u32, u32)) {
 fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
     bencher.bench_local(|| {
         let mut output = [0; 32];
-        let (password, salt, into) = (black_box(PASSWORD).as_ptr().cast(), SALT.as_ptr().cast(), output.as_mut_ptr().cast());
+        let (password, salt, into) = (
+            black_box(PASSWORD).as_ptr().cast(),
+            SALT.as_ptr().cast(),
+            output.as_mut_ptr().cast(),
+        );
         // SAFETY: Each pointer is passed with the length of its slice, and C keeps none of them.
-        let code = unsafe { argon2id_hash_raw(t, m, 1, password, PASSWORD.len(), salt, SALT.len(), into, output.len()) };
+        let code = unsafe {
+            argon2id_hash_raw(
+                t,
+                m,
+                1,
+                password,
+                PASSWORD.len(),
+                salt,
+                SALT.len(),
+                into,
+                output.len(),
+            )
+        };
         assert_eq!(code, ARGON2_OK);
         output
     });
@@ -61,6 +81,13 @@ fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
 fn self_test() -> [u8; 32] {
     let params = params((516, 2));
     let mut output = [0; 32];
-    argon2_avx2::hash_into(&mut output, &params, black_box(PASSWORD), SALT, &mut vec![Block::new(); 516]).expect("a hash");
+    argon2_avx2::hash_into(
+        &mut output,
+        &params,
+        black_box(PASSWORD),
+        SALT,
+        &mut vec![Block::new(); 516],
+    )
+    .expect("a hash");
     output
 }

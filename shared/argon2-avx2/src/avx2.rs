@@ -1,15 +1,16 @@
 //! Fills the memory, four words of 64 bits at a time.
 //!
-//! Two things make it faster than compiled portable Rust. Columns are mixed in the order in which they lie in memory, two at a time, instead
-//! of being gathered. And the next reference block is prefetched as soon as it is known, which is when five eighths of the work on a block
-//! are done.
+//! Two things make it faster than compiled portable Rust. Columns are mixed in the order in which
+//! they lie in memory, two at a time, instead of being gathered. And the next reference block is
+//! prefetched as soon as it is known, which is when five eighths of the work on a block are done.
 
 use std::{
     arch::{
         is_x86_feature_detected,
         x86_64::{
-            __m256i, _MM_HINT_T0, _mm_prefetch, _mm_setr_epi8, _mm256_add_epi64, _mm256_alignr_epi8, _mm256_broadcastsi128_si256,
-            _mm256_extract_epi64, _mm256_mul_epu32, _mm256_permute4x64_epi64, _mm256_setr_epi64x, _mm256_setzero_si256,
+            __m256i, _MM_HINT_T0, _mm_prefetch, _mm_setr_epi8, _mm256_add_epi64,
+            _mm256_alignr_epi8, _mm256_broadcastsi128_si256, _mm256_extract_epi64,
+            _mm256_mul_epu32, _mm256_permute4x64_epi64, _mm256_setr_epi64x, _mm256_setzero_si256,
             _mm256_shuffle_epi8, _mm256_shuffle_epi32, _mm256_srli_epi64, _mm256_xor_si256,
         },
     },
@@ -29,9 +30,12 @@ type Vector = __m256i;
 /// A block: eight rows of sixteen words, each of four vectors.
 type Vectors = [Vector; WORDS / 4];
 
-/// Fills the memory of one lane, whose first two blocks are given. Returns `None` if the processor has no AVX2. RFC 9106, section 3.2, steps 5
-/// and 6.
-#[expect(unsafe_code, reason = "AVX2 is detected at run time, and the crate `argon2` has no safe view of its blocks as vectors")]
+/// Fills the memory of one lane, whose first two blocks are given. Returns `None` if the processor
+/// has no AVX2. RFC 9106, section 3.2, steps 5 and 6.
+#[expect(
+    unsafe_code,
+    reason = "AVX2 is detected at run time, and the crate `argon2` has no safe view of its blocks as vectors"
+)]
 pub(crate) fn fill(memory: &mut [Block], passes: u32) -> Option<()> {
     if !is_x86_feature_detected!("avx2") {
         return None;
@@ -42,14 +46,27 @@ pub(crate) fn fill(memory: &mut [Block], passes: u32) -> Option<()> {
     Some(())
 }
 
-#[expect(unsafe_code, reason = "the crate `argon2` has no safe view of its blocks as vectors")]
+#[expect(
+    unsafe_code,
+    reason = "the crate `argon2` has no safe view of its blocks as vectors"
+)]
 fn vectors(memory: &mut [Block]) -> &mut [Vectors] {
-    const { assert!(size_of::<Block>() == size_of::<Vectors>() && align_of::<Block>() >= align_of::<Vectors>()) };
+    const {
+        assert!(
+            size_of::<Block>() == size_of::<Vectors>()
+                && align_of::<Block>() >= align_of::<Vectors>()
+        );
+    };
     let count = memory.len();
-    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for a block and for vectors.
+    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for
+    // a block and for vectors.
     let (prefix, vectors, suffix) = unsafe { memory.align_to_mut::<Vectors>() };
-    // `align_to_mut` may leave any part of the slice out; blocks left out would not be filled, and the hash would be wrong.
-    assert!(prefix.is_empty() && suffix.is_empty() && vectors.len() == count, "blocks could not be viewed as vectors");
+    // `align_to_mut` may leave any part of the slice out; blocks left out would not be filled, and
+    // the hash would be wrong.
+    assert!(
+        prefix.is_empty() && suffix.is_empty() && vectors.len() == count,
+        "blocks could not be viewed as vectors"
+    );
     vectors
 }
 
@@ -58,7 +75,12 @@ fn fill_vectors(memory: &mut [Vectors], passes: u32) {
     let length = memory.len() / SLICES;
     for pass in 0..passes {
         for slice in 0..SLICES {
-            Segment { pass, slice, length }.fill(memory, passes);
+            Segment {
+                pass,
+                slice,
+                length,
+            }
+            .fill(memory, passes);
         }
     }
 }
@@ -76,9 +98,14 @@ impl Segment {
     #[target_feature(enable = "avx2")]
     fn fill(self, memory: &mut [Vectors], passes: u32) {
         let addresses = self.addresses(memory.len(), passes);
-        // J1 and J2 of section 3.4.1: from the addresses, or else from the first word of the previous block.
+        // J1 and J2 of section 3.4.1: from the addresses, or else from the first word of the
+        // previous block.
         let random = |index: usize, word| addresses.get(index).copied().unwrap_or(word);
-        let first = if self.pass == 0 && self.slice == 0 { 2 } else { 0 };
+        let first = if self.pass == 0 && self.slice == 0 {
+            2
+        } else {
+            0
+        };
         let start = self.slice * self.length;
         let before = (start + first).checked_sub(1).unwrap_or(memory.len() - 1);
         let mut previous = before;
@@ -91,8 +118,8 @@ impl Segment {
         }
     }
 
-    /// Addresses for the first half of the first pass, which must not depend on the password; for other segments, an empty list. Section
-    /// 3.4.1.2.
+    /// Addresses for the first half of the first pass, which must not depend on the password; for
+    /// other segments, an empty list. Section 3.4.1.2.
     #[target_feature(enable = "avx2")]
     fn addresses(self, blocks: usize, passes: u32) -> Vec<u64> {
         let mut addresses = Vec::new();
@@ -100,7 +127,8 @@ impl Segment {
             return addresses;
         }
         let [lane, pass, passes, kind] = [0, self.pass, passes, ALGORITHM as u32].map(i64::from);
-        let [slice, blocks] = [self.slice, blocks].map(|number| i64::try_from(number).unwrap_or_default());
+        let [slice, blocks] =
+            [self.slice, blocks].map(|number| i64::try_from(number).unwrap_or_default());
         for counter in 1.. {
             let zero = [_mm256_setzero_si256(); WORDS / 4];
             let mut input = zero;
@@ -109,8 +137,11 @@ impl Segment {
             let mut scratch = [zero, input];
             compress(&mut scratch, [0, 1, 1], false, |_| 0);
             compress(&mut scratch, [0, 1, 1], false, |_| 0);
-            scratch[1].iter().for_each(|&vector| addresses.extend(words(vector)));
-            // One more than there are blocks, so that the prefetch after the last block does not depend on its content.
+            scratch[1]
+                .iter()
+                .for_each(|&vector| addresses.extend(words(vector)));
+            // One more than there are blocks, so that the prefetch after the last block does not
+            // depend on its content.
             if addresses.len() > self.length {
                 break;
             }
@@ -120,17 +151,26 @@ impl Segment {
 
     /// Position of the reference block for the block with this index. Section 3.4.2.
     fn reference(self, index: usize, random: u64) -> usize {
-        let finished = if self.pass == 0 { self.slice } else { SLICES - 1 } * self.length;
+        let finished = if self.pass == 0 {
+            self.slice
+        } else {
+            SLICES - 1
+        } * self.length;
         let area = finished + index - 1;
-        let start = if self.pass == 0 { 0 } else { (self.slice + 1) * self.length };
+        let start = if self.pass == 0 {
+            0
+        } else {
+            (self.slice + 1) * self.length
+        };
         let low = usize::try_from(random & u64::from(u32::MAX)).unwrap_or_default();
         let distance = (area * ((low * low) >> 32)) >> 32;
         (start + area - 1 - distance) % (SLICES * self.length)
     }
 }
 
-/// The compression function G (section 3.5) of two blocks, written to the target, or added to it by XOR if `adds` is set. The target may be
-/// one of the two. As soon as its first word is known, `ahead` maps it to the block to prefetch, whose position is returned.
+/// The compression function G (section 3.5) of two blocks, written to the target, or added to it by
+/// XOR if `adds` is set. The target may be one of the two. As soon as its first word is known,
+/// `ahead` maps it to the block to prefetch, whose position is returned.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn compress(
@@ -139,7 +179,8 @@ fn compress(
     adds: bool,
     ahead: impl Fn(u64) -> usize,
 ) -> usize {
-    let mut mixed: Vectors = array::from_fn(|at| _mm256_xor_si256(memory[previous][at], memory[reference][at]));
+    let mut mixed: Vectors =
+        array::from_fn(|at| _mm256_xor_si256(memory[previous][at], memory[reference][at]));
     for row in (0..WORDS / 4).step_by(8) {
         let pairs = mix_rows([0, 1, 2, 3].map(|at| [mixed[row + at], mixed[row + at + 4]]));
         for (at, [vector, other]) in (row..).zip(pairs) {
@@ -153,7 +194,11 @@ fn compress(
         for (row, &vector) in columns.as_flattened().iter().enumerate() {
             let at = 4 * row + column;
             let both = _mm256_xor_si256(memory[previous][at], memory[reference][at]);
-            let kept = if adds { _mm256_xor_si256(both, memory[target][at]) } else { both };
+            let kept = if adds {
+                _mm256_xor_si256(both, memory[target][at])
+            } else {
+                both
+            };
             memory[target][at] = _mm256_xor_si256(vector, kept);
         }
         if column == 0 {
@@ -167,7 +212,8 @@ fn compress(
 /// Two vectors that go through the same operations.
 type Pair = [Vector; 2];
 
-/// Mixes two rows of a block (permutation P, section 3.6). Each is a matrix of four by four words; a vector is a line of it.
+/// Mixes two rows of a block (permutation P, section 3.6). Each is a matrix of four by four words;
+/// a vector is a line of it.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_rows(rows: [Pair; 4]) -> [Pair; 4] {
@@ -179,7 +225,8 @@ fn mix_rows(rows: [Pair; 4]) -> [Pair; 4] {
     [a, turned::<THREE>(b), turned::<TWO>(c), turned::<ONE>(d)]
 }
 
-/// Mixes two columns of a block. Each is a matrix of four by four words; half of a vector is half of a line of it.
+/// Mixes two columns of a block. Each is a matrix of four by four words; half of a vector is half
+/// of a line of it.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mix_columns(columns: [Pair; 4]) -> [Pair; 4] {
@@ -209,7 +256,10 @@ fn mix([a, b, c, d]: [Pair; 4]) -> [Pair; 4] {
 fn multiply_add([a, e]: Pair, [b, f]: Pair) -> Pair {
     let (product, other) = (_mm256_mul_epu32(a, b), _mm256_mul_epu32(e, f));
     let (sum, others) = (_mm256_add_epi64(a, b), _mm256_add_epi64(e, f));
-    [_mm256_add_epi64(sum, _mm256_add_epi64(product, product)), _mm256_add_epi64(others, _mm256_add_epi64(other, other))]
+    [
+        _mm256_add_epi64(sum, _mm256_add_epi64(product, product)),
+        _mm256_add_epi64(others, _mm256_add_epi64(other, other)),
+    ]
 }
 
 #[inline]
@@ -222,20 +272,27 @@ fn xor([a, e]: Pair, [b, f]: Pair) -> Pair {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotated_32([a, b]: Pair) -> Pair {
-    [_mm256_shuffle_epi32::<0b10_11_00_01>(a), _mm256_shuffle_epi32::<0b10_11_00_01>(b)]
+    [
+        _mm256_shuffle_epi32::<0b10_11_00_01>(a),
+        _mm256_shuffle_epi32::<0b10_11_00_01>(b),
+    ]
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotated_24([a, b]: Pair) -> Pair {
-    let bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10));
+    let bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+        3, 4, 5, 6, 7, 0, 1, 2, 11, 12, 13, 14, 15, 8, 9, 10,
+    ));
     [_mm256_shuffle_epi8(a, bytes), _mm256_shuffle_epi8(b, bytes)]
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotated_16([a, b]: Pair) -> Pair {
-    let bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9));
+    let bytes = _mm256_broadcastsi128_si256(_mm_setr_epi8(
+        2, 3, 4, 5, 6, 7, 0, 1, 10, 11, 12, 13, 14, 15, 8, 9,
+    ));
     [_mm256_shuffle_epi8(a, bytes), _mm256_shuffle_epi8(b, bytes)]
 }
 
@@ -243,14 +300,20 @@ fn rotated_16([a, b]: Pair) -> Pair {
 #[target_feature(enable = "avx2")]
 fn rotated_63([a, b]: Pair) -> Pair {
     let (top, other) = (_mm256_srli_epi64::<63>(a), _mm256_srli_epi64::<63>(b));
-    [_mm256_xor_si256(top, _mm256_add_epi64(a, a)), _mm256_xor_si256(other, _mm256_add_epi64(b, b))]
+    [
+        _mm256_xor_si256(top, _mm256_add_epi64(a, a)),
+        _mm256_xor_si256(other, _mm256_add_epi64(b, b)),
+    ]
 }
 
 /// The words of each vector, permuted.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn turned<const ORDER: i32>([a, b]: Pair) -> Pair {
-    [_mm256_permute4x64_epi64::<ORDER>(a), _mm256_permute4x64_epi64::<ORDER>(b)]
+    [
+        _mm256_permute4x64_epi64::<ORDER>(a),
+        _mm256_permute4x64_epi64::<ORDER>(b),
+    ]
 }
 
 /// The words of each line rotated left by one. A pair holds both halves of two lines.
@@ -307,9 +370,21 @@ mod tests {
         }
         for length in [2, 127, 128, 129, 4864] {
             // SAFETY: The processor has AVX2, as detected above.
-            let known = |pass, slice| unsafe { Segment { pass, slice, length }.addresses(length * SLICES, 2).len() };
+            let known = |pass, slice| unsafe {
+                Segment {
+                    pass,
+                    slice,
+                    length,
+                }
+                .addresses(length * SLICES, 2)
+                .len()
+            };
             assert!(known(0, 0) > length && known(0, 1) > length, "{length}");
-            assert_eq!((known(0, 2), known(0, 3), known(1, 0)), (0, 0, 0), "{length}");
+            assert_eq!(
+                (known(0, 2), known(0, 3), known(1, 0)),
+                (0, 0, 0),
+                "{length}"
+            );
         }
     }
 
@@ -323,8 +398,12 @@ mod tests {
             }
             let vectors = vectors(&mut memory);
             assert_eq!((vectors.len(), vectors.as_ptr().addr()), (count, first));
-            // From the second block on as well, where the start is aligned to a block and to nothing larger.
-            assert_eq!(super::vectors(memory.get_mut(1..).unwrap_or_default()).len(), count.saturating_sub(1));
+            // From the second block on as well, where the start is aligned to a block and to
+            // nothing larger.
+            assert_eq!(
+                super::vectors(memory.get_mut(1..).unwrap_or_default()).len(),
+                count.saturating_sub(1)
+            );
         }
     }
 }

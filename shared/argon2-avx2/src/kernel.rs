@@ -1,4 +1,5 @@
-//! Whether this crate's own code may compute a hash: only after it gave a known answer in this process.
+//! Whether this crate's own code may compute a hash: only after it gave a known answer in this
+//! process.
 
 use std::sync::OnceLock;
 
@@ -8,7 +9,8 @@ use crate::OUTPUT_BYTES;
 
 pub(crate) type Hash = [u8; OUTPUT_BYTES];
 
-/// Computes a hash from parameters, password, salt and memory; `None` if it does not support the parameters.
+/// Computes a hash from parameters, password, salt and memory; `None` if it does not support the
+/// parameters.
 type HashFn = fn(&Params, &[u8], &[u8], &mut [Block]) -> Option<Hash>;
 
 /// Result of the self-test.
@@ -24,7 +26,10 @@ pub enum SelfTest {
 
 /// The code of this process.
 #[cfg(target_arch = "x86_64")]
-pub(crate) static KERNEL: Kernel = Kernel::new(|| std::arch::is_x86_feature_detected!("avx2"), crate::single_lane::hash);
+pub(crate) static KERNEL: Kernel = Kernel::new(
+    || std::arch::is_x86_feature_detected!("avx2"),
+    crate::single_lane::hash,
+);
 #[cfg(not(target_arch = "x86_64"))]
 pub(crate) static KERNEL: Kernel = Kernel::new(|| false, |_, _, _, _| None);
 
@@ -37,11 +42,21 @@ pub(crate) struct Kernel {
 
 impl Kernel {
     pub(crate) const fn new(is_supported: fn() -> bool, hash: HashFn) -> Self {
-        Self { is_supported, hash, self_test: OnceLock::new() }
+        Self {
+            is_supported,
+            hash,
+            self_test: OnceLock::new(),
+        }
     }
 
     /// Returns `None` if the self-test has not passed or the parameters are not supported.
-    pub(crate) fn hash(&self, params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<Hash> {
+    pub(crate) fn hash(
+        &self,
+        params: &Params,
+        password: &[u8],
+        salt: &[u8],
+        memory: &mut [Block],
+    ) -> Option<Hash> {
         match self.self_test() {
             SelfTest::Passed => (self.hash)(params, password, salt, memory),
             SelfTest::Unsupported | SelfTest::Failed => None,
@@ -62,10 +77,16 @@ impl Kernel {
 
     fn known_answer(&self) -> Option<Hash> {
         let params = known_params()?;
-        // Not zero, or code that adds to blocks in the first pass, where it has to write them, would pass.
+        // Not zero, or code that adds to blocks in the first pass, where it has to write them,
+        // would pass.
         let mut left_over = Block::new();
         left_over.as_mut().fill(u64::MAX);
-        (self.hash)(&params, PASSWORD, SALT, &mut vec![left_over; params.block_count()])
+        (self.hash)(
+            &params,
+            PASSWORD,
+            SALT,
+            &mut vec![left_over; params.block_count()],
+        )
     }
 }
 
@@ -74,13 +95,14 @@ pub(crate) const SALT: &[u8] = b"of argon2-avx2";
 
 /// Argon2id of this password and salt with these parameters, by the reference implementation in C.
 pub(crate) const KNOWN_ANSWER: Hash = [
-    0xbe, 0xca, 0x78, 0xf3, 0x47, 0xa2, 0x2f, 0x43, 0x0a, 0xc0, 0x53, 0x08, 0x7a, 0x1a, 0x9d, 0x43, 0x27, 0x1c, 0x0d, 0xae, 0xa8,
-    0x81, 0xd5, 0xe9, 0x4f, 0x5a, 0x5f, 0x7f, 0xc0, 0x3b, 0x79, 0x2f,
+    0xbe, 0xca, 0x78, 0xf3, 0x47, 0xa2, 0x2f, 0x43, 0x0a, 0xc0, 0x53, 0x08, 0x7a, 0x1a, 0x9d, 0x43,
+    0x27, 0x1c, 0x0d, 0xae, 0xa8, 0x81, 0xd5, 0xe9, 0x4f, 0x5a, 0x5f, 0x7f, 0xc0, 0x3b, 0x79, 0x2f,
 ];
 
-/// The least that runs all of the code: two passes, of which the first writes blocks and the second adds to them, and segments of 129 blocks.
-/// The first half of the first pass takes 128 references at a time from generated addresses, so the last block of a segment needs a second
-/// block of addresses; all other segments take them from the blocks.
+/// The least that runs all of the code: two passes, of which the first writes blocks and the second
+/// adds to them, and segments of 129 blocks. The first half of the first pass takes 128 references
+/// at a time from generated addresses, so the last block of a segment needs a second block of
+/// addresses; all other segments take them from the blocks.
 pub(crate) fn known_params() -> Option<Params> {
     Params::new(4 * 129, 2, 1, None).ok()
 }

@@ -1,7 +1,8 @@
 //! Argon2id (RFC 9106), version 0x13, computed with AVX2 instructions where that is possible.
 //!
-//! [`hash_into`] computes a hash of one lane and 32 bytes of output in about half the time that the crate `argon2` takes, on an x86-64
-//! processor with AVX2. Every other hash is computed by the crate `argon2`, and so are all hashes if this crate's [`self_test`] fails.
+//! [`hash_into`] computes a hash of one lane and 32 bytes of output in about half the time that the
+//! crate `argon2` takes, on an x86-64 processor with AVX2. Every other hash is computed by the
+//! crate `argon2`, and so are all hashes if this crate's [`self_test`] fails.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9106>
 
@@ -28,20 +29,28 @@ const VERSION: Version = Version::V0x13;
 /// Length of the output that this crate computes itself, in bytes.
 const OUTPUT_BYTES: usize = 32;
 
-/// Hashes a password into all of `output`. `memory` needs at least [`Params::block_count`] blocks; their content does not affect the hash.
+/// Hashes a password into all of `output`. `memory` needs at least [`Params::block_count`] blocks;
+/// their content does not affect the hash.
 ///
 /// The first call in a process runs the self-test.
 ///
 /// # Errors
 ///
 /// Returns the errors of [`Argon2::hash_password_into_with_memory`], on the same conditions.
-pub fn hash_into(output: &mut [u8], params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Result<(), Error> {
+pub fn hash_into(
+    output: &mut [u8],
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut [Block],
+) -> Result<(), Error> {
     hash_with(&KERNEL, output, params, password, salt, memory)
 }
 
-/// Returns the result of the self-test, which runs once per process: the AVX2 code hashes a fixed input, and the output is compared with
-/// the known one. It takes a fortieth of the time of a hash with `m=19456,t=2`, and 516 KiB of memory while it runs. [`hash_into`] runs it
-/// if it has not run yet; call this function to run it earlier or to report its result.
+/// Returns the result of the self-test, which runs once per process: the AVX2 code hashes a fixed
+/// input, and the output is compared with the known one. It takes a fortieth of the time of a hash
+/// with `m=19456,t=2`, and 516 KiB of memory while it runs. [`hash_into`] runs it if it has not run
+/// yet; call this function to run it earlier or to report its result.
 pub fn self_test() -> SelfTest {
     KERNEL.self_test()
 }
@@ -60,7 +69,8 @@ fn hash_with(
         output.copy_from_slice(&hash);
         return Ok(());
     }
-    Argon2::new(ALGORITHM, VERSION, params.clone()).hash_password_into_with_memory(password, salt, output, memory)
+    Argon2::new(ALGORITHM, VERSION, params.clone())
+        .hash_password_into_with_memory(password, salt, output, memory)
 }
 
 #[cfg(test)]
@@ -85,50 +95,108 @@ mod tests {
         memory
     }
 
-    fn by_argon2(params: &Params, password: &[u8], salt: &[u8], length: usize) -> Result<Vec<u8>, Error> {
+    fn by_argon2(
+        params: &Params,
+        password: &[u8],
+        salt: &[u8],
+        length: usize,
+    ) -> Result<Vec<u8>, Error> {
         let mut output = vec![0; length];
         let argon2 = Argon2::new(ALGORITHM, VERSION, params.clone());
-        argon2.hash_password_into_with_memory(password, salt, &mut output, memory(params.block_count())).map(|()| output)
+        argon2
+            .hash_password_into_with_memory(
+                password,
+                salt,
+                &mut output,
+                memory(params.block_count()),
+            )
+            .map(|()| output)
     }
 
-    fn by_this_crate(params: &Params, password: &[u8], salt: &[u8], length: usize) -> Result<Vec<u8>, Error> {
+    fn by_this_crate(
+        params: &Params,
+        password: &[u8],
+        salt: &[u8],
+        length: usize,
+    ) -> Result<Vec<u8>, Error> {
         let mut output = vec![0; length];
         // More memory than needed, as an earlier hash may have left it.
-        hash_into(&mut output, params, password, salt, &mut memory(params.block_count() + 3)).map(|()| output)
+        hash_into(
+            &mut output,
+            params,
+            password,
+            salt,
+            &mut memory(params.block_count() + 3),
+        )
+        .map(|()| output)
     }
 
     #[test]
     fn hashes_equal_those_of_argon2_for_all_parameters() {
-        // From two blocks a segment to the default, with segments shorter than, as long as and longer than one block of addresses.
-        for m in [8, 9, 12, 15, 16, 64, 508, 511, 512, 516, 1024, 2000, 4099, 19_456] {
+        // From two blocks a segment to the default, with segments shorter than, as long as and
+        // longer than one block of addresses.
+        for m in [
+            8, 9, 12, 15, 16, 64, 508, 511, 512, 516, 1024, 2000, 4099, 19_456,
+        ] {
             for t in [1, 2, 3, 5] {
                 let params = params(m, t, 1);
                 let expected = by_argon2(&params, PASSWORD, SALT, 32);
-                assert_eq!(by_this_crate(&params, PASSWORD, SALT, 32), expected, "m={m},t={t}");
+                assert_eq!(
+                    by_this_crate(&params, PASSWORD, SALT, 32),
+                    expected,
+                    "m={m},t={t}"
+                );
             }
         }
         for (m, t, p) in [(32, 1, 4), (64, 2, 3), (1024, 2, 2)] {
             let params = params(m, t, p);
             let expected = by_argon2(&params, PASSWORD, SALT, 32);
-            assert_eq!(by_this_crate(&params, PASSWORD, SALT, 32), expected, "m={m},t={t},p={p}");
+            assert_eq!(
+                by_this_crate(&params, PASSWORD, SALT, 32),
+                expected,
+                "m={m},t={t},p={p}"
+            );
         }
         let data = AssociatedData::new(b"data").expect("associated data");
-        let with_data = ParamsBuilder::new().m_cost(64).data(data).build().expect("valid parameters");
-        assert_eq!(by_this_crate(&with_data, PASSWORD, SALT, 32), by_argon2(&with_data, PASSWORD, SALT, 32));
+        let with_data = ParamsBuilder::new()
+            .m_cost(64)
+            .data(data)
+            .build()
+            .expect("valid parameters");
+        assert_eq!(
+            by_this_crate(&with_data, PASSWORD, SALT, 32),
+            by_argon2(&with_data, PASSWORD, SALT, 32)
+        );
     }
 
     #[test]
     fn hashes_equal_those_of_argon2_for_all_inputs_and_output_lengths() {
         let params = params(64, 2, 1);
-        for password in [&b""[..], b"\0", b"x", &[0xFF; 127], &[b'a'; 128], &[b'b'; 129], &[b'c'; 4096]] {
+        for password in [
+            &b""[..],
+            b"\0",
+            b"x",
+            &[0xFF; 127],
+            &[b'a'; 128],
+            &[b'b'; 129],
+            &[b'c'; 4096],
+        ] {
             for salt in [&b"01234567"[..], SALT, &[0; 16], &[7; 64]] {
                 let expected = by_argon2(&params, password, salt, 32);
-                assert_eq!(by_this_crate(&params, password, salt, 32), expected, "{password:?} {salt:?}");
+                assert_eq!(
+                    by_this_crate(&params, password, salt, 32),
+                    expected,
+                    "{password:?} {salt:?}"
+                );
             }
         }
         for length in [4, 16, 31, 32, 33, 64, 65, 128] {
             let expected = by_argon2(&params, PASSWORD, SALT, length);
-            assert_eq!(by_this_crate(&params, PASSWORD, SALT, length), expected, "{length}");
+            assert_eq!(
+                by_this_crate(&params, PASSWORD, SALT, length),
+                expected,
+                "{length}"
+            );
         }
     }
 
@@ -142,8 +210,14 @@ mod tests {
         }
         let mut output = [0; 32];
         let shorter = Params::new(64, 1, 1, Some(16)).expect("valid parameters");
-        assert_eq!(hash_into(&mut output, &shorter, PASSWORD, SALT, &mut memory(64)), Err(Error::OutputTooLong));
-        assert_eq!(hash_into(&mut output, &params, PASSWORD, SALT, &mut memory(63)), Err(Error::MemoryTooLittle));
+        assert_eq!(
+            hash_into(&mut output, &shorter, PASSWORD, SALT, &mut memory(64)),
+            Err(Error::OutputTooLong)
+        );
+        assert_eq!(
+            hash_into(&mut output, &params, PASSWORD, SALT, &mut memory(63)),
+            Err(Error::MemoryTooLittle)
+        );
         assert_eq!(output, [0; 32]);
     }
 
@@ -152,8 +226,19 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_processor_with_avx2_computes_single_lane_hashes_here() {
         let has_avx2 = std::arch::is_x86_feature_detected!("avx2");
-        let is_computed_here = |params: &Params| KERNEL.hash(params, PASSWORD, SALT, &mut memory(64)).is_some();
-        assert_eq!(self_test(), if has_avx2 { SelfTest::Passed } else { SelfTest::Unsupported });
+        let is_computed_here = |params: &Params| {
+            KERNEL
+                .hash(params, PASSWORD, SALT, &mut memory(64))
+                .is_some()
+        };
+        assert_eq!(
+            self_test(),
+            if has_avx2 {
+                SelfTest::Passed
+            } else {
+                SelfTest::Unsupported
+            }
+        );
         assert_eq!(is_computed_here(&params(64, 2, 1)), has_avx2);
         assert!(!is_computed_here(&params(64, 2, 2)));
     }
@@ -164,13 +249,22 @@ mod tests {
         use super::*;
         use crate::kernel::{Hash, KNOWN_ANSWER, known_params};
 
-        /// Hashes twice with a kernel of the test's own, and returns how often the first hash called it, and the second.
+        /// Hashes twice with a kernel of the test's own, and returns how often the first hash
+        /// called it, and the second.
         fn hash_twice(kernel: &Kernel, calls: &AtomicUsize, expected: &[u8]) -> [usize; 2] {
             [(); 2].map(|()| {
                 let before = calls.load(Relaxed);
                 let mut output = [0; OUTPUT_BYTES];
                 let params = params(64, 2, 1);
-                hash_with(kernel, &mut output, &params, PASSWORD, SALT, &mut memory(64)).expect("a hash");
+                hash_with(
+                    kernel,
+                    &mut output,
+                    &params,
+                    PASSWORD,
+                    SALT,
+                    &mut memory(64),
+                )
+                .expect("a hash");
                 assert_eq!(output, expected);
                 calls.load(Relaxed) - before
             })
@@ -184,11 +278,18 @@ mod tests {
         fn a_wrong_answer_to_the_self_test_leaves_all_hashes_to_argon2() {
             static CALLS: AtomicUsize = AtomicUsize::new(0);
             // Each would be right but for one bit.
-            fn wrong(params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<Hash> {
+            fn wrong(
+                params: &Params,
+                password: &[u8],
+                salt: &[u8],
+                memory: &mut [Block],
+            ) -> Option<Hash> {
                 CALLS.fetch_add(1, Relaxed);
                 let mut hash = [0; OUTPUT_BYTES];
                 let argon2 = Argon2::new(ALGORITHM, VERSION, params.clone());
-                argon2.hash_password_into_with_memory(password, salt, &mut hash, memory).ok()?;
+                argon2
+                    .hash_password_into_with_memory(password, salt, &mut hash, memory)
+                    .ok()?;
                 hash[31] ^= 1;
                 Some(hash)
             }
@@ -244,7 +345,8 @@ mod tests {
         #[test]
         fn the_known_answer_is_that_of_argon2() {
             let params = known_params().expect("valid parameters");
-            let expected = by_argon2(&params, kernel::PASSWORD, kernel::SALT, OUTPUT_BYTES).expect("a hash");
+            let expected =
+                by_argon2(&params, kernel::PASSWORD, kernel::SALT, OUTPUT_BYTES).expect("a hash");
             assert_eq!(KNOWN_ANSWER.as_slice(), expected);
         }
     }

@@ -5,11 +5,18 @@ use blake2::{Blake2b256, Blake2b512, Digest};
 
 use crate::{ALGORITHM, OUTPUT_BYTES, VERSION, avx2, kernel::Hash};
 
-/// Computes a hash. Returns `None` if the processor has no AVX2, the parameters are not supported, or the crate `argon2` would return an
-/// error. RFC 9106, section 3.2.
-pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [Block]) -> Option<Hash> {
+/// Computes a hash. Returns `None` if the processor has no AVX2, the parameters are not supported,
+/// or the crate `argon2` would return an error. RFC 9106, section 3.2.
+pub(crate) fn hash(
+    params: &Params,
+    password: &[u8],
+    salt: &[u8],
+    memory: &mut [Block],
+) -> Option<Hash> {
     let is_supported = params.p_cost() == 1
-        && params.output_len().is_none_or(|length| length == OUTPUT_BYTES)
+        && params
+            .output_len()
+            .is_none_or(|length| length == OUTPUT_BYTES)
         && params.keyid().is_empty()
         && params.data().is_empty()
         && salt.len() >= MIN_SALT_LEN;
@@ -24,14 +31,25 @@ pub(crate) fn hash(params: &Params, password: &[u8], salt: &[u8], memory: &mut [
     avx2::fill(blocks, params.t_cost())?;
     let last = blocks.last()?;
     let length = le32(OUTPUT_BYTES)?;
-    let hash = last.as_ref().iter().fold(Blake2b256::new_with_prefix(length), |hash, word| hash.chain_update(word.to_le_bytes()));
+    let hash = last
+        .as_ref()
+        .iter()
+        .fold(Blake2b256::new_with_prefix(length), |hash, word| {
+            hash.chain_update(word.to_le_bytes())
+        });
     Some(hash.finalize().into())
 }
 
 /// H0 of section 3.2: a hash of all parameters and inputs.
 fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
-    let numbers =
-        [params.p_cost(), OUTPUT_BYTES.try_into().ok()?, params.m_cost(), params.t_cost(), VERSION.into(), ALGORITHM as u32];
+    let numbers = [
+        params.p_cost(),
+        OUTPUT_BYTES.try_into().ok()?,
+        params.m_cost(),
+        params.t_cost(),
+        VERSION.into(),
+        ALGORITHM as u32,
+    ];
     let mut hash = Blake2b512::new_with_prefix(numbers.map(u32::to_le_bytes).as_flattened());
     // The last two fields are the secret and the associated data, which are empty.
     for field in [password, salt, &[], &[]] {

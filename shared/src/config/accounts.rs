@@ -7,7 +7,8 @@ use super::{ConfigError, Variables};
 pub struct Accounts {
     /// `IDENTITY_UID_PREFIX`: prefix of new uids.
     pub uid_prefix: String,
-    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: whether an unknown address is answered like a known one.
+    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: whether an unknown address is answered like a
+    /// known one.
     pub prevent_user_existence_errors: bool,
     /// `IDENTITY_CODE_EXPIRE_TIME`: lifetime of reset and confirmation codes, in seconds.
     pub code_lifetime: i64,
@@ -22,11 +23,17 @@ impl Accounts {
             uid_prefix: variables.text("IDENTITY_UID_PREFIX", "ID", |text| {
                 (2..=6).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphabetic())
             })?,
-            prevent_user_existence_errors: variables.parsed("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "false", |text| {
-                text.parse().map_err(|_| "is neither true nor false".to_owned())
-            })?,
+            prevent_user_existence_errors: variables.parsed(
+                "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
+                "false",
+                |text| {
+                    text.parse()
+                        .map_err(|_| "is neither true nor false".to_owned())
+                },
+            )?,
             code_lifetime: variables.number("IDENTITY_CODE_EXPIRE_TIME", "3600", 300..=86_400)?,
-            activity_retention: variables.number("IDENTITY_ACTIVITY_DAYS", "90", 1..=3650)? * 86_400,
+            activity_retention: variables.number("IDENTITY_ACTIVITY_DAYS", "90", 1..=3650)?
+                * 86_400,
         })
     }
 }

@@ -24,10 +24,13 @@ impl Application {
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             // Authenticator apps split their labels at a colon.
-            name: variables.text("IDENTITY_APP_NAME", "Latchkey", |text| is_one_line(text) && !text.contains(':'))?,
+            name: variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
+                is_one_line(text) && !text.contains(':')
+            })?,
             domain: variables.required("IDENTITY_DOMAIN", origin)?,
             default_language: variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
-                Language::from_str(text).map_err(|_| "is not a language that has templates".to_owned())
+                Language::from_str(text)
+                    .map_err(|_| "is not a language that has templates".to_owned())
             })?,
         })
     }

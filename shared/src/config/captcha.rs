@@ -13,7 +13,9 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
     const SECRET: &str = "IDENTITY_CAPTCHA_SECRET_ARN";
     const ALL_OPERATIONS: &str = "user_create,session_create,password_reset,email_confirmation";
     let provider = variables.parsed(PROVIDER, "none", |name| {
-        let found = CaptchaProvider::ALL.into_iter().find(|provider| provider.name() == name);
+        let found = CaptchaProvider::ALL
+            .into_iter()
+            .find(|provider| provider.name() == name);
         if found.is_none() && name != "none" {
             Err("is none of none, recaptcha, hcaptcha, turnstile and geetest".to_owned())
         } else {
@@ -24,17 +26,37 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
     let secret = variables.text(SECRET, "", is_word)?;
     let default_url = provider.unwrap_or(CaptchaProvider::Recaptcha).url();
     let url = variables.parsed("IDENTITY_CAPTCHA_URL", default_url, ServiceUrl::parse)?;
-    let protected = variables.parsed("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", ALL_OPERATIONS, |text| {
-        let names = text.split(',').map(str::trim).map(ProtectedOperation::parse);
-        names.collect::<Option<_>>().ok_or_else(|| format!("is not a list out of {ALL_OPERATIONS}"))
-    })?;
-    let Some(provider) = provider else { return Ok(None) };
+    let protected = variables.parsed(
+        "IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS",
+        ALL_OPERATIONS,
+        |text| {
+            let names = text
+                .split(',')
+                .map(str::trim)
+                .map(ProtectedOperation::parse);
+            names
+                .collect::<Option<_>>()
+                .ok_or_else(|| format!("is not a list out of {ALL_OPERATIONS}"))
+        },
+    )?;
+    let Some(provider) = provider else {
+        return Ok(None);
+    };
     for (variable, value) in [(ID, &id), (SECRET, &secret)] {
         if value.is_empty() {
-            return Err(ConfigError::new(variable, format!("is not set, and {PROVIDER} is {}", provider.name())));
+            return Err(ConfigError::new(
+                variable,
+                format!("is not set, and {PROVIDER} is {}", provider.name()),
+            ));
         }
     }
-    Ok(Some(CaptchaSettings { provider, id, secret, url, protected }))
+    Ok(Some(CaptchaSettings {
+        provider,
+        id,
+        secret,
+        url,
+        protected,
+    }))
 }
 
 fn is_word(text: &str) -> bool {
@@ -45,24 +67,54 @@ fn is_word(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ON: [(&str, &str); 3] =
-        [("IDENTITY_CAPTCHA", "hcaptcha"), ("IDENTITY_CAPTCHA_ID", "id"), ("IDENTITY_CAPTCHA_SECRET_ARN", "arn")];
+    const ON: [(&str, &str); 3] = [
+        ("IDENTITY_CAPTCHA", "hcaptcha"),
+        ("IDENTITY_CAPTCHA_ID", "id"),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
+    ];
 
     /// What these variables say, or the variable that is named.
     fn read(variables: &[(&str, &str)]) -> Result<Option<CaptchaSettings>, String> {
-        let variables: Vec<(String, String)> =
-            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let get = move |name: &str| variables.iter().rfind(|(variable, _)| variable == name).map(|(_, value)| value.clone());
-        captcha(&Variables::new(get)).map_err(|error| error.to_string().split(':').next().unwrap_or_default().to_owned())
+        let variables: Vec<(String, String)> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let get = move |name: &str| {
+            variables
+                .iter()
+                .rfind(|(variable, _)| variable == name)
+                .map(|(_, value)| value.clone())
+        };
+        captcha(&Variables::new(get)).map_err(|error| {
+            error
+                .to_string()
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
     }
 
     #[test]
     fn a_captcha_needs_both_keys() {
         assert!(read(&ON[1..]).expect("a configuration").is_none());
-        assert_eq!(read(&ON[..2]).err().as_deref(), Some("IDENTITY_CAPTCHA_SECRET_ARN"));
-        assert_eq!(read(&[ON[0], ON[2]]).err().as_deref(), Some("IDENTITY_CAPTCHA_ID"));
+        assert_eq!(
+            read(&ON[..2]).err().as_deref(),
+            Some("IDENTITY_CAPTCHA_SECRET_ARN")
+        );
+        assert_eq!(
+            read(&[ON[0], ON[2]]).err().as_deref(),
+            Some("IDENTITY_CAPTCHA_ID")
+        );
         let captcha = read(&ON).expect("a configuration").expect("a captcha");
-        assert_eq!((captcha.id.as_str(), captcha.secret.as_str(), captcha.protected.len()), ("id", "arn", 4));
+        assert_eq!(
+            (
+                captcha.id.as_str(),
+                captcha.secret.as_str(),
+                captcha.protected.len()
+            ),
+            ("id", "arn", 4)
+        );
     }
 
     #[test]
@@ -70,8 +122,17 @@ mod tests {
         for provider in CaptchaProvider::ALL {
             let on = [[("IDENTITY_CAPTCHA", provider.name())].as_slice(), &ON[1..]].concat();
             let captcha = read(&on).expect("a configuration").expect("a captcha");
-            assert_eq!((captcha.provider, Ok(captcha.url)), (provider, ServiceUrl::parse(provider.url())));
-            let captcha = read(&[on.as_slice(), &[("IDENTITY_CAPTCHA_URL", "https://example.com")]].concat());
+            assert_eq!(
+                (captcha.provider, Ok(captcha.url)),
+                (provider, ServiceUrl::parse(provider.url()))
+            );
+            let captcha = read(
+                &[
+                    on.as_slice(),
+                    &[("IDENTITY_CAPTCHA_URL", "https://example.com")],
+                ]
+                .concat(),
+            );
             assert_eq!(
                 captcha.expect("a configuration").map(|captcha| captcha.url),
                 ServiceUrl::parse("https://example.com").ok()
@@ -82,13 +143,29 @@ mod tests {
     #[test]
     fn it_protects_what_it_is_told_to() {
         let protected = |list| {
-            let captcha = read(&[ON.as_slice(), &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", list)]].concat());
+            let captcha = read(
+                &[
+                    ON.as_slice(),
+                    &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", list)],
+                ]
+                .concat(),
+            );
             captcha.map(|captcha| captcha.map(|captcha| captcha.protected).unwrap_or_default())
         };
-        let expected = [ProtectedOperation::UserCreate, ProtectedOperation::PasswordReset];
-        assert_eq!(protected(" user_create, password_reset").as_deref(), Ok(expected.as_slice()));
+        let expected = [
+            ProtectedOperation::UserCreate,
+            ProtectedOperation::PasswordReset,
+        ];
+        assert_eq!(
+            protected(" user_create, password_reset").as_deref(),
+            Ok(expected.as_slice())
+        );
         for bad in ["user_create,", ",", "all", "user_create;password_reset"] {
-            assert_eq!(protected(bad).err().as_deref(), Some("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS"), "{bad}");
+            assert_eq!(
+                protected(bad).err().as_deref(),
+                Some("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS"),
+                "{bad}"
+            );
         }
     }
 }

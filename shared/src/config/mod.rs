@@ -1,5 +1,6 @@
-//! The configuration: environment variables that template.yaml sets, in sections by concern. A binary reads the sections that it uses,
-//! once, at its start; an error names the variable. README.md describes each variable.
+//! The configuration: environment variables that template.yaml sets, in sections by concern. A
+//! binary reads the sections that it uses, once, at its start; an error names the variable.
+//! README.md describes each variable.
 
 mod accounts;
 mod application;

@@ -9,7 +9,8 @@ use crate::{
 };
 
 const REGEXP: &str = "IDENTITY_PASSWORD_REGEXP";
-pub(super) const DEFAULT_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
+pub(super) const DEFAULT_REGEXP: &str =
+    r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
 
 /// Which passwords are accepted.
 #[derive(Debug)]
@@ -18,20 +19,26 @@ pub struct Passwords {
     pub regexp: String,
     /// `IDENTITY_PASSWORD_MIN_ENTROPY`, in bits.
     pub min_entropy: f64,
-    /// `IDENTITY_BREACHED_PASSWORDS`, `IDENTITY_BREACHED_PASSWORDS_URL`: the service that knows breached passwords, if it is used.
+    /// `IDENTITY_BREACHED_PASSWORDS`, `IDENTITY_BREACHED_PASSWORDS_URL`: the service that knows
+    /// breached passwords, if it is used.
     pub breached_passwords: Option<ServiceUrl>,
 }
 
 impl Passwords {
-    /// Reads the section. The expression is not compiled, because front ends are told it by a function that never uses it.
+    /// Reads the section. The expression is not compiled, because front ends are told it by a
+    /// function that never uses it.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        let is_used = variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
-            "off" => Ok(false),
-            "hibp" => Ok(true),
-            _ => Err("is neither off nor hibp".to_owned()),
-        })?;
-        let url =
-            variables.parsed("IDENTITY_BREACHED_PASSWORDS_URL", "https://api.pwnedpasswords.com/range/", ServiceUrl::parse)?;
+        let is_used =
+            variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
+                "off" => Ok(false),
+                "hibp" => Ok(true),
+                _ => Err("is neither off nor hibp".to_owned()),
+            })?;
+        let url = variables.parsed(
+            "IDENTITY_BREACHED_PASSWORDS_URL",
+            "https://api.pwnedpasswords.com/range/",
+            ServiceUrl::parse,
+        )?;
         Ok(Self {
             regexp: variables.text(REGEXP, DEFAULT_REGEXP, is_printable_ascii)?,
             min_entropy: variables.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
@@ -41,7 +48,8 @@ impl Passwords {
 
     /// Compiles the expression. An error names its variable if it cannot be used.
     pub fn policy(&self) -> Result<PasswordPolicy, ConfigError> {
-        let rule = PasswordRule::parse(&self.regexp).map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
+        let rule = PasswordRule::parse(&self.regexp)
+            .map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
         Ok(PasswordPolicy::new(rule, self.min_entropy))
     }
 }

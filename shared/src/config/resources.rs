@@ -14,7 +14,10 @@ pub struct Tables {
 impl Tables {
     /// Reads the section.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        Ok(Self { users: variables.name("IDENTITY_USERS_TABLE")?, grants: variables.name("IDENTITY_GRANTS_TABLE")? })
+        Ok(Self {
+            users: variables.name("IDENTITY_USERS_TABLE")?,
+            grants: variables.name("IDENTITY_GRANTS_TABLE")?,
+        })
     }
 }
 

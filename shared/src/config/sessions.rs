@@ -21,21 +21,35 @@ impl Sessions {
             absolute: variables.number(MAX_AGE, "86400", 60..=2_592_000)?,
         };
         if lifetime.absolute < lifetime.idle {
-            return Err(ConfigError::new(MAX_AGE, "is less than IDENTITY_SESSION_EXPIRE_TIME"));
+            return Err(ConfigError::new(
+                MAX_AGE,
+                "is less than IDENTITY_SESSION_EXPIRE_TIME",
+            ));
         }
-        Ok(Self { cookie_name: variables.text("IDENTITY_SESSION_NAME", "_barong_session", is_token)?, lifetime })
+        Ok(Self {
+            cookie_name: variables.text("IDENTITY_SESSION_NAME", "_barong_session", is_token)?,
+            lifetime,
+        })
     }
 }
 
-/// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways that report the client's address at `/auth`.
+/// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways that report the client's address at
+/// `/auth`.
 pub fn trusted_proxies(variables: &Variables) -> Result<Vec<Network>, ConfigError> {
     variables.parsed("IDENTITY_TRUSTED_PROXIES", "", |text| {
-        let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(Network::parse);
-        networks.collect::<Option<_>>().ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
+        let networks = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty())
+            .map(Network::parse);
+        networks
+            .collect::<Option<_>>()
+            .ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
     })
 }
 
 /// A token of RFC 9110, which is what RFC 6265 lets a cookie's name be.
 fn is_token(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))
 }

@@ -6,16 +6,23 @@ const REQUIRED: [(&str, &str); 5] = [
     ("IDENTITY_SENDER_EMAIL", "noreply@example.com"),
     ("IDENTITY_USERS_TABLE", "Users"),
     ("IDENTITY_GRANTS_TABLE", "Grants"),
-    ("IDENTITY_TOKEN_SECRET", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:token"),
+    (
+        "IDENTITY_TOKEN_SECRET",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:token",
+    ),
 ];
 
 /// The required variables, and these; a blank value counts as not set.
 fn variables(overrides: &[(&str, &str)]) -> Variables {
-    let values: Vec<(String, String)> =
-        REQUIRED.iter().chain(overrides).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let values: Vec<(String, String)> = REQUIRED
+        .iter()
+        .chain(overrides)
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
     Variables::new(move |name| {
         let last = values.iter().rfind(|(variable, _)| variable == name);
-        last.map(|(_, value)| value.clone()).filter(|value| !value.is_empty())
+        last.map(|(_, value)| value.clone())
+            .filter(|value| !value.is_empty())
     })
 }
 
@@ -43,23 +50,60 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
 fn a_variable_that_is_not_set_has_its_default() {
     let variables = variables(&[]);
     let application = Application::read(&variables).expect("a section");
-    assert_eq!((application.name.as_str(), application.default_language), ("Latchkey", Language::En));
-    assert_eq!(Mail::read(&variables, &application).expect("a section").sender.name, "Latchkey");
-    let AccessTokens { issuer, audience } = AccessTokens::read(&variables, &application).expect("a section");
-    assert_eq!((issuer.as_str(), audience.as_str()), ("https://example.com", "latchkey"));
+    assert_eq!(
+        (application.name.as_str(), application.default_language),
+        ("Latchkey", Language::En)
+    );
+    assert_eq!(
+        Mail::read(&variables, &application)
+            .expect("a section")
+            .sender
+            .name,
+        "Latchkey"
+    );
+    let AccessTokens { issuer, audience } =
+        AccessTokens::read(&variables, &application).expect("a section");
+    assert_eq!(
+        (issuer.as_str(), audience.as_str()),
+        ("https://example.com", "latchkey")
+    );
     let accounts = Accounts::read(&variables).expect("a section");
-    assert_eq!((accounts.uid_prefix.as_str(), accounts.prevent_user_existence_errors), ("ID", false));
-    assert_eq!((accounts.code_lifetime, accounts.activity_retention), (3600, 90 * 86_400));
-    let Sessions { cookie_name, lifetime } = Sessions::read(&variables).expect("a section");
-    assert_eq!((cookie_name.as_str(), lifetime.idle, lifetime.absolute), ("_barong_session", 1800, 86_400));
+    assert_eq!(
+        (
+            accounts.uid_prefix.as_str(),
+            accounts.prevent_user_existence_errors
+        ),
+        ("ID", false)
+    );
+    assert_eq!(
+        (accounts.code_lifetime, accounts.activity_retention),
+        (3600, 90 * 86_400)
+    );
+    let Sessions {
+        cookie_name,
+        lifetime,
+    } = Sessions::read(&variables).expect("a section");
+    assert_eq!(
+        (cookie_name.as_str(), lifetime.idle, lifetime.absolute),
+        ("_barong_session", 1800, 86_400)
+    );
     assert!(trusted_proxies(&variables).expect("a section").is_empty());
     let passwords = Passwords::read(&variables).expect("a section");
     assert_eq!(passwords.regexp, DEFAULT_REGEXP);
-    assert!((passwords.min_entropy - 25.0).abs() < f64::EPSILON && passwords.breached_passwords.is_none());
+    assert!(
+        (passwords.min_entropy - 25.0).abs() < f64::EPSILON
+            && passwords.breached_passwords.is_none()
+    );
     let argon2 = argon2(&variables).expect("a section");
-    assert_eq!((argon2.m_cost(), argon2.t_cost(), argon2.p_cost()), (19_456, 2, 1));
+    assert_eq!(
+        (argon2.m_cost(), argon2.t_cost(), argon2.p_cost()),
+        (19_456, 2, 1)
+    );
     let limits = limits(&variables).expect("a section");
-    assert_eq!((limits.sign_in_free_attempts, limits.requests_per_minute), (5, 60));
+    assert_eq!(
+        (limits.sign_in_free_attempts, limits.requests_per_minute),
+        (5, 60)
+    );
     assert_eq!((limits.mail_interval, limits.mails_per_hour), (60, 5));
     assert!(captcha(&variables).expect("a section").is_none());
 }
@@ -67,7 +111,10 @@ fn a_variable_that_is_not_set_has_its_default() {
 #[test]
 fn a_required_variable_must_be_set() {
     for (variable, _) in REQUIRED {
-        assert_eq!(error(&[(variable, "")]), Some(ConfigError::new(variable, "is not set")));
+        assert_eq!(
+            error(&[(variable, "")]),
+            Some(ConfigError::new(variable, "is not set"))
+        );
     }
 }
 
@@ -75,7 +122,13 @@ fn a_required_variable_must_be_set() {
 fn the_sender_is_named_after_the_application() {
     let variables = variables(&[("IDENTITY_APP_NAME", "Acme")]);
     let application = Application::read(&variables).expect("a section");
-    assert_eq!(Mail::read(&variables, &application).expect("a section").sender.name, "Acme");
+    assert_eq!(
+        Mail::read(&variables, &application)
+            .expect("a section")
+            .sender
+            .name,
+        "Acme"
+    );
 }
 
 #[test]
@@ -124,12 +177,19 @@ fn an_error_names_its_variable() {
         ("IDENTITY_CAPTCHA_ID", "two words"),
         ("IDENTITY_CAPTCHA_SECRET_ARN", "two words"),
         ("IDENTITY_CAPTCHA_URL", "http://example.com"),
-        ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", "session_create,user_delete"),
+        (
+            "IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS",
+            "session_create,user_delete",
+        ),
         ("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", "session_create,"),
         ("IDENTITY_BREACHED_PASSWORDS", "on"),
         ("IDENTITY_BREACHED_PASSWORDS_URL", "example.com"),
     ] {
-        assert_eq!(error(&[(variable, value)]).map(|error| error.variable), Some(variable), "{value}");
+        assert_eq!(
+            error(&[(variable, value)]).map(|error| error.variable),
+            Some(variable),
+            "{value}"
+        );
     }
 }
 
@@ -137,10 +197,18 @@ fn an_error_names_its_variable() {
 fn a_value_is_bounded_in_characters() {
     for (variable, longest) in LONGEST {
         let error = error(&[(variable, &"ü".repeat(longest + 1))]).expect("a refusal");
-        assert_eq!(error, ConfigError::new(variable, format!("is longer than {longest} characters")));
+        assert_eq!(
+            error,
+            ConfigError::new(variable, format!("is longer than {longest} characters"))
+        );
     }
     let name = "ü".repeat(40);
-    assert_eq!(Application::read(&variables(&[("IDENTITY_APP_NAME", &name)])).expect("a section").name, name);
+    assert_eq!(
+        Application::read(&variables(&[("IDENTITY_APP_NAME", &name)]))
+            .expect("a section")
+            .name,
+        name
+    );
 }
 
 #[test]
@@ -152,6 +220,11 @@ fn a_domain_loses_the_slash_at_its_end() {
         ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
         ("http://[::1]:3000", "http://[::1]:3000"),
     ] {
-        assert_eq!(Application::read(&variables(&[("IDENTITY_DOMAIN", value)])).expect("a section").domain, domain);
+        assert_eq!(
+            Application::read(&variables(&[("IDENTITY_DOMAIN", value)]))
+                .expect("a section")
+                .domain,
+            domain
+        );
     }
 }

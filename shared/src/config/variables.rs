@@ -23,7 +23,10 @@ impl fmt::Debug for ConfigError {
 impl ConfigError {
     /// `problem` continues a sentence that begins with the variable, as "is not a number".
     pub(crate) fn new(variable: &'static str, problem: impl Into<String>) -> Self {
-        Self { variable, problem: problem.into() }
+        Self {
+            variable,
+            problem: problem.into(),
+        }
     }
 }
 
@@ -48,9 +51,10 @@ impl Variables {
     fn get(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         let value = (self.0)(variable);
         match (longest(variable), &value) {
-            (Some(longest), Some(text)) if text.chars().count() > longest => {
-                Err(ConfigError::new(variable, format!("is longer than {longest} characters")))
-            }
+            (Some(longest), Some(text)) if text.chars().count() > longest => Err(ConfigError::new(
+                variable,
+                format!("is longer than {longest} characters"),
+            )),
             _ => Ok(value),
         }
     }
@@ -67,7 +71,8 @@ impl Variables {
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
         let value = self.get(variable)?;
-        parse(value.as_deref().unwrap_or(default)).map_err(|problem| ConfigError::new(variable, problem))
+        parse(value.as_deref().unwrap_or(default))
+            .map_err(|problem| ConfigError::new(variable, problem))
     }
 
     pub(crate) fn required<T>(
@@ -75,7 +80,9 @@ impl Variables {
         variable: &'static str,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<T, ConfigError> {
-        let value = self.get(variable)?.ok_or_else(|| ConfigError::new(variable, "is not set"))?;
+        let value = self
+            .get(variable)?
+            .ok_or_else(|| ConfigError::new(variable, "is not set"))?;
         parse(&value).map_err(|problem| ConfigError::new(variable, problem))
     }
 
@@ -91,11 +98,20 @@ impl Variables {
         is_valid: impl Fn(&str) -> bool,
     ) -> Result<String, ConfigError> {
         self.parsed(variable, default, |text| {
-            if is_valid(text) { Ok(text.to_owned()) } else { Err("has characters or a length that it cannot have".to_owned()) }
+            if is_valid(text) {
+                Ok(text.to_owned())
+            } else {
+                Err("has characters or a length that it cannot have".to_owned())
+            }
         })
     }
 
-    pub(crate) fn number<T>(&self, variable: &'static str, default: &str, bounds: RangeInclusive<T>) -> Result<T, ConfigError>
+    pub(crate) fn number<T>(
+        &self,
+        variable: &'static str,
+        default: &str,
+        bounds: RangeInclusive<T>,
+    ) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + fmt::Display,
     {
@@ -103,12 +119,19 @@ impl Variables {
             text.parse()
                 .ok()
                 .filter(|number| bounds.contains(number))
-                .ok_or_else(|| format!("is not a number from {} to {}", bounds.start(), bounds.end()))
+                .ok_or_else(|| {
+                    format!(
+                        "is not a number from {} to {}",
+                        bounds.start(),
+                        bounds.end()
+                    )
+                })
         })
     }
 }
 
-/// Longest values in characters, the `MaxLength` of template.yaml: Lambda holds 4096 bytes of variables, names included.
+/// Longest values in characters, the `MaxLength` of template.yaml: Lambda holds 4096 bytes of
+/// variables, names included.
 pub const LONGEST: [(&str, usize); 14] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
@@ -127,7 +150,10 @@ pub const LONGEST: [(&str, usize); 14] = [
 ];
 
 fn longest(variable: &str) -> Option<usize> {
-    LONGEST.iter().find(|(name, _)| *name == variable).map(|(_, longest)| *longest)
+    LONGEST
+        .iter()
+        .find(|(name, _)| *name == variable)
+        .map(|(_, longest)| *longest)
 }
 
 pub(crate) fn is_one_line(text: &str) -> bool {
@@ -146,5 +172,9 @@ pub(crate) fn origin(text: &str) -> Result<String, String> {
     let uri: lambda_http::http::Uri = text.parse().map_err(|_| PROBLEM)?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or(PROBLEM)?;
     let bare = !authority.contains(['/', '?', '#', '@']);
-    if bare && is_confidential(scheme, host) { Ok(text.to_owned()) } else { Err(PROBLEM.to_owned()) }
+    if bare && is_confidential(scheme, host) {
+        Ok(text.to_owned())
+    } else {
+        Err(PROBLEM.to_owned())
+    }
 }

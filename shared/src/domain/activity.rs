@@ -1,4 +1,5 @@
-//! Activities: who did what to an account, from where, and whether it succeeded. Names and values are Barong's.
+//! Activities: who did what to an account, from where, and whether it succeeded. Names and values
+//! are Barong's.
 
 use serde::{Deserialize, Serialize};
 
@@ -104,7 +105,11 @@ pub struct Recorder<'a> {
 
 /// A new id of an activity.
 pub(crate) fn activity_id(now: Timestamp) -> String {
-    format!("{:013}-{:016x}", now.milliseconds(), u64::from_be_bytes(random::bytes()))
+    format!(
+        "{:013}-{:016x}",
+        now.milliseconds(),
+        u64::from_be_bytes(random::bytes())
+    )
 }
 
 impl Recorder<'_> {
@@ -118,10 +123,21 @@ impl Recorder<'_> {
     #[must_use]
     pub fn failed(&self, uid: &str, action: Action, why: &Error) -> Activity {
         let reason = serde_json::json!({ "reason": why.keys().join(",") });
-        self.activity(uid, action, ActivityResult::Failed, Some(reason.to_string()))
+        self.activity(
+            uid,
+            action,
+            ActivityResult::Failed,
+            Some(reason.to_string()),
+        )
     }
 
-    fn activity(&self, uid: &str, action: Action, result: ActivityResult, data: Option<String>) -> Activity {
+    fn activity(
+        &self,
+        uid: &str,
+        action: Action,
+        result: ActivityResult,
+        data: Option<String>,
+    ) -> Activity {
         Activity {
             id: activity_id(self.now),
             uid: uid.to_owned(),
@@ -143,7 +159,9 @@ impl Action {
         match self {
             Self::SignUp => Topic::Account,
             Self::Login | Self::LoginWithOtp | Self::Logout => Topic::Session,
-            Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => Topic::Password,
+            Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => {
+                Topic::Password
+            }
             Self::RequestQrCode | Self::EnableOtp | Self::DisableOtp => Topic::Otp,
         }
     }
@@ -186,17 +204,28 @@ mod tests {
     use super::*;
 
     fn client() -> Client {
-        Client { address: "192.0.2.1".to_owned(), user_agent: "browser".to_owned() }
+        Client {
+            address: "192.0.2.1".to_owned(),
+            user_agent: "browser".to_owned(),
+        }
     }
 
     fn recorder(client: &Client, milliseconds: i64) -> Recorder<'_> {
-        Recorder { client, life: 60, now: Timestamp::from_milliseconds(milliseconds) }
+        Recorder {
+            client,
+            life: 60,
+            now: Timestamp::from_milliseconds(milliseconds),
+        }
     }
 
     #[test]
     fn an_activity_is_told_by_barongs_names_in_barongs_order() {
         let client = client();
-        let activity = recorder(&client, 1500).failed("ID0123456789", Action::LoginWithOtp, &Error::OtpInvalid);
+        let activity = recorder(&client, 1500).failed(
+            "ID0123456789",
+            Action::LoginWithOtp,
+            &Error::OtpInvalid,
+        );
         let expected = format!(
             concat!(
                 r#"{{"id":"{}","category":"user","topic":"session","action":"login::2fa","result":"failed","user_ip":"192.0.2.1","#,
@@ -204,13 +233,20 @@ mod tests {
             ),
             activity.id
         );
-        assert_eq!(serde_json::to_string(&activity.view()).expect("JSON"), expected);
+        assert_eq!(
+            serde_json::to_string(&activity.view()).expect("JSON"),
+            expected
+        );
     }
 
     #[test]
     fn ids_are_ordered_by_time_and_differ_within_a_moment() {
         let client = client();
-        let id = |milliseconds| recorder(&client, milliseconds).succeeded("ID0123456789", Action::Login).id;
+        let id = |milliseconds| {
+            recorder(&client, milliseconds)
+                .succeeded("ID0123456789", Action::Login)
+                .id
+        };
         let (early, late) = (id(1_799_999_999_999), id(1_800_000_000_000));
         assert!(early < late && id(7) != id(7), "{early} {late}");
     }
@@ -219,6 +255,9 @@ mod tests {
     fn a_success_has_no_reason_and_is_kept_for_its_life() {
         let client = client();
         let activity = recorder(&client, 0).succeeded("ID0123456789", Action::SignUp);
-        assert_eq!((activity.data, activity.expires_at), (None, Timestamp::from_seconds(60)));
+        assert_eq!(
+            (activity.data, activity.expires_at),
+            (None, Timestamp::from_seconds(60))
+        );
     }
 }

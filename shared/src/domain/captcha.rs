@@ -61,7 +61,12 @@ pub enum CaptchaResponse {
 
 impl CaptchaProvider {
     /// Every provider.
-    pub const ALL: [Self; 4] = [Self::Recaptcha, Self::Hcaptcha, Self::Turnstile, Self::Geetest];
+    pub const ALL: [Self; 4] = [
+        Self::Recaptcha,
+        Self::Hcaptcha,
+        Self::Turnstile,
+        Self::Geetest,
+    ];
 
     /// Its name in the configuration and in `captcha_type` of the API.
     #[must_use]

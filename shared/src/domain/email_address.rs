@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::platform::random::sha256_hex;
 
-/// An address that HTML's `input type=email` accepts, with a dot in its domain, and with letters and digits of any script
-/// where HTML allows those of ASCII.
+/// An address that HTML's `input type=email` accepts, with a dot in its domain, and with letters
+/// and digits of any script where HTML allows those of ASCII.
 ///
 /// <https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address>
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +28,14 @@ impl EmailAddress {
         let text = text.trim();
         let composed: String = text.nfc().collect();
         let (local, domain) = composed.split_once('@').ok_or(InvalidEmail)?;
-        let local_is_good =
-            !local.is_empty() && local.chars().all(|c| is_letter_or_digit(c) || ".!#$%&'*+/=?^_`{|}~-".contains(c));
+        let local_is_good = !local.is_empty()
+            && local
+                .chars()
+                .all(|c| is_letter_or_digit(c) || ".!#$%&'*+/=?^_`{|}~-".contains(c));
         let domain_is_good = domain.contains('.') && domain.split('.').all(is_label);
-        (local_is_good && domain_is_good).then(|| Self(text.to_owned())).ok_or(InvalidEmail)
+        (local_is_good && domain_is_good)
+            .then(|| Self(text.to_owned()))
+            .ok_or(InvalidEmail)
     }
 
     /// The address as it was typed.
@@ -40,15 +44,17 @@ impl EmailAddress {
         &self.0
     }
 
-    /// What the address is looked up by: without regard to case, and one spelling of what Unicode can spell in two ways.
+    /// What the address is looked up by: without regard to case, and one spelling of what Unicode
+    /// can spell in two ways.
     #[must_use]
     pub fn key(&self) -> String {
         self.0.chars().flat_map(char::to_lowercase).nfc().collect()
     }
 }
 
-/// What any text that stands for an address is looked up by: an address by its key, everything else by a key that no address
-/// has, so that a sign-in with something that is no address does the same work as one with an unknown address.
+/// What any text that stands for an address is looked up by: an address by its key, everything else
+/// by a key that no address has, so that a sign-in with something that is no address does the same
+/// work as one with an unknown address.
 #[must_use]
 pub fn lookup_key(text: &str) -> String {
     EmailAddress::parse(text).map_or_else(|InvalidEmail| sha256_hex(text), |address| address.key())
@@ -58,7 +64,11 @@ pub fn lookup_key(text: &str) -> String {
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
-        write!(f, "{}***@{domain}", local.chars().next().unwrap_or_default())
+        write!(
+            f,
+            "{}***@{domain}",
+            local.chars().next().unwrap_or_default()
+        )
     }
 }
 
@@ -68,7 +78,11 @@ fn is_letter_or_digit(c: char) -> bool {
 
 fn is_label(label: &str) -> bool {
     let inner = label.chars().all(|c| is_letter_or_digit(c) || c == '-');
-    inner && !label.is_empty() && label.len() <= LABEL_LIMIT && !label.starts_with('-') && !label.ends_with('-')
+    inner
+        && !label.is_empty()
+        && label.len() <= LABEL_LIMIT
+        && !label.starts_with('-')
+        && !label.ends_with('-')
 }
 
 #[cfg(test)]
@@ -128,7 +142,10 @@ mod tests {
         ] {
             assert_eq!(EmailAddress::parse(text), Err(InvalidEmail), "{text:?}");
         }
-        assert_eq!(EmailAddress::parse(&format!("a@{}.co", "x".repeat(64))), Err(InvalidEmail));
+        assert_eq!(
+            EmailAddress::parse(&format!("a@{}.co", "x".repeat(64))),
+            Err(InvalidEmail)
+        );
     }
 
     #[test]
@@ -137,11 +154,17 @@ mod tests {
         assert_eq!(lookup_key("JOSE\u{301}@x.y"), lookup_key("jos\u{e9}@x.y"));
         assert_eq!(lookup_key("ΣΑΣ@x.y"), lookup_key("σασ@x.y"));
         assert!(!lookup_key("no address").contains('@'));
-        assert_eq!(EmailAddress::parse("ЖАННА@пошта.укр").map(|address| address.key()), Ok("жанна@пошта.укр".to_owned()));
+        assert_eq!(
+            EmailAddress::parse("ЖАННА@пошта.укр").map(|address| address.key()),
+            Ok("жанна@пошта.укр".to_owned())
+        );
     }
 
     #[test]
     fn debugging_output_hides_the_address() {
-        assert_eq!(format!("{:?}", EmailAddress::parse("jane@example.com")), "Ok(j***@example.com)");
+        assert_eq!(
+            format!("{:?}", EmailAddress::parse("jane@example.com")),
+            "Ok(j***@example.com)"
+        );
     }
 }

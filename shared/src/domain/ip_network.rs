@@ -9,13 +9,15 @@ use ipnet::IpNet;
 pub struct Network(IpNet);
 
 impl Network {
-    /// Reads `address/bits`, or a single address. Bits after the prefix are ignored. An IPv4 network may be written as IPv6, as
-    /// `::ffff:203.0.113.0/120`.
+    /// Reads `address/bits`, or a single address. Bits after the prefix are ignored. An IPv4
+    /// network may be written as IPv6, as `::ffff:203.0.113.0/120`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         // Not `IpNet::from_str`: it takes leading zeros, which other programs read as octal.
         let Some((address, bits)) = text.split_once('/') else {
-            return Some(Self(IpNet::from(text.parse::<IpAddr>().ok()?.to_canonical())));
+            return Some(Self(IpNet::from(
+                text.parse::<IpAddr>().ok()?.to_canonical(),
+            )));
         };
         let network = IpNet::new(address.parse().ok()?, bits.parse().ok()?).ok()?;
         Some(Self(match (network, network.addr().to_canonical()) {
@@ -27,7 +29,8 @@ impl Network {
         }))
     }
 
-    /// The network of an address, too large to identify a person: its first 24 bits (IPv4) or 48 bits (IPv6).
+    /// The network of an address, too large to identify a person: its first 24 bits (IPv4) or 48
+    /// bits (IPv6).
     pub(crate) fn around(address: &str) -> Option<Self> {
         let address = address.parse::<IpAddr>().ok()?.to_canonical();
         let network = IpNet::new(address, if address.is_ipv4() { 24 } else { 48 }).ok()?;
@@ -47,8 +50,8 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), as addresses that one provider gives a client do. Texts
-/// that are no addresses are near if they are equal.
+/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), as addresses that one
+/// provider gives a client do. Texts that are no addresses are near if they are equal.
 #[must_use]
 pub fn is_near(one: &str, other: &str) -> bool {
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
@@ -61,9 +64,10 @@ pub fn is_near(one: &str, other: &str) -> bool {
     }
 }
 
-/// The client's address when a request may come through a gateway: the reported one, unless that is a trusted proxy's. Then it is
-/// what the proxy nearest to the client wrote into `X-Forwarded-For`: of the addresses in it, each added to the right by who passed
-/// the request on, the last that is no trusted proxy. What is left of that is the client's own say and is not looked at; where the
+/// The client's address when a request may come through a gateway: the reported one, unless that is
+/// a trusted proxy's. Then it is what the proxy nearest to the client wrote into `X-Forwarded-For`:
+/// of the addresses in it, each added to the right by who passed the request on, the last that is
+/// no trusted proxy. What is left of that is the client's own say and is not looked at; where the
 /// header does not tell an address, the reported one stands.
 #[must_use]
 pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) -> String {
@@ -71,8 +75,13 @@ pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) 
     if !reported.parse().is_ok_and(is_trusted) {
         return reported.to_owned();
     }
-    let passed_on = forwarded_for.rsplit(',').map(|part| part.trim().parse::<IpAddr>());
-    match passed_on.into_iter().find(|part| !part.as_ref().is_ok_and(|&address| is_trusted(address))) {
+    let passed_on = forwarded_for
+        .rsplit(',')
+        .map(|part| part.trim().parse::<IpAddr>());
+    match passed_on
+        .into_iter()
+        .find(|part| !part.as_ref().is_ok_and(|&address| is_trusted(address)))
+    {
         Some(Ok(address)) => address.to_canonical().to_string(),
         Some(Err(_)) | None => reported.to_owned(),
     }
@@ -86,15 +95,23 @@ mod tests {
     fn a_masked_address_names_nobody() {
         let around = |address: &str| Network::around(address).map(|network| network.to_string());
         assert_eq!(around("203.0.113.10").as_deref(), Some("203.0.113.0/24"));
-        assert_eq!(around("2001:db8:1:2:3:4:5:6").as_deref(), Some("2001:db8:1::/48"));
-        assert_eq!(around("::ffff:203.0.113.10").as_deref(), Some("203.0.113.0/24"));
+        assert_eq!(
+            around("2001:db8:1:2:3:4:5:6").as_deref(),
+            Some("2001:db8:1::/48")
+        );
+        assert_eq!(
+            around("::ffff:203.0.113.10").as_deref(),
+            Some("203.0.113.0/24")
+        );
         assert_eq!(around("nowhere"), None);
     }
 
     #[test]
     fn a_trusted_proxy_and_nobody_else_tells_the_address() {
-        let trusted: Vec<Network> =
-            ["203.0.113.0/24", "2001:db8:1::/48"].iter().map(|text| Network::parse(text).expect("a network")).collect();
+        let trusted: Vec<Network> = ["203.0.113.0/24", "2001:db8:1::/48"]
+            .iter()
+            .map(|text| Network::parse(text).expect("a network"))
+            .collect();
         let proxy = "203.0.113.7";
         for (reported, forwarded_for, expected) in [
             // Through the proxy; API Gateway has added the proxy's own address.
@@ -102,21 +119,57 @@ mod tests {
             (proxy, "198.51.100.1,203.0.113.7", "198.51.100.1"),
             (proxy, "198.51.100.1", "198.51.100.1"),
             // Through two of them.
-            (proxy, "198.51.100.1, 203.0.113.9, 203.0.113.7", "198.51.100.1"),
-            (proxy, "198.51.100.1, 2001:db8:1::9, 203.0.113.7", "198.51.100.1"),
+            (
+                proxy,
+                "198.51.100.1, 203.0.113.9, 203.0.113.7",
+                "198.51.100.1",
+            ),
+            (
+                proxy,
+                "198.51.100.1, 2001:db8:1::9, 203.0.113.7",
+                "198.51.100.1",
+            ),
             // What the client says of itself.
-            (proxy, "192.0.2.99, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
-            (proxy, "203.0.113.8, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
-            (proxy, "unknown, <script>, \u{1f40e}, 198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            (
+                proxy,
+                "192.0.2.99, 198.51.100.1, 203.0.113.7",
+                "198.51.100.1",
+            ),
+            (
+                proxy,
+                "203.0.113.8, 198.51.100.1, 203.0.113.7",
+                "198.51.100.1",
+            ),
+            (
+                proxy,
+                "unknown, <script>, \u{1f40e}, 198.51.100.1, 203.0.113.7",
+                "198.51.100.1",
+            ),
             // Not through the proxy.
             ("198.51.100.1", "192.0.2.99, 198.51.100.1", "198.51.100.1"),
-            ("198.51.100.1", "192.0.2.99, 203.0.113.7, 198.51.100.1", "198.51.100.1"),
+            (
+                "198.51.100.1",
+                "192.0.2.99, 203.0.113.7, 198.51.100.1",
+                "198.51.100.1",
+            ),
             ("198.51.100.1", "192.0.2.99", "198.51.100.1"),
             // IPv6.
             (proxy, "2001:db8:2::1, 203.0.113.7", "2001:db8:2::1"),
-            ("2001:db8:1::7", "2001:0db8:0002:0::1, 2001:db8:1::7", "2001:db8:2::1"),
-            (proxy, "::ffff:198.51.100.1, ::ffff:203.0.113.7", "198.51.100.1"),
-            ("::ffff:203.0.113.7", "198.51.100.1, 203.0.113.7", "198.51.100.1"),
+            (
+                "2001:db8:1::7",
+                "2001:0db8:0002:0::1, 2001:db8:1::7",
+                "2001:db8:2::1",
+            ),
+            (
+                proxy,
+                "::ffff:198.51.100.1, ::ffff:203.0.113.7",
+                "198.51.100.1",
+            ),
+            (
+                "::ffff:203.0.113.7",
+                "198.51.100.1, 203.0.113.7",
+                "198.51.100.1",
+            ),
             // The proxy does not tell.
             (proxy, "", proxy),
             (proxy, "203.0.113.7", proxy),
@@ -127,8 +180,16 @@ mod tests {
             ("", "192.0.2.99", ""),
             ("unknown", "192.0.2.99", "unknown"),
         ] {
-            assert_eq!(client_address(reported, forwarded_for, &trusted), expected, "{reported}: {forwarded_for}");
-            assert_eq!(client_address(reported, forwarded_for, &[]), reported, "{forwarded_for}");
+            assert_eq!(
+                client_address(reported, forwarded_for, &trusted),
+                expected,
+                "{reported}: {forwarded_for}"
+            );
+            assert_eq!(
+                client_address(reported, forwarded_for, &[]),
+                reported,
+                "{forwarded_for}"
+            );
         }
     }
 
@@ -174,13 +235,40 @@ mod tests {
             ("::ffff:203.0.113.0/80", "203.0.113.0", false),
         ] {
             let parsed = Network::parse(network).expect("a network");
-            assert_eq!(parsed.contains(address.parse().expect("an address")), inside, "{network} {address}");
+            assert_eq!(
+                parsed.contains(address.parse().expect("an address")),
+                inside,
+                "{network} {address}"
+            );
         }
-        let rejected = ["", "/", "1.2.3.4/", "1.2.3.4/33", "::/129", "1.2.3/8", "example.com", "1.2.3.4/-1"];
+        let rejected = [
+            "",
+            "/",
+            "1.2.3.4/",
+            "1.2.3.4/33",
+            "::/129",
+            "1.2.3/8",
+            "example.com",
+            "1.2.3.4/-1",
+        ];
         // Leading zeros, which could be octal, and what else must not be read as a network.
-        let zeros = ["010.0.0.0/8", "10.0.0.00/8", "010.0.0.1", "::ffff:010.0.0.1", "0x0a.0.0.0/8"];
-        let more =
-            ["1.2.3.4/8/8", "1.2.3.4 /8", "1.2.3.4/ 8", "1.2.3.4/255.0.0.0", "1.2.3.4/256", "1.2.3.4/8.0", "::1%eth0", "[::1]"];
+        let zeros = [
+            "010.0.0.0/8",
+            "10.0.0.00/8",
+            "010.0.0.1",
+            "::ffff:010.0.0.1",
+            "0x0a.0.0.0/8",
+        ];
+        let more = [
+            "1.2.3.4/8/8",
+            "1.2.3.4 /8",
+            "1.2.3.4/ 8",
+            "1.2.3.4/255.0.0.0",
+            "1.2.3.4/256",
+            "1.2.3.4/8.0",
+            "::1%eth0",
+            "[::1]",
+        ];
         for text in rejected.into_iter().chain(zeros).chain(more) {
             assert_eq!(Network::parse(text), None, "{text}");
         }

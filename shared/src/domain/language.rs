@@ -28,7 +28,16 @@ pub enum Language {
 
 impl Language {
     /// Every language.
-    pub const ALL: [Self; 8] = [Self::En, Self::Ru, Self::Uk, Self::Es, Self::Fr, Self::De, Self::Pt, Self::Zh];
+    pub const ALL: [Self; 8] = [
+        Self::En,
+        Self::Ru,
+        Self::Uk,
+        Self::Es,
+        Self::Fr,
+        Self::De,
+        Self::Pt,
+        Self::Zh,
+    ];
 
     /// The two letters of ISO 639-1.
     #[must_use]
@@ -45,7 +54,8 @@ impl Language {
         }
     }
 
-    /// The first of what the request and the user's data ask for that has templates, else the default.
+    /// The first of what the request and the user's data ask for that has templates, else the
+    /// default.
     ///
     /// `data` is the user's JSON text; its member `language` is what the user prefers.
     #[must_use]
@@ -70,7 +80,10 @@ impl FromStr for Language {
     /// Reads two letters of any case, alone or with what a tag as `en-US` or `pt_BR` adds.
     fn from_str(tag: &str) -> Result<Self, UnknownLanguage> {
         let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
-        Self::ALL.into_iter().find(|language| language.as_str().eq_ignore_ascii_case(primary)).ok_or(UnknownLanguage)
+        Self::ALL
+            .into_iter()
+            .find(|language| language.as_str().eq_ignore_ascii_case(primary))
+            .ok_or(UnknownLanguage)
     }
 }
 
@@ -91,11 +104,28 @@ mod tests {
     #[test]
     fn the_first_that_has_templates_is_chosen() {
         let data = Some(r#"{"language": "uk"}"#);
-        assert_eq!(Language::choose(Some("fr"), data, Language::En), Language::Fr);
-        assert_eq!(Language::choose(Some("xx"), data, Language::En), Language::Uk);
+        assert_eq!(
+            Language::choose(Some("fr"), data, Language::En),
+            Language::Fr
+        );
+        assert_eq!(
+            Language::choose(Some("xx"), data, Language::En),
+            Language::Uk
+        );
         assert_eq!(Language::choose(None, data, Language::En), Language::Uk);
-        for data in [None, Some("{}"), Some("no json"), Some(r#"{"language": 1}"#), Some("[1]"), Some(r#"{"language":"xx"}"#)] {
-            assert_eq!(Language::choose(None, data, Language::Es), Language::Es, "{data:?}");
+        for data in [
+            None,
+            Some("{}"),
+            Some("no json"),
+            Some(r#"{"language": 1}"#),
+            Some("[1]"),
+            Some(r#"{"language":"xx"}"#),
+        ] {
+            assert_eq!(
+                Language::choose(None, data, Language::Es),
+                Language::Es,
+                "{data:?}"
+            );
         }
     }
 }

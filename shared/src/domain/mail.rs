@@ -59,12 +59,21 @@ impl QueuedMail {
         code: &OneTimeCode,
         now: Timestamp,
     ) -> Self {
-        Self { jti: Some(code.jti.clone()), expires_at: code.expires_at, ..Self::notice(kind, (uid, email), language, now) }
+        Self {
+            jti: Some(code.jti.clone()),
+            expires_at: code.expires_at,
+            ..Self::notice(kind, (uid, email), language, now)
+        }
     }
 
     /// A mail that tells something.
     #[must_use]
-    pub fn notice(kind: Kind, (uid, email): (&str, &EmailAddress), language: Language, now: Timestamp) -> Self {
+    pub fn notice(
+        kind: Kind,
+        (uid, email): (&str, &EmailAddress),
+        language: Language,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id: random::identifier(),
             uid: uid.to_owned(),

@@ -1,4 +1,5 @@
-//! Rules without input or output: the time is a parameter, and nothing here reads a clock, an environment or a network.
+//! Rules without input or output: the time is a parameter, and nothing here reads a clock, an
+//! environment or a network.
 
 pub mod activity;
 pub mod captcha;

@@ -13,7 +13,8 @@ pub enum Kind {
     Confirmation,
 }
 
-/// A code as stored. The token that is mailed names it by its `jti`, and needs the stack's key besides.
+/// A code as stored. The token that is mailed names it by its `jti`, and needs the stack's key
+/// besides.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneTimeCode {
     /// Names the code.
@@ -26,7 +27,10 @@ impl OneTimeCode {
     /// A new code that lives for so many seconds.
     #[must_use]
     pub fn new(life: i64, now: Timestamp) -> Self {
-        Self { jti: random::identifier(), expires_at: now + life }
+        Self {
+            jti: random::identifier(),
+            expires_at: now + life,
+        }
     }
 
     /// Whether this is the code that a genuine token names by its `jti`.

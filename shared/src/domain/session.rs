@@ -10,7 +10,8 @@ use crate::{
     platform::{clock::Timestamp, random},
 };
 
-/// Seconds after which the next use of a session is noted. Noting each would cost a write at every request.
+/// Seconds after which the next use of a session is noted. Noting each would cost a write at every
+/// request.
 const TOUCH_INTERVAL: i64 = 60;
 
 /// How long sessions live.
@@ -55,12 +56,18 @@ pub struct Client {
 }
 
 impl Client {
-    /// What the client's requests are counted by: its address; of an IPv6 address the first 64 bits, which is what a client gets,
-    /// the rest being its own to choose.
+    /// What the client's requests are counted by: its address; of an IPv6 address the first 64
+    /// bits, which is what a client gets, the rest being its own to choose.
     #[must_use]
     pub fn network(&self) -> String {
-        match self.address.parse::<IpAddr>().map(|address| address.to_canonical()) {
-            Ok(IpAddr::V6(address)) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string(),
+        match self
+            .address
+            .parse::<IpAddr>()
+            .map(|address| address.to_canonical())
+        {
+            Ok(IpAddr::V6(address)) => {
+                Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).to_string()
+            }
             _ => self.address.clone(),
         }
     }
@@ -76,7 +83,8 @@ pub struct NewSession {
 }
 
 impl NewSession {
-    /// Begins a session of the user, always with new secrets: nothing that the client presents is adopted.
+    /// Begins a session of the user, always with new secrets: nothing that the client presents is
+    /// adopted.
     #[must_use]
     pub fn begin(user: &User, client: Client, life: SessionLifetime, now: Timestamp) -> Self {
         let (id, csrf_token) = (random::identifier(), random::identifier());
@@ -91,7 +99,11 @@ impl NewSession {
             last_used_at: now,
             expires_at: now + life.absolute,
         };
-        Self { session, csrf_token, id }
+        Self {
+            session,
+            csrf_token,
+            id,
+        }
     }
 
     /// The secret id that the session's token carries.
@@ -103,7 +115,9 @@ impl NewSession {
 impl Session {
     /// The epoch that a change of the user begins, in which no other session is live.
     pub fn next_epoch(&self) -> Result<u64, Error> {
-        self.epoch.checked_add(1).ok_or_else(|| Error::internal("a stored session has the last epoch there is"))
+        self.epoch
+            .checked_add(1)
+            .ok_or_else(|| Error::internal("a stored session has the last epoch there is"))
     }
 
     /// Whether the session is live: begun in the user's current epoch, not left idle, not over.
@@ -125,7 +139,8 @@ impl Session {
         now >= self.last_used_at + TOUCH_INTERVAL
     }
 
-    /// Whether the client is the one that signed in: the same User-Agent, at an address near the one it had.
+    /// Whether the client is the one that signed in: the same User-Agent, at an address near the
+    /// one it had.
     #[must_use]
     pub fn is_of(&self, client: &Client) -> bool {
         self.user_agent == client.user_agent && is_near(&self.user_ip, &client.address)
@@ -144,7 +159,10 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-    const LIFE: SessionLifetime = SessionLifetime { idle: 1800, absolute: 86_400 };
+    const LIFE: SessionLifetime = SessionLifetime {
+        idle: 1800,
+        absolute: 86_400,
+    };
 
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
@@ -155,7 +173,16 @@ mod tests {
     }
 
     fn session() -> Session {
-        NewSession::begin(&user(), Client { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
+        NewSession::begin(
+            &user(),
+            Client {
+                address: "192.0.2.1".to_owned(),
+                user_agent: "test".to_owned(),
+            },
+            LIFE,
+            NOW,
+        )
+        .session
     }
 
     #[test]
@@ -167,27 +194,56 @@ mod tests {
 
     #[test]
     fn use_moves_the_idle_end_on_but_not_the_absolute_one() {
-        let used = Session { last_used_at: NOW + 86_000, ..session() };
+        let used = Session {
+            last_used_at: NOW + 86_000,
+            ..session()
+        };
         assert!(used.is_live(&user(), LIFE, NOW + 86_399));
         assert!(!used.is_live(&user(), LIFE, NOW + 86_400));
     }
 
     #[test]
     fn a_shorter_life_holds_for_sessions_begun_before() {
-        let shorter = SessionLifetime { idle: 60, absolute: 120 };
+        let shorter = SessionLifetime {
+            idle: 60,
+            absolute: 120,
+        };
         assert!(!session().is_live(&user(), shorter, NOW + 60));
-        assert!(!Session { last_used_at: NOW + 100, ..session() }.is_live(&user(), shorter, NOW + 120));
+        assert!(
+            !Session {
+                last_used_at: NOW + 100,
+                ..session()
+            }
+            .is_live(&user(), shorter, NOW + 120)
+        );
     }
 
     #[test]
     fn a_session_of_another_epoch_or_user_is_over() {
-        assert!(!session().is_live(&User { session_epoch: 4, ..user() }, LIFE, NOW));
-        assert!(!session().is_live(&User { uid: "ID9999999999".to_owned(), ..user() }, LIFE, NOW));
+        assert!(!session().is_live(
+            &User {
+                session_epoch: 4,
+                ..user()
+            },
+            LIFE,
+            NOW
+        ));
+        assert!(!session().is_live(
+            &User {
+                uid: "ID9999999999".to_owned(),
+                ..user()
+            },
+            LIFE,
+            NOW
+        ));
     }
 
     #[test]
     fn a_client_is_the_user_agent_that_signed_in_at_an_address_near_the_one_it_had() {
-        let client = |address: &str, user_agent: &str| Client { address: address.to_owned(), user_agent: user_agent.to_owned() };
+        let client = |address: &str, user_agent: &str| Client {
+            address: address.to_owned(),
+            user_agent: user_agent.to_owned(),
+        };
         assert!(session().is_of(&client("192.0.200.1", "test")));
         assert!(!session().is_of(&client("192.1.2.1", "test")));
         assert!(!session().is_of(&client("192.0.2.1", "Test")));
@@ -200,27 +256,60 @@ mod tests {
 
     #[test]
     fn requests_are_counted_by_address_or_by_the_network_of_an_ipv6_client() {
-        let network = |address: &str| Client { address: address.to_owned(), user_agent: String::new() }.network();
+        let network = |address: &str| {
+            Client {
+                address: address.to_owned(),
+                user_agent: String::new(),
+            }
+            .network()
+        };
         assert_eq!(network("192.0.2.1"), "192.0.2.1");
         assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!((network("::ffff:192.0.2.1").as_str(), network("").as_str()), ("::ffff:192.0.2.1", ""));
+        assert_eq!(
+            (network("::ffff:192.0.2.1").as_str(), network("").as_str()),
+            ("::ffff:192.0.2.1", "")
+        );
     }
 
     #[test]
     fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
-        let (first, last) = (Timestamp::from_milliseconds(i64::MIN), Timestamp::from_milliseconds(i64::MAX));
-        for (began_at, last_used_at, expires_at) in [(first, first, first), (last, last, last), (first, last, last)] {
-            let session = Session { began_at, last_used_at, expires_at, epoch: u64::MAX, ..session() };
+        let (first, last) = (
+            Timestamp::from_milliseconds(i64::MIN),
+            Timestamp::from_milliseconds(i64::MAX),
+        );
+        for (began_at, last_used_at, expires_at) in [
+            (first, first, first),
+            (last, last, last),
+            (first, last, last),
+        ] {
+            let session = Session {
+                began_at,
+                last_used_at,
+                expires_at,
+                epoch: u64::MAX,
+                ..session()
+            };
             assert!(!session.is_live(&user(), LIFE, NOW));
             let _ = (session.is_to_be_touched(NOW), session.ends_at(LIFE));
-            assert!(session.next_epoch().is_err(), "or an old session would be live once more");
+            assert!(
+                session.next_epoch().is_err(),
+                "or an old session would be live once more"
+            );
         }
         assert_eq!(session().next_epoch().ok(), Some(4));
     }
 
     #[test]
     fn what_is_stored_holds_no_secret() {
-        let new = NewSession::begin(&user(), Client { address: String::new(), user_agent: String::new() }, LIFE, NOW);
+        let new = NewSession::begin(
+            &user(),
+            Client {
+                address: String::new(),
+                user_agent: String::new(),
+            },
+            LIFE,
+            NOW,
+        );
         let stored = serde_json::to_string(&new.session).expect("JSON");
         assert!(!stored.contains(&new.id) && !stored.contains(&new.csrf_token));
     }

@@ -18,7 +18,8 @@ use crate::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// The header that proves that a page of the front end sent a request, and not another site in its user's browser.
+/// The header that proves that a page of the front end sent a request, and not another site in its
+/// user's browser.
 const CSRF_HEADER: &str = "x-csrf-token";
 
 /// Lets in who is signed in.
@@ -47,14 +48,24 @@ impl AuthenticatedSession {
     /// Records what the user does; activities are kept for `retention` seconds.
     #[must_use]
     pub fn recorder(&self, retention: i64, now: Timestamp) -> Recorder<'_> {
-        Recorder { client: &self.client, life: retention, now }
+        Recorder {
+            client: &self.client,
+            life: retention,
+            now,
+        }
     }
 }
 
 impl Authenticator {
-    /// Who sent the request, if that is who signed in. The first thing that is not in order is told.
-    pub async fn authenticate(&self, request: &Request, now: Timestamp) -> Result<AuthenticatedSession, Error> {
-        self.authenticate_client(request.method(), request.headers(), client(request), now).await
+    /// Who sent the request, if that is who signed in. The first thing that is not in order is
+    /// told.
+    pub async fn authenticate(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession, Error> {
+        self.authenticate_client(request.method(), request.headers(), client(request), now)
+            .await
     }
 
     /// The same of a request that somebody else received.
@@ -66,11 +77,18 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<AuthenticatedSession, Error> {
         let credential = Credential::of(headers, &self.cookie_name).ok_or(Error::NotSignedIn)?;
-        let claims = self.keys.verify(Purpose::Session, credential.token(), now).await?.ok_or(Error::NotSignedIn)?;
+        let claims = self
+            .keys
+            .verify(Purpose::Session, credential.token(), now)
+            .await?
+            .ok_or(Error::NotSignedIn)?;
         let (mut session, user) = self.live(self.store.find_session(&claims).await?, now)?;
         if !session.is_of(&client) {
             // A conflict means that the session has ended already.
-            let _ = self.store.end_session(&session.uid, &session.id_hash, None).await?;
+            let _ = self
+                .store
+                .end_session(&session.uid, &session.id_hash, None)
+                .await?;
             return Err(Error::ClientMismatch);
         }
         check_csrf(method, credential, headers, &session)?;
@@ -82,25 +100,50 @@ impl Authenticator {
             }
             session.last_used_at = now;
         }
-        Ok(AuthenticatedSession { session, user, client })
+        Ok(AuthenticatedSession {
+            session,
+            user,
+            client,
+        })
     }
 
-    /// The same user and session as they are by now, if they would still be let in: for who was overtaken by another request.
-    pub async fn authenticate_again(&self, before: AuthenticatedSession, now: Timestamp) -> Result<AuthenticatedSession, Error> {
-        let found = self.store.find_session_again(&before.session, &before.user).await?;
+    /// The same user and session as they are by now, if they would still be let in: for who was
+    /// overtaken by another request.
+    pub async fn authenticate_again(
+        &self,
+        before: AuthenticatedSession,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession, Error> {
+        let found = self
+            .store
+            .find_session_again(&before.session, &before.user)
+            .await?;
         let (session, user) = self.live(found, now)?;
         is_active(&user)?;
-        Ok(AuthenticatedSession { session, user, client: before.client })
+        Ok(AuthenticatedSession {
+            session,
+            user,
+            client: before.client,
+        })
     }
 
-    fn live(&self, found: Option<(Session, User)>, now: Timestamp) -> Result<(Session, User), Error> {
-        let live = found.filter(|(session, user)| session.is_live(user, self.session_lifetime, now));
+    fn live(
+        &self,
+        found: Option<(Session, User)>,
+        now: Timestamp,
+    ) -> Result<(Session, User), Error> {
+        let live =
+            found.filter(|(session, user)| session.is_live(user, self.session_lifetime, now));
         live.ok_or(Error::NotSignedIn)
     }
 }
 
 fn is_active(user: &User) -> Result<(), Error> {
-    if matches!(user.state, State::Active | State::Pending) { Ok(()) } else { Err(Error::UserNotActive) }
+    if matches!(user.state, State::Active | State::Pending) {
+        Ok(())
+    } else {
+        Err(Error::UserNotActive)
+    }
 }
 
 /// Whether requests of the method change something, or may.
@@ -109,12 +152,26 @@ pub fn is_state_changing(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// What changes something needs the csrf token, unless the session came in a way that no other site can make a browser send it.
-fn check_csrf(method: &Method, credential: Credential<'_>, headers: &HeaderMap, session: &Session) -> Result<(), Error> {
+/// What changes something needs the csrf token, unless the session came in a way that no other site
+/// can make a browser send it.
+fn check_csrf(
+    method: &Method,
+    credential: Credential<'_>,
+    headers: &HeaderMap,
+    session: &Session,
+) -> Result<(), Error> {
     if matches!(credential, Credential::Bearer(_)) || !is_state_changing(method) {
         return Ok(());
     }
-    let csrf_token = headers.get(CSRF_HEADER).map(|value| value.to_str().unwrap_or_default().trim());
-    let csrf_token = csrf_token.filter(|token| !token.is_empty()).ok_or(Error::CsrfTokenMissing)?;
-    if session.has_csrf_token(csrf_token) { Ok(()) } else { Err(Error::CsrfTokenMismatch) }
+    let csrf_token = headers
+        .get(CSRF_HEADER)
+        .map(|value| value.to_str().unwrap_or_default().trim());
+    let csrf_token = csrf_token
+        .filter(|token| !token.is_empty())
+        .ok_or(Error::CsrfTokenMissing)?;
+    if session.has_csrf_token(csrf_token) {
+        Ok(())
+    } else {
+        Err(Error::CsrfTokenMismatch)
+    }
 }

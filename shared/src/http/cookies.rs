@@ -15,8 +15,18 @@ pub fn session_cookie(
 ) -> Result<String, BoxError> {
     let session = &new.session;
     let lifetime = (session.began_at, session.expires_at);
-    let token = signing_keys.sign(&Claims::new(Purpose::Session, new.id(), &session.uid, &email.key(), lifetime))?;
-    Ok(cookie(name, &token, session.expires_at.seconds() - session.began_at.seconds()))
+    let token = signing_keys.sign(&Claims::new(
+        Purpose::Session,
+        new.id(),
+        &session.uid,
+        &email.key(),
+        lifetime,
+    ))?;
+    Ok(cookie(
+        name,
+        &token,
+        session.expires_at.seconds() - session.began_at.seconds(),
+    ))
 }
 
 /// The cookie that clears the session cookie.
@@ -39,6 +49,9 @@ mod tests {
             cookie("_barong_session", "t", 86_400),
             "_barong_session=t; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400"
         );
-        assert_eq!(clearing_cookie("s"), "s=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0");
+        assert_eq!(
+            clearing_cookie("s"),
+            "s=; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=0"
+        );
     }
 }

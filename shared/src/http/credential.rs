@@ -19,7 +19,9 @@ impl<'a> Credential<'a> {
     #[must_use]
     pub fn of(headers: &'a HeaderMap, cookie_name: &str) -> Option<Self> {
         let bearer = bearer(headers).map(Self::Bearer);
-        bearer.or_else(|| cookie(headers, cookie_name).map(Self::Cookie)).filter(|presented| !presented.token().is_empty())
+        bearer
+            .or_else(|| cookie(headers, cookie_name).map(Self::Cookie))
+            .filter(|presented| !presented.token().is_empty())
     }
 
     /// The token.
@@ -32,14 +34,25 @@ impl<'a> Credential<'a> {
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    let (scheme, token) = headers
+        .get(AUTHORIZATION)?
+        .to_str()
+        .ok()?
+        .trim()
+        .split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let pairs = headers.get_all(COOKIE).into_iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(';'));
-    let mut values =
-        pairs.filter_map(|pair| pair.split_once('=')).filter(|(key, _)| key.trim() == name).map(|(_, value)| value.trim());
+    let pairs = headers
+        .get_all(COOKIE)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'));
+    let mut values = pairs
+        .filter_map(|pair| pair.split_once('='))
+        .filter(|(key, _)| key.trim() == name)
+        .map(|(_, value)| value.trim());
     values.next()
 }
 
@@ -48,23 +61,46 @@ mod tests {
     use super::*;
 
     fn presented(headers: &[(&'static str, &str)]) -> Option<String> {
-        let headers: HeaderMap =
-            headers.iter().map(|(name, value)| (name.parse().expect("a name"), value.parse().expect("a value"))).collect();
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    name.parse().expect("a name"),
+                    value.parse().expect("a value"),
+                )
+            })
+            .collect();
         Credential::of(&headers, "_barong_session").map(|presented| presented.token().to_owned())
     }
 
     #[test]
     fn the_session_is_the_cookie_or_the_bearer() {
-        assert_eq!(presented(&[("cookie", "a=b; _barong_session=token; c=d")]).as_deref(), Some("token"));
-        assert_eq!(presented(&[("cookie", "_barong_session=token==")]).as_deref(), Some("token=="));
-        assert_eq!(presented(&[("authorization", "Bearer token")]).as_deref(), Some("token"));
-        assert_eq!(presented(&[("authorization", "bEARER   token ")]).as_deref(), Some("token"));
+        assert_eq!(
+            presented(&[("cookie", "a=b; _barong_session=token; c=d")]).as_deref(),
+            Some("token")
+        );
+        assert_eq!(
+            presented(&[("cookie", "_barong_session=token==")]).as_deref(),
+            Some("token==")
+        );
+        assert_eq!(
+            presented(&[("authorization", "Bearer token")]).as_deref(),
+            Some("token")
+        );
+        assert_eq!(
+            presented(&[("authorization", "bEARER   token ")]).as_deref(),
+            Some("token")
+        );
     }
 
     #[test]
     fn where_both_come_the_bearer_counts() {
         assert_eq!(
-            presented(&[("cookie", "_barong_session=cookie"), ("authorization", "Bearer bearer")]).as_deref(),
+            presented(&[
+                ("cookie", "_barong_session=cookie"),
+                ("authorization", "Bearer bearer")
+            ])
+            .as_deref(),
             Some("bearer")
         );
     }
@@ -82,6 +118,13 @@ mod tests {
         ] {
             assert_eq!(presented(headers), None, "{headers:?}");
         }
-        assert_eq!(presented(&[("authorization", "Basic eDp5"), ("cookie", "_barong_session=token")]).as_deref(), Some("token"));
+        assert_eq!(
+            presented(&[
+                ("authorization", "Basic eDp5"),
+                ("cookie", "_barong_session=token")
+            ])
+            .as_deref(),
+            Some("token")
+        );
     }
 }

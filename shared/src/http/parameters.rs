@@ -31,7 +31,8 @@ enum Value {
     Other,
 }
 
-/// The parameters that a body holds. Of a parameter given twice the last counts; a JSON `null` counts as absent.
+/// The parameters that a body holds. Of a parameter given twice the last counts; a JSON `null`
+/// counts as absent.
 pub struct Form(HashMap<String, Value>);
 
 impl Form {
@@ -49,8 +50,17 @@ impl Form {
         if body.len() > BODY_LIMIT {
             return Err(Error::BodyTooLarge);
         }
-        let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let content_type = parts
+            .headers
+            .get(CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        let media_type = content_type
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         match media_type.as_str() {
             "application/x-www-form-urlencoded" => Ok(Self(read_urlencoded(&body))),
             "application/json" => read_json(&body).map(Self),
@@ -59,14 +69,22 @@ impl Form {
         }
     }
 
-    /// Begins to take out the parameters of an operation whose keys begin with `module`, in the order in which they are declared.
+    /// Begins to take out the parameters of an operation whose keys begin with `module`, in the
+    /// order in which they are declared.
     #[must_use]
     pub fn parameters(self, module: &'static str) -> Parameters {
-        Parameters { form: self.0, module, malformed: false, absent: Vec::new(), unfit: Vec::new() }
+        Parameters {
+            form: self.0,
+            module,
+            malformed: false,
+            absent: Vec::new(),
+            unfit: Vec::new(),
+        }
     }
 }
 
-/// Takes parameters out of a form and remembers what is wrong with them; [`Parameters::finish`] tells.
+/// Takes parameters out of a form and remembers what is wrong with them; [`Parameters::finish`]
+/// tells.
 pub struct Parameters {
     form: HashMap<String, Value>,
     module: &'static str,
@@ -116,12 +134,16 @@ impl Parameters {
         None
     }
 
-    /// Missing and blank parameters are told together and alone; what is too long or of the wrong type comes next.
+    /// Missing and blank parameters are told together and alone; what is too long or of the wrong
+    /// type comes next.
     pub fn finish(self) -> Result<(), Error> {
         if self.malformed {
             return Err(Error::MalformedBody);
         }
-        match [self.absent, self.unfit].into_iter().find(|faults| !faults.is_empty()) {
+        match [self.absent, self.unfit]
+            .into_iter()
+            .find(|faults| !faults.is_empty())
+        {
             Some(faults) => Err(Error::Parameters(faults)),
             None => Ok(()),
         }
@@ -161,7 +183,11 @@ impl Parameters {
     }
 
     fn fault(&self, parameter: &'static str, kind: ParameterFaultKind) -> ParameterFault {
-        ParameterFault { module: self.module, parameter, kind }
+        ParameterFault {
+            module: self.module,
+            parameter,
+            kind,
+        }
     }
 }
 
@@ -176,7 +202,10 @@ fn text_or_not(bytes: Vec<u8>) -> Value {
 /// <https://url.spec.whatwg.org/#urlencoded-parsing>, but for values that are not UTF-8, which are not replaced but refused.
 fn read_urlencoded(body: &[u8]) -> HashMap<String, Value> {
     let decode = |bytes: &[u8]| -> Vec<u8> {
-        let spaced: Vec<u8> = bytes.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+        let spaced: Vec<u8> = bytes
+            .iter()
+            .map(|&byte| if byte == b'+' { b' ' } else { byte })
+            .collect();
         percent_decode(&spaced).collect()
     };
     body.split(|&byte| byte == b'&')
@@ -190,7 +219,8 @@ fn read_urlencoded(body: &[u8]) -> HashMap<String, Value> {
 }
 
 fn read_json(body: &[u8]) -> Result<HashMap<String, Value>, Error> {
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body).map_err(|_| Error::MalformedBody)?;
+    let object: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_slice(body).map_err(|_| Error::MalformedBody)?;
     let value = |(name, value)| {
         let value = match value {
             serde_json::Value::Null => return None,
@@ -203,14 +233,28 @@ fn read_json(body: &[u8]) -> Result<HashMap<String, Value>, Error> {
     Ok(object.into_iter().filter_map(value).collect())
 }
 
-async fn read_multipart(content_type: &str, body: Vec<u8>) -> Result<HashMap<String, Value>, Error> {
+async fn read_multipart(
+    content_type: &str,
+    body: Vec<u8>,
+) -> Result<HashMap<String, Value>, Error> {
     let boundary = multer::parse_boundary(content_type).map_err(|_| Error::MalformedBody)?;
     let mut multipart = multer::Multipart::new(stream::iter([Ok::<_, Infallible>(body)]), boundary);
     let mut form = HashMap::new();
-    while let Some(field) = multipart.next_field().await.map_err(|_| Error::MalformedBody)? {
-        let (name, is_file) = (field.name().map(ToOwned::to_owned), field.file_name().is_some());
+    while let Some(field) = multipart
+        .next_field()
+        .await
+        .map_err(|_| Error::MalformedBody)?
+    {
+        let (name, is_file) = (
+            field.name().map(ToOwned::to_owned),
+            field.file_name().is_some(),
+        );
         let bytes = field.bytes().await.map_err(|_| Error::MalformedBody)?;
-        let value = if is_file { Value::Other } else { text_or_not(bytes.into()) };
+        let value = if is_file {
+            Value::Other
+        } else {
+            text_or_not(bytes.into())
+        };
         form.extend(name.map(|name| (name, value)));
     }
     Ok(form)
@@ -226,16 +270,23 @@ mod tests {
     const JSON: &str = "application/json";
 
     async fn read(content_type: &str, body: &[u8]) -> Result<Form, Error> {
-        let request = http::Request::builder().header(CONTENT_TYPE, content_type).body(Body::Binary(body.to_vec()));
+        let request = http::Request::builder()
+            .header(CONTENT_TYPE, content_type)
+            .body(Body::Binary(body.to_vec()));
         Form::read(request.expect("a request")).await
     }
 
     /// The value of `email`, or the keys of the refusal.
     async fn email(content_type: &str, body: impl AsRef<[u8]>) -> Result<String, Vec<String>> {
-        let form = read(content_type, body.as_ref()).await.map_err(|error| error.keys())?;
+        let form = read(content_type, body.as_ref())
+            .await
+            .map_err(|error| error.keys())?;
         let mut parameters = form.parameters("identity.user");
         let email = parameters.email();
-        parameters.finish().map(|()| email).map_err(|error| error.keys())
+        parameters
+            .finish()
+            .map(|()| email)
+            .map_err(|error| error.keys())
     }
 
     fn refused<T>(key: &str) -> Result<T, Vec<String>> {
@@ -251,90 +302,205 @@ mod tests {
         let value = Ok("a+b@c.d".to_owned());
         assert_eq!(email(FORM, "email=a%2Bb%40c.d").await, value);
         assert_eq!(email(JSON, r#"{"email": "a+b@c.d"}"#).await, value);
-        assert_eq!(email("multipart/form-data; boundary=x", multipart("\r\n\r\na+b@c.d")).await, value);
-        assert_eq!(email("Application/JSON; Charset=UTF-8", r#"{"email": "a+b@c.d"}"#).await, value);
-        assert_eq!(email("Multipart/Form-Data; boundary=\"x\"", multipart("\r\n\r\na+b@c.d")).await, value);
+        assert_eq!(
+            email(
+                "multipart/form-data; boundary=x",
+                multipart("\r\n\r\na+b@c.d")
+            )
+            .await,
+            value
+        );
+        assert_eq!(
+            email("Application/JSON; Charset=UTF-8", r#"{"email": "a+b@c.d"}"#).await,
+            value
+        );
+        assert_eq!(
+            email(
+                "Multipart/Form-Data; boundary=\"x\"",
+                multipart("\r\n\r\na+b@c.d")
+            )
+            .await,
+            value
+        );
     }
 
     #[tokio::test]
     async fn no_body_is_an_empty_form_whatever_its_media_type() {
         for media_type in [FORM, JSON, "text/plain", ""] {
-            assert_eq!(email(media_type, "").await, refused("identity.user.missing_email"), "{media_type}");
+            assert_eq!(
+                email(media_type, "").await,
+                refused("identity.user.missing_email"),
+                "{media_type}"
+            );
         }
     }
 
     #[tokio::test]
     async fn other_media_types_are_refused() {
-        for media_type in ["", "text/plain", "application/xml", "json", "application/json5"] {
-            assert_eq!(email(media_type, "email=x").await, refused("request.unsupported_media_type"), "{media_type}");
+        for media_type in [
+            "",
+            "text/plain",
+            "application/xml",
+            "json",
+            "application/json5",
+        ] {
+            assert_eq!(
+                email(media_type, "email=x").await,
+                refused("request.unsupported_media_type"),
+                "{media_type}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
-        for body in ["{", "[]", "1", "\"x\"", "null", "{\"email\":\"\\ud800\"}", "{\"email\":\"x\"} x", "email=x"] {
-            assert_eq!(email(JSON, body).await, refused("request.malformed_body"), "{body}");
+        for body in [
+            "{",
+            "[]",
+            "1",
+            "\"x\"",
+            "null",
+            "{\"email\":\"\\ud800\"}",
+            "{\"email\":\"x\"} x",
+            "email=x",
+        ] {
+            assert_eq!(
+                email(JSON, body).await,
+                refused("request.malformed_body"),
+                "{body}"
+            );
         }
-        assert_eq!(email(JSON, b"{\"email\":\"\xff\"}").await, refused("request.malformed_body"));
-        assert_eq!(email(JSON, "[".repeat(10_000)).await, refused("request.malformed_body"));
-        assert_eq!(email(FORM, "email=%ff").await, refused("request.malformed_body"));
-        assert_eq!(email(FORM, b"email=\xff").await, refused("request.malformed_body"));
-        for content_type in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=y"] {
-            assert_eq!(email(content_type, multipart("\r\n\r\nx")).await, refused("request.malformed_body"), "{content_type}");
+        assert_eq!(
+            email(JSON, b"{\"email\":\"\xff\"}").await,
+            refused("request.malformed_body")
+        );
+        assert_eq!(
+            email(JSON, "[".repeat(10_000)).await,
+            refused("request.malformed_body")
+        );
+        assert_eq!(
+            email(FORM, "email=%ff").await,
+            refused("request.malformed_body")
+        );
+        assert_eq!(
+            email(FORM, b"email=\xff").await,
+            refused("request.malformed_body")
+        );
+        for content_type in [
+            "multipart/form-data",
+            "multipart/form-data; boundary=",
+            "multipart/form-data; boundary=y",
+        ] {
+            assert_eq!(
+                email(content_type, multipart("\r\n\r\nx")).await,
+                refused("request.malformed_body"),
+                "{content_type}"
+            );
         }
-        assert_eq!(email("multipart/form-data; boundary=x", "--x\r\ncontent-disp").await, refused("request.malformed_body"));
+        assert_eq!(
+            email("multipart/form-data; boundary=x", "--x\r\ncontent-disp").await,
+            refused("request.malformed_body")
+        );
     }
 
     #[tokio::test]
     async fn a_value_that_is_not_text_is_malformed_and_null_is_absent() {
         for value in ["1", "true", "[]", "{}", "[\"x\"]"] {
-            assert_eq!(email(JSON, format!("{{\"email\": {value}}}")).await, refused("request.malformed_body"), "{value}");
+            assert_eq!(
+                email(JSON, format!("{{\"email\": {value}}}")).await,
+                refused("request.malformed_body"),
+                "{value}"
+            );
         }
-        assert_eq!(email(JSON, r#"{"email": null}"#).await, refused("identity.user.missing_email"));
         assert_eq!(
-            email("multipart/form-data; boundary=x", multipart("; filename=\"f\"\r\n\r\nx")).await,
+            email(JSON, r#"{"email": null}"#).await,
+            refused("identity.user.missing_email")
+        );
+        assert_eq!(
+            email(
+                "multipart/form-data; boundary=x",
+                multipart("; filename=\"f\"\r\n\r\nx")
+            )
+            .await,
             refused("request.malformed_body")
         );
     }
 
     #[tokio::test]
     async fn the_last_of_two_counts_and_unknown_parameters_do_not() {
-        assert_eq!(email(FORM, "email=a&email=b&x=%ff&%ff=y&&=z&novalue").await, Ok("b".to_owned()));
-        assert_eq!(email(JSON, r#"{"email":"a","x":[1,{"y":null}],"email":"b"}"#).await, Ok("b".to_owned()));
+        assert_eq!(
+            email(FORM, "email=a&email=b&x=%ff&%ff=y&&=z&novalue").await,
+            Ok("b".to_owned())
+        );
+        assert_eq!(
+            email(JSON, r#"{"email":"a","x":[1,{"y":null}],"email":"b"}"#).await,
+            Ok("b".to_owned())
+        );
     }
 
     #[tokio::test]
     async fn a_body_may_have_16_kib() {
         let body = |length: usize| format!("email=a&x={}", "y".repeat(length - "email=a&x=".len()));
         assert_eq!(email(FORM, body(BODY_LIMIT)).await, Ok("a".to_owned()));
-        assert_eq!(email(FORM, body(BODY_LIMIT + 1)).await, refused("request.too_large"));
+        assert_eq!(
+            email(FORM, body(BODY_LIMIT + 1)).await,
+            refused("request.too_large")
+        );
     }
 
     #[tokio::test]
     async fn absent_parameters_are_told_together_and_alone_in_the_order_declared() {
-        let form = read(FORM, format!("a=%20%09&otp={}", "x".repeat(LIMIT + 1)).as_bytes()).await.expect("a form");
+        let form = read(
+            FORM,
+            format!("a=%20%09&otp={}", "x".repeat(LIMIT + 1)).as_bytes(),
+        )
+        .await
+        .expect("a form");
         let mut parameters = form.parameters("m");
-        let _ = (parameters.password("b"), parameters.password("a"), parameters.optional("otp"));
+        let _ = (
+            parameters.password("b"),
+            parameters.password("a"),
+            parameters.optional("otp"),
+        );
         let error = parameters.finish().expect_err("a refusal");
-        assert_eq!((error.status().as_u16(), error.keys()), (400, vec!["m.missing_b".to_owned(), "m.empty_a".to_owned()]));
+        assert_eq!(
+            (error.status().as_u16(), error.keys()),
+            (400, vec!["m.missing_b".to_owned(), "m.empty_a".to_owned()])
+        );
     }
 
     #[tokio::test]
     async fn lengths_are_counted_in_characters() {
         let body = |email: usize, password: usize, token: usize| {
-            format!("email={}&p={}&t={}", "é".repeat(email), "é".repeat(password), "é".repeat(token))
+            format!(
+                "email={}&p={}&t={}",
+                "é".repeat(email),
+                "é".repeat(password),
+                "é".repeat(token)
+            )
         };
         for ((email, password, token), keys) in [
             ((254, 1024, 4096), None),
             ((255, 1024, 4096), Some(vec!["m.too_long_email"])),
-            ((254, 1025, 4097), Some(vec!["m.too_long_p", "m.too_long_t"])),
+            (
+                (254, 1025, 4097),
+                Some(vec!["m.too_long_p", "m.too_long_t"]),
+            ),
         ] {
             let text = body(email, password, token);
             let form = Form(read_urlencoded(text.as_bytes()));
             let mut parameters = form.parameters("m");
-            let _ = (parameters.email(), parameters.password("p"), parameters.token("t"));
+            let _ = (
+                parameters.email(),
+                parameters.password("p"),
+                parameters.token("t"),
+            );
             let found = parameters.finish().err().map(|error| error.keys());
-            assert_eq!(found, keys.map(|keys| keys.into_iter().map(ToOwned::to_owned).collect()), "{email} {password} {token}");
+            assert_eq!(
+                found,
+                keys.map(|keys| keys.into_iter().map(ToOwned::to_owned).collect()),
+                "{email} {password} {token}"
+            );
         }
     }
 
@@ -344,21 +510,39 @@ mod tests {
         for (value, response, key) in [
             ("\"x\"", Some("x"), None),
             (&long(TOKEN_LIMIT), Some(&*"x".repeat(TOKEN_LIMIT)), None),
-            ("{\"geetest_challenge\": 1}", Some("{\"geetest_challenge\":1}"), None),
+            (
+                "{\"geetest_challenge\": 1}",
+                Some("{\"geetest_challenge\":1}"),
+                None,
+            ),
             ("null", None, None),
             ("\" \"", None, None),
             ("1", None, Some("m.invalid_captcha_format")),
             ("[]", None, Some("m.invalid_captcha_format")),
             ("true", None, Some("m.invalid_captcha_format")),
-            (&long(TOKEN_LIMIT + 1), None, Some("m.too_long_captcha_response")),
+            (
+                &long(TOKEN_LIMIT + 1),
+                None,
+                Some("m.too_long_captcha_response"),
+            ),
         ] {
-            let form = read(JSON, format!("{{\"captcha_response\": {value}}}").as_bytes()).await.expect("a form");
+            let form = read(
+                JSON,
+                format!("{{\"captcha_response\": {value}}}").as_bytes(),
+            )
+            .await
+            .expect("a form");
             let mut parameters = form.parameters("m");
-            let read = parameters.captcha_response().map(|response| match response {
-                CaptchaResponse::Text(text) => text,
-                CaptchaResponse::Object(object) => serde_json::Value::from(object).to_string(),
-            });
-            let found = parameters.finish().err().map(|error| (error.status().as_u16(), error.keys()));
+            let read = parameters
+                .captcha_response()
+                .map(|response| match response {
+                    CaptchaResponse::Text(text) => text,
+                    CaptchaResponse::Object(object) => serde_json::Value::from(object).to_string(),
+                });
+            let found = parameters
+                .finish()
+                .err()
+                .map(|error| (error.status().as_u16(), error.keys()));
             assert_eq!(found, key.map(|key| (422, vec![key.to_owned()])), "{value}");
             if found.is_none() {
                 assert_eq!(read.as_deref(), response);

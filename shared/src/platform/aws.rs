@@ -35,7 +35,8 @@ macro_rules! client {
     }};
 }
 
-/// What is made when it is first used: to make a client takes as long as three requests, and none is needed before the first event.
+/// What is made when it is first used: to make a client takes as long as three requests, and none
+/// is needed before the first event.
 type Deferred<T> = Arc<LazyLock<T, Box<dyn FnOnce() -> T + Send>>>;
 /// A client of DynamoDB.
 pub type DynamoDb = Deferred<aws_sdk_dynamodb::Client>;
@@ -47,11 +48,12 @@ pub(crate) fn deferred<T>(make: impl FnOnce() -> T + Send + 'static) -> Deferred
     Arc::new(LazyLock::new(Box::new(make)))
 }
 
-/// Turns of the runtime in which Lambda is connected to and asked for the first event, and some to spare: a turn takes a microsecond.
+/// Turns of the runtime in which Lambda is connected to and asked for the first event, and some to
+/// spare: a turn takes a microsecond.
 const TURNS: usize = 8;
 
-/// Does at the start of a function what need not be done before Lambda is asked for the first event: while that is on its way. Must be
-/// called within a tokio runtime.
+/// Does at the start of a function what need not be done before Lambda is asked for the first
+/// event: while that is on its way. Must be called within a tokio runtime.
 pub(crate) fn spawn_during_init(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(async {
         for _ in 0..TURNS {
@@ -75,11 +77,21 @@ struct Passing;
 
 impl ClassifyRetry for Passing {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
-        let Some(Err(error)) = context.output_or_error() else { return RetryAction::NoActionIndicated };
-        let Some(error) = error.as_operation_error() else { return RetryAction::NoActionIndicated };
+        let Some(Err(error)) = context.output_or_error() else {
+            return RetryAction::NoActionIndicated;
+        };
+        let Some(error) = error.as_operation_error() else {
+            return RetryAction::NoActionIndicated;
+        };
         // A successful response that is an error all the same is one whose body cannot be parsed.
-        let is_unreadable = context.response().is_some_and(|response| response.status().is_success());
-        if is_unreadable || is_conflict(error) { RetryAction::transient_error() } else { RetryAction::NoActionIndicated }
+        let is_unreadable = context
+            .response()
+            .is_some_and(|response| response.status().is_success());
+        if is_unreadable || is_conflict(error) {
+            RetryAction::transient_error()
+        } else {
+            RetryAction::NoActionIndicated
+        }
     }
 
     fn name(&self) -> &'static str {
@@ -89,8 +101,13 @@ impl ClassifyRetry for Passing {
 
 /// Whether the item of a single write is part of a transaction just then.
 fn is_conflict(error: &context::Error) -> bool {
-    matches!(error.downcast_ref(), Some(UpdateItemError::TransactionConflictException(_)))
-        || matches!(error.downcast_ref(), Some(PutItemError::TransactionConflictException(_)))
+    matches!(
+        error.downcast_ref(),
+        Some(UpdateItemError::TransactionConflictException(_))
+    ) || matches!(
+        error.downcast_ref(),
+        Some(PutItemError::TransactionConflictException(_))
+    )
 }
 
 /// How long a service is waited for.
@@ -103,11 +120,19 @@ struct Patience {
 }
 
 /// Three calls one after the other fit into the ten seconds that a function has.
-const QUICK: Patience = Patience { tries: 3, attempt: Duration::from_millis(1400), operation: Duration::from_secs(3) };
+const QUICK: Patience = Patience {
+    tries: 3,
+    attempt: Duration::from_millis(1400),
+    operation: Duration::from_secs(3),
+};
 
-/// A mail must not be sent twice because an answer was slow, so a call is not repeated here; the outbox does that. It fits into
-/// the half minute that sending has.
-const ONCE: Patience = Patience { tries: 1, attempt: Duration::from_secs(15), operation: Duration::from_secs(15) };
+/// A mail must not be sent twice because an answer was slow, so a call is not repeated here; the
+/// outbox does that. It fits into the half minute that sending has.
+const ONCE: Patience = Patience {
+    tries: 1,
+    attempt: Duration::from_secs(15),
+    operation: Duration::from_secs(15),
+};
 
 impl Patience {
     fn timeouts(&self) -> TimeoutConfig {
@@ -141,7 +166,8 @@ impl Aws {
     #[must_use]
     pub fn dynamodb(&self) -> DynamoDb {
         let aws = self.clone();
-        let client = deferred(move || client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK));
+        let client =
+            deferred(move || client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK));
         let early = Arc::clone(&client);
         spawn_during_init(async move {
             let _ = LazyLock::force(&early);
@@ -153,7 +179,14 @@ impl Aws {
     #[must_use]
     pub fn secrets_manager(&self) -> SecretsManager {
         let aws = self.clone();
-        deferred(move || client!(aws, aws_sdk_secretsmanager, "AWS_ENDPOINT_URL_SECRETS_MANAGER", QUICK))
+        deferred(move || {
+            client!(
+                aws,
+                aws_sdk_secretsmanager,
+                "AWS_ENDPOINT_URL_SECRETS_MANAGER",
+                QUICK
+            )
+        })
     }
 
     /// A client of SES v2.

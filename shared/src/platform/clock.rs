@@ -5,7 +5,8 @@ use std::{ops::Add, time::Instant};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A moment, exact to the millisecond. Stored, signed and told it is whole seconds since the Unix epoch.
+/// A moment, exact to the millisecond. Stored, signed and told it is whole seconds since the Unix
+/// epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "i64", into = "i64")]
 pub struct Timestamp {
@@ -16,7 +17,9 @@ impl Timestamp {
     /// The moment that many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self { milliseconds: seconds.saturating_mul(1000) }
+        Self {
+            milliseconds: seconds.saturating_mul(1000),
+        }
     }
 
     /// The moment that many milliseconds after the Unix epoch.
@@ -41,7 +44,12 @@ impl Timestamp {
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
         let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-        Some(Self { milliseconds: moment.unix_timestamp().checked_mul(1000)?.checked_add(moment.millisecond().into())? })
+        Some(Self {
+            milliseconds: moment
+                .unix_timestamp()
+                .checked_mul(1000)?
+                .checked_add(moment.millisecond().into())?,
+        })
     }
 
     /// RFC 3339 in UTC, as `2026-01-31T23:59:59Z`.
@@ -71,16 +79,28 @@ impl Add<i64> for Timestamp {
     type Output = Self;
 
     fn add(self, seconds: i64) -> Self {
-        Self { milliseconds: self.milliseconds.saturating_add(seconds.saturating_mul(1000)) }
+        Self {
+            milliseconds: self
+                .milliseconds
+                .saturating_add(seconds.saturating_mul(1000)),
+        }
     }
 }
 
 /// The current time.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is the one place that reads the clock"
+)]
 pub fn now() -> Timestamp {
     let now = OffsetDateTime::now_utc();
-    Timestamp { milliseconds: now.unix_timestamp().saturating_mul(1000).saturating_add(now.millisecond().into()) }
+    Timestamp {
+        milliseconds: now
+            .unix_timestamp()
+            .saturating_mul(1000)
+            .saturating_add(now.millisecond().into()),
+    }
 }
 
 /// Measures how long something takes, whatever is done to the clock meanwhile.
@@ -90,7 +110,10 @@ pub struct Stopwatch(Instant);
 impl Stopwatch {
     /// Begins.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     pub fn start() -> Self {
         Self(Instant::now())
     }
@@ -111,7 +134,13 @@ mod tests {
         let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::milliseconds);
         assert_eq!(read("2025-12-31T23:59:59.999Z"), Some(1_767_225_599_999));
         assert_eq!(read("2026-01-01T00:59:59+01:00"), Some(1_767_225_599_000));
-        for text in ["", "2026-01-01", "2026-01-01T00:00:00", "1767225599", "2026-13-01T00:00:00Z"] {
+        for text in [
+            "",
+            "2026-01-01",
+            "2026-01-01T00:00:00",
+            "1767225599",
+            "2026-13-01T00:00:00Z",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }
@@ -120,8 +149,14 @@ mod tests {
     fn a_time_is_told_in_utc_to_the_second() {
         assert_eq!(Timestamp::from_seconds(0).rfc3339(), "1970-01-01T00:00:00Z");
         let moment = Timestamp::from_milliseconds(1_767_225_599_999);
-        assert_eq!((moment.rfc3339().as_str(), moment.seconds()), ("2025-12-31T23:59:59Z", 1_767_225_599));
+        assert_eq!(
+            (moment.rfc3339().as_str(), moment.seconds()),
+            ("2025-12-31T23:59:59Z", 1_767_225_599)
+        );
         assert_eq!(serde_json::to_string(&moment).expect("JSON"), "1767225599");
-        assert!(moment > Timestamp::from_seconds(1_767_225_599) && moment + 1 > Timestamp::from_seconds(1_767_225_600));
+        assert!(
+            moment > Timestamp::from_seconds(1_767_225_599)
+                && moment + 1 > Timestamp::from_seconds(1_767_225_600)
+        );
     }
 }

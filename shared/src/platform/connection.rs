@@ -22,7 +22,10 @@ impl ConnectionFault {
         }
         let io = error.downcast_ref::<io::Error>();
         // An `io::Error` may wrap the cause without giving it as its source.
-        let inner = io.and_then(io::Error::get_ref).map(|inner| Self::of(inner)).or_else(|| error.source().map(Self::of));
+        let inner = io
+            .and_then(io::Error::get_ref)
+            .map(|inner| Self::of(inner))
+            .or_else(|| error.source().map(Self::of));
         match (inner, io) {
             (Some(found @ (Self::Tls | Self::Io(_))), _) => found,
             (_, Some(io)) => Self::Io(io.kind()),
@@ -52,9 +55,18 @@ mod tests {
         let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "secret text");
         let tls = rustls::Error::InvalidCertificate(CertificateError::Expired);
         for (error, fault) in [
-            (io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls)), ConnectionFault::Tls),
-            (io::Error::other(refused), ConnectionFault::Io(io::ErrorKind::ConnectionRefused)),
-            (io::Error::other("secret text"), ConnectionFault::Io(io::ErrorKind::Other)),
+            (
+                io::Error::other(io::Error::new(io::ErrorKind::InvalidData, tls)),
+                ConnectionFault::Tls,
+            ),
+            (
+                io::Error::other(refused),
+                ConnectionFault::Io(io::ErrorKind::ConnectionRefused),
+            ),
+            (
+                io::Error::other("secret text"),
+                ConnectionFault::Io(io::ErrorKind::Other),
+            ),
         ] {
             let found = ConnectionFault::of(&error);
             assert_eq!(found, fault);

@@ -1,7 +1,8 @@
-//! Retries of what failed only for the moment: exponential back-off with full jitter, within a budget of time.
+//! Retries of what failed only for the moment: exponential back-off with full jitter, within a
+//! budget of time.
 //!
-//! The SDK retries calls that fail. This is for what it does not see: transactions that lost to another, the rest of a batch,
-//! conditional writes that another write overtook.
+//! The SDK retries calls that fail. This is for what it does not see: transactions that lost to
+//! another, the rest of a batch, conditional writes that another write overtook.
 
 use std::time::Duration;
 
@@ -13,7 +14,8 @@ use crate::platform::random;
 const BASE: Duration = Duration::from_millis(20);
 /// The longest delay before any attempt.
 const CAP: Duration = Duration::from_millis(500);
-/// Time after which no attempt begins. With the last attempt, which has 3 s in the SDK, it leaves half of a function's 10 s.
+/// Time after which no attempt begins. With the last attempt, which has 3 s in the SDK, it leaves
+/// half of a function's 10 s.
 const BUDGET: Duration = Duration::from_secs(2);
 
 /// The delays of one operation that is retried.
@@ -27,7 +29,10 @@ impl Backoff {
     /// To be called before the first attempt, for the attempts count against the budget too.
     #[must_use]
     pub fn start() -> Self {
-        Self { begun: Instant::now(), retries: 0 }
+        Self {
+            begun: Instant::now(),
+            retries: 0,
+        }
     }
 
     /// Waits before the next attempt; `false`, without waiting, if the budget does not allow one.
@@ -46,7 +51,8 @@ fn longest(retries: u32) -> Duration {
     BASE.saturating_mul(2_u32.saturating_pow(retries)).min(CAP)
 }
 
-/// A duration between nothing and that, each as likely: full jitter keeps those apart who lost to each other.
+/// A duration between nothing and that, each as likely: full jitter keeps those apart who lost to
+/// each other.
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 fn jittered(longest: Duration) -> Duration {
     longest.mul_f64(f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX))
@@ -67,7 +73,10 @@ mod tests {
     fn a_delay_is_anything_from_nothing_to_the_longest() {
         let delays: Vec<Duration> = (0..1000).map(|_| jittered(CAP)).collect();
         assert!(delays.iter().all(|delay| *delay <= CAP));
-        assert!(delays.iter().any(|delay| *delay < CAP / 4) && delays.iter().any(|delay| *delay > CAP / 4 * 3));
+        assert!(
+            delays.iter().any(|delay| *delay < CAP / 4)
+                && delays.iter().any(|delay| *delay > CAP / 4 * 3)
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -78,7 +87,11 @@ mod tests {
                 retries += 1;
             }
             assert!(retries >= 6, "{retries}");
-            assert!(begun.elapsed() <= BUDGET && begun.elapsed() + CAP > BUDGET, "{:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() <= BUDGET && begun.elapsed() + CAP > BUDGET,
+                "{:?}",
+                begun.elapsed()
+            );
             assert!(!backoff.wait().await || begun.elapsed() <= BUDGET);
         }
     }

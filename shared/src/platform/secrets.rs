@@ -15,7 +15,8 @@ use crate::{
     },
 };
 
-/// Seconds after which a secret is looked for again: so long after a change the old one may be used.
+/// Seconds after which a secret is looked for again: so long after a change the old one may be
+/// used.
 const LIFE: i64 = 300;
 
 /// Seconds between two tries to fetch a known secret once more.
@@ -27,14 +28,37 @@ pub(crate) struct Version {
     pub created_at: Option<Timestamp>,
 }
 
-/// The version of a secret that has that staging label, if there is one. What cannot be read may be readable soon.
-pub(crate) async fn version(client: &Client, secret: &str, stage: &str) -> Result<Option<Version>, Error> {
-    match client.get_secret_value().secret_id(secret).version_stage(stage).send().await {
+/// The version of a secret that has that staging label, if there is one. What cannot be read may be
+/// readable soon.
+pub(crate) async fn version(
+    client: &Client,
+    secret: &str,
+    stage: &str,
+) -> Result<Option<Version>, Error> {
+    match client
+        .get_secret_value()
+        .secret_id(secret)
+        .version_stage(stage)
+        .send()
+        .await
+    {
         Ok(output) => {
-            let created_at = output.created_date.map(|date| Timestamp::from_seconds(date.secs()));
-            Ok(output.secret_string.map(|value| Version { value: Zeroizing::new(value), created_at }))
+            let created_at = output
+                .created_date
+                .map(|date| Timestamp::from_seconds(date.secs()));
+            Ok(output.secret_string.map(|value| Version {
+                value: Zeroizing::new(value),
+                created_at,
+            }))
         }
-        Err(error) if matches!(error.as_service_error(), Some(GetSecretValueError::ResourceNotFoundException(_))) => Ok(None),
+        Err(error)
+            if matches!(
+                error.as_service_error(),
+                Some(GetSecretValueError::ResourceNotFoundException(_))
+            ) =>
+        {
+            Ok(None)
+        }
         Err(error) => Err(Error::Unavailable(AwsError::from(error).into())),
     }
 }
@@ -58,29 +82,47 @@ struct Loaded {
 }
 
 impl Secret {
-    /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again when the secret is needed.
+    /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again
+    /// when the secret is needed.
     #[must_use]
     pub fn fetch(client: SecretsManager, id: &str) -> Self {
-        let secret = Self(Arc::new(Source { client, id: id.to_owned(), loaded: Mutex::default() }));
+        let secret = Self(Arc::new(Source {
+            client,
+            id: id.to_owned(),
+            loaded: Mutex::default(),
+        }));
         let early = secret.clone();
         spawn_during_init(async move { drop(early.text(clock::now()).await) });
         secret
     }
 
-    /// The secret without white space around it, as soon as it is there. The lock is held while fetching, so that callers at the
-    /// same time wait for the same answer. A known secret is used while Secrets Manager does not answer or has none.
+    /// The secret without white space around it, as soon as it is there. The lock is held while
+    /// fetching, so that callers at the same time wait for the same answer. A known secret is used
+    /// while Secrets Manager does not answer or has none.
     pub async fn text(&self, now: Timestamp) -> Result<Arc<Zeroizing<String>>, Error> {
         let mut loaded = self.0.loaded.lock().await;
         let Some(known) = loaded.as_mut() else {
             let text = self.0.fetch().await?;
-            *loaded = Some(Loaded { text: Arc::clone(&text), at: now, tried_at: now });
+            *loaded = Some(Loaded {
+                text: Arc::clone(&text),
+                at: now,
+                tried_at: now,
+            });
             return Ok(text);
         };
         if now >= known.at + LIFE && now >= known.tried_at + RETRY_INTERVAL {
             known.tried_at = now;
             match self.0.fetch().await {
-                Ok(text) => *known = Loaded { text, at: now, tried_at: now },
-                Err(error) => tracing::warn!(%error, "a secret could not be fetched again; the known one is used"),
+                Ok(text) => {
+                    *known = Loaded {
+                        text,
+                        at: now,
+                        tried_at: now,
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a secret could not be fetched again; the known one is used")
+                }
             }
         }
         Ok(Arc::clone(&known.text))
@@ -89,9 +131,12 @@ impl Secret {
 
 impl Source {
     async fn fetch(&self) -> Result<Arc<Zeroizing<String>>, Error> {
-        let text = version(&self.client, &self.id, "AWSCURRENT").await?.map(|version| version.value);
+        let text = version(&self.client, &self.id, "AWSCURRENT")
+            .await?
+            .map(|version| version.value);
         let text = text.filter(|text| !text.trim().is_empty());
-        let text = text.ok_or_else(|| Error::internal("a secret that the configuration names has no text"))?;
+        let text = text
+            .ok_or_else(|| Error::internal("a secret that the configuration names has no text"))?;
         Ok(Arc::new(Zeroizing::new(text.trim().to_owned())))
     }
 }
@@ -104,7 +149,11 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
     fn secret(manager: &Manager) -> Secret {
-        Secret(Arc::new(Source { client: manager.client(), id: "Secret".to_owned(), loaded: Mutex::default() }))
+        Secret(Arc::new(Source {
+            client: manager.client(),
+            id: "Secret".to_owned(),
+            loaded: Mutex::default(),
+        }))
     }
 
     async fn text(secret: &Secret, now: Timestamp) -> Option<String> {
@@ -118,7 +167,10 @@ mod tests {
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
         manager.holds(&["second"]);
         assert_eq!(text(&secret, NOW + 299).await.as_deref(), Some("first"));
-        assert_eq!((text(&secret, NOW + 300).await.as_deref(), manager.calls()), (Some("second"), 2));
+        assert_eq!(
+            (text(&secret, NOW + 300).await.as_deref(), manager.calls()),
+            (Some("second"), 2)
+        );
     }
 
     #[tokio::test]
@@ -130,18 +182,33 @@ mod tests {
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
         manager.is_down();
         assert_eq!(text(&secret, NOW + 300).await.as_deref(), Some("first"));
-        assert_eq!((text(&secret, NOW + 359).await.as_deref(), manager.calls()), (Some("first"), 3));
-        assert_eq!((text(&secret, NOW + 360).await.as_deref(), manager.calls()), (Some("first"), 4));
+        assert_eq!(
+            (text(&secret, NOW + 359).await.as_deref(), manager.calls()),
+            (Some("first"), 3)
+        );
+        assert_eq!(
+            (text(&secret, NOW + 360).await.as_deref(), manager.calls()),
+            (Some("first"), 4)
+        );
         manager.holds(&[""]);
-        assert_eq!((text(&secret, NOW + 420).await.as_deref(), manager.calls()), (Some("first"), 5));
+        assert_eq!(
+            (text(&secret, NOW + 420).await.as_deref(), manager.calls()),
+            (Some("first"), 5)
+        );
         manager.holds(&["second"]);
-        assert_eq!((text(&secret, NOW + 479).await.as_deref(), manager.calls()), (Some("first"), 5));
+        assert_eq!(
+            (text(&secret, NOW + 479).await.as_deref(), manager.calls()),
+            (Some("first"), 5)
+        );
         assert_eq!(text(&secret, NOW + 480).await.as_deref(), Some("second"));
     }
 
     #[tokio::test]
     async fn a_blank_secret_is_none() {
         let manager = Manager::with(&[" \n"]);
-        assert!(matches!(secret(&manager).text(NOW).await, Err(Error::Internal(_))));
+        assert!(matches!(
+            secret(&manager).text(NOW).await,
+            Err(Error::Internal(_))
+        ));
     }
 }

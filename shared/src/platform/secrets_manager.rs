@@ -55,9 +55,13 @@ impl Manager {
         let config = aws_sdk_secretsmanager::Config::builder()
             .behavior_version_latest()
             .region(aws_types::region::Region::new("eu-central-1"))
-            .credentials_provider(aws_credential_types::Credentials::new("tests", "tests", None, None, "tests"))
+            .credentials_provider(aws_credential_types::Credentials::new(
+                "tests", "tests", None, None, "tests",
+            ))
             .retry_config(RetryConfig::disabled())
-            .http_client(http_client_fn(move |_, _| SharedHttpConnector::new(manager.clone())));
+            .http_client(http_client_fn(move |_, _| {
+                SharedHttpConnector::new(manager.clone())
+            }));
         deferred(|| Client::from_conf(config.build()))
     }
 
@@ -73,13 +77,17 @@ impl HttpConnector for Manager {
         let Some(values) = &state.values else {
             return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
         };
-        let asked: Value = serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
+        let asked: Value =
+            serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
         let version = usize::from(asked["VersionStage"] == "AWSPREVIOUS");
         let (status, body) = match values.get(version) {
             Some(value) => (200, json!({ "SecretString": value })),
             None => (400, json!({ "__type": "ResourceNotFoundException" })),
         };
         let status = StatusCode::try_from(status).expect("a status");
-        HttpConnectorFuture::ready(Ok(HttpResponse::new(status, SdkBody::from(body.to_string()))))
+        HttpConnectorFuture::ready(Ok(HttpResponse::new(
+            status,
+            SdkBody::from(body.to_string()),
+        )))
     }
 }

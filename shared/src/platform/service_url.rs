@@ -10,11 +10,16 @@ pub struct ServiceUrl(String);
 impl ServiceUrl {
     /// Reads what an operator wrote, or says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const PROBLEM: &str = "is not a URL as https://example.com/path (http only for localhost), without a query";
+        const PROBLEM: &str =
+            "is not a URL as https://example.com/path (http only for localhost), without a query";
         let uri: Uri = text.parse().map_err(|_| PROBLEM)?;
         let (scheme, host) = uri.scheme_str().zip(uri.host()).ok_or(PROBLEM)?;
         let safe = !text.contains(['?', '#', '@', '\\']) && is_confidential(scheme, host);
-        if safe { Ok(Self(text.to_owned())) } else { Err(PROBLEM.to_owned()) }
+        if safe {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(PROBLEM.to_owned())
+        }
     }
 
     /// The URL as text.
@@ -39,13 +44,19 @@ impl ServiceUrl {
 /// <https://url.spec.whatwg.org/#urlencoded-serializing>, but that more is encoded than need be.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
-    fields.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+    fields
+        .iter()
+        .map(|(name, value)| format!("{}={}", encode(name), encode(value)))
+        .collect::<Vec<_>>()
+        .join("&")
 }
 
 /// Whether what is sent there stays secret: it is encrypted, or does not leave this machine.
 #[must_use]
 pub fn is_confidential(scheme: &str, host: &str) -> bool {
-    !host.is_empty() && (scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host)))
+    !host.is_empty()
+        && (scheme == "https"
+            || (scheme == "http" && ["localhost", "127.0.0.1", "[::1]"].contains(&host)))
 }
 
 #[cfg(test)]
@@ -84,8 +95,14 @@ mod tests {
     #[test]
     fn a_url_goes_on_after_one_slash_and_values_are_encoded() {
         for base in ["https://example.com/range/", "https://example.com/range"] {
-            let url = ServiceUrl::parse(base).expect("a URL").join("ABCDE").with_query(&[("a", "b&c d"), ("e", "ä+")]);
-            assert_eq!(url.0, "https://example.com/range/ABCDE?a=b%26c%20d&e=%C3%A4%2B");
+            let url = ServiceUrl::parse(base)
+                .expect("a URL")
+                .join("ABCDE")
+                .with_query(&[("a", "b&c d"), ("e", "ä+")]);
+            assert_eq!(
+                url.0,
+                "https://example.com/range/ABCDE?a=b%26c%20d&e=%C3%A4%2B"
+            );
         }
     }
 }

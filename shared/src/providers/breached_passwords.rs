@@ -1,4 +1,5 @@
-//! Whether a password is known from a breach of another service, asked at Have I Been Pwned or a copy of it:
+//! Whether a password is known from a breach of another service, asked at Have I Been Pwned or a
+//! copy of it:
 //! <https://haveibeenpwned.com/API/v3#SearchingPwnedPasswordsByRange>
 
 use std::time::Duration;
@@ -12,16 +13,20 @@ use crate::{
     platform::{http_client::HttpClient, service_url::ServiceUrl, telemetry::metrics},
 };
 
-/// Nobody waits longer for it. Where it does not answer, passwords pass: the rule and the strength still hold.
+/// Nobody waits longer for it. Where it does not answer, passwords pass: the rule and the strength
+/// still hold.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of an answer at the most; there are some 80 KiB in one.
 const ANSWER_LIMIT: usize = 512 * 1024;
-/// Characters of a hash that the service gets to see. More than a thousand known hashes begin with any five.
+/// Characters of a hash that the service gets to see. More than a thousand known hashes begin with
+/// any five.
 const PREFIX: usize = 5;
-/// Has the service add made-up entries, so that the length of an answer does not tell which one it is.
+/// Has the service add made-up entries, so that the length of an answer does not tell which one it
+/// is.
 const PADDING: (&str, &str) = ("add-padding", "true");
 
-/// Which new passwords are accepted: by the policy first, and only what it accepts is looked up elsewhere.
+/// Which new passwords are accepted: by the policy first, and only what it accepts is looked up
+/// elsewhere.
 pub struct PasswordCheck {
     policy: PasswordPolicy,
     breached: BreachedPasswords,
@@ -37,7 +42,11 @@ impl PasswordCheck {
     /// Accepts a new password or returns its fault.
     pub async fn accept(&self, password: &Password) -> Result<(), PasswordFault> {
         self.policy.check(password)?;
-        if self.breached.contains(password).await { Err(PasswordFault::Breached) } else { Ok(()) }
+        if self.breached.contains(password).await {
+            Err(PasswordFault::Breached)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -53,12 +62,18 @@ impl BreachedPasswords {
     /// Asks at a URL; without one every password passes.
     #[must_use]
     pub fn new(url: Option<ServiceUrl>) -> Self {
-        Self(url.map(|url| Service { outbound: HttpClient::new(PATIENCE, ANSWER_LIMIT), url }))
+        Self(url.map(|url| Service {
+            outbound: HttpClient::new(PATIENCE, ANSWER_LIMIT),
+            url,
+        }))
     }
 
-    /// Whether the password is known. No more than a piece of its hash is sent, and none of it is logged.
+    /// Whether the password is known. No more than a piece of its hash is sent, and none of it is
+    /// logged.
     pub async fn contains(&self, password: &Password) -> bool {
-        let Some(Service { outbound, url }) = &self.0 else { return false };
+        let Some(Service { outbound, url }) = &self.0 else {
+            return false;
+        };
         let hash = hash(password.reveal());
         let (prefix, suffix) = hash.split_at(PREFIX);
         let cause = match outbound.get(&url.join(prefix), Some(PADDING)).await {
@@ -82,8 +97,8 @@ fn hash(password: &str) -> Zeroizing<String> {
     Zeroizing::new(HEXUPPER.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()).as_ref()))
 }
 
-/// Whether a list of `<rest of a hash>:<count>` holds the rest of a hash; entries that were made up count nothing. `None` where it is
-/// no such list.
+/// Whether a list of `<rest of a hash>:<count>` holds the rest of a hash; entries that were made up
+/// count nothing. `None` where it is no such list.
 fn holds(list: &str, suffix: &str) -> Option<bool> {
     let mut found = false;
     for line in list.lines().filter(|line| !line.is_empty()) {
@@ -126,7 +141,14 @@ mod tests {
 
     #[test]
     fn what_is_no_list_says_nothing() {
-        for list in ["<html>", "a:b", "{\"a\": 1}", "1E4C9:1", &format!("{SUFFIX}:1\nmore"), &format!("{SUFFIX}:many")] {
+        for list in [
+            "<html>",
+            "a:b",
+            "{\"a\": 1}",
+            "1E4C9:1",
+            &format!("{SUFFIX}:1\nmore"),
+            &format!("{SUFFIX}:many"),
+        ] {
             assert_eq!(holds(list, SUFFIX), None, "{list}");
         }
     }

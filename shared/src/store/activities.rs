@@ -31,7 +31,13 @@ pub struct ActivityPage {
 impl Store {
     /// Stores a grant whose key is new.
     async fn put_grant(&self, item: Item) -> Result<(), Error> {
-        self.client.put_item().table_name(&self.grants).set_item(Some(item)).send().await.map_err(failure)?;
+        self.client
+            .put_item()
+            .table_name(&self.grants)
+            .set_item(Some(item))
+            .send()
+            .await
+            .map_err(failure)?;
         Ok(())
     }
 
@@ -42,14 +48,34 @@ impl Store {
 
     /// Whether it is written down that something was done by this id.
     pub(super) async fn has_succeeded(&self, uid: &str, id: &str) -> Result<bool, Error> {
-        let request = self.client.get_item().table_name(&self.grants).set_key(Some(activity_key(uid, id))).consistent_read(true);
-        let activity: Option<Activity> = request.send().await.map_err(failure)?.item.map(read).transpose()?;
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.grants)
+            .set_key(Some(activity_key(uid, id)))
+            .consistent_read(true);
+        let activity: Option<Activity> = request
+            .send()
+            .await
+            .map_err(failure)?
+            .item
+            .map(read)
+            .transpose()?;
         Ok(activity.is_some_and(|activity| activity.result == ActivityResult::Succeed))
     }
 
-    /// Writes as much for an address that has no account, so that it takes the same time. It lies where nobody looks it up.
-    pub async fn record_decoy(&self, address: &str, activity: &Activity, now: Timestamp) -> Result<(), Error> {
-        let decoy = Activity { expires_at: now + DECOY_LIFE, ..activity.clone() };
+    /// Writes as much for an address that has no account, so that it takes the same time. It lies
+    /// where nobody looks it up.
+    pub async fn record_decoy(
+        &self,
+        address: &str,
+        activity: &Activity,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let decoy = Activity {
+            expires_at: now + DECOY_LIFE,
+            ..activity.clone()
+        };
         let key = decoy_key(address, &activity.id);
         self.put_grant(keyed(key, &decoy)?).await
     }
@@ -87,7 +113,15 @@ impl Store {
         }
         let (total, limit) = (all.len(), limit.max(1));
         let page = page.clamp(1, total.div_ceil(limit).max(1));
-        let activities = all.into_iter().skip((page - 1) * limit).take(limit).collect();
-        Ok(ActivityPage { activities, total, page })
+        let activities = all
+            .into_iter()
+            .skip((page - 1) * limit)
+            .take(limit)
+            .collect();
+        Ok(ActivityPage {
+            activities,
+            total,
+            page,
+        })
     }
 }

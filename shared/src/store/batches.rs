@@ -16,7 +16,12 @@ impl Store {
         user: &str,
         grant: Item,
     ) -> Result<(Option<User>, Option<G>), Error> {
-        let found = self.batch_get([(&self.users, vec![user_key(user)]), (&self.grants, vec![grant])]).await?;
+        let found = self
+            .batch_get([
+                (&self.users, vec![user_key(user)]),
+                (&self.grants, vec![grant]),
+            ])
+            .await?;
         let (mut user, mut grant) = (None, None);
         for (table, item) in found {
             if table == self.users {
@@ -35,13 +40,19 @@ impl Store {
     ) -> Result<Vec<(String, Item)>, Error> {
         let mut left = HashMap::new();
         for (table, keys) in requests {
-            let keys =
-                KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build().map_err(Error::internal)?;
+            let keys = KeysAndAttributes::builder()
+                .set_keys(Some(keys))
+                .consistent_read(true)
+                .build()
+                .map_err(Error::internal)?;
             left.insert(table.clone(), keys);
         }
         let (mut found, mut backoff) = (Vec::new(), Backoff::start());
         loop {
-            let request = self.client.batch_get_item().set_request_items(Some(mem::take(&mut left)));
+            let request = self
+                .client
+                .batch_get_item()
+                .set_request_items(Some(mem::take(&mut left)));
             let output = request.send().await.map_err(failure)?;
             for (table, items) in output.responses.unwrap_or_default() {
                 found.extend(items.into_iter().map(|item| (table.clone(), item)));
@@ -60,8 +71,18 @@ impl Store {
     pub(super) async fn write_grants(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
         let mut backoff = Backoff::start();
         loop {
-            let output = self.client.batch_write_item().request_items(&self.grants, writes).send().await.map_err(failure)?;
-            writes = output.unprocessed_items.unwrap_or_default().remove(&self.grants).unwrap_or_default();
+            let output = self
+                .client
+                .batch_write_item()
+                .request_items(&self.grants, writes)
+                .send()
+                .await
+                .map_err(failure)?;
+            writes = output
+                .unprocessed_items
+                .unwrap_or_default()
+                .remove(&self.grants)
+                .unwrap_or_default();
             if writes.is_empty() {
                 return Ok(());
             }

@@ -1,12 +1,14 @@
 //! What it means that DynamoDB cancelled a transaction.
 //!
-//! A cancelled transaction has written nothing. It lists one reason per write, in the order of the writes:
+//! A cancelled transaction has written nothing. It lists one reason per write, in the order of the
+//! writes:
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
 /// What to do about a cancelled transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The condition of the write at this place does not hold, and those of all writes before it do.
+    /// The condition of the write at this place does not hold, and those of all writes before it
+    /// do.
     Lost(usize),
     /// The same transaction may succeed if it is sent again.
     Again,
@@ -32,8 +34,11 @@ impl Reason {
         match code {
             None | Some("None") => Self::None,
             Some("ConditionalCheckFailed") => Self::Condition,
-            Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded") => Self::Passing,
-            // `ItemCollectionSizeLimitExceeded`, `ValidationError`, `DuplicateItem`, `AccessDenied`, and what does not exist yet.
+            Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded") => {
+                Self::Passing
+            }
+            // `ItemCollectionSizeLimitExceeded`, `ValidationError`, `DuplicateItem`,
+            // `AccessDenied`, and what does not exist yet.
             Some(_) => Self::Other,
         }
     }
@@ -41,9 +46,10 @@ impl Reason {
 
 /// The verdict on a cancelled transaction, by the codes of its reasons.
 ///
-/// A condition that was evaluated is definite: it was evaluated on a committed item, or the reason would be a conflict. But callers
-/// tell outcomes by the *first* condition that does not hold, so it decides only if nothing before it is undecided. If something is,
-/// the transaction is sent again, unless a reason says that this is of no use.
+/// A condition that was evaluated is definite: it was evaluated on a committed item, or the reason
+/// would be a conflict. But callers tell outcomes by the *first* condition that does not hold, so
+/// it decides only if nothing before it is undecided. If something is, the transaction is sent
+/// again, unless a reason says that this is of no use.
 pub(super) fn verdict<'a>(codes: impl IntoIterator<Item = Option<&'a str>>) -> Verdict {
     let reasons: Vec<Reason> = codes.into_iter().map(Reason::read).collect();
     let first = reasons.iter().position(|&reason| reason != Reason::None);
@@ -79,7 +85,10 @@ mod tests {
             (&[EXCEEDED, NONE], Verdict::Again),
             (&[INVALID], Verdict::Failed),
             (&[NONE, UNKNOWN], Verdict::Failed),
-            (&[Some("ItemCollectionSizeLimitExceeded"), NONE], Verdict::Failed),
+            (
+                &[Some("ItemCollectionSizeLimitExceeded"), NONE],
+                Verdict::Failed,
+            ),
             // None, which is no success either.
             (&[], Verdict::Failed),
             (&[NONE, None], Verdict::Failed),
@@ -109,11 +118,22 @@ mod tests {
     fn a_lost_condition_has_nothing_undecided_before_it() {
         let codes = [NONE, CONDITION, CONFLICT, UNKNOWN];
         for number in 0..256_usize {
-            let list: Vec<Option<&str>> = (0..4).map(|place| codes[number >> (2 * place) & 3]).collect();
+            let list: Vec<Option<&str>> = (0..4)
+                .map(|place| codes[number >> (2 * place) & 3])
+                .collect();
             let before = list.iter().take_while(|&&code| code == NONE).count();
             let is_lost = list.get(before) == Some(&CONDITION);
-            assert_eq!(verdict(list.iter().copied()) == Verdict::Lost(before), is_lost, "{list:?}");
-            assert!(is_lost || !list.contains(&UNKNOWN) || verdict(list.iter().copied()) == Verdict::Failed, "{list:?}");
+            assert_eq!(
+                verdict(list.iter().copied()) == Verdict::Lost(before),
+                is_lost,
+                "{list:?}"
+            );
+            assert!(
+                is_lost
+                    || !list.contains(&UNKNOWN)
+                    || verdict(list.iter().copied()) == Verdict::Failed,
+                "{list:?}"
+            );
         }
     }
 }

@@ -5,7 +5,9 @@ use super::{
     items::{keyed, number, text},
     keys::{code_key, decoy_key, decoy_uid, failures_key, user_key},
     transaction::{Transaction, Write},
-    writes::{activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write},
+    writes::{
+        activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write,
+    },
 };
 use crate::{
     Error,
@@ -70,44 +72,100 @@ pub enum Confirmation {
 
 impl Store {
     /// Stores a code of a user, in the place of one that was there, and the mail that brings it.
-    pub async fn store_code(&self, uid: &str, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
-        let activity = asking.activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
-        self.ask(asking, code_writes(&self.grants, uid, asking.kind, asking.code, asking.mail)?.into_iter().chain(activity)).await
+    pub async fn store_code(
+        &self,
+        uid: &str,
+        asking: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
+        let activity = asking
+            .activity
+            .map(|activity| activity_write(&self.grants, activity))
+            .transpose()?;
+        self.ask(
+            asking,
+            code_writes(&self.grants, uid, asking.kind, asking.code, asking.mail)?
+                .into_iter()
+                .chain(activity),
+        )
+        .await
     }
 
-    /// Writes as much for an address that gets no code, so that it takes the same time. It lies where nobody looks it up and
-    /// no mail is sent of it, until it expires.
-    pub async fn store_decoy_code(&self, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
+    /// Writes as much for an address that gets no code, so that it takes the same time. It lies
+    /// where nobody looks it up and no mail is sent of it, until it expires.
+    pub async fn store_decoy_code(
+        &self,
+        asking: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
         let decoy = |id: &str| decoy_key(asking.address, id);
-        let code = Self::put(&self.grants, keyed(code_key(&decoy_uid(asking.address), asking.kind), asking.code)?, None, [])?;
-        let mail = Self::put(&self.grants, keyed(decoy(&asking.mail.id), asking.mail)?, None, [])?;
+        let code = Self::put(
+            &self.grants,
+            keyed(
+                code_key(&decoy_uid(asking.address), asking.kind),
+                asking.code,
+            )?,
+            None,
+            [],
+        )?;
+        let mail = Self::put(
+            &self.grants,
+            keyed(decoy(&asking.mail.id), asking.mail)?,
+            None,
+            [],
+        )?;
         let activity = asking.activity.map(|activity| {
-            let decoy_activity = Activity { expires_at: asking.code.expires_at, ..activity.clone() };
-            Self::put(&self.grants, keyed(decoy(&activity.id), &decoy_activity)?, None, [])
+            let decoy_activity = Activity {
+                expires_at: asking.code.expires_at,
+                ..activity.clone()
+            };
+            Self::put(
+                &self.grants,
+                keyed(decoy(&activity.id), &decoy_activity)?,
+                None,
+                [],
+            )
         });
-        self.ask(asking, [code, mail].into_iter().chain(activity.transpose()?)).await
+        self.ask(
+            asking,
+            [code, mail].into_iter().chain(activity.transpose()?),
+        )
+        .await
     }
 
     /// Notes that a mail was asked for to an address that gets none.
-    pub async fn store_mail_log(&self, asking: &CodeRequest<'_>) -> Result<CodeRequestOutcome, Error> {
+    pub async fn store_mail_log(
+        &self,
+        asking: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
         self.ask(asking, []).await
     }
 
-    async fn ask(&self, asking: &CodeRequest<'_>, writes: impl IntoIterator<Item = Write>) -> Result<CodeRequestOutcome, Error> {
+    async fn ask(
+        &self,
+        asking: &CodeRequest<'_>,
+        writes: impl IntoIterator<Item = Write>,
+    ) -> Result<CodeRequestOutcome, Error> {
         let (before, log) = asking.log;
         let log = mail_log_write(&self.grants, (asking.address, asking.kind), before, log)?;
-        Ok(match self.transact([log].into_iter().chain(writes)).await? {
-            Transaction::Written => CodeRequestOutcome::Stored,
-            Transaction::Refused(_) => CodeRequestOutcome::Overtaken,
-        })
+        Ok(
+            match self.transact([log].into_iter().chain(writes)).await? {
+                Transaction::Written => CodeRequestOutcome::Stored,
+                Transaction::Refused(_) => CodeRequestOutcome::Overtaken,
+            },
+        )
     }
 
     /// The user and the newest code of that kind of the uid that a genuine token names.
-    pub async fn find_code(&self, claims: &Claims, kind: Kind) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
-        self.user_and_grant(&claims.user, code_key(&claims.uid, kind)).await
+    pub async fn find_code(
+        &self,
+        claims: &Claims,
+        kind: Kind,
+    ) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
+        self.user_and_grant(&claims.user, code_key(&claims.uid, kind))
+            .await
     }
 
-    /// Makes `user` the `confirmed` one and uses the code up, all or nothing; opens the session, if there is one to open.
+    /// Makes `user` the `confirmed` one and uses the code up, all or nothing; opens the session, if
+    /// there is one to open.
     pub async fn confirm_email(
         &self,
         user: &User,
@@ -115,9 +173,15 @@ impl Store {
         code: &OneTimeCode,
         session: Option<&Session>,
     ) -> Result<Confirmation, Error> {
-        let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+        let labels =
+            |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
         let key = code_key(&user.uid, Kind::Confirmation);
-        let use_up = Self::delete(&self.grants, key, Some("jti = :jti"), [(":jti", text(&code.jti))])?;
+        let use_up = Self::delete(
+            &self.grants,
+            key,
+            Some("jti = :jti"),
+            [(":jti", text(&code.jti))],
+        )?;
         let confirm = Self::update(
             &self.users,
             user_key(&user.email.key()),
@@ -135,15 +199,23 @@ impl Store {
                 (":now", number(confirmed.updated_at.seconds())),
             ],
         )?;
-        let session = session.map(|session| session_write(&self.grants, session)).transpose()?;
-        Ok(match self.transact([use_up, confirm].into_iter().chain(session)).await? {
-            Transaction::Written => Confirmation::Done,
-            Transaction::Refused(0) => Confirmation::CodeUsed,
-            Transaction::Refused(_) => Confirmation::NothingToConfirm,
-        })
+        let session = session
+            .map(|session| session_write(&self.grants, session))
+            .transpose()?;
+        Ok(
+            match self
+                .transact([use_up, confirm].into_iter().chain(session))
+                .await?
+            {
+                Transaction::Written => Confirmation::Done,
+                Transaction::Refused(0) => Confirmation::CodeUsed,
+                Transaction::Refused(_) => Confirmation::NothingToConfirm,
+            },
+        )
     }
 
-    /// Changes the password, ends every session, uses the code up, forgets failed sign-ins and queues the notice, all or nothing.
+    /// Changes the password, ends every session, uses the code up, forgets failed sign-ins and
+    /// queues the notice, all or nothing.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -160,9 +232,19 @@ impl Store {
                 user_key(&key),
                 "SET password_hash = :hash, updated_at = :now ADD session_epoch :one",
                 "uid = :uid",
-                [(":hash", text(hash.as_str())), (":now", number(now.seconds())), (":one", number(1)), (":uid", text(&user.uid))],
+                [
+                    (":hash", text(hash.as_str())),
+                    (":now", number(now.seconds())),
+                    (":one", number(1)),
+                    (":uid", text(&user.uid)),
+                ],
             )?,
-            Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), Some("jti = :jti"), [(":jti", text(&code.jti))])?,
+            Self::delete(
+                &self.grants,
+                code_key(&user.uid, Kind::Reset),
+                Some("jti = :jti"),
+                [(":jti", text(&code.jti))],
+            )?,
             Self::delete(&self.grants, failures_key(&key), None, [])?,
             mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
@@ -174,8 +256,9 @@ impl Store {
         })
     }
 
-    /// Changes the password by its owner, ends every other session, voids an outstanding code and queues the notice, all or nothing.
-    /// `false`, and nothing is changed, when the password or the session is another meanwhile.
+    /// Changes the password by its owner, ends every other session, voids an outstanding code and
+    /// queues the notice, all or nothing. `false`, and nothing is changed, when the password or the
+    /// session is another meanwhile.
     pub async fn change_password(
         &self,
         user: &User,

@@ -24,9 +24,15 @@ pub(super) fn keyed(key: Item, value: &impl Serialize) -> Result<Item, Error> {
     Ok(item)
 }
 
-/// The value of an item. The error names what could not be read and nothing of the item: serde's errors quote values.
+/// The value of an item. The error names what could not be read and nothing of the item: serde's
+/// errors quote values.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
-    let unreadable = |why: &str| Error::internal(format!("a stored item cannot be read as a {}{why}", type_name::<T>()));
+    let unreadable = |why: &str| {
+        Error::internal(format!(
+            "a stored item cannot be read as a {}{why}",
+            type_name::<T>()
+        ))
+    };
     // serde_dynamo panics on them.
     if item.values().any(is_of_unknown_type) {
         return Err(unreadable(": an attribute is of an unknown type"));
@@ -40,13 +46,16 @@ pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
 /// The name in serde's error about a field that is missing, which quotes no value.
 fn missing_field(error: &str) -> Option<&str> {
     let name = error.strip_prefix("missing field `")?.strip_suffix('`')?;
-    name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_').then_some(name)
+    name.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        .then_some(name)
 }
 
 /// The text of an attribute that every such item has.
 pub(super) fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
-    text.map(String::as_str).ok_or_else(|| Error::internal(format!("a stored item has no text {name}")))
+    text.map(String::as_str)
+        .ok_or_else(|| Error::internal(format!("a stored item has no text {name}")))
 }
 
 /// Whether an attribute is, or holds, one of a type that this version of the SDK does not know.
@@ -73,7 +82,8 @@ mod tests {
     /// Of a type that the SDK does not know, see the tests with faults.
     #[test]
     fn an_item_that_cannot_be_read_is_an_error_that_quotes_nothing() {
-        let nested = |value: AttributeValue| AttributeValue::L(vec![AttributeValue::M(item(SECRET, value))]);
+        let nested =
+            |value: AttributeValue| AttributeValue::L(vec![AttributeValue::M(item(SECRET, value))]);
         for value in [
             text(SECRET),
             AttributeValue::N(SECRET.to_owned()),
@@ -87,10 +97,18 @@ mod tests {
             assert!(matches!(error, Error::Internal(_)), "{error:?}");
             assert!(!format!("{error} {error:?}").contains(SECRET), "{error:?}");
         }
-        assert!(matches!(text_of(&item("user", number(1)), "user"), Err(Error::Internal(_))));
+        assert!(matches!(
+            text_of(&item("user", number(1)), "user"),
+            Err(Error::Internal(_))
+        ));
         assert!(text_of(&Item::new(), "user").is_err());
         let missing = read::<Failures>(item("count", number(1))).expect_err("no time");
-        assert!(missing.to_string().ends_with("Failures: it has no retry_at"), "{missing}");
+        assert!(
+            missing
+                .to_string()
+                .ends_with("Failures: it has no retry_at"),
+            "{missing}"
+        );
         assert_eq!(missing_field("missing field `a` of `b`"), None);
     }
 }

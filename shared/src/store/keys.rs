@@ -51,7 +51,8 @@ pub(super) fn code_key(uid: &str, kind: Kind) -> Item {
     )
 }
 
-/// Key of a mail in the outbox. The stream of the table hands what is stored under it to the function that sends.
+/// Key of a mail in the outbox. The stream of the table hands what is stored under it to the
+/// function that sends.
 pub(super) fn mail_key(uid: &str, id: &str) -> Item {
     grant_key(uid, format!("MAIL#{id}"))
 }
@@ -61,7 +62,8 @@ pub(super) fn activity_key(uid: &str, id: &str) -> Item {
     grant_key(uid, format!("{ACTIVITY}{id}"))
 }
 
-/// Key of the wrong attempts in a row at an account's secrets. Addresses are hashed: those that have no account are nobody's to keep.
+/// Key of the wrong attempts in a row at an account's secrets. Addresses are hashed: those that
+/// have no account are nobody's to keep.
 pub(super) fn failures_key(user: &str) -> Item {
     grant_key(&format!("LIMIT#sign_in#{}", sha256_hex(user)), "-")
 }
@@ -77,7 +79,10 @@ pub(super) fn mail_log_key(user: &str, kind: Kind) -> Item {
 
 /// Key of the requests that a client network sent within a minute.
 pub(super) fn requests_key(network: &str, minute: i64) -> Item {
-    grant_key(&format!("LIMIT#requests#{}", sha256_hex(network)), minute.to_string())
+    grant_key(
+        &format!("LIMIT#requests#{}", sha256_hex(network)),
+        minute.to_string(),
+    )
 }
 
 /// The uid that stands for an address without an account.

@@ -22,7 +22,8 @@ use crate::{
     platform::{clock::Timestamp, random::sha256_hex, retry::Backoff},
 };
 
-/// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is counted of it.
+/// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is
+/// counted of it.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Attempt(Option<Counted>);
@@ -42,25 +43,38 @@ impl Attempt {
     /// What is written down when it succeeds, so that it can be found.
     pub(super) fn success(&self, activity: &Activity) -> Activity {
         let id = self.0.as_ref().map_or(&activity.id, |counted| &counted.id);
-        Activity { id: id.clone(), ..activity.clone() }
+        Activity {
+            id: id.clone(),
+            ..activity.clone()
+        }
     }
 
-    /// The counter that its success has to delete. Where nothing but itself is counted, that is left for later.
+    /// The counter that its success has to delete. Where nothing but itself is counted, that is
+    /// left for later.
     pub(super) fn to_be_cleared(&self) -> Option<Item> {
-        self.0.as_ref().filter(|counted| !counted.with.is_only(&counted.id)).map(|counted| failures_key(&counted.user))
+        self.0
+            .as_ref()
+            .filter(|counted| !counted.with.is_only(&counted.id))
+            .map(|counted| failures_key(&counted.user))
     }
 }
 
 impl Store {
-    /// Counts an attempt at the secrets of an address, before they are looked at. However many attempts there are at once, no more
-    /// are let through than one after the other.
-    pub async fn count_attempt(&self, user: &str, limits: &Limits, now: Timestamp) -> Result<Attempt, Error> {
+    /// Counts an attempt at the secrets of an address, before they are looked at. However many
+    /// attempts there are at once, no more are let through than one after the other.
+    pub async fn count_attempt(
+        &self,
+        user: &str,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Attempt, Error> {
         if limits.sign_in_free_attempts == 0 {
             return Ok(Attempt(None));
         }
         let id = activity_id(now);
         let first = Failures::with_one_more(None, &id, limits, now)?;
-        // One call as long as the attempts are free, which is all that is needed of almost everybody.
+        // One call as long as the attempts are free, which is all that is needed of almost
+        // everybody.
         let free = self
             .update_failures(user)
             .update_expression(
@@ -75,26 +89,41 @@ impl Store {
             .expression_attribute_values(":id", text(&id));
         let mut before = match count(free).await? {
             Counting::Counted(with) => {
-                return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without: None })));
+                return Ok(Attempt(Some(Counted {
+                    id,
+                    user: user.to_owned(),
+                    with,
+                    without: None,
+                })));
             }
             Counting::Overtaken(before) => before,
         };
         let mut backoff = Backoff::start();
         loop {
-            let known = self.resolve_pending(user, before.clone(), limits, now).await?;
+            let known = self
+                .resolve_pending(user, before.clone(), limits, now)
+                .await?;
             let with = Failures::with_one_more(known.as_ref(), &id, limits, now)?;
             match count(self.replace_failures(user, before.as_ref(), &with)).await? {
                 Counting::Counted(with) => {
                     let without = known.filter(|_| with.retry_at > now.milliseconds());
-                    return Ok(Attempt(Some(Counted { id, user: user.to_owned(), with, without })));
+                    return Ok(Attempt(Some(Counted {
+                        id,
+                        user: user.to_owned(),
+                        with,
+                        without,
+                    })));
                 }
-                Counting::Overtaken(_) if !backoff.wait().await => return Err(Error::TooManyAttempts { retry_after: 1 }),
+                Counting::Overtaken(_) if !backoff.wait().await => {
+                    return Err(Error::TooManyAttempts { retry_after: 1 });
+                }
                 Counting::Overtaken(stored) => before = stored,
             }
         }
     }
 
-    /// The failures without the attempt among them that succeeded, where it has come to matter. It takes an unknown address as long.
+    /// The failures without the attempt among them that succeeded, where it has come to matter. It
+    /// takes an unknown address as long.
     async fn resolve_pending(
         &self,
         user: &str,
@@ -102,21 +131,48 @@ impl Store {
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Option<Failures>, Error> {
-        let Some(failures) = failures else { return Ok(None) };
-        let Some(attempt) = failures.to_be_settled(limits, now) else { return Ok(Some(failures)) };
-        let owner = self.find_user(user).await?.map_or_else(|| sha256_hex(user), |user| user.uid);
+        let Some(failures) = failures else {
+            return Ok(None);
+        };
+        let Some(attempt) = failures.to_be_settled(limits, now) else {
+            return Ok(Some(failures));
+        };
+        let owner = self
+            .find_user(user)
+            .await?
+            .map_or_else(|| sha256_hex(user), |user| user.uid);
         let succeeded = self.has_succeeded(&owner, attempt).await?;
-        Ok(Some(if succeeded { failures.settled() } else { failures }))
+        Ok(Some(if succeeded {
+            failures.settled()
+        } else {
+            failures
+        }))
     }
 
-    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted before. A transaction, though of
-    /// one write: when its answer is lost and it is sent again, the attempt is not taken back twice.
+    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted
+    /// before. A transaction, though of one write: when its answer is lost and it is sent again,
+    /// the attempt is not taken back twice.
     pub async fn refund(&self, attempt: &Attempt) -> Result<(), Error> {
-        let Some(Counted { user, with, without, .. }) = &attempt.0 else { return Ok(()) };
+        let Some(Counted {
+            user,
+            with,
+            without,
+            ..
+        }) = &attempt.0
+        else {
+            return Ok(());
+        };
         let (minus_one, zero) = ((":minus_one", number(-1)), (":zero", number(0)));
         let write = match without {
-            None => Self::update(&self.grants, failures_key(user), "ADD #count :minus_one", "#count > :zero", [minus_one, zero])?,
-            // Free attempts that were under way may have been taken back meanwhile, so the count alone may be another.
+            None => Self::update(
+                &self.grants,
+                failures_key(user),
+                "ADD #count :minus_one",
+                "#count > :zero",
+                [minus_one, zero],
+            )?,
+            // Free attempts that were under way may have been taken back meanwhile, so the count
+            // alone may be another.
             Some(without) => Self::update(
                 &self.grants,
                 failures_key(user),
@@ -131,12 +187,18 @@ impl Store {
                 ],
             )?,
         };
-        // Who signed in meanwhile cleared the count, and who failed after a wait counted on from this one.
+        // Who signed in meanwhile cleared the count, and who failed after a wait counted on from
+        // this one.
         self.transact([write]).await.map(drop)
     }
 
     /// Counts a request of a client's address, or says how long it has to wait.
-    pub async fn count_request(&self, address: &str, limits: &Limits, now: Timestamp) -> Result<(), Error> {
+    pub async fn count_request(
+        &self,
+        address: &str,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         if limits.requests_per_minute == 0 {
             return Ok(());
         }
@@ -159,7 +221,11 @@ impl Store {
     }
 
     /// The user of an address, and when mails of that kind were asked for to it.
-    pub async fn find_user_and_mail_log(&self, user: &str, kind: Kind) -> Result<(Option<User>, Option<MailLog>), Error> {
+    pub async fn find_user_and_mail_log(
+        &self,
+        user: &str,
+        kind: Kind,
+    ) -> Result<(Option<User>, Option<MailLog>), Error> {
         self.user_and_grant(user, mail_log_key(user, kind)).await
     }
 
@@ -173,7 +239,12 @@ impl Store {
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
     }
 
-    fn replace_failures(&self, user: &str, before: Option<&Failures>, after: &Failures) -> UpdateItemFluentBuilder {
+    fn replace_failures(
+        &self,
+        user: &str,
+        before: Option<&Failures>,
+        after: &Failures,
+    ) -> UpdateItemFluentBuilder {
         let request = self
             .update_failures(user)
             .update_expression(match after.unsettled {
@@ -190,7 +261,8 @@ impl Store {
                 let request = request
                     .expression_attribute_values(":was_count", number(before.count))
                     .expression_attribute_values(":was_retry_at", number(before.retry_at));
-                // The count alone does not tell: it stays as it is when one is added and one is settled.
+                // The count alone does not tell: it stays as it is when one is added and one is
+                // settled.
                 match &before.unsettled {
                     None => request.condition_expression(
                         "#count = :was_count AND retry_at = :was_retry_at AND attribute_not_exists(unsettled)",

@@ -1,7 +1,7 @@
 //! What is kept, in two tables. README.md of the project shows the keys.
 //!
-//! Every read that decides something is strongly consistent, and what decides is a condition on a write: losing it is an
-//! outcome, not a failure.
+//! Every read that decides something is strongly consistent, and what decides is a condition on a
+//! write: losing it is an outcome, not a failure.
 
 mod activities;
 mod administration;
@@ -91,11 +91,16 @@ impl Store {
     /// The tables of these names.
     #[must_use]
     pub const fn new(client: DynamoDb, users: String, grants: String) -> Self {
-        Self { client, users, grants }
+        Self {
+            client,
+            users,
+            grants,
+        }
     }
 }
 
-/// A database that is throttled, fails or does not answer may answer later; any other failure is a bug or a missing permission.
+/// A database that is throttled, fails or does not answer may answer later; any other failure is a
+/// bug or a missing permission.
 fn failure(error: impl Into<AwsError>) -> Error {
     const TRANSIENT: [&str; 9] = [
         "ThrottlingException",
@@ -113,8 +118,13 @@ fn failure(error: impl Into<AwsError>) -> Error {
         Kind::Construction => false,
         Kind::Timeout | Kind::Connection(_) | Kind::Unreadable => true,
         Kind::Refused => {
-            error.status().is_some_and(|status| status >= 500) || error.code().is_some_and(|code| TRANSIENT.contains(&code))
+            error.status().is_some_and(|status| status >= 500)
+                || error.code().is_some_and(|code| TRANSIENT.contains(&code))
         }
     };
-    if is_transient { Error::Unavailable(error.into()) } else { Error::internal(error) }
+    if is_transient {
+        Error::Unavailable(error.into())
+    } else {
+        Error::internal(error)
+    }
 }

@@ -33,23 +33,46 @@ pub struct Enabling<'a> {
 }
 
 impl Store {
-    /// Keeps a secret that was drawn for the user's authenticator, in the place of one that was there. `false`, and nothing is
-    /// stored, when a second factor is on.
-    pub async fn draw_otp_secret(&self, user: &User, secret: &OtpSecret, activity: &Activity) -> Result<Outcome, Error> {
+    /// Keeps a secret that was drawn for the user's authenticator, in the place of one that was
+    /// there. `false`, and nothing is stored, when a second factor is on.
+    pub async fn draw_otp_secret(
+        &self,
+        user: &User,
+        secret: &OtpSecret,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
         let draw = Self::update(
             &self.users,
             user_key(&user.email.key()),
             "SET otp_pending_secret = :secret",
             "uid = :uid AND attribute_not_exists(otp_secret)",
-            [(":uid", text(&user.uid)), (":secret", text(secret.reveal()))],
+            [
+                (":uid", text(&user.uid)),
+                (":secret", text(secret.reveal())),
+            ],
         )?;
-        Ok(self.transact([draw, activity_write(&self.grants, activity)?]).await?.into())
+        Ok(self
+            .transact([draw, activity_write(&self.grants, activity)?])
+            .await?
+            .into())
     }
 
-    /// Turns the second factor on, ends every other session and queues the notice, all or nothing. `false`, and nothing is changed,
-    /// when one is on meanwhile, another secret was drawn, or the session is over.
-    pub async fn enable_otp(&self, user: &User, session: &Session, enabling: &Enabling<'_>) -> Result<Outcome, Error> {
-        let Enabling { secret, step, recovery_codes, notice, activity } = *enabling;
+    /// Turns the second factor on, ends every other session and queues the notice, all or nothing.
+    /// `false`, and nothing is changed, when one is on meanwhile, another secret was drawn, or the
+    /// session is over.
+    pub async fn enable_otp(
+        &self,
+        user: &User,
+        session: &Session,
+        enabling: &Enabling<'_>,
+    ) -> Result<Outcome, Error> {
+        let Enabling {
+            secret,
+            step,
+            recovery_codes,
+            notice,
+            activity,
+        } = *enabling;
         let enable = Self::update(
             &self.users,
             user_key(&user.email.key()),
@@ -75,13 +98,14 @@ impl Store {
         Ok(self.transact(writes).await?.into())
     }
 
-    /// Uses a code of the second factor up; `false` when somebody did before, or the secret is another now.
+    /// Uses a code of the second factor up; `false` when somebody did before, or the secret is
+    /// another now.
     pub async fn use_up_code(&self, user: &User, factor: &SecondFactor) -> Result<Outcome, Error> {
         Ok(self.transact([self.use_up(user, factor)?]).await?.into())
     }
 
-    /// Turns the second factor off by a code of it, and queues the notice, all or nothing. `false`, and nothing is changed, when
-    /// somebody used the code up before, or the secret is another now.
+    /// Turns the second factor off by a code of it, and queues the notice, all or nothing. `false`,
+    /// and nothing is changed, when somebody used the code up before, or the secret is another now.
     pub async fn disable_otp(
         &self,
         user: &User,
@@ -104,7 +128,10 @@ impl Store {
             ],
         )?;
         let notice = mail_write(&self.grants, notice)?;
-        Ok(self.transact([disable, notice, activity_write(&self.grants, activity)?]).await?.into())
+        Ok(self
+            .transact([disable, notice, activity_write(&self.grants, activity)?])
+            .await?
+            .into())
     }
 }
 
@@ -123,7 +150,10 @@ mod tests {
         tokens::signed_token::{Claims, Purpose},
     };
 
-    const LIFE: SessionLifetime = SessionLifetime { idle: 1800, absolute: 86_400 };
+    const LIFE: SessionLifetime = SessionLifetime {
+        idle: 1800,
+        absolute: 86_400,
+    };
 
     fn hashes(names: &[&str]) -> Vec<PasswordHash> {
         serde_json::from_value(serde_json::json!(names)).expect("hashes")
@@ -137,22 +167,49 @@ mod tests {
     async fn drawn(store: &Store) -> (User, Session) {
         let user = new_user("jane@example.com");
         sign_up(store, &user).await;
-        let session = Session { id_hash: crate::platform::random::sha256_hex("own"), ..session_of(&user) };
-        store.open_session(&session, &Attempt::default(), &done(&user, Action::Login, NOW)).await.expect("a session");
+        let session = Session {
+            id_hash: crate::platform::random::sha256_hex("own"),
+            ..session_of(&user)
+        };
+        store
+            .open_session(
+                &session,
+                &Attempt::default(),
+                &done(&user, Action::Login, NOW),
+            )
+            .await
+            .expect("a session");
         assert!(draw(store, &user).await);
         (stored(store, &user).await, session)
     }
 
     async fn draw(store: &Store, user: &User) -> bool {
         let activity = done(user, Action::RequestQrCode, NOW);
-        store.draw_otp_secret(user, &OtpSecret::draw(), &activity).await.expect("an answer").is_written()
+        store
+            .draw_otp_secret(user, &OtpSecret::draw(), &activity)
+            .await
+            .expect("an answer")
+            .is_written()
     }
 
     async fn enable(store: &Store, user: &User, session: &Session, codes: &[&str]) -> bool {
-        let (notice, activity) = (notice(user, Kind::OtpEnabled), done(user, Action::EnableOtp, NOW + 1));
+        let (notice, activity) = (
+            notice(user, Kind::OtpEnabled),
+            done(user, Action::EnableOtp, NOW + 1),
+        );
         let secret = user.otp_pending_secret.as_ref().expect("a secret");
-        let enabling = Enabling { secret, step: 100, recovery_codes: &hashes(codes), notice: &notice, activity: &activity };
-        store.enable_otp(user, session, &enabling).await.expect("an answer").is_written()
+        let enabling = Enabling {
+            secret,
+            step: 100,
+            recovery_codes: &hashes(codes),
+            notice: &notice,
+            activity: &activity,
+        };
+        store
+            .enable_otp(user, session, &enabling)
+            .await
+            .expect("an answer")
+            .is_written()
     }
 
     /// Somebody with the second factor on.
@@ -163,14 +220,26 @@ mod tests {
     }
 
     async fn disable(store: &Store, user: &User, factor: &SecondFactor) -> bool {
-        let (notice, activity) = (notice(user, Kind::OtpDisabled), done(user, Action::DisableOtp, NOW + 2));
-        store.disable_otp(user, factor, &notice, &activity).await.expect("an answer").is_written()
+        let (notice, activity) = (
+            notice(user, Kind::OtpDisabled),
+            done(user, Action::DisableOtp, NOW + 2),
+        );
+        store
+            .disable_otp(user, factor, &notice, &activity)
+            .await
+            .expect("an answer")
+            .is_written()
     }
 
     async fn signs_in(store: &Store, user: &User, factor: &SecondFactor) -> bool {
         let activity = done(user, Action::LoginWithOtp, NOW);
         store
-            .open_session_with_otp(user, &session_of(user), factor, (&Attempt::default(), &activity))
+            .open_session_with_otp(
+                user,
+                &session_of(user),
+                factor,
+                (&Attempt::default(), &activity),
+            )
             .await
             .expect("an answer")
             .is_written()
@@ -181,7 +250,11 @@ mod tests {
     }
 
     fn left(user: &User) -> Vec<&str> {
-        let mut left: Vec<&str> = user.otp_recovery_codes.iter().map(PasswordHash::as_str).collect();
+        let mut left: Vec<&str> = user
+            .otp_recovery_codes
+            .iter()
+            .map(PasswordHash::as_str)
+            .collect();
         left.sort_unstable();
         left
     }
@@ -192,9 +265,15 @@ mod tests {
         let (first, session) = drawn(&store).await;
         assert!(draw(&store, &first).await);
         let second = stored(&store, &first).await;
-        assert!(second.otp_pending_secret.is_some() && second.otp_pending_secret != first.otp_pending_secret);
+        assert!(
+            second.otp_pending_secret.is_some()
+                && second.otp_pending_secret != first.otp_pending_secret
+        );
         assert_eq!((&second.otp_secret, second.session_epoch), (&None, 0));
-        assert!(!enable(&store, &first, &session, &["a"]).await, "by a code of the secret before");
+        assert!(
+            !enable(&store, &first, &session, &["a"]).await,
+            "by a code of the secret before"
+        );
         assert_eq!(stored(&store, &first).await.otp_secret, None);
     }
 
@@ -210,10 +289,26 @@ mod tests {
         .await;
         assert_eq!(won.iter().filter(|&&won| won).count(), 1);
         let on = stored(&store, &user).await;
-        assert_eq!((&on.otp_secret, on.otp_last_step), (&user.otp_pending_secret, Some(100)));
-        assert_eq!((&on.otp_pending_secret, left(&on).len(), on.updated_at), (&None, 1, NOW + 1));
-        let claims = Claims::new(Purpose::Session, "own", &user.uid, &user.email.key(), (NOW, NOW + 60));
-        let (kept, _) = store.find_session(&claims).await.expect("an answer").expect("a session");
+        assert_eq!(
+            (&on.otp_secret, on.otp_last_step),
+            (&user.otp_pending_secret, Some(100))
+        );
+        assert_eq!(
+            (&on.otp_pending_secret, left(&on).len(), on.updated_at),
+            (&None, 1, NOW + 1)
+        );
+        let claims = Claims::new(
+            Purpose::Session,
+            "own",
+            &user.uid,
+            &user.email.key(),
+            (NOW, NOW + 60),
+        );
+        let (kept, _) = store
+            .find_session(&claims)
+            .await
+            .expect("an answer")
+            .expect("a session");
         assert!(kept.is_live(&on, LIFE, NOW) && !other.is_live(&on, LIFE, NOW));
         assert!(!draw(&store, &on).await, "while it is on");
     }
@@ -222,7 +317,13 @@ mod tests {
     async fn a_session_that_was_ended_meanwhile_enables_nothing() {
         let store = store().await;
         let (user, session) = drawn(&store).await;
-        assert!(store.end_session(&session.uid, &session.id_hash, None).await.expect("an answer").is_written());
+        assert!(
+            store
+                .end_session(&session.uid, &session.id_hash, None)
+                .await
+                .expect("an answer")
+                .is_written()
+        );
         assert!(!enable(&store, &user, &session, &["a"]).await);
         assert_eq!(stored(&store, &user).await.otp_secret, None);
     }
@@ -261,12 +362,22 @@ mod tests {
     async fn a_time_step_is_used_once_whatever_for() {
         let store = store().await;
         let user = enabled(&store, &["a"]).await;
-        let verify = async |step| store.use_up_code(&user, &SecondFactor::TimeStep(step)).await.expect("an answer").is_written();
+        let verify = async |step| {
+            store
+                .use_up_code(&user, &SecondFactor::TimeStep(step))
+                .await
+                .expect("an answer")
+                .is_written()
+        };
         assert!(!verify(100).await, "the one that enabled it");
         assert!(verify(102).await);
         for spent in [101, 102] {
             let factor = SecondFactor::TimeStep(spent);
-            assert!(!verify(spent).await && !signs_in(&store, &user, &factor).await && !disable(&store, &user, &factor).await);
+            assert!(
+                !verify(spent).await
+                    && !signs_in(&store, &user, &factor).await
+                    && !disable(&store, &user, &factor).await
+            );
         }
         assert_eq!(stored(&store, &user).await.otp_last_step, Some(102));
     }
@@ -278,13 +389,31 @@ mod tests {
             let user = enabled(&store, &["a", "b"]).await;
             let notice = notice(&user, Kind::OtpDisabled);
             let activity = done(&user, Action::DisableOtp, NOW + 2);
-            assert!(store.disable_otp(&user, &factor, &notice, &activity).await.expect("an answer").is_written());
+            assert!(
+                store
+                    .disable_otp(&user, &factor, &notice, &activity)
+                    .await
+                    .expect("an answer")
+                    .is_written()
+            );
             let off = stored(&store, &user).await;
-            assert_eq!((&off.otp_secret, off.otp_last_step, left(&off).len()), (&None, None, 0));
-            assert_eq!((off.session_epoch, off.updated_at), (user.session_epoch, NOW + 2));
-            let claim = store.claim_mail(&user.uid, &notice.id, NOW).await.expect("an answer");
+            assert_eq!(
+                (&off.otp_secret, off.otp_last_step, left(&off).len()),
+                (&None, None, 0)
+            );
+            assert_eq!(
+                (off.session_epoch, off.updated_at),
+                (user.session_epoch, NOW + 2)
+            );
+            let claim = store
+                .claim_mail(&user.uid, &notice.id, NOW)
+                .await
+                .expect("an answer");
             assert_eq!(claim, Claim::Claimed(notice));
-            assert!(!signs_in(&store, &user, &recovery("b")).await && !disable(&store, &user, &recovery("b")).await);
+            assert!(
+                !signs_in(&store, &user, &recovery("b")).await
+                    && !disable(&store, &user, &recovery("b")).await
+            );
         }
     }
 
@@ -294,7 +423,11 @@ mod tests {
         let user = enabled(&store, &["a"]).await;
         let won = at_once(16, |place| {
             let (store, user) = (store.clone(), user.clone());
-            let factor = if place % 2 == 0 { recovery("a") } else { SecondFactor::TimeStep(101) };
+            let factor = if place % 2 == 0 {
+                recovery("a")
+            } else {
+                SecondFactor::TimeStep(101)
+            };
             async move { disable(&store, &user, &factor).await }
         })
         .await;

@@ -1,4 +1,5 @@
-//! The outbox. A stream may deliver a record twice, and twice at once; a lease lets one delivery at a time send the mail.
+//! The outbox. A stream may deliver a record twice, and twice at once; a lease lets one delivery at
+//! a time send the mail.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use data_encoding::HEXLOWER;
@@ -15,7 +16,8 @@ use crate::{
     platform::{clock::Timestamp, random},
 };
 
-/// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than the function may run.
+/// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than
+/// the function may run.
 const LEASE: i64 = 60;
 
 /// What a delivery finds.
@@ -63,15 +65,23 @@ impl Store {
 
     /// Notes that nothing is left to do for a mail: it was sent, or never will be.
     pub async fn settle_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
-        self.update_mail(uid, id, "SET settled_at = :now REMOVE leased_until", now).await
+        self.update_mail(uid, id, "SET settled_at = :now REMOVE leased_until", now)
+            .await
     }
 
     /// Gives a mail back that could not be sent, so that the next delivery need not wait.
     pub async fn release_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
-        self.update_mail(uid, id, "SET released_at = :now REMOVE leased_until", now).await
+        self.update_mail(uid, id, "SET released_at = :now REMOVE leased_until", now)
+            .await
     }
 
-    async fn update_mail(&self, uid: &str, id: &str, change: &str, now: Timestamp) -> Result<(), Error> {
+    async fn update_mail(
+        &self,
+        uid: &str,
+        id: &str,
+        change: &str,
+        now: Timestamp,
+    ) -> Result<(), Error> {
         let request = self
             .client
             .update_item()

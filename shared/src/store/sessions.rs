@@ -19,23 +19,42 @@ use crate::{
 };
 
 impl Store {
-    /// Stores a session and what was done to open it, and forgets the failures before the attempt. Nothing of it depends on what was
-    /// stored before, so a batch will do, which costs half of a transaction.
-    pub async fn open_session(&self, session: &Session, attempt: &Attempt, activity: &Activity) -> Result<(), Error> {
-        let put = |item| PutRequest::builder().set_item(Some(item)).build().map_err(Error::internal);
+    /// Stores a session and what was done to open it, and forgets the failures before the attempt.
+    /// Nothing of it depends on what was stored before, so a batch will do, which costs half of a
+    /// transaction.
+    pub async fn open_session(
+        &self,
+        session: &Session,
+        attempt: &Attempt,
+        activity: &Activity,
+    ) -> Result<(), Error> {
+        let put = |item| {
+            PutRequest::builder()
+                .set_item(Some(item))
+                .build()
+                .map_err(Error::internal)
+        };
         let mut writes = vec![
-            WriteRequest::builder().put_request(put(session_item(session)?)?).build(),
-            WriteRequest::builder().put_request(put(activity_item(&attempt.success(activity))?)?).build(),
+            WriteRequest::builder()
+                .put_request(put(session_item(session)?)?)
+                .build(),
+            WriteRequest::builder()
+                .put_request(put(activity_item(&attempt.success(activity))?)?)
+                .build(),
         ];
         if let Some(key) = attempt.to_be_cleared() {
-            let forget = DeleteRequest::builder().set_key(Some(key)).build().map_err(Error::internal)?;
+            let forget = DeleteRequest::builder()
+                .set_key(Some(key))
+                .build()
+                .map_err(Error::internal)?;
             writes.push(WriteRequest::builder().delete_request(forget).build());
         }
         self.write_grants(writes).await
     }
 
-    /// Stores a session, uses a code of the user's second factor up, and forgets the failures before the attempt. `None`, and nothing is stored,
-    /// when somebody used the code up meanwhile, or the secret is another now.
+    /// Stores a session, uses a code of the user's second factor up, and forgets the failures
+    /// before the attempt. `None`, and nothing is stored, when somebody used the code up meanwhile,
+    /// or the secret is another now.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
@@ -48,11 +67,18 @@ impl Store {
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
-        let forget = attempt.to_be_cleared().map(|key| Self::delete(&self.grants, key, None, [])).transpose()?;
-        Ok(self.transact(writes.into_iter().chain(forget)).await?.into())
+        let forget = attempt
+            .to_be_cleared()
+            .map(|key| Self::delete(&self.grants, key, None, []))
+            .transpose()?;
+        Ok(self
+            .transact(writes.into_iter().chain(forget))
+            .await?
+            .into())
     }
 
-    /// The session that a genuine token names, and its user. Whether it is live is for [`Session::is_live`] to say.
+    /// The session that a genuine token names, and its user. Whether it is live is for
+    /// [`Session::is_live`] to say.
     pub async fn find_session(&self, claims: &Claims) -> Result<Option<(Session, User)>, Error> {
         let key = session_key(&claims.uid, &sha256_hex(&claims.jti));
         let (user, session) = self.user_and_grant(&claims.user, key).await?;
@@ -60,7 +86,11 @@ impl Store {
     }
 
     /// The same of a session and a user that were found before.
-    pub async fn find_session_again(&self, session: &Session, user: &User) -> Result<Option<(Session, User)>, Error> {
+    pub async fn find_session_again(
+        &self,
+        session: &Session,
+        user: &User,
+    ) -> Result<Option<(Session, User)>, Error> {
         let key = session_key(&session.uid, &session.id_hash);
         let (user, session) = self.user_and_grant(&user.email.key(), key).await?;
         Ok(session.zip(user))
@@ -99,25 +129,54 @@ impl Store {
         Ok(conditional(request).await?.into())
     }
 
-    /// Deletes the session of a user that has this hash, and records who did it where its user did; `false` when somebody else
-    /// deleted it before. A transaction, so that a success whose answer was lost on the way stays one when it is tried again.
-    pub async fn end_session(&self, uid: &str, id_hash: &str, activity: Option<&Activity>) -> Result<Outcome, Error> {
-        let delete = Self::delete(&self.grants, session_key(uid, id_hash), Some("attribute_exists(pk)"), [])?;
-        let record = activity.map(|activity| activity_write(&self.grants, activity)).transpose()?;
-        Ok(self.transact([delete].into_iter().chain(record)).await?.into())
+    /// Deletes the session of a user that has this hash, and records who did it where its user did;
+    /// `false` when somebody else deleted it before. A transaction, so that a success whose answer
+    /// was lost on the way stays one when it is tried again.
+    pub async fn end_session(
+        &self,
+        uid: &str,
+        id_hash: &str,
+        activity: Option<&Activity>,
+    ) -> Result<Outcome, Error> {
+        let delete = Self::delete(
+            &self.grants,
+            session_key(uid, id_hash),
+            Some("attribute_exists(pk)"),
+            [],
+        )?;
+        let record = activity
+            .map(|activity| activity_write(&self.grants, activity))
+            .transpose()?;
+        Ok(self
+            .transact([delete].into_iter().chain(record))
+            .await?
+            .into())
     }
 
-    /// Ends every session of the user but this one, at once, also those that are about to begin. `false`, and nothing is changed,
-    /// when this one was ended meanwhile.
-    pub async fn end_other_sessions(&self, user: &User, session: &Session, activity: &Activity) -> Result<Outcome, Error> {
+    /// Ends every session of the user but this one, at once, also those that are about to begin.
+    /// `false`, and nothing is changed, when this one was ended meanwhile.
+    pub async fn end_other_sessions(
+        &self,
+        user: &User,
+        session: &Session,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
         let next_epoch = Self::update(
             &self.users,
             user_key(&user.email.key()),
             "SET session_epoch = :next",
             "uid = :uid AND session_epoch = :epoch",
-            [(":uid", text(&user.uid)), (":epoch", number(session.epoch)), (":next", number(session.next_epoch()?))],
+            [
+                (":uid", text(&user.uid)),
+                (":epoch", number(session.epoch)),
+                (":next", number(session.next_epoch()?)),
+            ],
         )?;
-        let writes = [next_epoch, session_kept_write(&self.grants, session)?, activity_write(&self.grants, activity)?];
+        let writes = [
+            next_epoch,
+            session_kept_write(&self.grants, session)?,
+            activity_write(&self.grants, activity)?,
+        ];
         Ok(self.transact(writes).await?.into())
     }
 }

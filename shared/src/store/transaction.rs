@@ -30,7 +30,8 @@ pub(super) enum Write {
 pub(super) enum Transaction {
     /// All was written.
     Written,
-    /// Nothing was written, for the condition of the write at this place does not hold (the first, if there are several).
+    /// Nothing was written, for the condition of the write at this place does not hold (the first,
+    /// if there are several).
     Refused(usize),
 }
 
@@ -38,14 +39,23 @@ pub(super) enum Transaction {
 pub(super) type Values<const N: usize> = [(&'static str, AttributeValue); N];
 
 fn owned<const N: usize>(values: Values<N>) -> Option<Item> {
-    (N > 0).then(|| values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    (N > 0).then(|| {
+        values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    })
 }
 
-/// In an expression, `#name` stands for the attribute of that name, where DynamoDB reserves the name itself.
+/// In an expression, `#name` stands for the attribute of that name, where DynamoDB reserves the
+/// name itself.
 fn names(expressions: [&str; 2]) -> Option<HashMap<String, String>> {
-    let words = expressions.into_iter().flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '#'));
-    let names: HashMap<String, String> =
-        words.filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned()))).collect();
+    let words = expressions
+        .into_iter()
+        .flat_map(|text| text.split(|c: char| !c.is_alphanumeric() && c != '_' && c != '#'));
+    let names: HashMap<String, String> = words
+        .filter_map(|word| Some((word.to_owned(), word.strip_prefix('#')?.to_owned())))
+        .collect();
     (!names.is_empty()).then_some(names)
 }
 
@@ -56,9 +66,14 @@ impl Store {
         condition: Option<&str>,
         values: Values<N>,
     ) -> Result<Write, Error> {
-        let put =
-            Put::builder().table_name(table).set_item(Some(item)).set_condition_expression(condition.map(ToOwned::to_owned));
-        put.set_expression_attribute_values(owned(values)).build().map(Write::Put).map_err(Error::internal)
+        let put = Put::builder()
+            .table_name(table)
+            .set_item(Some(item))
+            .set_condition_expression(condition.map(ToOwned::to_owned));
+        put.set_expression_attribute_values(owned(values))
+            .build()
+            .map(Write::Put)
+            .map_err(Error::internal)
     }
 
     pub(super) fn update<const N: usize>(
@@ -68,10 +83,17 @@ impl Store {
         condition: &str,
         values: Values<N>,
     ) -> Result<Write, Error> {
-        let update =
-            Update::builder().table_name(table).set_key(Some(key)).update_expression(change).condition_expression(condition);
+        let update = Update::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .update_expression(change)
+            .condition_expression(condition);
         let update = update.set_expression_attribute_names(names([change, condition]));
-        update.set_expression_attribute_values(owned(values)).build().map(Write::Update).map_err(Error::internal)
+        update
+            .set_expression_attribute_values(owned(values))
+            .build()
+            .map(Write::Update)
+            .map_err(Error::internal)
     }
 
     pub(super) fn delete<const N: usize>(
@@ -81,24 +103,47 @@ impl Store {
         values: Values<N>,
     ) -> Result<Write, Error> {
         let condition = condition.map(ToOwned::to_owned);
-        let delete = Delete::builder().table_name(table).set_key(Some(key)).set_condition_expression(condition);
-        delete.set_expression_attribute_values(owned(values)).build().map(Write::Delete).map_err(Error::internal)
+        let delete = Delete::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .set_condition_expression(condition);
+        delete
+            .set_expression_attribute_values(owned(values))
+            .build()
+            .map(Write::Delete)
+            .map_err(Error::internal)
     }
 
-    /// Writes all or nothing. One idempotency token goes with all tries, so a success whose response was lost stays a success, even
-    /// if a later try is cancelled. DynamoDB remembers successes alone: after a cancellation the same token is tried as a new one.
-    pub(super) async fn transact(&self, writes: impl IntoIterator<Item = Write>) -> Result<Transaction, Error> {
+    /// Writes all or nothing. One idempotency token goes with all tries, so a success whose
+    /// response was lost stays a success, even if a later try is cancelled. DynamoDB remembers
+    /// successes alone: after a cancellation the same token is tried as a new one.
+    pub(super) async fn transact(
+        &self,
+        writes: impl IntoIterator<Item = Write>,
+    ) -> Result<Transaction, Error> {
         let writes: Vec<TransactWriteItem> = writes.into_iter().map(item).collect();
         let token = HEXLOWER.encode(&random::bytes::<16>());
         let mut backoff = Backoff::start();
         loop {
-            let request = self.client.transact_write_items().client_request_token(&token);
+            let request = self
+                .client
+                .transact_write_items()
+                .client_request_token(&token);
             let request = request.set_transact_items(Some(writes.clone()));
-            let Err(error) = request.send().await else { return Ok(Transaction::Written) };
-            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) = error.as_service_error() else {
+            let Err(error) = request.send().await else {
+                return Ok(Transaction::Written);
+            };
+            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
+                error.as_service_error()
+            else {
                 return Err(failure(error));
             };
-            match verdict(cancelled.cancellation_reasons().iter().map(CancellationReason::code)) {
+            match verdict(
+                cancelled
+                    .cancellation_reasons()
+                    .iter()
+                    .map(CancellationReason::code),
+            ) {
                 Verdict::Lost(place) => return Ok(Transaction::Refused(place)),
                 Verdict::Again if backoff.wait().await => {}
                 Verdict::Again => return Err(Error::Unavailable(AwsError::from(error).into())),

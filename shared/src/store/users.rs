@@ -35,22 +35,49 @@ pub enum SignUp {
 impl Store {
     /// The user of an address, see [`crate::domain::email_address::lookup_key`].
     pub async fn find_user(&self, user: &str) -> Result<Option<User>, Error> {
-        let request = self.client.get_item().table_name(&self.users).set_key(Some(user_key(user))).consistent_read(true);
-        request.send().await.map_err(failure)?.item.map(read).transpose()
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.users)
+            .set_key(Some(user_key(user)))
+            .consistent_read(true);
+        request
+            .send()
+            .await
+            .map_err(failure)?
+            .item
+            .map(read)
+            .transpose()
     }
 
     /// The user of a uid.
     pub async fn find_user_by_uid(&self, uid: &str) -> Result<Option<User>, Error> {
-        let request = self.client.get_item().table_name(&self.users).set_key(Some(uid_key(uid))).consistent_read(true);
-        let Some(pointer) = request.send().await.map_err(failure)?.item else { return Ok(None) };
-        Ok(self.find_user(text_of(&pointer, "user")?).await?.filter(|user| user.uid == uid))
+        let request = self
+            .client
+            .get_item()
+            .table_name(&self.users)
+            .set_key(Some(uid_key(uid)))
+            .consistent_read(true);
+        let Some(pointer) = request.send().await.map_err(failure)?.item else {
+            return Ok(None);
+        };
+        Ok(self
+            .find_user(text_of(&pointer, "user")?)
+            .await?
+            .filter(|user| user.uid == uid))
     }
 
-    /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed those of the `user` meanwhile.
+    /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed
+    /// those of the `user` meanwhile.
     pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
-        let labels = |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+        let labels =
+            |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
         // No labels may be stored as none at all.
-        let unchanged = if user.labels.is_empty() { "attribute_not_exists(labels) OR " } else { "" };
+        let unchanged = if user.labels.is_empty() {
+            "attribute_not_exists(labels) OR "
+        } else {
+            ""
+        };
         let request = self
             .client
             .update_item()
@@ -66,18 +93,30 @@ impl Store {
     }
 
     /// Whether an address has a user, and whether a uid is somebody's.
-    pub async fn is_taken(&self, user: Option<&str>, uid: Option<&str>) -> Result<(bool, bool), Error> {
-        let keys: Vec<_> = user.map(user_key).into_iter().chain(uid.map(uid_key)).collect();
+    pub async fn is_taken(
+        &self,
+        user: Option<&str>,
+        uid: Option<&str>,
+    ) -> Result<(bool, bool), Error> {
+        let keys: Vec<_> = user
+            .map(user_key)
+            .into_iter()
+            .chain(uid.map(uid_key))
+            .collect();
         if keys.is_empty() {
             return Ok((false, false));
         }
         let found = self.batch_get([(&self.users, keys)]).await?;
-        let keys = found.iter().map(|(_, item)| text_of(item, PK)).collect::<Result<Vec<_>, _>>()?;
+        let keys = found
+            .iter()
+            .map(|(_, item)| text_of(item, PK))
+            .collect::<Result<Vec<_>, _>>()?;
         let exists = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
         Ok((exists("USER#"), exists("UID#")))
     }
 
-    /// Replaces a password's hash by another of the same password. Where somebody replaced it before, that one stays.
+    /// Replaces a password's hash by another of the same password. Where somebody replaced it
+    /// before, that one stays.
     pub async fn replace_hash(&self, user: &User, hash: &PasswordHash) -> Result<(), Error> {
         let request = self
             .client
@@ -92,8 +131,8 @@ impl Store {
         conditional(request).await.map(drop)
     }
 
-    /// Stores a new user with a session of hers and the mail that lets her confirm the address, unless the address or the uid is
-    /// taken.
+    /// Stores a new user with a session of hers and the mail that lets her confirm the address,
+    /// unless the address or the uid is taken.
     pub async fn sign_up(
         &self,
         user: &User,
@@ -103,8 +142,14 @@ impl Store {
     ) -> Result<SignUp, Error> {
         let [user_write, uid_write] = self.new_user_writes(user, None)?;
         let [code, mail] = code_writes(&self.grants, &user.uid, Kind::Confirmation, code, mail)?;
-        let writes =
-            [user_write, uid_write, session_write(&self.grants, session)?, code, mail, activity_write(&self.grants, activity)?];
+        let writes = [
+            user_write,
+            uid_write,
+            session_write(&self.grants, session)?,
+            code,
+            mail,
+            activity_write(&self.grants, activity)?,
+        ];
         Ok(SignUp::of(&self.transact(writes).await?))
     }
 }

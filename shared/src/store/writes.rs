@@ -1,4 +1,5 @@
-//! Writes that several operations share. Each is part of a transaction, with the condition under which it may happen.
+//! Writes that several operations share. Each is part of a transaction, with the condition under
+//! which it may happen.
 
 use std::slice;
 
@@ -43,8 +44,16 @@ pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Err
 
 /// Stores a session that goes on in the user's next epoch, unless it was ended.
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
-    let kept = Session { epoch: session.next_epoch()?, ..session.clone() };
-    Store::put(table, session_item(&kept)?, Some("attribute_exists(pk)"), [])
+    let kept = Session {
+        epoch: session.next_epoch()?,
+        ..session.clone()
+    };
+    Store::put(
+        table,
+        session_item(&kept)?,
+        Some("attribute_exists(pk)"),
+        [],
+    )
 }
 
 /// The writes that store a code, in the place of one that was there, and the mail that brings it.
@@ -56,7 +65,10 @@ pub(super) fn code_writes(
     mail: &QueuedMail,
 ) -> Result<[Write; 2], Error> {
     let code = Store::put(table, keyed(code_key(uid, kind), code)?, None, [])?;
-    Ok([code, Store::put(table, keyed(mail_key(uid, &mail.id), mail)?, None, [])?])
+    Ok([
+        code,
+        Store::put(table, keyed(mail_key(uid, &mail.id), mail)?, None, [])?,
+    ])
 }
 
 /// The write that replaces a log of mails, unless another mail was asked for meanwhile.
@@ -71,8 +83,14 @@ pub(super) fn mail_log_write(
     match before {
         None => Store::put(table, item, Some("attribute_not_exists(pk)"), []),
         Some(before) => {
-            let unchanged = serde_dynamo::to_attribute_value(&before.asked_at).map_err(Error::internal)?;
-            Store::put(table, item, Some("asked_at = :before"), [(":before", unchanged)])
+            let unchanged =
+                serde_dynamo::to_attribute_value(&before.asked_at).map_err(Error::internal)?;
+            Store::put(
+                table,
+                item,
+                Some("asked_at = :before"),
+                [(":before", unchanged)],
+            )
         }
     }
 }
@@ -80,12 +98,18 @@ pub(super) fn mail_log_write(
 /// The condition under which a code of the second factor is unused, and its value `:code`.
 pub(super) fn unused(factor: &SecondFactor) -> (&'static str, AttributeValue) {
     match factor {
-        SecondFactor::TimeStep(step) => ("(attribute_not_exists(otp_last_step) OR otp_last_step < :code)", number(*step)),
-        SecondFactor::RecoveryCode(hash) => ("contains(otp_recovery_codes, :code)", text(hash.as_str())),
+        SecondFactor::TimeStep(step) => (
+            "(attribute_not_exists(otp_last_step) OR otp_last_step < :code)",
+            number(*step),
+        ),
+        SecondFactor::RecoveryCode(hash) => {
+            ("contains(otp_recovery_codes, :code)", text(hash.as_str()))
+        }
     }
 }
 
-/// Recovery codes are a set, so that each is used up by itself, whatever becomes of the others at the same moment.
+/// Recovery codes are a set, so that each is used up by itself, whatever becomes of the others at
+/// the same moment.
 pub(super) fn recovery_set(codes: &[PasswordHash]) -> AttributeValue {
     AttributeValue::Ss(codes.iter().map(|code| code.as_str().to_owned()).collect())
 }
@@ -96,32 +120,59 @@ pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error>
 }
 
 impl Store {
-    /// The write that uses a code of the second factor up, if it is unused and the secret still the one it was checked with.
+    /// The write that uses a code of the second factor up, if it is unused and the secret still the
+    /// one it was checked with.
     pub(super) fn use_up(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        let secret = user.otp_secret.as_ref().map_or("", |secret| secret.reveal());
+        let secret = user
+            .otp_secret
+            .as_ref()
+            .map_or("", |secret| secret.reveal());
         let (unused, code) = unused(factor);
         let key = user_key(&user.email.key());
         let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
-        let values = [(":uid", text(&user.uid)), (":secret", text(secret)), (":code", code)];
+        let values = [
+            (":uid", text(&user.uid)),
+            (":secret", text(secret)),
+            (":code", code),
+        ];
         match factor {
-            SecondFactor::TimeStep(_) => Self::update(&self.users, key, "SET otp_last_step = :code", &condition, values),
+            SecondFactor::TimeStep(_) => Self::update(
+                &self.users,
+                key,
+                "SET otp_last_step = :code",
+                &condition,
+                values,
+            ),
             SecondFactor::RecoveryCode(hash) => {
                 let [uid, secret, code] = values;
                 let spent = (":spent", recovery_set(slice::from_ref(hash)));
-                Self::update(&self.users, key, "DELETE otp_recovery_codes :spent", &condition, [uid, secret, code, spent])
+                Self::update(
+                    &self.users,
+                    key,
+                    "DELETE otp_recovery_codes :spent",
+                    &condition,
+                    [uid, secret, code, spent],
+                )
             }
         }
     }
 
-    /// The writes that store a new user, under the address and under the uid, neither of which may be taken. A state that this
-    /// service has no name for is given beside.
-    pub(super) fn new_user_writes(&self, user: &User, state: Option<&str>) -> Result<[Write; 2], Error> {
+    /// The writes that store a new user, under the address and under the uid, neither of which may
+    /// be taken. A state that this service has no name for is given beside.
+    pub(super) fn new_user_writes(
+        &self,
+        user: &User,
+        state: Option<&str>,
+    ) -> Result<[Write; 2], Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
         let key = user.email.key();
         let mut item = keyed(user_key(&key), user)?;
         item.extend(state.map(|state| ("state".to_owned(), text(state))));
         let mut pointer = uid_key(&user.uid);
         pointer.insert("user".to_owned(), text(&key));
-        Ok([Self::put(&self.users, item, NEW, [])?, Self::put(&self.users, pointer, NEW, [])?])
+        Ok([
+            Self::put(&self.users, item, NEW, [])?,
+            Self::put(&self.users, pointer, NEW, [])?,
+        ])
     }
 }

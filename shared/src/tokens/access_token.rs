@@ -1,7 +1,8 @@
-//! Access tokens: what other services are told of who is signed in, signed so that they need not ask (RFC 7519), and the public
-//! keys that they verify it by (RFC 7517, RFC 8037).
+//! Access tokens: what other services are told of who is signed in, signed so that they need not
+//! ask (RFC 7519), and the public keys that they verify it by (RFC 7517, RFC 8037).
 //!
-//! Their key comes from the same secret as the key of [`crate::tokens::signed_token`] and is another, so neither kind stands for the other.
+//! Their key comes from the same secret as the key of [`crate::tokens::signed_token`] and is
+//! another, so neither kind stands for the other.
 
 use aws_lc_rs::signature::KeyPair;
 use data_encoding::BASE64URL_NOPAD;
@@ -16,11 +17,13 @@ use crate::{
     tokens::signed_token::{key_id, key_pair},
 };
 
-/// Seconds that an access token is good for. It is not asked for again whether its session still lives, so it lives shortly.
+/// Seconds that an access token is good for. It is not asked for again whether its session still
+/// lives, so it lives shortly.
 pub const LIFE: i64 = 300;
 
-/// Seconds for which a new key is only published. Whoever publishes looks for a new secret once a minute, caches keep the answer
-/// for another, and one is to spare; so no token is signed by a key that somebody could not find.
+/// Seconds for which a new key is only published. Whoever publishes looks for a new secret once a
+/// minute, caches keep the answer for another, and one is to spare; so no token is signed by a key
+/// that somebody could not find.
 const LEAD: i64 = 180;
 
 /// Names the key of these tokens among those that come from the secret.
@@ -103,7 +106,12 @@ impl AccessTokenKeys {
             previous = Some(signer);
             jwks.keys.push(jwk);
         }
-        Ok(Self { current, previous, since: secrets.since, jwks })
+        Ok(Self {
+            current,
+            previous,
+            since: secrets.since,
+            jwks,
+        })
     }
 
     /// A token that tells of the user until [`LIFE`] is over.
@@ -134,7 +142,10 @@ impl AccessTokenKeys {
 
     fn signer(&self, now: Timestamp) -> &Signer {
         let is_new = self.since.is_some_and(|since| now < since + LEAD);
-        self.previous.as_ref().filter(|_| is_new).unwrap_or(&self.current)
+        self.previous
+            .as_ref()
+            .filter(|_| is_new)
+            .unwrap_or(&self.current)
     }
 }
 
@@ -143,9 +154,23 @@ fn derive(secret: &str) -> Result<(Signer, Jwk), BoxError> {
     let kid = key_id(&pair);
     let mut header = Header::new(Algorithm::EdDSA);
     header.kid = Some(kid.clone());
-    let key = EncodingKey::from_ed_der(pair.to_pkcs8().map_err(|_| "PKCS#8 encoding failed")?.as_ref());
+    let key = EncodingKey::from_ed_der(
+        pair.to_pkcs8()
+            .map_err(|_| "PKCS#8 encoding failed")?
+            .as_ref(),
+    );
     let x = BASE64URL_NOPAD.encode(pair.public_key().as_ref());
-    Ok((Signer { key, header }, Jwk { kty: "OKP", crv: "Ed25519", x, kid, usage: "sig", alg: "EdDSA" }))
+    Ok((
+        Signer { key, header },
+        Jwk {
+            kty: "OKP",
+            crv: "Ed25519",
+            x,
+            kid,
+            usage: "sig",
+            alg: "EdDSA",
+        },
+    ))
 }
 
 #[cfg(test)]
@@ -164,22 +189,35 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
     fn names() -> Names {
-        Names { issuer: "https://id.example".to_owned(), audience: "shop".to_owned() }
+        Names {
+            issuer: "https://id.example".to_owned(),
+            audience: "shop".to_owned(),
+        }
     }
 
     fn user() -> User {
         let new = NewUser {
             email: EmailAddress::parse("John@Example.com").expect("an address"),
-            password_hash: serde_json::from_value(json!("$argon2id$v=19$m=8192,t=1,p=1$c2FsdHNhbHQ$aGFzaA")).expect("a hash"),
+            password_hash: serde_json::from_value(json!(
+                "$argon2id$v=19$m=8192,t=1,p=1$c2FsdHNhbHQ$aGFzaA"
+            ))
+            .expect("a hash"),
             referral_uid: Some("ID0000000001".to_owned()),
             data: Some("{\"language\":\"de\"}".to_owned()),
         };
-        User { level: 3, ..User::new(new, "ID", NOW) }
+        User {
+            level: 3,
+            ..User::new(new, "ID", NOW)
+        }
     }
 
     fn ring(current: &str, previous: Option<&str>, since: Option<Timestamp>) -> AccessTokenKeys {
         let secret = |text: &str| Zeroizing::new(text.to_owned());
-        let secrets = Secrets { current: secret(current), previous: previous.map(secret), since };
+        let secrets = Secrets {
+            current: secret(current),
+            previous: previous.map(secret),
+            since,
+        };
         AccessTokenKeys::from_secrets(&secrets).expect("a ring")
     }
 
@@ -190,13 +228,18 @@ mod tests {
     /// The claims, as somebody sees them who has nothing but what is published.
     fn verify(ring: &AccessTokenKeys, token: &str) -> Option<Value> {
         let published: JwkSet = serde_json::from_value(json!(ring.jwks())).expect("a JWK Set");
-        let kid = jsonwebtoken::decode_header(token).expect("a header").kid.expect("a kid");
+        let kid = jsonwebtoken::decode_header(token)
+            .expect("a header")
+            .kid
+            .expect("a kid");
         let key = DecodingKey::from_jwk(published.find(&kid)?).expect("a key");
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.validate_exp = false;
         validation.set_issuer(&["https://id.example"]);
         validation.set_audience(&["shop"]);
-        jsonwebtoken::decode(token, &key, &validation).ok().map(|token| token.claims)
+        jsonwebtoken::decode(token, &key, &validation)
+            .ok()
+            .map(|token| token.claims)
     }
 
     #[test]
@@ -222,8 +265,10 @@ mod tests {
 
     #[test]
     fn a_session_token_is_no_access_token_and_an_access_token_no_session() {
-        let (session_ring, access_ring) =
-            (SigningKeys::from_secrets("secret", None).expect("a ring"), ring("secret", None, None));
+        let (session_ring, access_ring) = (
+            SigningKeys::from_secrets("secret", None).expect("a ring"),
+            ring("secret", None, None),
+        );
         let claims = crate::tokens::signed_token::Claims::new(
             Purpose::Session,
             "jti",
@@ -240,7 +285,13 @@ mod tests {
         // Not even under the other's key id.
         let payload = |token: &str| token.split_once('.').expect("parts").1.to_owned();
         let header = |token: &str| token.split_once('.').expect("parts").0.to_owned();
-        assert_eq!(verify(&access_ring, &format!("{}.{}", header(&access), payload(&session))), None);
+        assert_eq!(
+            verify(
+                &access_ring,
+                &format!("{}.{}", header(&access), payload(&session))
+            ),
+            None
+        );
         let forged = format!("{}.{}", header(&session), payload(&access));
         assert!(session_ring.verify(Purpose::Session, &forged, NOW).is_err());
     }
@@ -251,13 +302,32 @@ mod tests {
         let keys = published["keys"].as_array().expect("keys");
         assert_eq!(keys.len(), 2);
         for key in keys {
-            let names: BTreeSet<&str> = key.as_object().expect("a key").keys().map(String::as_str).collect();
-            assert_eq!(names, BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"]), "{key}");
+            let names: BTreeSet<&str> = key
+                .as_object()
+                .expect("a key")
+                .keys()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(
+                names,
+                BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"]),
+                "{key}"
+            );
             assert_eq!(
                 (&key["kty"], &key["crv"], &key["use"], &key["alg"]),
-                (&json!("OKP"), &json!("Ed25519"), &json!("sig"), &json!("EdDSA"))
+                (
+                    &json!("OKP"),
+                    &json!("Ed25519"),
+                    &json!("sig"),
+                    &json!("EdDSA")
+                )
             );
-            assert_eq!(BASE64URL_NOPAD.decode(key["x"].as_str().expect("x").as_bytes()).map(|x| x.len()), Ok(32));
+            assert_eq!(
+                BASE64URL_NOPAD
+                    .decode(key["x"].as_str().expect("x").as_bytes())
+                    .map(|x| x.len()),
+                Ok(32)
+            );
         }
         assert_eq!(json!(ring("first", None, None).jwks())["keys"][0], keys[1]);
     }
@@ -265,14 +335,20 @@ mod tests {
     #[test]
     fn what_any_instance_signs_everybody_can_verify_while_they_notice_a_new_secret() {
         // Whoever looked before the rotation, and whoever looks after it.
-        let (before, after) = (ring("first", None, None), ring("second", Some("first"), Some(NOW)));
+        let (before, after) = (
+            ring("first", None, None),
+            ring("second", Some("first"), Some(NOW)),
+        );
         // Until an instance looks again, it signs by the old key, which both know.
         let old = sign(&before, NOW + 60);
         assert!(verify(&before, &old).is_some() && verify(&after, &old).is_some());
         // One that has looked does so too, until nobody knows less.
         for seconds in [0, 120, LEAD - 1] {
             let early = sign(&after, NOW + seconds);
-            assert!(verify(&before, &early).is_some() && verify(&after, &early).is_some(), "{seconds}");
+            assert!(
+                verify(&before, &early).is_some() && verify(&after, &early).is_some(),
+                "{seconds}"
+            );
         }
         let new = sign(&after, NOW + LEAD);
         assert!(verify(&before, &new).is_none() && verify(&after, &new).is_some());

@@ -1,4 +1,5 @@
-//! Tokens: signed ones of this service's own, access tokens for other services, and the keys of both.
+//! Tokens: signed ones of this service's own, access tokens for other services, and the keys of
+//! both.
 
 pub mod access_token;
 pub mod key_provider;

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use crate::{BoxError, platform::clock::Timestamp};
 
-/// Who issues tokens and who accepts them. Two stacks are kept apart by their keys, not by this name.
+/// Who issues tokens and who accepts them. Two stacks are kept apart by their keys, not by this
+/// name.
 const ISSUER: &str = "latchkey";
 const SEED_BYTES: usize = 32;
 /// Names the key of these tokens among those that come from the secret.
@@ -60,9 +61,24 @@ pub struct Claims {
 impl Claims {
     /// Claims of a token that is made at `iat` and is good until before `exp`.
     #[must_use]
-    pub fn new(purpose: Purpose, jti: &str, uid: &str, user: &str, (iat, exp): (Timestamp, Timestamp)) -> Self {
+    pub fn new(
+        purpose: Purpose,
+        jti: &str,
+        uid: &str,
+        user: &str,
+        (iat, exp): (Timestamp, Timestamp),
+    ) -> Self {
         let (jti, uid, user) = (jti.to_owned(), uid.to_owned(), user.to_owned());
-        Self { iss: ISSUER.to_owned(), aud: ISSUER.to_owned(), sub: purpose, iat, exp, jti, uid, user }
+        Self {
+            iss: ISSUER.to_owned(),
+            aud: ISSUER.to_owned(),
+            sub: purpose,
+            iat,
+            exp,
+            jti,
+            uid,
+            user,
+        }
     }
 }
 
@@ -99,8 +115,16 @@ impl SigningKeys {
         if let Some(previous) = previous {
             verifying.push(verifier(&key_pair(previous, KEY)?));
         }
-        let signing = EncodingKey::from_ed_der(key.to_pkcs8().map_err(|_| "PKCS#8 encoding failed")?.as_ref());
-        Ok(Self { signing, header, verifying })
+        let signing = EncodingKey::from_ed_der(
+            key.to_pkcs8()
+                .map_err(|_| "PKCS#8 encoding failed")?
+                .as_ref(),
+        );
+        Ok(Self {
+            signing,
+            header,
+            verifying,
+        })
     }
 
     /// Signs claims.
@@ -109,10 +133,19 @@ impl SigningKeys {
     }
 
     /// The claims of a token that is genuine, of this purpose and not expired.
-    pub fn verify(&self, purpose: Purpose, token: &str, now: Timestamp) -> Result<Claims, TokenError> {
+    pub fn verify(
+        &self,
+        purpose: Purpose,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.ok_or(TokenError::Invalid)?;
-        let (_, key) = self.verifying.iter().find(|(known, _)| *known == kid).ok_or(TokenError::UnknownKey)?;
+        let (_, key) = self
+            .verifying
+            .iter()
+            .find(|(known, _)| *known == kid)
+            .ok_or(TokenError::UnknownKey)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
         validation.set_issuer(&[ISSUER]);
         validation.set_audience(&[ISSUER]);
@@ -120,8 +153,14 @@ impl SigningKeys {
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
         // Compared below, with the clock that is passed in and without leeway.
         validation.validate_exp = false;
-        let claims: Claims = jsonwebtoken::decode(token, key, &validation).map_err(|_| TokenError::Invalid)?.claims;
-        if now < claims.exp { Ok(claims) } else { Err(TokenError::Invalid) }
+        let claims: Claims = jsonwebtoken::decode(token, key, &validation)
+            .map_err(|_| TokenError::Invalid)?
+            .claims;
+        if now < claims.exp {
+            Ok(claims)
+        } else {
+            Err(TokenError::Invalid)
+        }
     }
 }
 
@@ -133,7 +172,8 @@ impl KeyType for SeedLength {
     }
 }
 
-/// HKDF (RFC 5869) stretches the secret to the seed of a key that serves nothing but what it is named for.
+/// HKDF (RFC 5869) stretches the secret to the seed of a key that serves nothing but what it is
+/// named for.
 pub(crate) fn key_pair(secret: &str, name: &[u8]) -> Result<Ed25519KeyPair, BoxError> {
     let mut seed = Zeroizing::new([0; SEED_BYTES]);
     Salt::new(HKDF_SHA256, b"latchkey")
@@ -145,7 +185,10 @@ pub(crate) fn key_pair(secret: &str, name: &[u8]) -> Result<Ed25519KeyPair, BoxE
 }
 
 fn verifier(key: &Ed25519KeyPair) -> (String, DecodingKey) {
-    (key_id(key), DecodingKey::from_ed_der(key.public_key().as_ref()))
+    (
+        key_id(key),
+        DecodingKey::from_ed_der(key.public_key().as_ref()),
+    )
 }
 
 /// The key's id, the start of the public half's SHA-256.
@@ -166,14 +209,23 @@ mod tests {
     }
 
     fn claims(purpose: Purpose) -> Claims {
-        Claims::new(purpose, "the-jti", "ID0123456789", "john@example.com", (NOW, NOW + 60))
+        Claims::new(
+            purpose,
+            "the-jti",
+            "ID0123456789",
+            "john@example.com",
+            (NOW, NOW + 60),
+        )
     }
 
     #[test]
     fn a_token_says_what_it_was_made_to_say() {
         let ring = ring("secret", None);
         let token = ring.sign(&claims(Purpose::Reset)).expect("a token");
-        assert_eq!(ring.verify(Purpose::Reset, &token, NOW), Ok(claims(Purpose::Reset)));
+        assert_eq!(
+            ring.verify(Purpose::Reset, &token, NOW),
+            Ok(claims(Purpose::Reset))
+        );
     }
 
     #[test]
@@ -181,7 +233,10 @@ mod tests {
         let ring = ring("secret", None);
         let token = ring.sign(&claims(Purpose::Session)).expect("a token");
         assert!(ring.verify(Purpose::Session, &token, NOW + 59).is_ok());
-        assert_eq!(ring.verify(Purpose::Session, &token, NOW + 60), Err(TokenError::Invalid));
+        assert_eq!(
+            ring.verify(Purpose::Session, &token, NOW + 60),
+            Err(TokenError::Invalid)
+        );
     }
 
     #[test]
@@ -191,16 +246,29 @@ mod tests {
         for made in all {
             let token = ring.sign(&claims(made)).expect("a token");
             for asked in all {
-                assert_eq!(ring.verify(asked, &token, NOW).is_ok(), made == asked, "{made:?} as {asked:?}");
+                assert_eq!(
+                    ring.verify(asked, &token, NOW).is_ok(),
+                    made == asked,
+                    "{made:?} as {asked:?}"
+                );
             }
         }
     }
 
     #[test]
     fn the_previous_secret_still_verifies_and_one_before_does_not() {
-        let token = ring("first", None).sign(&claims(Purpose::Session)).expect("a token");
-        assert!(ring("second", Some("first")).verify(Purpose::Session, &token, NOW).is_ok());
-        assert_eq!(ring("third", Some("second")).verify(Purpose::Session, &token, NOW), Err(TokenError::UnknownKey));
+        let token = ring("first", None)
+            .sign(&claims(Purpose::Session))
+            .expect("a token");
+        assert!(
+            ring("second", Some("first"))
+                .verify(Purpose::Session, &token, NOW)
+                .is_ok()
+        );
+        assert_eq!(
+            ring("third", Some("second")).verify(Purpose::Session, &token, NOW),
+            Err(TokenError::UnknownKey)
+        );
     }
 
     #[test]
@@ -210,17 +278,29 @@ mod tests {
         let parts: Vec<&str> = token.split('.').collect();
         let (header, payload, signature) = (parts[0], parts[1], parts[2]);
         let kid = ring.header.kid.clone().expect("a kid");
-        let head = |alg: &str| BASE64URL_NOPAD.encode(format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"{kid}"}}"#).as_bytes());
+        let head = |alg: &str| {
+            BASE64URL_NOPAD
+                .encode(format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"{kid}"}}"#).as_bytes())
+        };
         let hs256 = {
             let mut header = Header::new(Algorithm::HS256);
             header.kid = Some(kid.clone());
             let public = key_pair("secret", KEY).expect("a key");
-            jsonwebtoken::encode(&header, &claims(Purpose::Session), &EncodingKey::from_secret(public.public_key().as_ref()))
-                .expect("a token")
+            jsonwebtoken::encode(
+                &header,
+                &claims(Purpose::Session),
+                &EncodingKey::from_secret(public.public_key().as_ref()),
+            )
+            .expect("a token")
         };
         let other = claims(Purpose::Session);
-        let changed =
-            BASE64URL_NOPAD.encode(&serde_json::to_vec(&Claims { uid: "ID9999999999".to_owned(), ..other }).expect("JSON"));
+        let changed = BASE64URL_NOPAD.encode(
+            &serde_json::to_vec(&Claims {
+                uid: "ID9999999999".to_owned(),
+                ..other
+            })
+            .expect("JSON"),
+        );
         for forged in [
             format!("{}.{payload}.", head("none")),
             format!("{}.{payload}.{signature}", head("none")),
@@ -237,17 +317,31 @@ mod tests {
             "..".to_owned(),
             "\u{0}\u{1}".to_owned(),
         ] {
-            assert_eq!(ring.verify(Purpose::Session, &forged, NOW), Err(TokenError::Invalid), "{forged}");
+            assert_eq!(
+                ring.verify(Purpose::Session, &forged, NOW),
+                Err(TokenError::Invalid),
+                "{forged}"
+            );
         }
-        let foreign = SigningKeys { header: ring.header.clone(), ..self::ring("another", None) };
+        let foreign = SigningKeys {
+            header: ring.header.clone(),
+            ..self::ring("another", None)
+        };
         assert_eq!(
-            ring.verify(Purpose::Session, &foreign.sign(&claims(Purpose::Session)).expect("a token"), NOW),
+            ring.verify(
+                Purpose::Session,
+                &foreign.sign(&claims(Purpose::Session)).expect("a token"),
+                NOW
+            ),
             Err(TokenError::Invalid)
         );
     }
 
     #[test]
     fn debugging_output_does_not_name_the_session() {
-        assert_eq!(format!("{:?}", claims(Purpose::Session)), "Claims(Session of ID0123456789)");
+        assert_eq!(
+            format!("{:?}", claims(Purpose::Session)),
+            "Claims(Session of ID0123456789)"
+        );
     }
 }

@@ -9,12 +9,15 @@ use crate::{
     platform::random,
 };
 
-/// Upper-case letters and digits without those that look alike (I and 1, O and 0): 32, so that each carries five bits.
+/// Upper-case letters and digits without those that look alike (I and 1, O and 0): 32, so that each
+/// carries five bits.
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
-/// Fifty bits. Guessing is held back by the count of wrong codes, and, for who has a copy of the table, by the hash.
+/// Fifty bits. Guessing is held back by the count of wrong codes, and, for who has a copy of the
+/// table, by the hash.
 const LENGTH: usize = 10;
 
-/// A recovery code in one spelling: upper case, no hyphen. It cannot be stored, and leaves no trace in memory.
+/// A recovery code in one spelling: upper case, no hyphen. It cannot be stored, and leaves no trace
+/// in memory.
 pub struct RecoveryCode(Password);
 
 impl RecoveryCode {
@@ -26,17 +29,24 @@ impl RecoveryCode {
     pub fn draw() -> Self {
         let bytes = Zeroizing::new(random::bytes::<LENGTH>());
         // A byte is one of 256, a multiple of 32: each character is as likely as any other.
-        let characters = bytes.iter().filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
+        let characters = bytes
+            .iter()
+            .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
         Self(Password::new(characters.copied().map(char::from).collect()))
     }
 
-    /// Reads a code, in any case, with hyphens and spaces anywhere or nowhere; `None` for what has not the form of one.
+    /// Reads a code, in any case, with hyphens and spaces anywhere or nowhere; `None` for what has
+    /// not the form of one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let characters = text.chars().filter(|&c| c != '-' && !c.is_whitespace()).map(|c| c.to_ascii_uppercase());
+        let characters = text
+            .chars()
+            .filter(|&c| c != '-' && !c.is_whitespace())
+            .map(|c| c.to_ascii_uppercase());
         let code = Password::new(characters.collect());
         let plain = code.reveal();
-        (plain.len() == LENGTH && plain.bytes().all(|byte| ALPHABET.contains(&byte))).then(|| Self(code))
+        (plain.len() == LENGTH && plain.bytes().all(|byte| ALPHABET.contains(&byte)))
+            .then(|| Self(code))
     }
 
     /// The code as its user is to keep it: `XXXXX-XXXXX`.
@@ -53,8 +63,12 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-/// The codes as they are stored: with the live parameters and one new salt for all, so that one hash finds a code among them.
-pub async fn hash_recovery_codes(codes: &[RecoveryCode], hasher: &Hasher) -> Result<Vec<PasswordHash>, HashingFailed> {
+/// The codes as they are stored: with the live parameters and one new salt for all, so that one
+/// hash finds a code among them.
+pub async fn hash_recovery_codes(
+    codes: &[RecoveryCode],
+    hasher: &Hasher,
+) -> Result<Vec<PasswordHash>, HashingFailed> {
     let mut stored: Vec<PasswordHash> = Vec::with_capacity(codes.len());
     for RecoveryCode(code) in codes {
         let hash = match stored.first() {
@@ -66,13 +80,16 @@ pub async fn hash_recovery_codes(codes: &[RecoveryCode], hasher: &Hasher) -> Res
     Ok(stored)
 }
 
-/// The stored code that this is, if it is one. All are looked at, so the time tells neither which nor how near it came.
+/// The stored code that this is, if it is one. All are looked at, so the time tells neither which
+/// nor how near it came.
 pub(super) async fn find(
     stored: &[PasswordHash],
     code: &RecoveryCode,
     hasher: &Hasher,
 ) -> Result<Option<PasswordHash>, HashingFailed> {
-    let Some(first) = stored.first() else { return Ok(None) };
+    let Some(first) = stored.first() else {
+        return Ok(None);
+    };
     let hash = hasher.hash_like(first, &code.0).await?;
     Ok((stored.iter().filter(|stored| stored.matches(&hash)).count() > 0).then_some(hash))
 }
@@ -97,20 +114,39 @@ mod tests {
         let codes: HashSet<String> = (0..1000).map(|_| RecoveryCode::draw().spelled()).collect();
         assert_eq!(codes.len(), 1000);
         let characters: HashSet<char> = codes.iter().flat_map(|code| code.chars()).collect();
-        assert_eq!(characters.len(), 33, "all of the alphabet and the hyphen: {characters:?}");
+        assert_eq!(
+            characters.len(),
+            33,
+            "all of the alphabet and the hyphen: {characters:?}"
+        );
         assert!(characters.is_disjoint(&HashSet::from(['0', 'O', '1', 'I'])));
         for code in codes {
             assert_eq!((code.len(), code.find('-')), (11, Some(5)), "{code}");
-            assert_eq!(RecoveryCode::parse(&code).map(|read| read.spelled()), Some(code));
+            assert_eq!(
+                RecoveryCode::parse(&code).map(|read| read.spelled()),
+                Some(code)
+            );
         }
     }
 
     #[test]
     fn case_hyphens_and_spaces_do_not_matter() {
-        for text in
-            ["ABCDE-FGH23", "abcdefgh23", " aBcDe-fGh23\n", "ABCDE FGH23", "AB-CD-EF-GH-23", "-ABCDEFGH23-", "abcde - fgh23"]
-        {
-            assert_eq!(RecoveryCode::parse(text).map(|code| code.spelled()).as_deref(), Some("ABCDE-FGH23"), "{text}");
+        for text in [
+            "ABCDE-FGH23",
+            "abcdefgh23",
+            " aBcDe-fGh23\n",
+            "ABCDE FGH23",
+            "AB-CD-EF-GH-23",
+            "-ABCDEFGH23-",
+            "abcde - fgh23",
+        ] {
+            assert_eq!(
+                RecoveryCode::parse(text)
+                    .map(|code| code.spelled())
+                    .as_deref(),
+                Some("ABCDE-FGH23"),
+                "{text}"
+            );
         }
     }
 
@@ -133,22 +169,53 @@ mod tests {
 
     #[tokio::test]
     async fn a_code_is_found_by_itself_alone_also_after_the_parameters_changed() {
-        let codes = [code("ABCDE-FGH23"), code("ABCDE-FGH24"), code("99999-99999")];
-        let stored = hash_recovery_codes(&codes, &hasher("m=8192,t=1,p=1")).await.expect("hashes");
-        assert_eq!(stored.iter().map(PasswordHash::as_str).collect::<HashSet<_>>().len(), 3);
+        let codes = [
+            code("ABCDE-FGH23"),
+            code("ABCDE-FGH24"),
+            code("99999-99999"),
+        ];
+        let stored = hash_recovery_codes(&codes, &hasher("m=8192,t=1,p=1"))
+            .await
+            .expect("hashes");
+        assert_eq!(
+            stored
+                .iter()
+                .map(PasswordHash::as_str)
+                .collect::<HashSet<_>>()
+                .len(),
+            3
+        );
         let later = hasher("m=9216,t=2,p=1");
         for (code, stored_as) in codes.iter().zip(&stored) {
-            assert_eq!(find(&stored, code, &later).await.expect("an answer").as_ref(), Some(stored_as));
+            assert_eq!(
+                find(&stored, code, &later)
+                    .await
+                    .expect("an answer")
+                    .as_ref(),
+                Some(stored_as)
+            );
         }
-        assert_eq!(find(&stored, &code("ABCDE-FGH25"), &later).await.expect("an answer"), None);
+        assert_eq!(
+            find(&stored, &code("ABCDE-FGH25"), &later)
+                .await
+                .expect("an answer"),
+            None
+        );
         assert_eq!(find(&[], &codes[0], &later).await.expect("an answer"), None);
     }
 
     #[tokio::test]
     async fn two_users_with_one_code_have_two_hashes_of_it() {
         let hasher = hasher("m=8192,t=1,p=1");
-        let one = hash_recovery_codes(&[code("ABCDE-FGH23")], &hasher).await.expect("hashes");
-        assert_ne!(one, hash_recovery_codes(&[code("ABCDE-FGH23")], &hasher).await.expect("hashes"));
+        let one = hash_recovery_codes(&[code("ABCDE-FGH23")], &hasher)
+            .await
+            .expect("hashes");
+        assert_ne!(
+            one,
+            hash_recovery_codes(&[code("ABCDE-FGH23")], &hasher)
+                .await
+                .expect("hashes")
+        );
     }
 
     #[test]

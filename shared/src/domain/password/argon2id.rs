@@ -1,4 +1,5 @@
-//! The implementation of Argon2id: the crate argon2-avx2, or the crate argon2 if the feature `avx2` is off.
+//! The implementation of Argon2id: the crate argon2-avx2, or the crate argon2 if the feature `avx2`
+//! is off.
 
 #[cfg(feature = "avx2")]
 pub(super) use argon2_avx2::hash_into;
@@ -54,7 +55,10 @@ mod with_avx2 {
         fn logged(result: SelfTest) -> String {
             let log = Log::default();
             let writer = log.clone();
-            let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+            let subscriber = tracing_subscriber::fmt()
+                .json()
+                .with_writer(move || writer.clone())
+                .finish();
             tracing::subscriber::with_default(subscriber, || report(result));
             String::from_utf8(log.0.lock().expect("a log").clone()).expect("text")
         }
@@ -62,7 +66,11 @@ mod with_avx2 {
         #[test]
         fn only_a_failed_self_test_is_logged() {
             let line = logged(SelfTest::Failed);
-            assert!(line.contains(r#""level":"ERROR""#) && line.contains(r#""event":"argon2_self_test_failed""#), "{line}");
+            assert!(
+                line.contains(r#""level":"ERROR""#)
+                    && line.contains(r#""event":"argon2_self_test_failed""#),
+                "{line}"
+            );
             assert_eq!(logged(SelfTest::Passed), "");
             assert_eq!(logged(SelfTest::Unsupported), "");
         }
@@ -86,6 +94,7 @@ mod portable {
         salt: &[u8],
         memory: &mut [Block],
     ) -> Result<(), Error> {
-        Argon2::new(ALGORITHM, VERSION, params.clone()).hash_password_into_with_memory(password, salt, output, memory)
+        Argon2::new(ALGORITHM, VERSION, params.clone())
+            .hash_password_into_with_memory(password, salt, output, memory)
     }
 }

@@ -1,4 +1,5 @@
-//! Argon2id with one kept buffer a process; bcrypt to verify what comes from Barong, never to make a new hash.
+//! Argon2id with one kept buffer a process; bcrypt to verify what comes from Barong, never to make
+//! a new hash.
 
 use std::{fmt, sync::Arc};
 
@@ -22,8 +23,9 @@ use crate::{
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
 
-/// A password's hash as it is stored: a PHC string, as `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or that of bcrypt which an
-/// imported user has until her first sign-in, as `$2a$12$<salt and hash>`.
+/// A password's hash as it is stored: a PHC string, as
+/// `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or that of bcrypt which an imported user has
+/// until her first sign-in, as `$2a$12$<salt and hash>`.
 ///
 /// <https://github.com/P-H-C/phc-string-format>
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,10 +37,12 @@ pub struct PasswordHash(String);
 pub struct InvalidHash;
 
 impl PasswordHash {
-    /// Takes over a hash that was made elsewhere: Argon2id as a PHC string, or bcrypt (`$2a$`, `$2b$`, `$2y$`). One that would cost
-    /// so much that a function could not answer is refused.
+    /// Takes over a hash that was made elsewhere: Argon2id as a PHC string, or bcrypt (`$2a$`,
+    /// `$2b$`, `$2y$`). One that would cost so much that a function could not answer is refused.
     pub fn import(text: &str) -> Result<Self, InvalidHash> {
-        scheme::read(text).map(|_| Self(text.to_owned())).map_err(|_| InvalidHash)
+        scheme::read(text)
+            .map(|_| Self(text.to_owned()))
+            .map_err(|_| InvalidHash)
     }
 
     /// The text that is stored.
@@ -67,7 +71,8 @@ pub enum Verdict {
     Wrong,
     /// The password.
     Right,
-    /// The password, hashed with other parameters than new hashes are, or by bcrypt: to be replaced.
+    /// The password, hashed with other parameters than new hashes are, or by bcrypt: to be
+    /// replaced.
     RightButOutdated,
 }
 
@@ -80,7 +85,8 @@ pub struct HashingFailed(BoxError);
 #[derive(Clone)]
 pub struct Hasher {
     params: Params,
-    /// What an unknown address is checked against: live parameters, and an output that no password has.
+    /// What an unknown address is checked against: live parameters, and an output that no password
+    /// has.
     dummy: PasswordHash,
     memory: Arc<Memory>,
     /// Receives how long each hash took.
@@ -90,8 +96,18 @@ pub struct Hasher {
 impl Hasher {
     /// New hashes get these parameters.
     pub fn new(params: Params) -> Result<Self, HashingFailed> {
-        let dummy = encode(&params, &random::bytes::<SALT_BYTES>(), &random::bytes::<OUTPUT_BYTES>()).map_err(failed)?;
-        Ok(Self { params, dummy, memory: Arc::default(), report: |_| () })
+        let dummy = encode(
+            &params,
+            &random::bytes::<SALT_BYTES>(),
+            &random::bytes::<OUTPUT_BYTES>(),
+        )
+        .map_err(failed)?;
+        Ok(Self {
+            params,
+            dummy,
+            memory: Arc::default(),
+            report: |_| (),
+        })
     }
 
     /// Reports each hash, with a stopwatch that was started when its computation began.
@@ -100,8 +116,9 @@ impl Hasher {
         Self { report, ..self }
     }
 
-    /// Takes the memory for a hash and runs the self-test of the implementation, unless both were done before. Call it while waiting
-    /// for something else; [`Hasher::hash`] and [`Hasher::verify`] do the same if it was not called or failed.
+    /// Takes the memory for a hash and runs the self-test of the implementation, unless both were
+    /// done before. Call it while waiting for something else; [`Hasher::hash`] and
+    /// [`Hasher::verify`] do the same if it was not called or failed.
     pub async fn warm_up(&self) {
         if self.memory.is_taken() {
             return;
@@ -125,22 +142,39 @@ impl Hasher {
         .await
     }
 
-    /// Hashes a password as another hash was made: of one password the two are equal. So one hash tells which of many it is that
-    /// were all made alike.
-    pub async fn hash_like(&self, other: &PasswordHash, password: &Password) -> Result<PasswordHash, HashingFailed> {
+    /// Hashes a password as another hash was made: of one password the two are equal. So one hash
+    /// tells which of many it is that were all made alike.
+    pub async fn hash_like(
+        &self,
+        other: &PasswordHash,
+        password: &Password,
+    ) -> Result<PasswordHash, HashingFailed> {
         let (hasher, other, password) = (self.clone(), other.clone(), password.clone());
         run(move || {
-            let Scheme::Argon2id { params, salt, output } = scheme::read(&other.0)? else {
+            let Scheme::Argon2id {
+                params,
+                salt,
+                output,
+            } = scheme::read(&other.0)?
+            else {
                 return Err("a hash of a kind that is not made any more".into());
             };
-            encode(&params, salt.as_ref(), &hasher.compute(&params, &password, salt.as_ref(), output.len())?)
+            encode(
+                &params,
+                salt.as_ref(),
+                &hasher.compute(&params, &password, salt.as_ref(), output.len())?,
+            )
         })
         .await
     }
 
-    /// Compares a password with the user's hash. Where there is no user it does the same work for nothing, so that an
-    /// unknown address takes the time of a wrong password.
-    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, HashingFailed> {
+    /// Compares a password with the user's hash. Where there is no user it does the same work for
+    /// nothing, so that an unknown address takes the time of a wrong password.
+    pub async fn verify(
+        &self,
+        password: &Password,
+        stored: Option<&PasswordHash>,
+    ) -> Result<Verdict, HashingFailed> {
         let (hasher, password) = (self.clone(), password.clone());
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).clone();
@@ -150,10 +184,18 @@ impl Hasher {
 
     fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
         let (params, salt, expected) = match scheme::read(&stored.0)? {
-            Scheme::Argon2id { params, salt, output } => (params, salt, output),
+            Scheme::Argon2id {
+                params,
+                salt,
+                output,
+            } => (params, salt, output),
             Scheme::Bcrypt(hash) => {
                 let right = scheme::is_bcrypt_of(hash, password)?;
-                return Ok(if right { Verdict::RightButOutdated } else { Verdict::Wrong });
+                return Ok(if right {
+                    Verdict::RightButOutdated
+                } else {
+                    Verdict::Wrong
+                });
             }
         };
         let output = self.compute(&params, password, salt.as_ref(), expected.len())?;
@@ -161,32 +203,57 @@ impl Hasher {
             return Ok(Verdict::Wrong);
         }
         let same = (params.m_cost(), params.t_cost(), params.p_cost())
-            == (self.params.m_cost(), self.params.t_cost(), self.params.p_cost());
-        Ok(if same { Verdict::Right } else { Verdict::RightButOutdated })
+            == (
+                self.params.m_cost(),
+                self.params.t_cost(),
+                self.params.p_cost(),
+            );
+        Ok(if same {
+            Verdict::Right
+        } else {
+            Verdict::RightButOutdated
+        })
     }
 
-    fn compute(&self, params: &Params, password: &Password, salt: &[u8], length: usize) -> Result<Vec<u8>, BoxError> {
+    fn compute(
+        &self,
+        params: &Params,
+        password: &Password,
+        salt: &[u8],
+        length: usize,
+    ) -> Result<Vec<u8>, BoxError> {
         let mut output = vec![0; length];
         argon2id::prepare();
         self.memory.work_in(params.block_count(), |blocks| {
             let begun = Stopwatch::start();
-            argon2id::hash_into(&mut output, params, password.reveal().as_bytes(), salt, blocks)?;
+            argon2id::hash_into(
+                &mut output,
+                params,
+                password.reveal().as_bytes(),
+                salt,
+                blocks,
+            )?;
             (self.report)(begun);
             Ok(output)
         })?
     }
 }
 
-/// Reads parameters as `m=19456,t=2,p=1`: memory in KiB, passes, lanes. OWASP's minimum is the default; less than 8 MiB or
-/// more than a stored hash may ask for is refused.
+/// Reads parameters as `m=19456,t=2,p=1`: memory in KiB, passes, lanes. OWASP's minimum is the
+/// default; less than 8 MiB or more than a stored hash may ask for is refused.
 ///
 /// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
 #[must_use]
 pub fn parse_params(text: &str) -> Option<Params> {
-    let mut numbers =
-        ["m=", "t=", "p="].into_iter().zip(text.split(',')).map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
+    let mut numbers = ["m=", "t=", "p="]
+        .into_iter()
+        .zip(text.split(','))
+        .map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
     let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let sane = text.split(',').count() == 3 && (8192..=MEMORY_LIMIT).contains(&m) && PASSES.contains(&t) && LANES.contains(&p);
+    let sane = text.split(',').count() == 3
+        && (8192..=MEMORY_LIMIT).contains(&m)
+        && PASSES.contains(&t)
+        && LANES.contains(&p);
     sane.then(|| Params::new(m, t, p, None).ok())?
 }
 
@@ -201,8 +268,13 @@ fn encode(params: &Params, salt: &[u8], output: &[u8]) -> Result<PasswordHash, B
     Ok(PasswordHash(phc.to_string()))
 }
 
-async fn run<T: Send + 'static>(work: impl FnOnce() -> Result<T, BoxError> + Send + 'static) -> Result<T, HashingFailed> {
-    tokio::task::spawn_blocking(work).await.map_err(failed)?.map_err(failed)
+async fn run<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, BoxError> + Send + 'static,
+) -> Result<T, HashingFailed> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(failed)?
+        .map_err(failed)
 }
 
 fn failed(error: impl Into<BoxError>) -> HashingFailed {
@@ -226,11 +298,28 @@ mod tests {
     #[tokio::test]
     async fn a_hash_is_met_by_its_password_alone() {
         let hasher = hasher("m=8192,t=1,p=1");
-        let hash = hasher.hash(&password("Correct horse 1")).await.expect("a hash");
-        assert!(hash.as_str().starts_with("$argon2id$v=19$m=8192,t=1,p=1$"), "{}", hash.as_str());
-        assert_eq!(hasher.verify(&password("Correct horse 1"), Some(&hash)).await.ok(), Some(Verdict::Right));
+        let hash = hasher
+            .hash(&password("Correct horse 1"))
+            .await
+            .expect("a hash");
+        assert!(
+            hash.as_str().starts_with("$argon2id$v=19$m=8192,t=1,p=1$"),
+            "{}",
+            hash.as_str()
+        );
+        assert_eq!(
+            hasher
+                .verify(&password("Correct horse 1"), Some(&hash))
+                .await
+                .ok(),
+            Some(Verdict::Right)
+        );
         for wrong in ["correct horse 1", "Correct horse 1 ", "", "Correct horse"] {
-            assert_eq!(hasher.verify(&password(wrong), Some(&hash)).await.ok(), Some(Verdict::Wrong), "{wrong:?}");
+            assert_eq!(
+                hasher.verify(&password(wrong), Some(&hash)).await.ok(),
+                Some(Verdict::Wrong),
+                "{wrong:?}"
+            );
         }
     }
 
@@ -242,33 +331,72 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters() {
+    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters()
+    {
         let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
         let hash = old.hash(&password("x")).await.expect("a hash");
-        assert!(new.hash_like(&hash, &password("x")).await.expect("a hash").matches(&hash));
-        assert!(!new.hash_like(&hash, &password("y")).await.expect("a hash").matches(&hash));
-        assert!(new.hash_like(&PasswordHash("x".to_owned()), &password("x")).await.is_err());
+        assert!(
+            new.hash_like(&hash, &password("x"))
+                .await
+                .expect("a hash")
+                .matches(&hash)
+        );
+        assert!(
+            !new.hash_like(&hash, &password("y"))
+                .await
+                .expect("a hash")
+                .matches(&hash)
+        );
+        assert!(
+            new.hash_like(&PasswordHash("x".to_owned()), &password("x"))
+                .await
+                .is_err()
+        );
     }
 
     #[tokio::test]
     async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
         let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
         let hash = old.hash(&password("x")).await.expect("a hash");
-        assert_eq!(new.verify(&password("x"), Some(&hash)).await.ok(), Some(Verdict::RightButOutdated));
-        assert_eq!(new.verify(&password("y"), Some(&hash)).await.ok(), Some(Verdict::Wrong));
+        assert_eq!(
+            new.verify(&password("x"), Some(&hash)).await.ok(),
+            Some(Verdict::RightButOutdated)
+        );
+        assert_eq!(
+            new.verify(&password("y"), Some(&hash)).await.ok(),
+            Some(Verdict::Wrong)
+        );
     }
 
     #[tokio::test]
     async fn without_a_hash_every_password_is_wrong_and_a_hash_is_computed_all_the_same() {
         let hasher = hasher("m=8192,t=1,p=1");
-        assert_eq!(hasher.verify(&password("x"), None).await.ok(), Some(Verdict::Wrong));
-        let is_used = |blocks: &mut [Block]| blocks.iter().all(|block| block.as_ref().iter().any(|&word| word != 0));
-        assert!(hasher.memory.work_in(hasher.params.block_count(), is_used).expect("memory"), "the work was done in it");
+        assert_eq!(
+            hasher.verify(&password("x"), None).await.ok(),
+            Some(Verdict::Wrong)
+        );
+        let is_used = |blocks: &mut [Block]| {
+            blocks
+                .iter()
+                .all(|block| block.as_ref().iter().any(|&word| word != 0))
+        };
+        assert!(
+            hasher
+                .memory
+                .work_in(hasher.params.block_count(), is_used)
+                .expect("memory"),
+            "the work was done in it"
+        );
     }
 
     #[test]
     fn what_stands_for_nobodys_hash_has_the_live_parameters() {
-        assert!(hasher("m=9216,t=3,p=2").dummy.as_str().starts_with("$argon2id$v=19$m=9216,t=3,p=2$"));
+        assert!(
+            hasher("m=9216,t=3,p=2")
+                .dummy
+                .as_str()
+                .starts_with("$argon2id$v=19$m=9216,t=3,p=2$")
+        );
     }
 
     #[tokio::test]
@@ -277,7 +405,13 @@ mod tests {
         let outside = PasswordHash(
             "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M".to_owned(),
         );
-        assert_eq!(hasher("m=8192,t=2,p=1").verify(&password("password"), Some(&outside)).await.ok(), Some(Verdict::Right));
+        assert_eq!(
+            hasher("m=8192,t=2,p=1")
+                .verify(&password("password"), Some(&outside))
+                .await
+                .ok(),
+            Some(Verdict::Right)
+        );
     }
 
     #[tokio::test]
@@ -290,7 +424,13 @@ mod tests {
             "$argon2id$v=19$m=4194304,t=1,p=1$c29tZXNhbHQ$AAAAAAAAAAAAAAAAAAAAAA",
         ] {
             let stored = PasswordHash(text.to_owned());
-            assert!(hasher("m=8192,t=1,p=1").verify(&password("x"), Some(&stored)).await.is_err(), "{text}");
+            assert!(
+                hasher("m=8192,t=1,p=1")
+                    .verify(&password("x"), Some(&stored))
+                    .await
+                    .is_err(),
+                "{text}"
+            );
         }
     }
 
@@ -299,11 +439,20 @@ mod tests {
         let hasher = hasher("m=8192,t=1,p=1");
         for version in ["2a", "2b", "2y"] {
             // A test vector of OpenBSD's and Openwall's implementations.
-            let text = format!("${version}$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
+            let text =
+                format!("${version}$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
             let hash = PasswordHash::import(&text).expect("a hash");
-            assert_eq!(hasher.verify(&password("U*U"), Some(&hash)).await.ok(), Some(Verdict::RightButOutdated), "{version}");
+            assert_eq!(
+                hasher.verify(&password("U*U"), Some(&hash)).await.ok(),
+                Some(Verdict::RightButOutdated),
+                "{version}"
+            );
             for wrong in ["U*V", "u*U", "", "U*U*", "U*", "U*U\0", "U*U\0U*U"] {
-                assert_eq!(hasher.verify(&password(wrong), Some(&hash)).await.ok(), Some(Verdict::Wrong), "{version} {wrong:?}");
+                assert_eq!(
+                    hasher.verify(&password(wrong), Some(&hash)).await.ok(),
+                    Some(Verdict::Wrong),
+                    "{version} {wrong:?}"
+                );
             }
         }
     }
@@ -329,6 +478,13 @@ mod tests {
 
     #[test]
     fn debugging_output_shows_nothing() {
-        assert_eq!(format!("{:?}{:?}", password("secret"), PasswordHash("secret".to_owned())), "Password(..)PasswordHash(..)");
+        assert_eq!(
+            format!(
+                "{:?}{:?}",
+                password("secret"),
+                PasswordHash("secret".to_owned())
+            ),
+            "Password(..)PasswordHash(..)"
+        );
     }
 }

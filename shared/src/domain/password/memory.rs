@@ -8,7 +8,8 @@ use std::{
 use argon2::Block;
 use memmap2::{Advice, MmapMut};
 
-/// Memory that is kept. Asking the allocator for it at each hash fragments the heap until the function runs out of memory.
+/// Memory that is kept. Asking the allocator for it at each hash fragments the heap until the
+/// function runs out of memory.
 #[derive(Default)]
 pub(super) struct Memory(Mutex<Option<MmapMut>>);
 
@@ -18,8 +19,13 @@ impl Memory {
         self.0.try_lock().is_ok_and(|kept| kept.is_some())
     }
 
-    /// Works in so many blocks, when nobody else does. What was left in them is of no interest to a hash.
-    pub(super) fn work_in<T>(&self, count: usize, work: impl FnOnce(&mut [Block]) -> T) -> io::Result<T> {
+    /// Works in so many blocks, when nobody else does. What was left in them is of no interest to a
+    /// hash.
+    pub(super) fn work_in<T>(
+        &self,
+        count: usize,
+        work: impl FnOnce(&mut [Block]) -> T,
+    ) -> io::Result<T> {
         let size = count * Block::SIZE;
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let map = match kept.take() {
@@ -30,8 +36,9 @@ impl Memory {
     }
 }
 
-/// Pages of 2 MiB, if the kernel has any: a hash jumps about in its memory, and takes 3 % less time in them. All at once, if it can: taking
-/// pages one by one as they are touched lasts twice as long.
+/// Pages of 2 MiB, if the kernel has any: a hash jumps about in its memory, and takes 3 % less time
+/// in them. All at once, if it can: taking pages one by one as they are touched lasts twice as
+/// long.
 ///
 /// <https://docs.kernel.org/admin-guide/mm/transhuge.html>
 fn map(size: usize) -> io::Result<MmapMut> {
@@ -45,13 +52,20 @@ fn map(size: usize) -> io::Result<MmapMut> {
     Ok(map)
 }
 
-#[expect(unsafe_code, reason = "a block is 128 integers, but its crate has no way to say so of memory that it did not make")]
+#[expect(
+    unsafe_code,
+    reason = "a block is 128 integers, but its crate has no way to say so of memory that it did not make"
+)]
 fn blocks(bytes: &mut [u8]) -> &mut [Block] {
     let count = bytes.len() / Block::SIZE;
-    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for it.
+    // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for
+    // it.
     let (prefix, blocks, suffix) = unsafe { bytes.align_to_mut::<Block>() };
     // A mapping begins at a page, and has a whole number of blocks.
-    assert!(prefix.is_empty() && suffix.is_empty() && blocks.len() == count, "memory could not be viewed as blocks");
+    assert!(
+        prefix.is_empty() && suffix.is_empty() && blocks.len() == count,
+        "memory could not be viewed as blocks"
+    );
     blocks
 }
 

@@ -19,7 +19,8 @@ pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
 pub use strength::Strength;
 
-/// A password as it was received: not trimmed, its case as it came. It cannot be stored, and leaves no trace in memory.
+/// A password as it was received: not trimmed, its case as it came. It cannot be stored, and leaves
+/// no trace in memory.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 

@@ -54,9 +54,18 @@ mod tests {
 
     #[test]
     fn the_rule_comes_before_the_strength() {
-        assert_eq!(policy(25.0).check_text(""), Err(PasswordFault::Requirements));
-        assert_eq!(policy(25.0).check_text("abc"), Err(PasswordFault::Requirements));
-        assert_eq!(policy(25.0).check_text("password1"), Err(PasswordFault::Weak));
+        assert_eq!(
+            policy(25.0).check_text(""),
+            Err(PasswordFault::Requirements)
+        );
+        assert_eq!(
+            policy(25.0).check_text("abc"),
+            Err(PasswordFault::Requirements)
+        );
+        assert_eq!(
+            policy(25.0).check_text("password1"),
+            Err(PasswordFault::Weak)
+        );
         assert_eq!(policy(25.0).check_text("kZ8#vQ2!mT"), Ok(()));
     }
 
@@ -64,6 +73,9 @@ mod tests {
     fn just_the_least_entropy_is_enough() {
         let entropy = Strength::of("password1").entropy;
         assert_eq!(policy(entropy).check_text("password1"), Ok(()));
-        assert_eq!(policy(entropy.next_up()).check_text("password1"), Err(PasswordFault::Weak));
+        assert_eq!(
+            policy(entropy.next_up()).check_text("password1"),
+            Err(PasswordFault::Weak)
+        );
     }
 }

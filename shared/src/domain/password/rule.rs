@@ -1,21 +1,23 @@
 //! The configured regular expression that a password must match
 //!
-//! Browsers run the same expression (`new RegExp(expression, "u").test(password)`), and their engines backtrack. So it
-//! is read here as JavaScript reads it, refused when it is not JavaScript or when backtracking over it could explode,
-//! and translated for an engine that takes linear time whatever the password. Both then give the same verdict, on
-//! Unicode scalar values.
+//! Browsers run the same expression (`new RegExp(expression, "u").test(password)`), and their
+//! engines backtrack. So it is read here as JavaScript reads it, refused when it is not JavaScript
+//! or when backtracking over it could explode, and translated for an engine that takes linear time
+//! whatever the password. Both then give the same verdict, on Unicode scalar values.
 //!
 //! What is accepted of JavaScript's syntax (flag `u`):
 //!
-//! - literals, escapes, classes, `.`, `\d \w \s` and their complements, alternation, groups of every kind, `^`, `$`, and all
-//!   quantifiers, counting to 1024 at most;
+//! - literals, escapes, classes, `.`, `\d \w \s` and their complements, alternation, groups of
+//!   every kind, `^`, `$`, and all quantifiers, counting to 1024 at most;
 //! - `\p{...}` of the general categories, the common scripts and a few binary properties;
-//! - look-aheads where an alternative of the whole expression begins, after its `^` if it has one, not nested.
+//! - look-aheads where an alternative of the whole expression begins, after its `^` if it has one,
+//!   not nested.
 //!
-//! What is refused though JavaScript knows it: back-references and look-behinds, `\b` and `\B` (the linear engine has no
-//! ASCII word boundary), look-aheads elsewhere, inline flags, group names beyond ASCII or used twice, lone surrogates,
-//! more than 1024 characters, groups deeper than 32, and whatever `ways` finds ambiguous: two repetitions that can
-//! share the same characters in too many ways, such as `(a+)+` or `(a|a)*`.
+//! What is refused though JavaScript knows it: back-references and look-behinds, `\b` and `\B` (the
+//! linear engine has no ASCII word boundary), look-aheads elsewhere, inline flags, group names
+//! beyond ASCII or used twice, lone surrogates, more than 1024 characters, groups deeper than 32,
+//! and whatever `ways` finds ambiguous: two repetitions that can share the same characters in too
+//! many ways, such as `(a+)+` or `(a|a)*`.
 
 mod class;
 mod escape;
@@ -32,7 +34,8 @@ use fancy_regex::{Regex, RegexBuilder};
 const MAX_LENGTH: usize = 1024;
 /// The most memory that the compiled form of a part of an expression may take, in bytes.
 const MAX_COMPILED_SIZE: usize = 4 << 20;
-/// A search backtracks a few times at each position where it may begin, never inside a part: less than this.
+/// A search backtracks a few times at each position where it may begin, never inside a part: less
+/// than this.
 const MAX_BACKTRACKS: usize = 1 << 20;
 
 /// The rule that a password must match
@@ -61,10 +64,12 @@ impl PasswordRule {
         Ok(Self { compiled })
     }
 
-    /// Whether the expression matches anywhere in the password, as `RegExp.prototype.test` decides it.
+    /// Whether the expression matches anywhere in the password, as `RegExp.prototype.test` decides
+    /// it.
     #[must_use]
     pub fn is_met_by(&self, password: &str) -> bool {
-        // An error would be the limit on backtracking, which the shape of the expression keeps out of reach.
+        // An error would be the limit on backtracking, which the shape of the expression keeps out
+        // of reach.
         self.compiled.is_match(password).unwrap_or(false)
     }
 }

@@ -34,14 +34,20 @@ pub struct User {
     /// The second factor; absent while it is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_secret: Option<OtpSecret>,
-    /// The highest time step of `otp_secret` that was accepted. Codes of it and of those before it are used up.
+    /// The highest time step of `otp_secret` that was accepted. Codes of it and of those before it
+    /// are used up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_last_step: Option<u64>,
-    /// A secret that was drawn for an authenticator and does not count before a code of it is given.
+    /// A secret that was drawn for an authenticator and does not count before a code of it is
+    /// given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_pending_secret: Option<OtpSecret>,
     /// The recovery codes of `otp_secret` that are left, hashed with one salt.
-    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "serde_dynamo::string_set")]
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "serde_dynamo::string_set"
+    )]
     pub otp_recovery_codes: Vec<PasswordHash>,
     /// Goes up when every session of the user ends: a session that began in another epoch is over.
     pub session_epoch: u64,
@@ -89,11 +95,15 @@ impl OtpSecret {
         Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
     }
 
-    /// Takes over a secret that was drawn elsewhere; `None` where authenticators could not share it.
+    /// Takes over a secret that was drawn elsewhere; `None` where authenticators could not share
+    /// it.
     #[must_use]
     pub fn import(text: &str) -> Option<Self> {
         let bare = text.trim_end_matches('=');
-        BASE32_NOPAD.decode(bare.as_bytes()).is_ok_and(|bytes| bytes.len() >= 10).then(|| Self(bare.to_owned()))
+        BASE32_NOPAD
+            .decode(bare.as_bytes())
+            .is_ok_and(|bytes| bytes.len() >= 10)
+            .then(|| Self(bare.to_owned()))
     }
 
     /// The secret itself.
@@ -146,7 +156,8 @@ impl User {
         }
     }
 
-    /// Whether the state of the account lets its owner sign in. Told only to who knows the password.
+    /// Whether the state of the account lets its owner sign in. Told only to who knows the
+    /// password.
     pub fn may_sign_in(&self) -> Result<(), Error> {
         match self.state {
             State::Active | State::Pending => Ok(()),
@@ -156,10 +167,15 @@ impl User {
         }
     }
 
-    /// The user once her address is confirmed: active, of level 1 at least, with the label that says so.
+    /// The user once her address is confirmed: active, of level 1 at least, with the label that
+    /// says so.
     #[must_use]
     pub fn confirmed(&self, now: Timestamp) -> Self {
-        Self { state: State::Active, level: self.level.max(1), ..self.verified(now) }
+        Self {
+            state: State::Active,
+            level: self.level.max(1),
+            ..self.verified(now)
+        }
     }
 
     /// What is told of the user.
@@ -185,8 +201,8 @@ impl User {
     }
 }
 
-/// What is told of a user, in Barong's order. This service keeps no phones, profiles and data storages; the empty lists are
-/// there because clients iterate them.
+/// What is told of a user, in Barong's order. This service keeps no phones, profiles and data
+/// storages; the empty lists are there because clients iterate them.
 #[derive(Serialize)]
 pub struct Profile<'a> {
     email: &'a str,
@@ -212,11 +228,17 @@ fn new_uid(prefix: &str) -> String {
     format!("{prefix}{}", HEXUPPER.encode(&random::bytes::<5>()))
 }
 
-/// Whether the text has the form of a uid that Latchkey or Barong may have given, with whatever prefix: two to six letters and ten
-/// hexadecimal digits.
+/// Whether the text has the form of a uid that Latchkey or Barong may have given, with whatever
+/// prefix: two to six letters and ten hexadecimal digits.
 #[must_use]
 pub fn has_uid_form(text: &str) -> bool {
-    let Some((prefix, digits)) = text.len().checked_sub(10).and_then(|end| text.split_at_checked(end)) else { return false };
+    let Some((prefix, digits)) = text
+        .len()
+        .checked_sub(10)
+        .and_then(|end| text.split_at_checked(end))
+    else {
+        return false;
+    };
     (2..=6).contains(&prefix.len())
         && prefix.bytes().all(|byte| byte.is_ascii_alphabetic())
         && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -226,7 +248,10 @@ pub fn has_uid_form(text: &str) -> bool {
 #[must_use]
 pub fn is_uid(text: &str, prefix: &str) -> bool {
     let digits = text.strip_prefix(prefix).unwrap_or_default();
-    digits.len() == 10 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
+    digits.len() == 10
+        && digits
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
 }
 
 #[cfg(test)]
@@ -250,16 +275,27 @@ mod tests {
             r#""labels":[{"key":"email","value":"verified","scope":"private","created_at":"1970-01-01T00:00:01Z","updated_at":"1970-01-01T00:00:02Z"}],"#,
             r#""phones":[],"profiles":[],"data_storages":[]}"#
         );
-        assert_eq!(serde_json::to_string(&user("active").profile(Some("c"))).expect("JSON"), expected);
+        assert_eq!(
+            serde_json::to_string(&user("active").profile(Some("c"))).expect("JSON"),
+            expected
+        );
     }
 
     #[test]
     fn only_active_and_pending_accounts_may_sign_in() {
-        let key = |state| user(state).may_sign_in().err().map(|error| error.keys().concat());
+        let key = |state| {
+            user(state)
+                .may_sign_in()
+                .err()
+                .map(|error| error.keys().concat())
+        };
         assert_eq!((key("active"), key("pending")), (None, None));
         assert_eq!(key("banned").as_deref(), Some("identity.session.banned"));
         assert_eq!(key("deleted").as_deref(), Some("identity.session.deleted"));
-        assert_eq!(key("locked").as_deref(), Some("identity.session.not_active"));
+        assert_eq!(
+            key("locked").as_deref(),
+            Some("identity.session.not_active")
+        );
     }
 
     #[test]
@@ -272,15 +308,28 @@ mod tests {
             created_at: Timestamp::from_seconds(created),
             updated_at: Timestamp::from_seconds(updated),
         };
-        assert_eq!((confirmed.state, confirmed.level, &confirmed.labels), (State::Active, 1, &vec![label(1, 9)]));
+        assert_eq!(
+            (confirmed.state, confirmed.level, &confirmed.labels),
+            (State::Active, 1, &vec![label(1, 9)])
+        );
         assert_eq!(confirmed.updated_at, Timestamp::from_seconds(9));
-        let first = User { labels: Vec::new(), level: 3, ..user("pending") }.confirmed(Timestamp::from_seconds(9));
+        let first = User {
+            labels: Vec::new(),
+            level: 3,
+            ..user("pending")
+        }
+        .confirmed(Timestamp::from_seconds(9));
         assert_eq!((first.level, first.labels), (3, vec![label(9, 9)]));
     }
 
     #[test]
     fn uids_of_other_prefixes_have_the_form_too() {
-        for text in ["ID0123456789", "UACAFE000000", "PREFIX0123456789", "idabcdefabcd"] {
+        for text in [
+            "ID0123456789",
+            "UACAFE000000",
+            "PREFIX0123456789",
+            "idabcdefabcd",
+        ] {
             assert!(has_uid_form(text), "{text}");
         }
         for text in [
@@ -301,9 +350,21 @@ mod tests {
     #[test]
     fn a_secret_from_elsewhere_is_base32() {
         let read = |text: &str| OtpSecret::import(text).map(|secret| secret.0);
-        assert_eq!(read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(), Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"));
-        assert_eq!(read("GEZDGNBVGY3TQOJQGEZA====").as_deref(), Some("GEZDGNBVGY3TQOJQGEZA"));
-        for text in ["", "GEZDGNBV", "GEZDGNBVGY3TQOJ1", "gezdgnbvgy3tqojq", "GEZDGNBV GY3TQOJQ"] {
+        assert_eq!(
+            read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(),
+            Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
+        );
+        assert_eq!(
+            read("GEZDGNBVGY3TQOJQGEZA====").as_deref(),
+            Some("GEZDGNBVGY3TQOJQGEZA")
+        );
+        for text in [
+            "",
+            "GEZDGNBV",
+            "GEZDGNBVGY3TQOJ1",
+            "gezdgnbvgy3tqojq",
+            "GEZDGNBV GY3TQOJQ",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

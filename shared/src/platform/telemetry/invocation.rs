@@ -26,7 +26,8 @@ pub struct Answered {
     pub address: Option<String>,
 }
 
-/// The line of a request, which is to be told when the answer has gone out: nobody needs to wait for it.
+/// The line of a request, which is to be told when the answer has gone out: nobody needs to wait
+/// for it.
 pub struct RequestLine {
     request_id: String,
     cold_start: bool,
@@ -38,7 +39,11 @@ pub struct RequestLine {
 impl Invocation {
     /// `request_id` is Lambda's.
     pub fn begin(request_id: String) -> Self {
-        Self { request_id, begun: Stopwatch::start(), cold_start: COLD.swap(false, Ordering::Relaxed) }
+        Self {
+            request_id,
+            begun: Stopwatch::start(),
+            cold_start: COLD.swap(false, Ordering::Relaxed),
+        }
     }
 
     /// Tells the cause of a failure, which nobody else is told.
@@ -62,14 +67,33 @@ impl Invocation {
     pub fn handled<T>(self, outcome: &Result<T, BoxError>) {
         let duration_ms = self.begun.milliseconds();
         let round_trips = round_trips::take();
-        let Self { request_id, cold_start, .. } = self;
+        let Self {
+            request_id,
+            cold_start,
+            ..
+        } = self;
         match outcome {
             Ok(_) => {
-                tracing::info!(request_id, operation = operation(), duration_ms, cold_start, round_trips, "handled");
+                tracing::info!(
+                    request_id,
+                    operation = operation(),
+                    duration_ms,
+                    cold_start,
+                    round_trips,
+                    "handled"
+                );
             }
             Err(error) => {
                 let cause = causes(error.as_ref());
-                tracing::error!(request_id, operation = operation(), cause, duration_ms, cold_start, round_trips, "not handled");
+                tracing::error!(
+                    request_id,
+                    operation = operation(),
+                    cause,
+                    duration_ms,
+                    cold_start,
+                    round_trips,
+                    "not handled"
+                );
             }
         }
         metrics::flush(&request_id);
@@ -79,7 +103,19 @@ impl Invocation {
 impl RequestLine {
     /// Writes it, and the metrics of the request.
     pub fn tell(self) {
-        let Self { request_id, cold_start, duration_ms, round_trips, answered: Answered { route, status, key, address } } = self;
+        let Self {
+            request_id,
+            cold_start,
+            duration_ms,
+            round_trips,
+            answered:
+                Answered {
+                    route,
+                    status,
+                    key,
+                    address,
+                },
+        } = self;
         metrics::answered(status);
         tracing::info!(
             request_id,

@@ -1,5 +1,5 @@
-//! Metrics, in the embedded format that `CloudWatch` reads out of the log. Few, for each combination of a name and a dimension's
-//! value is paid for.
+//! Metrics, in the embedded format that `CloudWatch` reads out of the log. Few, for each
+//! combination of a name and a dimension's value is paid for.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -106,15 +106,31 @@ pub struct Metric {
 
 impl Metric {
     const fn count(name: &'static str) -> Self {
-        Self { name, dimension: None, unit: Unit::Count }
+        Self {
+            name,
+            dimension: None,
+            unit: Unit::Count,
+        }
     }
 
-    const fn count_by(name: &'static str, dimension: &'static str, values: &'static [&'static str]) -> Self {
-        Self { name, dimension: Some((dimension, values)), unit: Unit::Count }
+    const fn count_by(
+        name: &'static str,
+        dimension: &'static str,
+        values: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            dimension: Some((dimension, values)),
+            unit: Unit::Count,
+        }
     }
 
     const fn milliseconds(name: &'static str) -> Self {
-        Self { name, dimension: None, unit: Unit::Milliseconds }
+        Self {
+            name,
+            dimension: None,
+            unit: Unit::Milliseconds,
+        }
     }
 }
 
@@ -134,12 +150,16 @@ impl SignIn {
     /// What it came to.
     #[must_use]
     pub fn of<T>(result: &Result<T, Error>) -> Self {
-        let Err(error) = result else { return Self::Succeeded };
+        let Err(error) = result else {
+            return Self::Succeeded;
+        };
         match error {
             Error::InvalidCredentials => Self::WrongCredentials,
             Error::OtpInvalid => Self::WrongOtp,
             Error::OtpMissing => Self::OtpMissing,
-            Error::AccountBanned | Error::AccountDeleted | Error::AccountNotActive => Self::AccountClosed,
+            Error::AccountBanned | Error::AccountDeleted | Error::AccountNotActive => {
+                Self::AccountClosed
+            }
             Error::TooManyAttempts { .. } => Self::Limited,
             Error::CaptchaRequired | Error::CaptchaRefused => Self::Captcha,
             Error::Unavailable(_) | Error::Internal(_) => Self::Failed,
@@ -216,7 +236,8 @@ pub(super) fn answered(status: u16) {
 
 /// `IDENTITY_METRICS_NAMESPACE`: what the metrics of this stack are told from those of others by.
 pub(super) fn init() {
-    let namespace = environment::variable("IDENTITY_METRICS_NAMESPACE").unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+    let namespace = environment::variable("IDENTITY_METRICS_NAMESPACE")
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     match Builder::new().cloudwatch_namespace(namespace).init() {
         Ok(collector) => {
             for Metric { name, unit, .. } in ALL {
@@ -231,9 +252,14 @@ pub(super) fn init() {
 
 /// Writes what was counted since the last time, with the id of the request that it belongs to.
 pub(super) fn flush(request_id: &str) {
-    let Some(collector) = COLLECTOR.get() else { return };
+    let Some(collector) = COLLECTOR.get() else {
+        return;
+    };
     let mut lines = Vec::new();
-    let written = collector.set_property("operation", operation()).set_property("request_id", request_id).flush(&mut lines);
+    let written = collector
+        .set_property("operation", operation())
+        .set_property("request_id", request_id)
+        .flush(&mut lines);
     if let Err(error) = written.and_then(|()| stdout().lock().write_all(&lines)) {
         tracing::error!(%error, "metrics could not be written");
     }

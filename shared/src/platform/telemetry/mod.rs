@@ -1,5 +1,5 @@
-//! What operators see of a function: JSON lines on standard output, which Lambda hands to `CloudWatch`. Each invocation is one
-//! line, and metrics are lines of their own.
+//! What operators see of a function: JSON lines on standard output, which Lambda hands to
+//! `CloudWatch`. Each invocation is one line, and metrics are lines of their own.
 
 mod invocation;
 pub mod metrics;
@@ -21,7 +21,12 @@ static OPERATION: OnceLock<&'static str> = OnceLock::new();
 /// Starts logs and metrics of the function of that name. To be called once, first of all.
 pub fn init(operation: &'static str) {
     let _ = OPERATION.set(operation);
-    tracing_subscriber::fmt().json().with_max_level(LevelFilter::INFO).with_current_span(false).with_span_list(false).init();
+    tracing_subscriber::fmt()
+        .json()
+        .with_max_level(LevelFilter::INFO)
+        .with_current_span(false)
+        .with_span_list(false)
+        .init();
     panic::set_hook(Box::new(told));
     metrics::init();
 }
@@ -29,7 +34,12 @@ pub fn init(operation: &'static str) {
 /// Logs where a panic happened. Its message may quote a value, so it is left out.
 fn told(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
-    tracing::error!(event = "panic", operation = operation(), at, "the function panicked");
+    tracing::error!(
+        event = "panic",
+        operation = operation(),
+        at,
+        "the function panicked"
+    );
 }
 
 fn operation() -> &'static str {

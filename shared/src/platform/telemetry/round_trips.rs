@@ -4,7 +4,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use aws_smithy_runtime_api::client::{
     connector_metadata::ConnectorMetadata,
-    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector},
+    http::{
+        HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient,
+        SharedHttpConnector,
+    },
     orchestrator::HttpRequest,
     runtime_components::RuntimeComponents,
 };
@@ -12,8 +15,9 @@ use aws_smithy_runtime_api::client::{
 static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The round trips since the last time that this was asked: a process has one invocation at a time, and what it fetches at its
-/// start counts with the first. Calls that are under way side by side are one.
+/// The round trips since the last time that this was asked: a process has one invocation at a time,
+/// and what it fetches at its start counts with the first. Calls that are under way side by side
+/// are one.
 pub(super) fn take() -> u32 {
     COUNT.swap(0, Ordering::Relaxed)
 }
@@ -41,7 +45,11 @@ impl Drop for Call {
 }
 
 impl HttpClient for Counted<SharedHttpClient> {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+    fn http_connector(
+        &self,
+        settings: &HttpConnectorSettings,
+        components: &RuntimeComponents,
+    ) -> SharedHttpConnector {
         SharedHttpConnector::new(Counted(self.0.http_connector(settings, components)))
     }
 

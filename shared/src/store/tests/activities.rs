@@ -13,19 +13,38 @@ use crate::{
 
 /// Records something that was done so many milliseconds after `NOW`.
 async fn record(store: &Store, user: &User, action: Action, milliseconds: i64) -> Activity {
-    let client = Client { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() };
+    let client = Client {
+        address: "192.0.2.1".to_owned(),
+        user_agent: "test".to_owned(),
+    };
     let now = Timestamp::from_milliseconds(NOW.milliseconds() + milliseconds);
-    let activity = Recorder { client: &client, life: 60, now }.succeeded(&user.uid, action);
+    let activity = Recorder {
+        client: &client,
+        life: 60,
+        now,
+    }
+    .succeeded(&user.uid, action);
     store.record(&activity).await.expect("an answer");
     activity
 }
 
-async fn page(store: &Store, user: &User, topic: Option<Topic>, page: (usize, usize)) -> ActivityPage {
-    store.activities(&user.uid, topic, page, NOW).await.expect("an answer")
+async fn page(
+    store: &Store,
+    user: &User,
+    topic: Option<Topic>,
+    page: (usize, usize),
+) -> ActivityPage {
+    store
+        .activities(&user.uid, topic, page, NOW)
+        .await
+        .expect("an answer")
 }
 
 fn ids(page: &ActivityPage) -> Vec<&str> {
-    page.activities.iter().map(|activity| activity.id.as_str()).collect()
+    page.activities
+        .iter()
+        .map(|activity| activity.id.as_str())
+        .collect()
 }
 
 #[tokio::test]
@@ -40,17 +59,42 @@ async fn activities_are_found_as_they_were_recorded_newest_first() {
     let found = page(&store, &user, None, (1, 100)).await;
     assert_eq!((found.total, found.page), (5, 1));
     // Times are kept in whole seconds; the id keeps the order within one.
-    assert_eq!(ids(&found), recorded.iter().map(|activity| activity.id.as_str()).collect::<Vec<_>>());
-    assert_eq!((found.activities[0].created_at, &found.activities[0].user_agent), (NOW + 1, &"test".to_owned()));
+    assert_eq!(
+        ids(&found),
+        recorded
+            .iter()
+            .map(|activity| activity.id.as_str())
+            .collect::<Vec<_>>()
+    );
+    assert_eq!(
+        (
+            found.activities[0].created_at,
+            &found.activities[0].user_agent
+        ),
+        (NOW + 1, &"test".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn a_topic_leaves_the_others_out() {
     let (store, user) = (store().await, new_user("jane@example.com"));
-    for (number, action) in
-        [Action::SignUp, Action::Login, Action::PasswordChange, Action::EnableOtp, Action::Logout].into_iter().enumerate()
+    for (number, action) in [
+        Action::SignUp,
+        Action::Login,
+        Action::PasswordChange,
+        Action::EnableOtp,
+        Action::Logout,
+    ]
+    .into_iter()
+    .enumerate()
     {
-        record(&store, &user, action, i64::try_from(number).expect("a number")).await;
+        record(
+            &store,
+            &user,
+            action,
+            i64::try_from(number).expect("a number"),
+        )
+        .await;
     }
     for (topic, expected) in [
         (Topic::Session, &[Action::Logout, Action::Login][..]),
@@ -59,7 +103,14 @@ async fn a_topic_leaves_the_others_out() {
         (Topic::Account, &[Action::SignUp]),
     ] {
         let found = page(&store, &user, Some(topic), (1, 100)).await;
-        assert_eq!(found.activities.iter().map(|activity| activity.action).collect::<Vec<_>>(), expected);
+        assert_eq!(
+            found
+                .activities
+                .iter()
+                .map(|activity| activity.action)
+                .collect::<Vec<_>>(),
+            expected
+        );
         assert_eq!(found.total, expected.len());
     }
 }
@@ -84,7 +135,11 @@ async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
         ((usize::MAX, usize::MAX), 1, 0..5),
     ] {
         let found = page(&store, &user, None, asked).await;
-        assert_eq!((found.page, found.total, ids(&found)), (told, 5, ids(&all)[range].to_vec()), "{asked:?}");
+        assert_eq!(
+            (found.page, found.total, ids(&found)),
+            (told, 5, ids(&all)[range].to_vec()),
+            "{asked:?}"
+        );
     }
     let none = page(&store, &new_user("john@example.com"), None, (7, 2)).await;
     assert_eq!((none.page, none.total, none.activities), (1, 0, Vec::new()));
@@ -96,8 +151,15 @@ async fn what_has_expired_is_left_out() {
     record(&store, &user, Action::Login, 0).await;
     record(&store, &user, Action::Login, 1000).await;
     for (after, total) in [(0, 2), (59, 2), (60, 1), (61, 0)] {
-        let found = store.activities(&user.uid, None, (1, 100), NOW + after).await.expect("an answer");
-        assert_eq!((found.total, found.activities.len()), (total, total), "{after}");
+        let found = store
+            .activities(&user.uid, None, (1, 100), NOW + after)
+            .await
+            .expect("an answer");
+        assert_eq!(
+            (found.total, found.activities.len()),
+            (total, total),
+            "{after}"
+        );
     }
 }
 
@@ -105,10 +167,18 @@ async fn what_has_expired_is_left_out() {
 async fn more_than_a_page_of_the_database_is_read() {
     let (store, user) = (store().await, new_user("jane@example.com"));
     // A query answers with a megabyte at the most.
-    let client = Client { address: "192.0.2.1".to_owned(), user_agent: "x".repeat(100_000) };
+    let client = Client {
+        address: "192.0.2.1".to_owned(),
+        user_agent: "x".repeat(100_000),
+    };
     for number in 0..12 {
         let now = Timestamp::from_milliseconds(NOW.milliseconds() + number);
-        let activity = Recorder { client: &client, life: 60, now }.succeeded(&user.uid, Action::Login);
+        let activity = Recorder {
+            client: &client,
+            life: 60,
+            now,
+        }
+        .succeeded(&user.uid, Action::Login);
         store.record(&activity).await.expect("an answer");
     }
     let found = page(&store, &user, None, (1, 100)).await;

@@ -35,32 +35,59 @@ use crate::{
 };
 
 pub(super) const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
-pub(super) const LIFE: SessionLifetime = SessionLifetime { idle: 1800, absolute: 86_400 };
+pub(super) const LIFE: SessionLifetime = SessionLifetime {
+    idle: 1800,
+    absolute: 86_400,
+};
 
 /// A store of its own for each test.
 pub(super) async fn store() -> Store {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
     let database = Database::memory().expect("a database");
-    tokio::spawn(serve_with_shutdown(listener, database, std::future::pending()));
+    tokio::spawn(serve_with_shutdown(
+        listener,
+        database,
+        std::future::pending(),
+    ));
     let config = aws_sdk_dynamodb::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(Credentials::new("test", "test", None, None, "test"))
         .endpoint_url(endpoint)
         .build();
-    let store = Store { client: deferred(|| Client::from_conf(config)), users: "Users".to_owned(), grants: "Grants".to_owned() };
+    let store = Store {
+        client: deferred(|| Client::from_conf(config)),
+        users: "Users".to_owned(),
+        grants: "Grants".to_owned(),
+    };
     create_table(&store.client, "Users", &[("pk", KeyType::Hash)]).await;
-    create_table(&store.client, "Grants", &[("pk", KeyType::Hash), ("sk", KeyType::Range)]).await;
+    create_table(
+        &store.client,
+        "Grants",
+        &[("pk", KeyType::Hash), ("sk", KeyType::Range)],
+    )
+    .await;
     store
 }
 
 async fn create_table(client: &Client, name: &str, keys: &[(&str, KeyType)]) {
-    let mut request = client.create_table().table_name(name).billing_mode(BillingMode::PayPerRequest);
+    let mut request = client
+        .create_table()
+        .table_name(name)
+        .billing_mode(BillingMode::PayPerRequest);
     for (key, kind) in keys {
-        let schema = KeySchemaElement::builder().attribute_name(*key).key_type(kind.clone()).build();
-        let attribute = AttributeDefinition::builder().attribute_name(*key).attribute_type(ScalarAttributeType::S).build();
-        request = request.key_schema(schema.expect("a key")).attribute_definitions(attribute.expect("an attribute"));
+        let schema = KeySchemaElement::builder()
+            .attribute_name(*key)
+            .key_type(kind.clone())
+            .build();
+        let attribute = AttributeDefinition::builder()
+            .attribute_name(*key)
+            .attribute_type(ScalarAttributeType::S)
+            .build();
+        request = request
+            .key_schema(schema.expect("a key"))
+            .attribute_definitions(attribute.expect("an attribute"));
     }
     request.send().await.expect("a table");
 }
@@ -71,22 +98,62 @@ fn hash(text: &str) -> PasswordHash {
 
 pub(super) fn new_user(email: &str) -> User {
     let email = EmailAddress::parse(email).expect("an address");
-    User::new(NewUser { email, password_hash: hash("old"), referral_uid: None, data: Some("{}".to_owned()) }, "ID", NOW)
+    User::new(
+        NewUser {
+            email,
+            password_hash: hash("old"),
+            referral_uid: None,
+            data: Some("{}".to_owned()),
+        },
+        "ID",
+        NOW,
+    )
 }
 
 pub(super) fn session_of(user: &User) -> Session {
-    NewSession::begin(user, Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() }, LIFE, NOW).session
+    NewSession::begin(
+        user,
+        Visitor {
+            address: "192.0.2.1".to_owned(),
+            user_agent: "test".to_owned(),
+        },
+        LIFE,
+        NOW,
+    )
+    .session
 }
 
 pub(super) fn done(user: &User, action: Action, now: Timestamp) -> Activity {
-    let client = Visitor { address: "192.0.2.1".to_owned(), user_agent: "test".to_owned() };
-    Recorder { client: &client, life: 60, now }.succeeded(&user.uid, action)
+    let client = Visitor {
+        address: "192.0.2.1".to_owned(),
+        user_agent: "test".to_owned(),
+    };
+    Recorder {
+        client: &client,
+        life: 60,
+        now,
+    }
+    .succeeded(&user.uid, action)
 }
 
 pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
     let code = OneTimeCode::new(3600, NOW);
-    let mail = QueuedMail::with_code(mail::Kind::Confirmation, (&user.uid, &user.email), Language::En, &code, NOW);
-    store.sign_up(user, &session_of(user), (&code, &mail), &done(user, Action::SignUp, NOW)).await.expect("an answer")
+    let mail = QueuedMail::with_code(
+        mail::Kind::Confirmation,
+        (&user.uid, &user.email),
+        Language::En,
+        &code,
+        NOW,
+    );
+    store
+        .sign_up(
+            user,
+            &session_of(user),
+            (&code, &mail),
+            &done(user, Action::SignUp, NOW),
+        )
+        .await
+        .expect("an answer")
 }
 
 async fn signed_up(store: &Store, email: &str) -> User {
@@ -96,15 +163,31 @@ async fn signed_up(store: &Store, email: &str) -> User {
 }
 
 pub(super) async fn stored(store: &Store, user: &User) -> User {
-    store.find_user(&user.email.key()).await.expect("an answer").expect("a user")
+    store
+        .find_user(&user.email.key())
+        .await
+        .expect("an answer")
+        .expect("a user")
 }
 
 fn claims_of(user: &User, code: &OneTimeCode) -> Claims {
-    Claims::new(Purpose::Reset, &code.jti, &user.uid, &user.email.key(), (NOW, code.expires_at))
+    Claims::new(
+        Purpose::Reset,
+        &code.jti,
+        &user.uid,
+        &user.email.key(),
+        (NOW, code.expires_at),
+    )
 }
 
 fn reset_mail(user: &User, code: &OneTimeCode) -> QueuedMail {
-    QueuedMail::with_code(mail::Kind::PasswordReset, (&user.uid, &user.email), Language::En, code, NOW)
+    QueuedMail::with_code(
+        mail::Kind::PasswordReset,
+        (&user.uid, &user.email),
+        Language::En,
+        code,
+        NOW,
+    )
 }
 
 /// Asks for a reset of the user's password.
@@ -117,22 +200,53 @@ async fn reset_asked(store: &Store, user: &User) -> OneTimeCode {
 /// Stores a code and its mail.
 async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &QueuedMail) {
     let address = &user.email.key();
-    let (_, before) = store.find_user_and_mail_log(address, kind).await.expect("an answer");
-    let log = (before.as_ref(), &MailLog { asked_at: vec![NOW.milliseconds()] });
-    let asking = CodeRequest { kind, address, log, code, mail, activity: None };
-    assert_eq!(store.store_code(&user.uid, &asking).await.expect("an answer"), CodeRequestOutcome::Stored);
+    let (_, before) = store
+        .find_user_and_mail_log(address, kind)
+        .await
+        .expect("an answer");
+    let log = (
+        before.as_ref(),
+        &MailLog {
+            asked_at: vec![NOW.milliseconds()],
+        },
+    );
+    let asking = CodeRequest {
+        kind,
+        address,
+        log,
+        code,
+        mail,
+        activity: None,
+    };
+    assert_eq!(
+        store
+            .store_code(&user.uid, &asking)
+            .await
+            .expect("an answer"),
+        CodeRequestOutcome::Stored
+    );
 }
 
 /// Opens a session of the user.
 async fn opened(store: &Store, user: &User) -> Session {
     let session = session_of(user);
-    store.open_session(&session, &Attempt::default(), &done(user, Action::Login, NOW)).await.expect("a session");
+    store
+        .open_session(
+            &session,
+            &Attempt::default(),
+            &done(user, Action::Login, NOW),
+        )
+        .await
+        .expect("a session");
     session
 }
 
 /// The session as it is stored now, if it is live.
 async fn live(store: &Store, user: &User, session: &Session) -> Option<Session> {
-    let (session, user) = store.find_session_again(session, user).await.expect("an answer")?;
+    let (session, user) = store
+        .find_session_again(session, user)
+        .await
+        .expect("an answer")?;
     session.is_live(&user, LIFE, NOW).then_some(session)
 }
 
@@ -152,15 +266,33 @@ pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 's
 async fn a_database_that_does_not_answer_is_unavailable() {
     let store = store().await;
     let config = store.client.config().to_builder();
-    let config = config.endpoint_url("http://127.0.0.1:1").retry_config(aws_smithy_types::retry::RetryConfig::disabled());
-    let timeout = aws_smithy_types::timeout::TimeoutConfig::builder().operation_timeout(Duration::from_secs(5)).build();
+    let config = config
+        .endpoint_url("http://127.0.0.1:1")
+        .retry_config(aws_smithy_types::retry::RetryConfig::disabled());
+    let timeout = aws_smithy_types::timeout::TimeoutConfig::builder()
+        .operation_timeout(Duration::from_secs(5))
+        .build();
     let client = Client::from_conf(config.timeout_config(timeout).build());
-    let cut_off = Store { client: deferred(|| client), ..store };
-    assert_eq!(cut_off.find_user("jane@example.com").await.expect_err("a failure").status(), 503);
+    let cut_off = Store {
+        client: deferred(|| client),
+        ..store
+    };
+    assert_eq!(
+        cut_off
+            .find_user("jane@example.com")
+            .await
+            .expect_err("a failure")
+            .status(),
+        503
+    );
     let user = new_user("jane@example.com");
     assert_eq!(
         cut_off
-            .open_session(&session_of(&user), &Attempt::default(), &done(&user, Action::Login, NOW))
+            .open_session(
+                &session_of(&user),
+                &Attempt::default(),
+                &done(&user, Action::Login, NOW)
+            )
             .await
             .expect_err("a failure")
             .status(),
@@ -170,6 +302,16 @@ async fn a_database_that_does_not_answer_is_unavailable() {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_a_bug() {
-    let store = Store { users: "Nothing".to_owned(), ..store().await };
-    assert_eq!(store.find_user("jane@example.com").await.expect_err("a failure").status(), 500);
+    let store = Store {
+        users: "Nothing".to_owned(),
+        ..store().await
+    };
+    assert_eq!(
+        store
+            .find_user("jane@example.com")
+            .await
+            .expect_err("a failure")
+            .status(),
+        500
+    );
 }

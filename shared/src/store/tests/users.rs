@@ -8,12 +8,23 @@ async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
     let store = store().await;
     let user = signed_up(&store, "Jane@Example.com").await;
     let found = store
-        .find_user(&crate::domain::email_address::lookup_key(" JANE@example.COM"))
+        .find_user(&crate::domain::email_address::lookup_key(
+            " JANE@example.COM",
+        ))
         .await
         .expect("an answer")
         .expect("a user");
-    assert_eq!(serde_json::to_value(found).expect("JSON"), serde_json::to_value(&user).expect("JSON"));
-    assert!(store.find_user("john@example.com").await.expect("an answer").is_none());
+    assert_eq!(
+        serde_json::to_value(found).expect("JSON"),
+        serde_json::to_value(&user).expect("JSON")
+    );
+    assert!(
+        store
+            .find_user("john@example.com")
+            .await
+            .expect("an answer")
+            .is_none()
+    );
 }
 
 #[tokio::test]
@@ -22,17 +33,31 @@ async fn addresses_and_uids_are_taken_once() {
     let user = signed_up(&store, "jane@example.com").await;
     let again = new_user("JANE@example.com");
     assert_eq!(sign_up(&store, &again).await, SignUp::EmailTaken);
-    let same_uid = User { uid: user.uid.clone(), ..new_user("john@example.com") };
+    let same_uid = User {
+        uid: user.uid.clone(),
+        ..new_user("john@example.com")
+    };
     assert_eq!(sign_up(&store, &same_uid).await, SignUp::UidTaken);
     assert_eq!(stored(&store, &user).await.uid, user.uid);
     for (address, uid, taken) in [
-        (Some("jane@example.com"), Some(user.uid.as_str()), (true, true)),
-        (Some("john@example.com"), Some("ID0000000000"), (false, false)),
+        (
+            Some("jane@example.com"),
+            Some(user.uid.as_str()),
+            (true, true),
+        ),
+        (
+            Some("john@example.com"),
+            Some("ID0000000000"),
+            (false, false),
+        ),
         (None, Some(user.uid.as_str()), (false, true)),
         (Some("jane@example.com"), None, (true, false)),
         (None, None, (false, false)),
     ] {
-        assert_eq!(store.is_taken(address, uid).await.expect("an answer"), taken);
+        assert_eq!(
+            store.is_taken(address, uid).await.expect("an answer"),
+            taken
+        );
     }
 }
 
@@ -44,16 +69,34 @@ async fn of_eight_sign_ups_of_an_address_at_once_one_wins() {
         async move { sign_up(&store, &user).await }
     })
     .await;
-    assert_eq!(outcomes.iter().filter(|&&outcome| outcome == SignUp::Done).count(), 1);
-    assert_eq!(outcomes.iter().filter(|&&outcome| outcome == SignUp::EmailTaken).count(), 7);
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|&&outcome| outcome == SignUp::Done)
+            .count(),
+        1
+    );
+    assert_eq!(
+        outcomes
+            .iter()
+            .filter(|&&outcome| outcome == SignUp::EmailTaken)
+            .count(),
+        7
+    );
 }
 
 #[tokio::test]
 async fn a_hash_is_replaced_only_while_it_is_the_one_that_was_checked() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    store.replace_hash(&user, &hash("new")).await.expect("an answer");
+    store
+        .replace_hash(&user, &hash("new"))
+        .await
+        .expect("an answer");
     assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
-    store.replace_hash(&user, &hash("late")).await.expect("an answer");
+    store
+        .replace_hash(&user, &hash("late"))
+        .await
+        .expect("an answer");
     assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
 }

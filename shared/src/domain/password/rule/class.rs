@@ -69,7 +69,11 @@ impl Class {
     pub fn closed(mut self, negated: bool) -> Self {
         if negated {
             // Of a superset, the complement says nothing.
-            self.ranges = if self.property { vec![(0, LAST)] } else { complement(&self.ranges) };
+            self.ranges = if self.property {
+                vec![(0, LAST)]
+            } else {
+                complement(&self.ranges)
+            };
         }
         self.translation = match (self.translation.is_empty(), negated) {
             (true, false) => r"[^\x{0}-\x{10ffff}]".to_owned(),
@@ -109,7 +113,8 @@ pub(super) fn complement(ranges: &[Range]) -> Vec<Range> {
 
 /// Whether a character is in a range of both.
 pub(super) fn overlap(one: &[Range], other: &[Range]) -> bool {
-    one.iter().any(|a| other.iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
+    one.iter()
+        .any(|a| other.iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
 }
 
 #[rustfmt::skip]

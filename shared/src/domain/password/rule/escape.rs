@@ -30,11 +30,17 @@ impl Reader {
                         return Err(refuse(member_at, "this range is in the wrong order"));
                     }
                     _ => {
-                        return Err(refuse(member_at, "a range ends at one character, not at a set"));
+                        return Err(refuse(
+                            member_at,
+                            "a range ends at one character, not at a set",
+                        ));
                     }
                 },
                 (_, true) => {
-                    return Err(refuse(member_at, "a range begins at one character, not at a set"));
+                    return Err(refuse(
+                        member_at,
+                        "a range begins at one character, not at a set",
+                    ));
                 }
                 (Escaped::Character(character), false) => class.add(&[(character, character)]),
                 (Escaped::Set(ranges), false) => class.add(&ranges),
@@ -78,9 +84,12 @@ impl Reader {
                 Some(control) if control.is_ascii_alphabetic() => u32::from(control) % 32,
                 _ => return Err(refuse(at, r"\c is followed by a letter")),
             },
-            'x' => self.hexadecimal(2).ok_or(refuse(at, r"\x is followed by two hexadecimal digits"))?,
+            'x' => self
+                .hexadecimal(2)
+                .ok_or(refuse(at, r"\x is followed by two hexadecimal digits"))?,
             'u' => self.code_point(at)?,
-            '^' | '$' | '\\' | '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|' | '/' => letter.into(),
+            '^' | '$' | '\\' | '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|'
+            | '/' => letter.into(),
             'b' | 'B' => return Err(refuse(at, "word boundaries are not supported")),
             'k' | '1'..='9' => return Err(refuse(at, "back-references are not supported")),
             _ => return Err(refuse(at, "this escape means nothing")),
@@ -92,30 +101,47 @@ impl Reader {
     fn property(&mut self, at: usize, negated: bool) -> Result<Escaped, RuleError> {
         let mut name = String::new();
         if !self.takes("{") {
-            return Err(refuse(at, r"\p is followed by the name of a property in braces"));
+            return Err(refuse(
+                at,
+                r"\p is followed by the name of a property in braces",
+            ));
         }
         while !self.takes("}") {
             match self.take() {
                 Some(character) => name.push(character),
                 None => {
-                    return Err(refuse(at, r"\p is followed by the name of a property in braces"));
+                    return Err(refuse(
+                        at,
+                        r"\p is followed by the name of a property in braces",
+                    ));
                 }
             }
         }
         if knows_property(&name) {
             Ok(Escaped::Property { name, negated })
         } else {
-            Err(refuse(at, "this property is not one of those that are supported"))
+            Err(refuse(
+                at,
+                "this property is not one of those that are supported",
+            ))
         }
     }
 
     /// What follows `\u`: `HHHH`, twice for a surrogate pair, or `{H...}`.
     fn code_point(&mut self, at: usize) -> Result<u32, RuleError> {
         const MALFORMED: &str = r"\u is followed by four hexadecimal digits, or by some in braces";
-        let code_point = if self.takes("{") { self.braced_hexadecimal() } else { self.hexadecimal(4) };
+        let code_point = if self.takes("{") {
+            self.braced_hexadecimal()
+        } else {
+            self.hexadecimal(4)
+        };
         let code_point = code_point.ok_or(refuse(at, MALFORMED))?;
         let pair_follows = (0xd800..0xdc00).contains(&code_point) && self.takes(r"\u");
-        let low = if pair_follows { self.hexadecimal(4) } else { None };
+        let low = if pair_follows {
+            self.hexadecimal(4)
+        } else {
+            None
+        };
         let code_point = match low {
             Some(low @ 0xdc00..=0xdfff) => 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00),
             Some(_) => return Err(refuse(at, LONE_SURROGATE)),
@@ -131,7 +157,9 @@ impl Reader {
     fn braced_hexadecimal(&mut self) -> Option<u32> {
         let mut value = self.hexadecimal(1)?;
         while !self.takes("}") {
-            value = value.saturating_mul(16).saturating_add(self.hexadecimal(1)?);
+            value = value
+                .saturating_mul(16)
+                .saturating_add(self.hexadecimal(1)?);
         }
         Some(value)
     }

@@ -1,4 +1,5 @@
-//! Reads an expression as JavaScript does with flag `u`: a method for each production of the grammar
+//! Reads an expression as JavaScript does with flag `u`: a method for each production of the
+//! grammar
 
 use super::RuleError;
 use super::class::Escaped;
@@ -12,7 +13,12 @@ const MAX_DEPTH: usize = 32;
 
 /// Reads a whole expression.
 pub(super) fn read(expression: &str) -> Result<Choice, RuleError> {
-    let mut reader = Reader { chars: expression.chars().collect(), next: 0, depth: 0, group_names: Vec::new() };
+    let mut reader = Reader {
+        chars: expression.chars().collect(),
+        next: 0,
+        depth: 0,
+        group_names: Vec::new(),
+    };
     let choice = reader.choice()?;
     match reader.peek() {
         None => Ok(choice),
@@ -46,7 +52,10 @@ impl Reader {
     /// Takes the text if it comes next.
     pub fn takes(&mut self, text: &str) -> bool {
         let rest = &self.chars[self.next..];
-        let found = text.chars().enumerate().all(|(i, c)| rest.get(i) == Some(&c));
+        let found = text
+            .chars()
+            .enumerate()
+            .all(|(i, c)| rest.get(i) == Some(&c));
         if found {
             self.next += text.chars().count();
         }
@@ -116,9 +125,15 @@ impl Reader {
     /// What follows an opening parenthesis.
     fn group(&mut self, at: usize) -> Result<Kind, RuleError> {
         let kind: fn(Choice) -> Kind = if self.takes("?=") {
-            |inner| Kind::LookAhead { negative: false, inner }
+            |inner| Kind::LookAhead {
+                negative: false,
+                inner,
+            }
         } else if self.takes("?!") {
-            |inner| Kind::LookAhead { negative: true, inner }
+            |inner| Kind::LookAhead {
+                negative: true,
+                inner,
+            }
         } else if self.takes("?<=") || self.takes("?<!") {
             return Err(refuse(at, "look-behinds are not supported"));
         } else {
@@ -135,7 +150,11 @@ impl Reader {
         self.depth += 1;
         let inner = self.choice()?;
         self.depth -= 1;
-        if self.takes(")") { Ok(kind(inner)) } else { Err(refuse(at, "this parenthesis is never closed")) }
+        if self.takes(")") {
+            Ok(kind(inner))
+        } else {
+            Err(refuse(at, "this parenthesis is never closed"))
+        }
     }
 
     fn group_name(&mut self) -> Result<(), RuleError> {
@@ -147,7 +166,10 @@ impl Reader {
                 Some(c) if c.is_ascii_alphabetic() || c == '_' || c == '$' => name.push(c),
                 Some(c) if c.is_ascii_digit() && !name.is_empty() => name.push(c),
                 _ => {
-                    return Err(refuse(at, "a group's name is made of ASCII letters, digits, _ and $"));
+                    return Err(refuse(
+                        at,
+                        "a group's name is made of ASCII letters, digits, _ and $",
+                    ));
                 }
             }
         }
@@ -174,19 +196,34 @@ impl Reader {
             _ => self.bounds(at)?,
         };
         self.takes("?");
-        Ok(Node { at: part.at, kind: Kind::Repeat { inner: Box::new(part), min, max } })
+        Ok(Node {
+            at: part.at,
+            kind: Kind::Repeat {
+                inner: Box::new(part),
+                min,
+                max,
+            },
+        })
     }
 
     /// What follows the opening brace of a quantifier: `n}`, `n,}` or `n,m}`.
     fn bounds(&mut self, at: usize) -> Result<(u32, Option<u32>), RuleError> {
-        const MALFORMED: &str = "a brace begins a count such as {8}, {8,} or {8,80}: escape it if it is none";
+        const MALFORMED: &str =
+            "a brace begins a count such as {8}, {8,} or {8,80}: escape it if it is none";
         let min = self.number().ok_or(refuse(at, MALFORMED))?;
-        let max = if self.takes(",") { self.number() } else { Some(min) };
+        let max = if self.takes(",") {
+            self.number()
+        } else {
+            Some(min)
+        };
         if !self.takes("}") {
             return Err(refuse(at, MALFORMED));
         }
         if max.is_some_and(|max| max < min) {
-            return Err(refuse(at, "the bounds of this repetition are in the wrong order"));
+            return Err(refuse(
+                at,
+                "the bounds of this repetition are in the wrong order",
+            ));
         }
         if max.unwrap_or(min) > MAX_COUNT {
             return Err(refuse(at, "a counted repetition may count to 1024"));
@@ -198,7 +235,12 @@ impl Reader {
         let mut number = None;
         while let Some(digit) = self.peek().and_then(|c| c.to_digit(10)) {
             self.next += 1;
-            number = Some(number.unwrap_or(0_u32).saturating_mul(10).saturating_add(digit));
+            number = Some(
+                number
+                    .unwrap_or(0_u32)
+                    .saturating_mul(10)
+                    .saturating_add(digit),
+            );
         }
         number
     }

@@ -15,12 +15,24 @@ fn syntax_error(expression: &str) -> (usize, &'static str) {
 #[test]
 fn the_default_wants_lower_case_upper_case_and_a_digit() {
     let rule = PasswordRule::parse(DEFAULT).unwrap();
-    for password in ["Passw0rd", "0aA     ", "\n\u{2028}😀aA1..", &"aA1😀".repeat(20)] {
+    for password in [
+        "Passw0rd",
+        "0aA     ",
+        "\n\u{2028}😀aA1..",
+        &"aA1😀".repeat(20),
+    ] {
         assert!(rule.is_met_by(password), "{password}");
     }
-    for password in
-        ["", "Passw0r", "passw0rd", "PASSW0RD", "Password", "ПАРОЛЬпароль1", "Password٣", &format!("{}!", "aA1😀".repeat(20))]
-    {
+    for password in [
+        "",
+        "Passw0r",
+        "passw0rd",
+        "PASSW0RD",
+        "Password",
+        "ПАРОЛЬпароль1",
+        "Password٣",
+        &format!("{}!", "aA1😀".repeat(20)),
+    ] {
         assert!(!rule.is_met_by(password), "{password}");
     }
 }
@@ -49,7 +61,11 @@ fn decides_as_a_browser_does() {
         // What `.` leaves out, and what white space is.
         (".", "\n\r\u{2028}\u{2029}", false),
         (".", "\u{85}", true),
-        (r"^\s{7}$", "\u{b}\u{a0}\u{feff}\u{2028}\u{3000}\u{1680}\u{205f}", true),
+        (
+            r"^\s{7}$",
+            "\u{b}\u{a0}\u{feff}\u{2028}\u{3000}\u{1680}\u{205f}",
+            true,
+        ),
         (r"\s", "\u{85}\u{200b}\u{180e}", false),
         (r"\S", "\u{feff}", false),
         // Digits, words and case are ASCII's.
@@ -77,16 +93,28 @@ fn decides_as_a_browser_does() {
         ("^( +[a-z]+)*$", " a bc", true),
         ("/\"#", "/\"#", true),
     ] {
-        let rule = PasswordRule::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
-        assert_eq!(rule.is_met_by(password), verdict, "{expression} on {password:?}");
+        let rule =
+            PasswordRule::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
+        assert_eq!(
+            rule.is_met_by(password),
+            verdict,
+            "{expression} on {password:?}"
+        );
     }
 }
 
 #[test]
 fn knows_every_property_that_it_lists() {
     for property in PROPERTIES.iter().copied().flatten() {
-        let name = if super::class::knows_property(property) { (*property).to_owned() } else { format!("Script={property}") };
-        assert!(PasswordRule::parse(&format!(r"^\p{{{name}}}\P{{{name}}}$")).is_ok(), "{name}");
+        let name = if super::class::knows_property(property) {
+            (*property).to_owned()
+        } else {
+            format!("Script={property}")
+        };
+        assert!(
+            PasswordRule::parse(&format!(r"^\p{{{name}}}\P{{{name}}}$")).is_ok(),
+            "{name}"
+        );
     }
 }
 
@@ -159,9 +187,16 @@ fn refuses_the_javascript_that_it_does_not_support() {
         ("a{99999999999,}", 2, "1024"),
     ] {
         let (found_at, reason) = syntax_error(expression);
-        assert!(found_at == at && reason.contains(named), "{expression}: at {found_at}: {reason}");
+        assert!(
+            found_at == at && reason.contains(named),
+            "{expression}: at {found_at}: {reason}"
+        );
     }
-    assert!(syntax_error(&format!("{}{}", "(".repeat(33), ")".repeat(33))).1.contains("deep"));
+    assert!(
+        syntax_error(&format!("{}{}", "(".repeat(33), ")".repeat(33)))
+            .1
+            .contains("deep")
+    );
     assert!(PasswordRule::parse(&format!("{}{}", "(".repeat(32), ")".repeat(32))).is_ok());
 }
 
@@ -185,7 +220,11 @@ fn refuses_what_could_take_exponential_time() {
         (r"^(\p{L}+\p{N}+)*$", 2),
         ("^a*a*a*a*a*$", 2),
     ] {
-        assert_eq!(PasswordRule::parse(expression).err(), Some(RuleError::Ambiguous { at }), "{expression}");
+        assert_eq!(
+            PasswordRule::parse(expression).err(),
+            Some(RuleError::Ambiguous { at }),
+            "{expression}"
+        );
     }
 }
 
@@ -207,21 +246,37 @@ fn accepts_the_rules_that_people_write() {
 
 #[test]
 fn refuses_what_is_too_large() {
-    assert_eq!(PasswordRule::parse(&"a".repeat(1025)).err(), Some(RuleError::TooLong));
+    assert_eq!(
+        PasswordRule::parse(&"a".repeat(1025)).err(),
+        Some(RuleError::TooLong)
+    );
     assert!(PasswordRule::parse(&"é".repeat(1024)).is_ok());
-    assert_eq!(PasswordRule::parse("((.{1024}){1024}){1024}").err(), Some(RuleError::TooLarge));
-    assert_eq!(PasswordRule::parse(r"^\p{L}{8,1024}$").err(), Some(RuleError::TooLarge));
+    assert_eq!(
+        PasswordRule::parse("((.{1024}){1024}){1024}").err(),
+        Some(RuleError::TooLarge)
+    );
+    assert_eq!(
+        PasswordRule::parse(r"^\p{L}{8,1024}$").err(),
+        Some(RuleError::TooLarge)
+    );
 }
 
 #[test]
 fn an_error_says_what_and_where() {
     let shown = |expression| PasswordRule::parse(expression).unwrap_err().to_string();
-    assert_eq!(shown("^a**"), "at character 4: this quantifier has nothing to repeat");
-    assert!(shown("^(a+)+$").starts_with("at character 2: this part can match one text in so many ways"));
+    assert_eq!(
+        shown("^a**"),
+        "at character 4: this quantifier has nothing to repeat"
+    );
+    assert!(
+        shown("^(a+)+$")
+            .starts_with("at character 2: this part can match one text in so many ways")
+    );
 }
 
-/// A search may begin at each of 1025 positions and comes back a few times from each. Backtracking inside a part,
-/// which takes at least the square of that, would exceed the limit and make `is_match` an error.
+/// A search may begin at each of 1025 positions and comes back a few times from each. Backtracking
+/// inside a part, which takes at least the square of that, would exceed the limit and make
+/// `is_match` an error.
 #[test]
 fn time_is_linear_in_the_password() {
     for expression in [
@@ -236,7 +291,10 @@ fn time_is_linear_in_the_password() {
         for unit in ["a", "aA1", "1", "a ", "!", "😀", "\n", "b"] {
             let password: String = unit.chars().cycle().take(1023).collect();
             for password in [format!("{password}!"), format!("!{password}")] {
-                assert!(rule.compiled.is_match(&password).is_ok(), "{expression} on {unit}");
+                assert!(
+                    rule.compiled.is_match(&password).is_ok(),
+                    "{expression} on {unit}"
+                );
             }
         }
     }

@@ -28,7 +28,8 @@ pub(super) enum Kind {
         negative: bool,
         inner: Choice,
     },
-    /// Greedy and lazy alike: they find different matches, but never disagree on whether there is one.
+    /// Greedy and lazy alike: they find different matches, but never disagree on whether there is
+    /// one.
     Repeat {
         inner: Box<Node>,
         min: u32,
@@ -43,7 +44,8 @@ impl Node {
     }
 }
 
-/// The expression for the linear engine. No group captures, so that whatever follows the look-aheads is one part to it.
+/// The expression for the linear engine. No group captures, so that whatever follows the
+/// look-aheads is one part to it.
 pub(super) fn translate(expression: &Choice) -> String {
     let mut out = String::new();
     choice(expression, &mut out);
@@ -67,10 +69,17 @@ fn node(part: &Node, out: &mut String) {
         Kind::End => out.push('$'),
         Kind::One(class) => out.push_str(class.translation()),
         Kind::Group(inner) => enclosed("(?:", inner, out),
-        Kind::LookAhead { negative: false, inner } => enclosed("(?=", inner, out),
-        Kind::LookAhead { negative: true, inner } => enclosed("(?!", inner, out),
+        Kind::LookAhead {
+            negative: false,
+            inner,
+        } => enclosed("(?=", inner, out),
+        Kind::LookAhead {
+            negative: true,
+            inner,
+        } => enclosed("(?!", inner, out),
         Kind::Repeat { inner, min, max } => {
-            // What is repeated is a character or a group, never a repetition: no quantifier meets another.
+            // What is repeated is a character or a group, never a repetition: no quantifier meets
+            // another.
             node(inner, out);
             let max = max.map(|max| max.to_string()).unwrap_or_default();
             // Writing to a string cannot fail.

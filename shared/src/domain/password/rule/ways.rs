@@ -1,10 +1,11 @@
 //! Bounds what a backtracking engine may try
 //!
-//! Such an engine tries one way of matching after another: for every optional part with and without it, for every
-//! repetition each length, for every alternation each alternative. Where the next character tells the ways apart, all
-//! but one fail at once and cost nothing worth counting. The others multiply, so this multiplies them over the
-//! expression, for a password of [`PASSWORD`] characters, and refuses it where they exceed [`MAX_WAYS`]. Two or three
-//! repetitions that compete for the same characters pass; ambiguity inside a repetition, which is what makes time
+//! Such an engine tries one way of matching after another: for every optional part with and without
+//! it, for every repetition each length, for every alternation each alternative. Where the next
+//! character tells the ways apart, all but one fail at once and cost nothing worth counting. The
+//! others multiply, so this multiplies them over the expression, for a password of [`PASSWORD`]
+//! characters, and refuses it where they exceed [`MAX_WAYS`]. Two or three repetitions that compete
+//! for the same characters pass; ambiguity inside a repetition, which is what makes time
 //! exponential, does not.
 
 use super::RuleError;
@@ -13,7 +14,8 @@ use super::tree::{Choice, Kind, Node};
 
 /// The length of a password, in characters, that the ways are counted for.
 const PASSWORD: u64 = 128;
-/// The most ways that are accepted: what three competing repetitions over such a password come to, a few times over.
+/// The most ways that are accepted: what three competing repetitions over such a password come to,
+/// a few times over.
 const MAX_WAYS: u64 = 8 << 20;
 /// Stands for the end of the password among the characters that may come next.
 const END: Range = (0x0011_0000, 0x0011_0000);
@@ -23,11 +25,21 @@ pub(super) fn check(expression: &Choice) -> Result<(), RuleError> {
     let mut total = 0;
     for sequence in expression {
         let at = sequence.first().map_or(1, |part| part.at);
-        let body = sequence.iter().position(|part| !part.opens()).unwrap_or(sequence.len());
+        let body = sequence
+            .iter()
+            .position(|part| !part.opens())
+            .unwrap_or(sequence.len());
         let (look_aheads, body) = sequence.split_at(body);
-        let anchored = matches!(sequence.first(), Some(Node { kind: Kind::Start, .. }));
+        let anchored = matches!(
+            sequence.first(),
+            Some(Node {
+                kind: Kind::Start,
+                ..
+            })
+        );
         let starts = if anchored { 1 } else { PASSWORD };
-        // Once a look-ahead has matched, no engine comes back to try it in another way: these add up.
+        // Once a look-ahead has matched, no engine comes back to try it in another way: these add
+        // up.
         let mut ways = of_sequence(body, &[])?;
         for look_ahead in look_aheads {
             ways += of_part(look_ahead, &[])?;
@@ -37,8 +49,8 @@ pub(super) fn check(expression: &Choice) -> Result<(), RuleError> {
     Ok(())
 }
 
-/// The ways of a sequence, where `next` may come after it. Where that is nothing, not even [`END`], the match is
-/// complete, and nothing makes the engine come back.
+/// The ways of a sequence, where `next` may come after it. Where that is nothing, not even [`END`],
+/// the match is complete, and nothing makes the engine come back.
 fn of_sequence(sequence: &[Node], next: &[Range]) -> Result<u64, RuleError> {
     let mut next = next.to_vec();
     let mut ways = 1;
@@ -97,7 +109,11 @@ fn of_choice(choice: &Choice, at: usize, next: &[Range]) -> Result<u64, RuleErro
 }
 
 fn limited(ways: u64, at: usize) -> Result<u64, RuleError> {
-    if ways <= MAX_WAYS { Ok(ways) } else { Err(RuleError::Ambiguous { at }) }
+    if ways <= MAX_WAYS {
+        Ok(ways)
+    } else {
+        Err(RuleError::Ambiguous { at })
+    }
 }
 
 /// What a part may begin with
@@ -111,9 +127,18 @@ struct First {
 impl First {
     fn of(part: &Node) -> Self {
         match &part.kind {
-            Kind::Start | Kind::LookAhead { .. } => Self { ranges: Vec::new(), skippable: true },
-            Kind::End => Self { ranges: vec![END], skippable: false },
-            Kind::One(class) => Self { ranges: class.ranges().to_vec(), skippable: false },
+            Kind::Start | Kind::LookAhead { .. } => Self {
+                ranges: Vec::new(),
+                skippable: true,
+            },
+            Kind::End => Self {
+                ranges: vec![END],
+                skippable: false,
+            },
+            Kind::One(class) => Self {
+                ranges: class.ranges().to_vec(),
+                skippable: false,
+            },
             Kind::Group(inner) => {
                 let mut first = Self::default();
                 for sequence in inner {
@@ -130,7 +155,10 @@ impl First {
     }
 
     fn of_sequence(sequence: &[Node]) -> Self {
-        let mut first = Self { ranges: Vec::new(), skippable: true };
+        let mut first = Self {
+            ranges: Vec::new(),
+            skippable: true,
+        };
         for part in sequence {
             let of_part = Self::of(part);
             first.ranges.extend(of_part.ranges);
