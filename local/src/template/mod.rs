@@ -4,6 +4,7 @@
 mod intrinsics;
 mod policies;
 mod properties;
+mod resources;
 
 use crate::Error;
 use intrinsics::Resolver;
@@ -14,7 +15,7 @@ pub use intrinsics::{arn, secret_arn, stream_arn, table_arn};
 #[cfg(test)]
 pub use policies::Resource;
 pub use policies::{Condition, Operator, Statement};
-pub use properties::{Cors, GenerateSecretString, KeyPart};
+pub use resources::{Cors, GenerateSecretString, KeyPart};
 
 /// What the stack builds.
 #[derive(Debug)]
@@ -166,21 +167,21 @@ impl Template {
                     template.functions.push(function);
                 }
                 "AWS::Serverless::HttpApi" => {
-                    template.cors = properties::cors(properties, &resolver)?
+                    template.cors = resources::cors(properties, &resolver)?
                 }
                 "AWS::DynamoDB::Table" => template
                     .tables
-                    .push(properties::table(name, properties, &resolver)?),
+                    .push(resources::table(name, properties, &resolver)?),
                 "AWS::SecretsManager::Secret" => {
                     template
                         .secrets
-                        .push(properties::secret(name, properties, &resolver)?);
+                        .push(resources::secret(name, properties, &resolver)?);
                 }
                 "AWS::SES::ConfigurationSet" => template.configuration_sets.push(name.to_owned()),
                 "AWS::SES::ConfigurationSetEventDestination" => {
                     template
                         .event_destinations
-                        .extend(properties::event_destination(properties, &resolver)?);
+                        .extend(resources::event_destination(properties, &resolver)?);
                 }
                 "AWS::IAM::ManagedPolicy" => {
                     template

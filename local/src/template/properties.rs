@@ -1,9 +1,9 @@
-//! The properties of each resource: those that the stack acts on are read strictly, those that only
+//! The properties of functions: those that the stack acts on are read strictly, those that only
 //! AWS acts on are named, and any other is refused.
 
 use super::{
-    EventDestination, Function, Route, Secret, StreamSource, Table, entries,
-    intrinsics::{Resolver, default_bus_arn, stream_arn, text},
+    Function, Route, StreamSource, entries,
+    intrinsics::{Resolver, stream_arn, text},
     policies,
 };
 use crate::Error;
@@ -20,21 +20,6 @@ const AWS_ONLY_FUNCTION: [&str; 5] = [
     "LoggingConfig",
     "Policies",
     "Tracing",
-];
-/// Encryption, backups and deletion protection.
-const AWS_ONLY_TABLE: [&str; 4] = [
-    "BillingMode",
-    "DeletionProtectionEnabled",
-    "PointInTimeRecoverySpecification",
-    "SSESpecification",
-];
-const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
-/// Throttling and the access log.
-const AWS_ONLY_API: [&str; 4] = [
-    "AccessLogSettings",
-    "DefaultRouteSettings",
-    "Description",
-    "FailOnWarnings",
 ];
 
 #[derive(Deserialize)]
@@ -133,119 +118,8 @@ struct Filter {
     pattern: String,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct TableProperties {
-    attribute_definitions: Vec<AttributeDefinition>,
-    key_schema: Vec<KeySchemaElement>,
-    stream_specification: Option<StreamSpecification>,
-    time_to_live_specification: Option<TimeToLive>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct AttributeDefinition {
-    attribute_name: String,
-    attribute_type: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct KeySchemaElement {
-    attribute_name: String,
-    key_type: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct StreamSpecification {
-    stream_view_type: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct TimeToLive {
-    attribute_name: String,
-    enabled: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct SecretProperties {
-    generate_secret_string: GenerateSecretString,
-}
-
-#[derive(Deserialize, Debug, Clone, Copy)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-pub struct GenerateSecretString {
-    pub password_length: usize,
-    #[serde(default)]
-    pub exclude_punctuation: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct EventDestinationProperties {
-    configuration_set_name: String,
-    event_destination: EventDestinationDefinition,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct EventDestinationDefinition {
-    enabled: bool,
-    matching_event_types: Vec<String>,
-    event_bridge_destination: EventBridgeDestination,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct EventBridgeDestination {
-    event_bus_arn: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "PascalCase")]
-struct ApiProperties {
-    stage_name: String,
-    definition_body: Option<Definition>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Definition {
-    #[serde(rename = "openapi")]
-    _openapi: String,
-    #[serde(rename = "info")]
-    _info: Json,
-    paths: BTreeMap<String, Json>,
-    #[serde(rename = "x-amazon-apigateway-cors")]
-    cors: Option<Cors>,
-}
-
-/// Which pages of other origins may call, and how.
-#[derive(Deserialize, Debug, Default, Clone, PartialEq)]
-#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
-pub struct Cors {
-    pub allow_origins: Vec<String>,
-    pub allow_credentials: bool,
-    pub allow_methods: Vec<String>,
-    pub allow_headers: Vec<String>,
-    pub expose_headers: Vec<String>,
-    pub max_age: u64,
-}
-
-/// A part of a table's key, and its type: `S`, `N` or `B`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KeyPart {
-    pub name: String,
-    /// `HASH` or `RANGE`.
-    pub role: String,
-    pub kind: String,
-}
-
 /// A resource's properties and the path at which they stand.
-type Properties<'a> = (String, &'a Yaml);
+pub(super) type Properties<'a> = (String, &'a Yaml);
 
 pub(super) fn function(
     name: &str,
@@ -377,113 +251,8 @@ fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error>
     })
 }
 
-pub(super) fn table(
-    name: &str,
-    (at, properties): Properties,
-    resolver: &Resolver,
-) -> Result<Table, Error> {
-    let properties: TableProperties =
-        read(entries(properties, &at)?, &AWS_ONLY_TABLE, &at, resolver)?;
-    let keys = properties
-        .key_schema
-        .into_iter()
-        .map(|key| {
-            let definition = properties
-                .attribute_definitions
-                .iter()
-                .find(|definition| definition.attribute_name == key.attribute_name)
-                .ok_or_else(|| {
-                    Error::new(format!(
-                        "{at}.AttributeDefinitions: {} is missing",
-                        key.attribute_name
-                    ))
-                })?;
-            Ok(KeyPart {
-                name: key.attribute_name,
-                role: key.key_type,
-                kind: definition.attribute_type.clone(),
-            })
-        })
-        .collect::<Result<Vec<_>, Error>>()?;
-    Ok(Table {
-        name: name.to_owned(),
-        keys,
-        stream_view: properties
-            .stream_specification
-            .map(|stream| stream.stream_view_type),
-        ttl_attribute: properties
-            .time_to_live_specification
-            .and_then(|ttl| ttl.enabled.then_some(ttl.attribute_name)),
-    })
-}
-
-pub(super) fn secret(
-    name: &str,
-    (at, properties): Properties,
-    resolver: &Resolver,
-) -> Result<Secret, Error> {
-    let properties: SecretProperties =
-        read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
-    Ok(Secret {
-        name: name.to_owned(),
-        generate: properties.generate_secret_string,
-    })
-}
-
-/// `None` where it is switched off.
-pub(super) fn event_destination(
-    (at, properties): Properties,
-    resolver: &Resolver,
-) -> Result<Option<EventDestination>, Error> {
-    let properties: EventDestinationProperties =
-        read(entries(properties, &at)?, &[], &at, resolver)?;
-    let EventDestinationDefinition {
-        enabled,
-        matching_event_types: event_types,
-        event_bridge_destination: to,
-    } = properties.event_destination;
-    let at = format!("{at}.EventDestination");
-    only(
-        &format!("{at}.EventBridgeDestination.EventBusArn"),
-        &to.event_bus_arn,
-        &[&default_bus_arn()],
-    )?;
-    for kind in &event_types {
-        only(
-            &format!("{at}.MatchingEventTypes"),
-            kind,
-            &["bounce", "complaint"],
-        )?;
-    }
-    Ok(enabled.then_some(EventDestination {
-        configuration_set: properties.configuration_set_name,
-        event_types,
-    }))
-}
-
-pub(super) fn cors(
-    (at, properties): Properties,
-    resolver: &Resolver,
-) -> Result<Option<Cors>, Error> {
-    let properties: ApiProperties = read(entries(properties, &at)?, &AWS_ONLY_API, &at, resolver)?;
-    only(
-        &format!("{at}.StageName"),
-        &properties.stage_name,
-        &["$default"],
-    )?;
-    let Some(definition) = properties.definition_body else {
-        return Ok(None);
-    };
-    if !definition.paths.is_empty() {
-        return Err(Error::new(format!(
-            "{at}.DefinitionBody.paths: routes are the functions' events here"
-        )));
-    }
-    Ok(definition.cors)
-}
-
 /// Leaves out what only AWS acts on, whatever it holds, and reads the rest strictly.
-fn read<T: DeserializeOwned>(
+pub(super) fn read<T: DeserializeOwned>(
     properties: Vec<(&str, &Yaml)>,
     aws_only: &[&str],
     at: &str,
@@ -503,7 +272,7 @@ fn read<T: DeserializeOwned>(
         .map_err(|error| Error::new(format!("{at}.{}: {}", error.path(), error.inner())))
 }
 
-fn only(at: &str, found: &str, known: &[&str]) -> Result<(), Error> {
+pub(super) fn only(at: &str, found: &str, known: &[&str]) -> Result<(), Error> {
     if known.contains(&found) {
         return Ok(());
     }
