@@ -90,7 +90,7 @@ async fn all() -> Vec<Operation<'static>> {
 async fn set_session(latchkey: &Latchkey, user: &User, name: &str, value: AttributeValue) {
     latchkey
         .edit_session(user, &user.session, |item| {
-            drop(item.insert(name.to_owned(), value))
+            drop(item.insert(name.to_owned(), value));
         })
         .await;
 }

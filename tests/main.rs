@@ -6,6 +6,10 @@
 //! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
 
 #![expect(
+    clippy::too_many_lines,
+    reason = "a story or a table of cases is read from its beginning to its end"
+)]
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot go on fails"

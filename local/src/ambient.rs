@@ -62,3 +62,12 @@ pub fn variables(prefix: &str) -> impl Iterator<Item = (String, String)> {
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A client for services of this machine. It uses no proxy, whatever the environment says: passwords
+/// and secrets pass through it.
+pub fn http_client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .unwrap_or_default()
+}

@@ -42,7 +42,7 @@ impl Meter {
         let url = format!("http://{}", listener.local_addr()?);
         let meter = Self(Arc::new(Inner {
             url,
-            http: reqwest::Client::new(),
+            http: crate::ambient::http_client(),
             tables: OnceLock::new(),
             consumed: Mutex::default(),
         }));
@@ -98,8 +98,8 @@ impl Meter {
             answer.headers().clone(),
             answer.bytes().await?,
         );
-        let told: Json = serde_json::from_slice(&body).unwrap_or_default();
-        let tables = match &told["ConsumedCapacity"] {
+        let response: Json = serde_json::from_slice(&body).unwrap_or_default();
+        let tables = match &response["ConsumedCapacity"] {
             Json::Array(tables) => tables.as_slice(),
             table => std::slice::from_ref(table),
         };

@@ -103,22 +103,12 @@ impl Stack {
         let dynamodb_url = format!("http://{}", local_address(&dynamodb_listener)?);
         let aws_url = format!("http://{}", local_address(&aws_listener)?);
 
-        let mut environment: BTreeMap<String, String> = [
-            ("AWS_ENDPOINT_URL_DYNAMODB", &dynamodb_url),
-            ("AWS_ENDPOINT_URL_SESV2", &aws_url),
-            ("AWS_ENDPOINT_URL_SECRETS_MANAGER", &aws_url),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.clone()))
-        .into();
-        for name in ["RUST_LOG", "RUST_BACKTRACE"] {
-            environment.extend(ambient::variable(name).map(|value| (name.to_owned(), value)));
-        }
         let registry = Arc::<RuntimeRegistry>::default();
         let functions = Arc::new(Functions::new(
             &template,
             runtime::RuntimeSettings {
                 binaries: options.binaries,
-                environment,
+                environment: service_endpoints(&dynamodb_url, &aws_url),
                 overrides,
                 runtime_url: aws_url.clone(),
             },
@@ -252,7 +242,22 @@ impl Drop for Stack {
     }
 }
 
-/// Something that serves until it is told to stop; a dropped one is told so.
+/// Variables by which the SDK in the functions finds the local services, and what the developer set
+/// for their logs.
+fn service_endpoints(dynamodb_url: &str, aws_url: &str) -> BTreeMap<String, String> {
+    let endpoints = [
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
+        ("AWS_ENDPOINT_URL_SESV2", aws_url),
+        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", aws_url),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let logs = ["RUST_LOG", "RUST_BACKTRACE"]
+        .into_iter()
+        .filter_map(|name| ambient::variable(name).map(|value| (name.to_owned(), value)));
+    endpoints.into_iter().chain(logs).collect()
+}
+
+/// Something that serves until it is stopped or dropped.
 struct Server {
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,

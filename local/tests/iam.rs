@@ -142,6 +142,7 @@ async fn a_function_may_do_what_its_policies_allow_and_that_is_recorded() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "it is one table")]
 async fn any_other_call_is_denied_as_aws_denies_it_and_changes_nothing() {
     let called = Called::start("denied").await;
     let item =

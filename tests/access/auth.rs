@@ -40,7 +40,7 @@ async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
         .await;
     latchkey
         .edit_user(&user, |item| {
-            drop(item.insert("level".to_owned(), AttributeValue::N("3".to_owned())))
+            drop(item.insert("level".to_owned(), AttributeValue::N("3".to_owned())));
         })
         .await;
     for request in [

@@ -14,7 +14,7 @@ const PASSING: [Fault; 6] = [
     Fault::Cancelled(&["ThrottlingError"]),
     Fault::Cancelled(&["None", "ProvisionedThroughputExceeded"]),
     Fault::Cancelled(&["TransactionConflict", "ThrottlingError"]),
-    // Whether the first condition holds is not known, so it cannot be told what was lost.
+    // Whether the first condition holds is not known, so the outcome is unknown.
     Fault::Cancelled(&["TransactionConflict", "ConditionalCheckFailed"]),
 ];
 /// Retries that always fit into the budget.

@@ -31,13 +31,15 @@ impl Dice {
     }
 }
 
-/// What somebody was told, and so relies on.
+/// What was acknowledged to somebody, who relies on it.
 struct Person {
     user: User,
     /// The password; after a change that was answered 503, either.
     passwords: Vec<String>,
-    /// Sessions that nothing ended, as far as was told.
+    /// Sessions that no acknowledged operation ended.
     sessions: Vec<String>,
+    /// Every password and session of the run, also those that are no longer good.
+    secrets: Vec<String>,
 }
 
 #[derive(Default)]
@@ -46,11 +48,12 @@ struct Tally {
     unavailable: usize,
     unreadable: usize,
     lost: usize,
+    leaked: usize,
 }
 
 impl Tally {
-    /// Whether an operation was acknowledged. If not, it may have happened or not. A client is told
-    /// to come back, but if what was read was of a wrong type.
+    /// Whether an operation was acknowledged. If not, it may have happened or not. The answer
+    /// is 503 with `Retry-After`, or 500 if what was read was of a wrong type.
     #[track_caller]
     fn is_done(&mut self, answer: &Answer, success: u16) -> bool {
         let count = match answer.status {
@@ -80,6 +83,7 @@ async fn step(
             people.push(Person {
                 sessions: vec![user.session.clone()],
                 passwords: vec![PASSWORD.to_owned()],
+                secrets: vec![PASSWORD.to_owned(), user.session.clone()],
                 user,
             });
         }
@@ -95,6 +99,7 @@ async fn step(
                 .await;
             if tally.is_done(&answer, 201) {
                 person.sessions.push(answer.session());
+                person.secrets.push(answer.session());
             }
         }
         2 if !person.sessions.is_empty() => {
@@ -112,6 +117,7 @@ async fn step(
                 ("new_password", &new),
                 ("confirm_password", &new),
             ];
+            person.secrets.push(new.clone());
             let session = person.sessions.pop().unwrap();
             let answer = latchkey
                 .request("PUT".parse().unwrap(), "/resource/users/password")
@@ -172,7 +178,7 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
         for mail in latchkey.queued_mails(&person.user).await {
             latchkey
                 .edit_grant(&person.user, text(&mail, "sk"), |item| {
-                    drop(item.remove("leased_until"))
+                    drop(item.remove("leased_until"));
                 })
                 .await;
         }
@@ -187,6 +193,29 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
         lost += usize::from(latchkey.mails_to(&person.user.email).await.len() != queued);
     }
     lost
+}
+
+/// Lines of the log that hold a password, a session, or a stored hash.
+async fn leaks(faulty: &Faulty, people: &[Person]) -> usize {
+    let mut secrets: Vec<String> = people
+        .iter()
+        .flat_map(|person| person.secrets.clone())
+        .collect();
+    for item in faulty.latchkey.stored().await.values() {
+        secrets.extend(
+            item.get("password_hash")
+                .and_then(|value| value.as_s().ok())
+                .cloned(),
+        );
+    }
+    let log = faulty.latchkey.log();
+    assert!(
+        !log.is_empty() && secrets.len() > people.len(),
+        "there is nothing to look for, or nowhere to look"
+    );
+    log.iter()
+        .filter(|line| secrets.iter().any(|secret| line.contains(secret.as_str())))
+        .count()
 }
 
 #[tokio::test]
@@ -226,12 +255,13 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
     }
     faulty.heal();
     tally.lost = losses(&faulty, &people).await;
+    tally.leaked = leaks(&faulty, &people).await;
     let report = report(&faulty.injected(), &tally, people.len());
     println!("{report}");
     if shared::platform::environment::variable("LATCHKEY_FAULT_REPORT").is_some() {
         fs::write(workspace().join("docs/FAULTS.md"), &report).unwrap();
     }
-    assert_eq!(tally.lost, 0, "{report}");
+    assert_eq!((tally.lost, tally.leaked), (0, 0), "{report}");
     let injected = faulty.injected();
     let count = |fault: Fault| injected.get(&fault).copied().unwrap_or_default();
     // An operation that failed for good did so by an answer of a wrong type, and by nothing else.
@@ -262,19 +292,21 @@ fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> St
          | injected | calls |\n| --- | --- |\n"
     );
     for (fault, count) in injected {
-        let _ = writeln!(text, "| {} | {count} |", fault.told());
+        let _ = writeln!(text, "| {} | {count} |", fault.description());
     }
     let Tally {
         acknowledged,
         unavailable,
         unreadable,
         lost,
+        leaked,
     } = tally;
     let _ = write!(
         text,
         "\n| outcome | |\n| --- | --- |\n| operations acknowledged | {acknowledged} |\n| answered 503, to be tried again | {unavailable} |\n\
          | answered 500, for what was read was of a wrong type | {unreadable} |\n| accounts \
-         made | {people} |\n| acknowledged and lost: accounts, passwords, sessions, mails | {lost} |\n\n\
+         made | {people} |\n| acknowledged and lost: accounts, passwords, sessions, mails | {lost} |\n\
+         | lines of the log that hold a password, a session or a stored hash | {leaked} |\n\n\
          Any other answer would have failed the run, and so would a password that does not open its account afterwards, a session that is gone,\n\
          two passwords that both open an account, or a mail that was queued and did not arrive once. (Calls of SES whose answer is lost were\n\
          left out: such a mail arrives twice.)\n\n`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` makes this page anew.\n"

@@ -79,7 +79,7 @@ pub(super) fn requests(
     ]
 }
 
-/// A fault in each call of each operation: the client is told to come back, the call is not tried
+/// A fault in each call of each operation: the answer is 503 with `Retry-After`, the call is not tried
 /// more than a few times, and nothing has changed. (An answer that is only lost may have changed
 /// something: see `lost_answers`.)
 pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {

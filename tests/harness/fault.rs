@@ -74,7 +74,7 @@ impl Fault {
     }
 
     /// What it is, for people.
-    pub fn told(self) -> String {
+    pub fn description(self) -> String {
         match self {
             Self::Throttled => "the service is throttled".to_owned(),
             Self::Failed => "the service fails".to_owned(),

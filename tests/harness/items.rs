@@ -134,7 +134,7 @@ impl Latchkey {
 
     pub async fn set_state(&self, user: &User, state: &str) {
         self.edit_user(user, |item| {
-            drop(item.insert("state".to_owned(), AttributeValue::S(state.to_owned())))
+            drop(item.insert("state".to_owned(), AttributeValue::S(state.to_owned())));
         })
         .await;
     }
@@ -145,7 +145,7 @@ impl Latchkey {
             drop(item.insert(
                 "otp_secret".to_owned(),
                 AttributeValue::S(secret.to_owned()),
-            ))
+            ));
         })
         .await;
     }
@@ -192,7 +192,7 @@ impl Latchkey {
     pub async fn use_session(&self, user: &User, session: &str) {
         let now = AttributeValue::N(now().to_string());
         self.edit_session(user, session, |item| {
-            drop(item.insert("last_used_at".to_owned(), now))
+            drop(item.insert("last_used_at".to_owned(), now));
         })
         .await;
     }

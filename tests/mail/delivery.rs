@@ -105,7 +105,7 @@ async fn a_mail_that_is_not_marked_as_sent_is_sent_until_its_code_has_expired() 
                 .clone()
                 .into_iter()
                 .filter(|(name, _)| name != "settled_at")
-                .collect()
+                .collect();
         })
         .await;
     latchkey

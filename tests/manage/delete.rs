@@ -104,7 +104,7 @@ async fn who_was_half_erased_is_erased_by_asking_again() {
             drop(item.insert(
                 "session_epoch".to_owned(),
                 AttributeValue::N("1".to_owned()),
-            ))
+            ));
         })
         .await;
     delete(&latchkey, &user).await.unwrap().unwrap();

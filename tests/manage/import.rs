@@ -261,7 +261,7 @@ async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
     })
     .await;
     from.edit_user(&plain, |item| {
-        drop(item.insert("otp_pending_secret".to_owned(), s(otp::SECRET)))
+        drop(item.insert("otp_pending_secret".to_owned(), s(otp::SECRET)));
     })
     .await;
 

@@ -273,7 +273,7 @@ async fn labels_are_told_with_their_scope_and_times() {
     let label = AttributeValue::M(label.map(|(name, value)| (name.to_owned(), value)).into());
     latchkey
         .edit_user(&user, |item| {
-            drop(item.insert("labels".to_owned(), AttributeValue::L(vec![label])))
+            drop(item.insert("labels".to_owned(), AttributeValue::L(vec![label])));
         })
         .await;
     let body = latchkey
@@ -393,7 +393,7 @@ async fn a_hash_with_other_parameters_is_replaced_at_sign_in() {
             drop(item.insert(
                 "password_hash".to_owned(),
                 AttributeValue::S(OUTDATED.to_owned()),
-            ))
+            ));
         })
         .await;
     latchkey

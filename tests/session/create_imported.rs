@@ -18,7 +18,7 @@ async fn imported(latchkey: &Latchkey, name: &str, hash: &str) -> User {
     let hash = AttributeValue::S(hash.to_owned());
     latchkey
         .edit_user(&user, |item| {
-            drop(item.insert("password_hash".to_owned(), hash))
+            drop(item.insert("password_hash".to_owned(), hash));
         })
         .await;
     User {

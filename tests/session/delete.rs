@@ -210,7 +210,7 @@ async fn a_session_that_began_before_the_last_change_of_the_password_is_dead() {
             drop(item.insert(
                 "session_epoch".to_owned(),
                 AttributeValue::N("1000".to_owned()),
-            ))
+            ));
         })
         .await;
     latchkey

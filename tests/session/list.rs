@@ -105,7 +105,7 @@ async fn only_live_sessions_of_the_user_are_listed() {
     let other_epoch = AttributeValue::N("7".to_owned());
     latchkey
         .edit_session(&user, &of_before, |item| {
-            drop(item.insert("epoch".to_owned(), other_epoch))
+            drop(item.insert("epoch".to_owned(), other_epoch));
         })
         .await;
     latchkey.sign_out(&ended).send().await.is_empty(204);
@@ -136,7 +136,7 @@ async fn a_session_is_told_to_end_when_it_does_also_where_the_greatest_age_was_m
     let later = AttributeValue::N((began + 86_400).to_string());
     latchkey
         .edit_session(&user, &user.session, |item| {
-            drop(item.insert("expires_at".to_owned(), later))
+            drop(item.insert("expires_at".to_owned(), later));
         })
         .await;
     assert_eq!(

@@ -288,12 +288,14 @@ fn fate(kind: Fault, code: Option<&str>) -> Fate {
         Fault::Construction => Fate::Lost,
         Fault::Timeout | Fault::Connection(_) | Fault::Unreadable => Fate::Later,
         Fault::Refused => match code.unwrap_or_default() {
+            // An address that is not verified, in the sandbox the recipient's, is `MessageRejected`
+            // as well as content that SES does not accept.
             "BadRequestException"
             | "MessageRejected"
             | "ValidationException"
             | "ValidationError" => Fate::Lost,
             // In the sandbox SES checks the permission for the recipient's identity too, so another
-            // mail may pass.
+            // mail may be accepted.
             "AccessDeniedException" | "AccessDenied" => Fate::Denied,
             // The same for all mails until it passes or is mended: the quota
             // (`TooManyRequestsException`, `LimitExceededException`), the sender

@@ -174,7 +174,7 @@ impl Create {
             Some(user) => {
                 self.store
                     .record(&recorder.failed(&user.uid, Action::Login, &Error::InvalidCredentials))
-                    .await?
+                    .await?;
             }
             None => {
                 self.store

@@ -32,7 +32,7 @@ impl DynamoDbProxy {
         Self {
             iam,
             keys: template.tables.iter().filter_map(partition_key).collect(),
-            http: reqwest::Client::new(),
+            http: crate::ambient::http_client(),
             emulator,
         }
     }

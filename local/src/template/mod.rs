@@ -167,7 +167,7 @@ impl Template {
                     template.functions.push(function);
                 }
                 "AWS::Serverless::HttpApi" => {
-                    template.cors = resources::cors(properties, &resolver)?
+                    template.cors = resources::cors(properties, &resolver)?;
                 }
                 "AWS::DynamoDB::Table" => template
                     .tables

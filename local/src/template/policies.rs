@@ -46,8 +46,9 @@ pub enum Operator {
     ForAllValuesStringLike,
 }
 
-/// What the development stack knows of each request.
-const CONDITION_KEYS: [&str; 3] = [
+/// What the conditions of the template look at. No call of the stack goes by way of another service.
+const CONDITION_KEYS: [&str; 4] = [
+    "kms:ViaService",
     "dynamodb:Attributes",
     "dynamodb:LeadingKeys",
     "ses:FromAddress",
@@ -153,7 +154,7 @@ fn statement(statement: &Yaml, at: &str, resolver: &Resolver) -> Result<Statemen
             "Resource" => {
                 resources = list(value)
                     .map(|value| resource(value, &at, resolver))
-                    .collect::<Result<_, _>>()?
+                    .collect::<Result<_, _>>()?;
             }
             "Condition" => conditions = self::conditions(value, &at, resolver)?,
             _ => return Err(Error::new(format!("{at}: not known here"))),

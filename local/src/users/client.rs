@@ -31,7 +31,7 @@ impl Client {
         );
         Ok(Self {
             url,
-            http: reqwest::Client::new(),
+            http: crate::ambient::http_client(),
             folder: folder_name,
         })
     }

@@ -76,11 +76,11 @@ impl fmt::Display for AwsError {
         } = self;
         match self.kind {
             Kind::Construction => {
-                write!(f, "{service} {operation}: the request could not be built")?
+                write!(f, "{service} {operation}: the request could not be built")?;
             }
             Kind::Timeout => write!(f, "{service} {operation}: no response in time")?,
             Kind::Connection(fault) => {
-                write!(f, "{service} {operation}: the connection failed: {fault}")?
+                write!(f, "{service} {operation}: the connection failed: {fault}")?;
             }
             Kind::Unreadable => write!(f, "{service} {operation}: the response cannot be read")?,
             Kind::Refused => write!(f, "{service} {operation}: refused")?,
@@ -157,7 +157,7 @@ fn call(error_type: &'static str) -> (&'static str, &'static str) {
 }
 
 /// A code is text that the service returned too, so it has to look like one.
-fn code(text: &str) -> Option<String> {
+pub(crate) fn code(text: &str) -> Option<String> {
     let is_code = (1..=CODE_LIMIT).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn is_told_as(error: &AwsError, text: &str) {
+    fn reads(error: &AwsError, text: &str) {
         assert_eq!(error.to_string(), text);
         assert!(std::error::Error::source(error).is_none());
         assert!(
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_told_by_its_code_and_never_by_its_text() {
+    fn an_error_reads_as_its_code_and_never_as_its_text() {
         let rejected = MessageRejected::builder()
             .meta(metadata("MessageRejected"))
             .message(SECRET)
@@ -221,7 +221,7 @@ mod tests {
             SendEmailError::MessageRejected(rejected),
             response(400, "1a2b-3c"),
         );
-        is_told_as(
+        reads(
             &AwsError::from(error),
             "sesv2 SendEmail: refused, code MessageRejected, status 400, request id 1a2b-3c",
         );
@@ -229,14 +229,14 @@ mod tests {
             GetItemError::generic(metadata("NewException")),
             response(400, SECRET),
         );
-        is_told_as(
+        reads(
             &AwsError::from(unknown),
             "dynamodb GetItem: refused, code NewException, status 400",
         );
     }
 
     #[test]
-    fn what_cannot_be_read_tells_nothing_of_the_response() {
+    fn an_unreadable_response_is_not_quoted() {
         for error in [
             SdkError::service_error(GetItemError::unhandled(SECRET), response(200, "ABC")),
             SdkError::service_error(
@@ -245,7 +245,7 @@ mod tests {
             ),
             SdkError::response_error(SECRET, response(200, "ABC")),
         ] {
-            is_told_as(
+            reads(
                 &AwsError::from(error),
                 "dynamodb GetItem: the response cannot be read, status 200, request id ABC",
             );
@@ -253,26 +253,26 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_answered_tells_why() {
+    fn a_call_without_a_response_says_why() {
         let of = |error: SdkError<GetItemError, HttpResponse>| AwsError::from(error);
         let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, SECRET);
-        is_told_as(
+        reads(
             &of(SdkError::timeout_error(SECRET)),
             "dynamodb GetItem: no response in time",
         );
         let timeout = SdkError::dispatch_failure(ConnectorError::timeout(SECRET.into()));
-        is_told_as(&of(timeout), "dynamodb GetItem: no response in time");
+        reads(&of(timeout), "dynamodb GetItem: no response in time");
         let io = SdkError::dispatch_failure(ConnectorError::io(reset.into()));
-        is_told_as(
+        reads(
             &of(io),
             "dynamodb GetItem: the connection failed: connection reset",
         );
         let other = SdkError::dispatch_failure(ConnectorError::other(SECRET.into(), None));
-        is_told_as(
+        reads(
             &of(other),
             "dynamodb GetItem: the connection failed: unknown reason",
         );
-        is_told_as(
+        reads(
             &of(SdkError::construction_failure(SECRET)),
             "dynamodb GetItem: the request could not be built",
         );

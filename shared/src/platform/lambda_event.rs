@@ -10,8 +10,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{BoxError, platform::telemetry::Invocation};
 
-/// Hands events to the handler until Lambda ends the function. An error is told to Lambda, which
-/// may deliver the event again. What became of an event is told in one line of the log.
+/// Hands events to the handler until Lambda ends the function. An error is reported to Lambda, which
+/// may deliver the event again. One line of the log says what became of an event.
 pub async fn serve<E, A, H, F>(handler: H) -> Result<(), BoxError>
 where
     E: DeserializeOwned,

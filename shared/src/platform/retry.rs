@@ -13,7 +13,7 @@ use crate::platform::random;
 /// The longest delay before the second attempt. It doubles from attempt to attempt.
 const BASE: Duration = Duration::from_millis(20);
 /// The longest delay before any attempt.
-const CAP: Duration = Duration::from_millis(500);
+const CAP: Duration = Duration::from_millis(250);
 /// Time after which no attempt begins. With the last attempt, which has 3 s in the SDK, it leaves
 /// half of a function's 10 s.
 const BUDGET: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ mod tests {
     #[test]
     fn the_longest_delay_doubles_up_to_the_cap() {
         let milliseconds: Vec<u128> = (0..7).map(|retries| longest(retries).as_millis()).collect();
-        assert_eq!(milliseconds, [20, 40, 80, 160, 320, 500, 500]);
+        assert_eq!(milliseconds, [20, 40, 80, 160, 250, 250, 250]);
         assert_eq!(longest(u32::MAX), CAP);
     }
 

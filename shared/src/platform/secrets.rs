@@ -121,7 +121,7 @@ impl Secret {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a secret could not be fetched again; the known one is used")
+                    tracing::warn!(%error, "a secret could not be fetched again; the known one is used");
                 }
             }
         }

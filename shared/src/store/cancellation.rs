@@ -49,7 +49,7 @@ impl Reason {
 /// A condition that was evaluated is definite: it was evaluated on a committed item, or the reason
 /// would be a conflict. But callers tell outcomes by the *first* condition that does not hold, so
 /// it decides only if nothing before it is undecided. If something is, the transaction is sent
-/// again, unless a reason says that this is of no use.
+/// again, unless a reason says that it would fail again.
 pub(super) fn verdict<'a>(codes: impl IntoIterator<Item = Option<&'a str>>) -> Verdict {
     let reasons: Vec<Reason> = codes.into_iter().map(Reason::read).collect();
     let first = reasons.iter().position(|&reason| reason != Reason::None);

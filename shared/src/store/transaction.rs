@@ -15,7 +15,11 @@ use super::{
 };
 use crate::{
     Error,
-    platform::{aws_error::AwsError, random, retry::Backoff},
+    platform::{
+        aws_error::{self, AwsError},
+        random,
+        retry::Backoff,
+    },
 };
 
 /// A write of a transaction, with the condition under which it may happen.
@@ -147,10 +151,33 @@ impl Store {
                 Verdict::Lost(place) => return Ok(Transaction::Refused(place)),
                 Verdict::Again if backoff.wait().await => {}
                 Verdict::Again => return Err(Error::Unavailable(AwsError::from(error).into())),
-                Verdict::Failed => return Err(failure(error)),
+                Verdict::Failed => {
+                    let reasons = reasons(cancelled.cancellation_reasons());
+                    let error = AwsError::from(error);
+                    return Err(Error::internal(Cancelled { error, reasons }));
+                }
             }
         }
     }
+}
+
+/// A transaction that cannot succeed, with the codes of its reasons in the order of its writes.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}, reasons {reasons}")]
+struct Cancelled {
+    error: AwsError,
+    reasons: String,
+}
+
+fn reasons(reasons: &[CancellationReason]) -> String {
+    let codes: Vec<String> = reasons
+        .iter()
+        .map(|reason| {
+            let code = reason.code().unwrap_or("None");
+            aws_error::code(code).unwrap_or_else(|| "unreadable".to_owned())
+        })
+        .collect();
+    codes.join(",")
 }
 
 fn item(write: Write) -> TransactWriteItem {

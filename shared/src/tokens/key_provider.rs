@@ -141,7 +141,7 @@ impl Source {
             match self.fetch().await {
                 Ok(newer) => *known = newer,
                 Err(error) => {
-                    tracing::warn!(%error, "the token secret could not be fetched again; the known one is used")
+                    tracing::warn!(%error, "the token secret could not be fetched again; the known one is used");
                 }
             }
         }

@@ -26,7 +26,7 @@ pub struct Answered {
     pub address: Option<String>,
 }
 
-/// The line of a request, which is to be told when the answer has gone out: nobody needs to wait
+/// The line of a request, which is logged after the answer has gone out, so that no client waits
 /// for it.
 pub struct RequestLine {
     request_id: String,
@@ -46,7 +46,7 @@ impl Invocation {
         }
     }
 
-    /// Tells the cause of a failure, which nobody else is told.
+    /// Logs the cause of a failure, which no answer contains.
     pub fn failed(&self, status: u16, cause: &(dyn std::error::Error + 'static)) {
         tracing::error!(request_id = self.request_id, operation = operation(), status, cause = %causes(cause), "the request failed");
     }

@@ -234,7 +234,7 @@ pub(super) fn answered(status: u16) {
     }
 }
 
-/// `IDENTITY_METRICS_NAMESPACE`: what the metrics of this stack are told from those of others by.
+/// `IDENTITY_METRICS_NAMESPACE`: distinguishes the metrics of this stack from those of others.
 pub(super) fn init() {
     let namespace = environment::variable("IDENTITY_METRICS_NAMESPACE")
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());

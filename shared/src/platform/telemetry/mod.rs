@@ -27,12 +27,12 @@ pub fn init(operation: &'static str) {
         .with_current_span(false)
         .with_span_list(false)
         .init();
-    panic::set_hook(Box::new(told));
+    panic::set_hook(Box::new(log_panic));
     metrics::init();
 }
 
 /// Logs where a panic happened. Its message may quote a value, so it is left out.
-fn told(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
     tracing::error!(
         event = "panic",
