@@ -36,7 +36,7 @@ pub struct StoredUser {
     pub user: User,
     /// Her state.
     pub state: String,
-    /// What to go on after, see [`Store::scan_users`].
+    /// What to go on after, see [`Administration::scan_users`].
     pub key: String,
 }
 
