@@ -143,30 +143,79 @@ async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
     ] {
+        let binary = if variable.starts_with("IDENTITY_SENDER") {
+            "mail-send"
+        } else {
+            "user-create"
+        };
         for value in values {
-            let said = end_of("user-create", &[(variable, value)]).await;
+            let said = end_of(binary, &[(variable, value)]).await;
             assert!(said.contains(variable), "{variable}={value:?}: {said}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_function_that_is_configured_says_so() {
-    for binary in [
-        "configs",
-        "session-create",
-        "session-delete",
-        "password-generate-code",
-        "password-confirm-code",
-        "user-create",
-        "captcha-register-geetest",
-        "mail-send",
+async fn every_function_names_a_wrong_value_of_what_it_reads() {
+    for (binary, variable, value) in [
+        ("configs", "IDENTITY_PASSWORD_MIN_ENTROPY", "many"),
+        ("configs", "IDENTITY_CAPTCHA", "yes"),
+        ("pages", "IDENTITY_DEFAULT_LANGUAGE", "xx"),
+        ("session-create", "IDENTITY_SESSION_EXPIRE_TIME", "soon"),
+        ("session-create", "IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
+        ("session-delete", "IDENTITY_SESSION_MAX_AGE", "never"),
+        ("session-list", "IDENTITY_GRANTS_TABLE", ""),
+        ("password-generate-code", "IDENTITY_CODE_EXPIRE_TIME", "0"),
+        ("password-confirm-code", "IDENTITY_ARGON2", "fast"),
+        ("password-change", "IDENTITY_BREACHED_PASSWORDS", "on"),
+        (
+            "captcha-register-geetest",
+            "IDENTITY_CAPTCHA_ID",
+            "two words",
+        ),
+        ("auth", "IDENTITY_TRUSTED_PROXIES", "everybody"),
+        ("authorize", "IDENTITY_ACCESS_TOKEN_ISSUER", "two\nlines"),
+        ("mail-send", "IDENTITY_DOMAIN", "id.example"),
+        ("mail-feedback", "IDENTITY_USERS_TABLE", ""),
+        ("manage-users", "IDENTITY_UID_PREFIX", "I1"),
     ] {
-        let said = end_of(binary, &[("IDENTITY_SESSION_EXPIRE_TIME", "soon")]).await;
-        assert!(
-            said.contains("IDENTITY_SESSION_EXPIRE_TIME"),
-            "{binary}: {said}"
-        );
+        let said = end_of(binary, &[(variable, value)]).await;
+        assert!(said.contains(variable), "{binary} {variable}: {said}");
+    }
+}
+
+/// So a function can be deployed with no more than it uses.
+#[tokio::test]
+async fn a_function_starts_without_what_it_does_not_read() {
+    for (binary, unset) in [
+        (
+            "configs",
+            &[
+                "IDENTITY_DOMAIN",
+                "IDENTITY_SENDER_EMAIL",
+                "IDENTITY_USERS_TABLE",
+                "IDENTITY_GRANTS_TABLE",
+                "IDENTITY_TOKEN_SECRET",
+            ][..],
+        ),
+        (
+            "pages",
+            &[
+                "IDENTITY_SENDER_EMAIL",
+                "IDENTITY_USERS_TABLE",
+                "IDENTITY_GRANTS_TABLE",
+                "IDENTITY_TOKEN_SECRET",
+            ],
+        ),
+        ("user-create", &["IDENTITY_SENDER_EMAIL"]),
+        (
+            "session-list",
+            &["IDENTITY_DOMAIN", "IDENTITY_SENDER_EMAIL"],
+        ),
+    ] {
+        let unset: Vec<_> = unset.iter().map(|name| (*name, "")).collect();
+        let said = end_of(binary, &unset).await;
+        assert!(!said.contains("IDENTITY_"), "{binary}: {said}");
     }
 }
 

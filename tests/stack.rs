@@ -370,7 +370,7 @@ async fn options_and_variables_of_its_own_reach_the_functions() {
 #[tokio::test]
 async fn a_function_that_does_not_start_says_why() {
     let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "I")]).await;
-    let answer = latchkey.get("/identity/configs").send().await;
+    let answer = latchkey.post("/identity/users").send().await;
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));
     latchkey.log_with(1, "IDENTITY_UID_PREFIX").await;
     assert_eq!(latchkey.get("/identity/ping").send().await.status, 200);

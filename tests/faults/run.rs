@@ -309,7 +309,7 @@ fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> St
          | lines of the log that hold a password, a session or a stored hash | {leaked} |\n\n\
          Any other answer would have failed the run, and so would a password that does not open its account afterwards, a session that is gone,\n\
          two passwords that both open an account, or a mail that was queued and did not arrive once. (Calls of SES whose answer is lost were\n\
-         left out: such a mail arrives twice.)\n\n`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` makes this page anew.\n"
+         left out: such a mail arrives twice.)\n\n`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` regenerates this page.\n"
     );
     text
 }

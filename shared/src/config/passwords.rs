@@ -25,8 +25,8 @@ pub struct Passwords {
 }
 
 impl Passwords {
-    /// Reads the section. The expression is not compiled, because front ends are told it by a
-    /// function that never uses it.
+    /// Reads the section. The expression is not compiled: the function that publishes it to front
+    /// ends never uses it.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         let is_used =
             variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
