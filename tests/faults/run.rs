@@ -287,9 +287,15 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
 
 fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> String {
     let mut text = format!(
-        "# A run of faults\n\n{STEPS} operations, one after another: signing up, in and out, changing the password, asking who one is. Meanwhile one \
-         call in five\nto DynamoDB, SES and Secrets Manager met a fault, in the proxy between the functions and the development stack.\n\n\
-         | injected | calls |\n| --- | --- |\n"
+        "# A run of faults
+
+{STEPS} operations, one after another: signing up, in and out, changing the password, asking who one is.
+Meanwhile one call in five to DynamoDB, SES and Secrets Manager met a fault, in the proxy between
+the functions and the development stack.
+
+| injected | calls |
+| --- | --- |
+"
     );
     for (fault, count) in injected {
         let _ = writeln!(text, "| {} | {count} |", fault.description());
@@ -303,13 +309,23 @@ fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> St
     } = tally;
     let _ = write!(
         text,
-        "\n| outcome | |\n| --- | --- |\n| operations acknowledged | {acknowledged} |\n| answered 503, to be tried again | {unavailable} |\n\
-         | answered 500, for what was read was of a wrong type | {unreadable} |\n| accounts \
-         made | {people} |\n| acknowledged and lost: accounts, passwords, sessions, mails | {lost} |\n\
-         | lines of the log that hold a password, a session or a stored hash | {leaked} |\n\n\
-         Any other answer would have failed the run, and so would a password that does not open its account afterwards, a session that is gone,\n\
-         two passwords that both open an account, or a mail that was queued and did not arrive once. (Calls of SES whose answer is lost were\n\
-         left out: such a mail arrives twice.)\n\n`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` regenerates this page.\n"
+        "
+| outcome | |
+| --- | --- |
+| operations acknowledged | {acknowledged} |
+| answered 503, to be tried again | {unavailable} |
+| answered 500, for what was read was of a wrong type | {unreadable} |
+| accounts made | {people} |
+| acknowledged and lost: accounts, passwords, sessions, mails | {lost} |
+| lines of the log that hold a password, a session or a stored hash | {leaked} |
+
+Any other answer would have failed the run, and so would a password that does not open its account
+afterwards, a session that is gone, two passwords that both open an account, or a mail that was
+queued and did not arrive once. (Calls of SES whose answer is lost were left out: such a mail
+arrives twice.)
+
+`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` regenerates this page.
+"
     );
     text
 }
