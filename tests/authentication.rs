@@ -133,10 +133,8 @@ async fn without_a_session_nobody_is_let_in() {
 #[tokio::test]
 async fn a_forged_session_lets_nobody_in() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("gate-forged").await,
-        latchkey.signed_up("gate-forger").await,
-    );
+    let user = latchkey.signed_up("gate-forged").await;
+    let other = latchkey.signed_up("gate-forger").await;
     for operation in all().await {
         let before = latchkey.items_of(&user).await;
         for (what, forged) in forgeries(&user.session, &other.session) {
@@ -408,10 +406,8 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-csrf").await;
     for operation in all().await {
-        let (person, other) = (
-            latchkey.signed_in_anew(&user).await,
-            latchkey.signed_in_anew(&user).await,
-        );
+        let person = latchkey.signed_in_anew(&user).await;
+        let other = latchkey.signed_in_anew(&user).await;
         let cookie = || operation.anonymous().cookie(&person.session);
         if !operation.changes_something() {
             operation.is_let_in(&cookie().send().await);

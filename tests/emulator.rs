@@ -97,7 +97,8 @@ impl Emulator {
                 .local_addr()
                 .unwrap()
         };
-        let (address, runtime_api) = (free(), free());
+        let address = free();
+        let runtime_api = free();
         let process = Command::new(program)
             .args(["--runtime-interface-emulator-address", &address.to_string()])
             .args(["--runtime-api-address", &runtime_api.to_string()])
@@ -171,7 +172,8 @@ async fn every_sample_event_is_answered_in_the_emulator() {
 
 #[test]
 fn env_json_sets_what_the_template_knows_and_what_has_no_default() {
-    let (template, set) = (Template::read(), env_json());
+    let template = Template::read();
+    let set = env_json();
     // `sam` passes no others on.
     for variable in set.keys() {
         assert!(template.variables.contains_key(variable), "{variable}");

@@ -259,7 +259,8 @@ async fn unknown_parameters_are_ignored_whatever_their_type() {
 async fn of_a_parameter_given_twice_the_last_counts() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("twice").await;
-    let (email, wrong) = (user.email.as_str(), "Wrong-Horse-7-Battery");
+    let email = user.email.as_str();
+    let wrong = "Wrong-Horse-7-Battery";
     for (first, last, status) in [
         (wrong, PASSWORD, 201),
         (PASSWORD, wrong, 404),

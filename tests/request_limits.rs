@@ -109,7 +109,9 @@ async fn a_parameter_of_just_its_length_is_read() {
 #[tokio::test]
 async fn several_that_are_too_long_are_told_in_their_order_and_after_those_that_are_absent() {
     let latchkey = latchkey().await;
-    let (email, password, other) = ("a".repeat(255), "a".repeat(1025), "a".repeat(1025));
+    let email = "a".repeat(255);
+    let password = "a".repeat(1025);
+    let other = "a".repeat(1025);
     let fields = [
         ("otp_code", other.as_str()),
         ("password", &password),

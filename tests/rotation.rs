@@ -109,7 +109,8 @@ impl Deployment {
 #[tokio::test]
 async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
     let stack = Deployment::first("rotation").await;
-    let (old, link) = (stack.sign_in().await, stack.reset_token().await);
+    let old = stack.sign_in().await;
+    let link = stack.reset_token().await;
     assert_eq!((kid(&old), stack.me(&old).await.status), (kid(&link), 200));
 
     stack.put_secret("1").await;

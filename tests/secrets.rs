@@ -81,7 +81,8 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
         signed_in.json()["csrf_token"].as_str().unwrap().to_owned(),
     ]);
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    let (code, wrong) = (otp::code(otp::step()), otp::wrong_code());
+    let code = otp::code(otp::step());
+    let wrong = otp::wrong_code();
     for (code, status) in [(&wrong, 403), (&code, 201), (&code, 403)] {
         let fields = [("email", EMAIL), ("password", FIRST), ("otp_code", code)];
         assert_eq!(

@@ -128,7 +128,8 @@ async fn a_line_tells_how_often_others_were_asked() {
             200
         );
     }
-    let (mut cold, mut warm) = (Vec::new(), Vec::new());
+    let mut cold = Vec::new();
+    let mut warm = Vec::new();
     for operation in ["ping", "session-create", "user-me"] {
         let lines = latchkey.invocations(operation, "answered", 2).await;
         cold.push(lines[0]["round_trips"].clone());

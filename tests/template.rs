@@ -150,7 +150,8 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         assert_eq!(*refers_to, name, "{variable}");
         assert!(template.parameters.contains_key(&name), "{variable}");
     }
-    let (parameters, variables) = (template.parameters, template.variables);
+    let parameters = template.parameters;
+    let variables = template.variables;
     let from_template = move |variable: &str| {
         let default = || parameters.get(variables.get(variable)?)?.clone();
         required(variable)

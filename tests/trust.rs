@@ -38,10 +38,8 @@ impl Endpoint {
             .with_no_client_auth()
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
-        let (tables, believed) = (
-            Arc::<OnceLock<String>>::default(),
-            Arc::<AtomicUsize>::default(),
-        );
+        let tables = Arc::<OnceLock<String>>::default();
+        let believed = Arc::<AtomicUsize>::default();
         let listener = spawn(TcpListener::bind("127.0.0.1:0"))
             .await
             .unwrap()
@@ -87,8 +85,9 @@ async fn accept(
     believed: Arc<AtomicUsize>,
 ) {
     while let Ok((connection, _)) = listener.accept().await {
-        let (acceptor, tables, believed) =
-            (acceptor.clone(), Arc::clone(&tables), Arc::clone(&believed));
+        let acceptor = acceptor.clone();
+        let tables = Arc::clone(&tables);
+        let believed = Arc::clone(&believed);
         tokio::spawn(async move {
             let Ok(mut connection) = acceptor.accept(connection).await else {
                 return;
@@ -103,7 +102,8 @@ async fn accept(
 
 #[tokio::test]
 async fn what_the_roots_of_the_system_vouch_for_is_believed_though_amazon_did_not_issue_it() {
-    let (endpoint, folder) = (Endpoint::start().await, Folder::new("trust"));
+    let endpoint = Endpoint::start().await;
+    let folder = Folder::new("trust");
     let roots = format!("{}/roots.pem", folder.path());
     fs::write(&roots, &endpoint.certificate).unwrap();
     let latchkey = endpoint.stack(("SSL_CERT_FILE", &roots)).await;

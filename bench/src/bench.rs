@@ -289,10 +289,8 @@ fn deflated(program: &Path) -> Result<usize, Error> {
 
 /// The middle of the times that a request of `ping` takes through the gateway, in ms.
 async fn through_gateway(stack: &Stack) -> Result<f64, Error> {
-    let (http, url) = (
-        reqwest::Client::new(),
-        format!("{}/identity/ping", stack.url()),
-    );
+    let http = reqwest::Client::new();
+    let url = format!("{}/identity/ping", stack.url());
     let mut times = Vec::new();
     for _ in 0..REQUESTS {
         let begun = Moment::now();

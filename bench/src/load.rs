@@ -104,7 +104,8 @@ impl Load {
         for number in 0..most {
             clients.push(Client::signed_up(stack.url(), number).await?);
         }
-        let (mut sign_ins, mut checks) = (Vec::new(), Vec::new());
+        let mut sign_ins = Vec::new();
+        let mut checks = Vec::new();
         for &count in &self.clients {
             progress.set_message(format!("{count} clients sign in"));
             sign_ins.push(self.step(&clients[..count], Client::signs_in).await?);
@@ -142,7 +143,8 @@ impl Load {
             .await
             .into_iter()
             .collect::<Result<(), _>>()?;
-        let (begun, limit) = (Moment::now(), Duration::from_secs(self.seconds));
+        let begun = Moment::now();
+        let limit = Duration::from_secs(self.seconds);
         let work = clients.iter().cloned().map(|client| async move {
             let mut times = Vec::new();
             while begun.elapsed() < limit {
@@ -171,7 +173,8 @@ impl Load {
 
 impl Client {
     async fn signed_up(url: &str, number: usize) -> Result<Self, Error> {
-        let (email, http) = (format!("user-{number}@example.com"), reqwest::Client::new());
+        let email = format!("user-{number}@example.com");
+        let http = reqwest::Client::new();
         let credentials = json!({ "email": email, "password": PASSWORD });
         let answer = http
             .post(format!("{url}/identity/users"))

@@ -30,7 +30,8 @@ struct Client {
 }
 
 pub async fn costs(binaries: &Path) -> Result<Vec<Cost>, Error> {
-    let (meter, lines) = (Meter::start().await?, Arc::<Mutex<Vec<String>>>::default());
+    let meter = Meter::start().await?;
+    let lines = Arc::<Mutex<Vec<String>>>::default();
     let stack = Stack::start(Options {
         listen: ([127, 0, 0, 1], 0).into(),
         data_dir: None,

@@ -56,7 +56,8 @@ impl Subject {
         for _ in 0..DISCARDED {
             self.once(&mut instance).await?;
         }
-        let (mut times, before) = (Vec::with_capacity(warm), cpu_time(&instance));
+        let mut times = Vec::with_capacity(warm);
+        let before = cpu_time(&instance);
         for _ in 0..warm {
             times.push(self.once(&mut instance).await?);
         }

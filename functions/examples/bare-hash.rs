@@ -24,12 +24,12 @@ async fn main() -> Result<(), Error> {
 #[expect(unsafe_code, reason = "it is C")]
 fn hash() -> Result<[u8; 32], Error> {
     let mut output = [0; 32];
-    let (passes, kibibytes, lanes) = (2, 19_456, 1);
-    let (password, salt, into) = (
-        PASSWORD.as_ptr().cast(),
-        SALT.as_ptr().cast(),
-        output.as_mut_ptr().cast(),
-    );
+    let passes = 2;
+    let kibibytes = 19_456;
+    let lanes = 1;
+    let password = PASSWORD.as_ptr().cast();
+    let salt = SALT.as_ptr().cast();
+    let into = output.as_mut_ptr().cast();
     // SAFETY: Each pointer goes with its length.
     let code = unsafe {
         argon2id_hash_raw(

@@ -38,7 +38,8 @@ pub fn body(input: &[u8]) {
         .iter()
         .position(|&byte| byte == b'\n')
         .unwrap_or(input.len());
-    let (media_type, body) = (&input[..end], input.get(end + 1..).unwrap_or_default());
+    let media_type = &input[..end];
+    let body = input.get(end + 1..).unwrap_or_default();
     let mut request = Request::new(Body::Binary(body.to_vec()));
     if let Ok(value) = header::HeaderValue::from_bytes(media_type) {
         request.headers_mut().insert(header::CONTENT_TYPE, value);
@@ -57,8 +58,10 @@ fn parameters(request: Request) {
         Err(error) => panic!("no answer of a parser: {error:?}"),
     };
     let mut parameters = form.parameters("identity.user");
-    let (email, password) = (parameters.email(), parameters.password("password"));
-    let (token, language) = (parameters.token("token"), parameters.optional("lang"));
+    let email = parameters.email();
+    let password = parameters.password("password");
+    let token = parameters.token("token");
+    let language = parameters.optional("lang");
     parameters.captcha_response();
     match parameters.finish() {
         Ok(()) => {
@@ -191,8 +194,9 @@ pub fn hash(input: &[u8]) {
     else {
         return;
     };
-    let (mut ours, mut theirs, mut blocks) =
-        ([0; 32], [0; 32], vec![Block::new(); params.block_count()]);
+    let mut ours = [0; 32];
+    let mut theirs = [0; 32];
+    let mut blocks = vec![Block::new(); params.block_count()];
     let done = argon2_avx2::hash_into(&mut ours, &params, password, salt, &mut blocks);
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
     assert_eq!(

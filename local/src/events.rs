@@ -59,7 +59,8 @@ impl EventDispatcher {
                 Some(event) = self.events.recv() => {
                     let wants = |target: &&Arc<Target>| target.rules.iter().any(|rule| pattern::matches(rule, &event));
                     for target in self.targets.iter().filter(wants) {
-                        let (functions, log) = (self.functions.clone(), self.log.clone());
+                        let functions = self.functions.clone();
+                        let log = self.log.clone();
                         deliveries.spawn(deliver(target.clone(), event.to_string(), functions, log));
                     }
                 }

@@ -93,11 +93,9 @@ impl Meter {
             .body(call.to_string())
             .send()
             .await?;
-        let (status, headers, body) = (
-            answer.status(),
-            answer.headers().clone(),
-            answer.bytes().await?,
-        );
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let body = answer.bytes().await?;
         let response: Json = serde_json::from_slice(&body).unwrap_or_default();
         let tables = match &response["ConsumedCapacity"] {
             Json::Array(tables) => tables.as_slice(),

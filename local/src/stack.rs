@@ -93,10 +93,8 @@ impl Stack {
             log.clone(),
         ));
 
-        let (dynamodb_listener, aws_listener) = (
-            listen_beside(address, 1, &log).await?,
-            listen_beside(address, 2, &log).await?,
-        );
+        let dynamodb_listener = listen_beside(address, 1, &log).await?;
+        let aws_listener = listen_beside(address, 2, &log).await?;
         let emulator_listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
         let emulator_url = format!("http://{}", local_address(&emulator_listener)?);
         let url = format!("http://{address}");

@@ -15,7 +15,8 @@ use tokio::time::Instant;
 type Lines = Arc<Mutex<Vec<String>>>;
 
 async fn start(env: &[(&str, &str)]) -> (Stack, Lines) {
-    let (lines, defaults) = (Lines::default(), Options::default());
+    let lines = Lines::default();
+    let defaults = Options::default();
     let options = Options {
         listen: ([127, 0, 0, 1], 0).into(),
         data_dir: None,

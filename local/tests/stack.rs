@@ -158,7 +158,8 @@ async fn a_function_gets_what_lambda_the_template_and_the_stack_set_and_nothing_
 #[tokio::test]
 async fn calls_one_after_the_other_share_an_instance_and_overlapping_calls_do_not() {
     let (stack, _) = start().await;
-    let (first, second) = (told(&stack, "/echo/a").await, told(&stack, "/echo/a").await);
+    let first = told(&stack, "/echo/a").await;
+    let second = told(&stack, "/echo/a").await;
     assert_eq!(
         (&first["process"], &second["calls"]),
         (&second["process"], &json!(2))

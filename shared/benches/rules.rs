@@ -34,11 +34,9 @@ fn hasher(params: &str) -> Hasher {
 /// names.
 #[divan::bench(args = ["m=19456,t=2,p=1", "m=12288,t=3,p=1", "m=47104,t=1,p=1"], sample_count = 30, sample_size = 1)]
 fn hash_verify(bencher: Bencher, params: &str) {
-    let (runtime, hasher, password) = (
-        runtime(),
-        hasher(params),
-        Password::new(PASSWORD.to_owned()),
-    );
+    let runtime = runtime();
+    let hasher = hasher(params);
+    let password = Password::new(PASSWORD.to_owned());
     let stored = runtime.block_on(hasher.hash(&password)).expect("a hash");
     bencher.bench_local(|| runtime.block_on(hasher.verify(&password, Some(&stored))));
 }
@@ -64,7 +62,8 @@ fn token_derive_keys() -> SigningKeys {
 
 #[divan::bench]
 fn token_sign(bencher: Bencher) {
-    let (signing_keys, claims) = (signing_keys(), claims());
+    let signing_keys = signing_keys();
+    let claims = claims();
     bencher.bench_local(|| signing_keys.sign(black_box(&claims)));
 }
 
@@ -92,7 +91,8 @@ const BODIES: [(&str, &str); 3] = [
 
 #[divan::bench(args = [0, 1, 2])]
 fn body_parse(bencher: Bencher, index: usize) {
-    let (runtime, (media_type, body)) = (runtime(), BODIES[index]);
+    let runtime = runtime();
+    let (media_type, body) = BODIES[index];
     bencher
         .with_inputs(|| {
             let mut request = Request::new(Body::from(body));

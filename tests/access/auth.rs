@@ -34,7 +34,8 @@ fn is_refused(answer: &Answer, key: &str) {
 #[tokio::test]
 async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
     let latchkey = latchkey().await;
-    let (referrer, before) = (latchkey.signed_up("auth-referrer").await, now());
+    let referrer = latchkey.signed_up("auth-referrer").await;
+    let before = now();
     let user = latchkey
         .signed_up_with("auth-User", &json!({ "refid": referrer.uid }))
         .await;
@@ -129,10 +130,8 @@ async fn whatever_the_method_and_the_path_the_session_decides_and_the_body_is_no
 #[tokio::test]
 async fn who_is_not_signed_in_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("auth-out").await,
-        latchkey.signed_up("auth-other").await,
-    );
+    let user = latchkey.signed_up("auth-out").await;
+    let other = latchkey.signed_up("auth-other").await;
     refuses(latchkey, &user, latchkey.get(PATH), "authz.invalid_session").await;
     for (_, forged) in forgeries(&user.session, &other.session) {
         refuses(
@@ -240,10 +239,8 @@ async fn a_session_that_another_client_uses_is_ended() {
 #[tokio::test]
 async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("auth-csrf").await,
-        latchkey.signed_up("auth-csrf-2").await,
-    );
+    let user = latchkey.signed_up("auth-csrf").await;
+    let other = latchkey.signed_up("auth-csrf-2").await;
     for method in [Method::POST, Method::PUT, Method::PATCH, Method::DELETE] {
         let request = || latchkey.request(method.clone(), PATH).cookie(&user.session);
         refuses(latchkey, &user, request(), "authz.missing_csrf_token").await;

@@ -83,10 +83,8 @@ async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
 #[tokio::test]
 async fn who_is_not_signed_in_is_refused_without_a_reason() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("authorize-out").await,
-        latchkey.signed_up("authorize-other").await,
-    );
+    let user = latchkey.signed_up("authorize-out").await;
+    let other = latchkey.signed_up("authorize-other").await;
     refuses(latchkey, &user, asked("GET", json!({}))).await;
     for (_, forged) in forgeries(&user.session, &other.session) {
         refuses(latchkey, &user, with_bearer("GET", &forged)).await;
@@ -115,10 +113,8 @@ async fn an_access_token_opens_nothing_here() {
 #[tokio::test]
 async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("authorize-csrf").await,
-        latchkey.signed_up("authorize-csrf-2").await,
-    );
+    let user = latchkey.signed_up("authorize-csrf").await;
+    let other = latchkey.signed_up("authorize-csrf-2").await;
     for method in [
         "POST",
         "PUT",

@@ -202,7 +202,8 @@ async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
             .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let (method, path) = (request.method().to_string(), request.uri().to_string());
+        let method = request.method().to_string();
+        let path = request.uri().to_string();
         let body = axum::body::to_bytes(request.into_body(), 1_000_000)
             .await
             .unwrap();
@@ -329,10 +330,8 @@ async fn what_the_client_says_in_authorization_never_reaches_the_service() {
         &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
     )
     .await;
-    let (user, other) = (
-        guarded.signed_up("nginx-own").await,
-        guarded.signed_up("nginx-other").await,
-    );
+    let user = guarded.signed_up("nginx-own").await;
+    let other = guarded.signed_up("nginx-other").await;
     // The access token of somebody else, which the service would believe.
     let answer = guarded
         .request("GET", "/")

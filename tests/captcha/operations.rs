@@ -18,7 +18,8 @@ async fn without_a_solution_a_protected_operation_does_nothing_and_asks_nobody()
     let user = latchkey
         .signed_up_with("blank", &json!({ "captcha_response": "yes" }))
         .await;
-    let (before, asked) = (everything(&latchkey).await, outside.asked().len());
+    let before = everything(&latchkey).await;
+    let asked = outside.asked().len();
     for operation in PROTECTED {
         for blank in [json!(null), json!(""), json!(" \t")] {
             request(&latchkey, operation, &user.email, &blank)

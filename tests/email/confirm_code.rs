@@ -142,14 +142,10 @@ async fn of_eight_confirmations_of_one_code_at_once_one_succeeds() {
 #[tokio::test]
 async fn a_forged_token_or_one_of_another_purpose_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("confirmed-forged").await,
-        latchkey.signed_up("confirmed-forger").await,
-    );
-    let (genuine, others) = (
-        token_of(latchkey, &user).await,
-        token_of(latchkey, &other).await,
-    );
+    let user = latchkey.signed_up("confirmed-forged").await;
+    let other = latchkey.signed_up("confirmed-forger").await;
+    let genuine = token_of(latchkey, &user).await;
+    let others = token_of(latchkey, &other).await;
     let mut tokens: Vec<String> = forgeries(&genuine, &others)
         .into_iter()
         .map(|(_, token)| token)

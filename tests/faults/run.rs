@@ -108,10 +108,8 @@ async fn step(
             tally.is_done(&answer, 204);
         }
         3 if person.passwords.len() == 1 && !person.sessions.is_empty() => {
-            let (old, new) = (
-                person.passwords[0].clone(),
-                format!("Horse-{number}-Battery-Staple"),
-            );
+            let old = person.passwords[0].clone();
+            let new = format!("Horse-{number}-Battery-Staple");
             let fields = [
                 ("old_password", old.as_str()),
                 ("new_password", &new),
@@ -222,7 +220,8 @@ async fn leaks(faulty: &Faulty, people: &[Person]) -> usize {
 async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
     let faulty = Faulty::start(&otp::FOR_RACES).await;
     let dice = Dice(Arc::new(Mutex::new(SEED)));
-    let (mut people, mut tally) = (Vec::new(), Tally::default());
+    let mut people = Vec::new();
+    let mut tally = Tally::default();
     let injecting = dice.clone();
     let mut chosen: BTreeMap<(String, Fault), usize> = BTreeMap::new();
     faulty.plan(move |operation| {

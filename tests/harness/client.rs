@@ -84,7 +84,8 @@ impl Request {
         let receiving = async {
             let (client, request) = self.0.build_split();
             let request = request.expect("a request");
-            let (method, path) = (request.method().clone(), request.url().path().to_owned());
+            let method = request.method().clone();
+            let path = request.url().path().to_owned();
             let response = client.execute(request).await.expect("an answer");
             let status = response.status().as_u16();
             let headers = response
@@ -153,7 +154,8 @@ impl Answer {
     /// too.
     #[track_caller]
     pub fn has_names(&self, names: &[&str]) {
-        let (object, text) = (self.json(), self.text());
+        let object = self.json();
+        let text = self.text();
         let places: Vec<Option<usize>> = names
             .iter()
             .map(|name| text.find(&format!("\"{name}\":")))

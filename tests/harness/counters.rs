@@ -12,7 +12,8 @@ use super::{
 impl Latchkey {
     /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
     pub async fn forgive(&self, email: &str) {
-        let (pk, sk) = (failures_key(email), AttributeValue::S("-".to_owned()));
+        let pk = failures_key(email);
+        let sk = AttributeValue::S("-".to_owned());
         let delete = self
             .tables
             .delete_item()

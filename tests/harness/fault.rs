@@ -158,7 +158,8 @@ pub(super) fn quoting_refusal(status: u16, code: &str, request: &[u8]) -> Vec<u8
 /// Takes every second item out of a batch, or all of them. Returns what is left to be done, if
 /// anything, and what was taken out.
 pub(super) fn split(request: &Value, all: bool) -> (Option<Value>, Value) {
-    let (mut kept, mut left_out) = (request.clone(), json!({}));
+    let mut kept = request.clone();
+    let mut left_out = json!({});
     let tables = kept["RequestItems"].as_object_mut().unwrap();
     let mut number = 0_usize;
     for (table, of_table) in tables.iter_mut() {

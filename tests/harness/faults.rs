@@ -51,14 +51,10 @@ pub struct Faulty {
 
 impl Faulty {
     pub async fn start(variables: &[(&str, &str)]) -> Self {
-        let (state, hang_up) = (
-            Arc::<Mutex<State>>::default(),
-            Arc::<watch::Sender<()>>::default(),
-        );
-        let (dynamodb, aws) = (
-            Proxy::listening(&state, &hang_up).await,
-            Proxy::listening(&state, &hang_up).await,
-        );
+        let state = Arc::<Mutex<State>>::default();
+        let hang_up = Arc::<watch::Sender<()>>::default();
+        let dynamodb = Proxy::listening(&state, &hang_up).await;
+        let aws = Proxy::listening(&state, &hang_up).await;
         let addresses = [
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.0.as_str()),
             ("AWS_ENDPOINT_URL_SESV2", aws.0.as_str()),
@@ -169,7 +165,8 @@ impl Proxy {
         let serving = proxy.clone();
         spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let (proxy, mut hang_up) = (serving.clone(), serving.hang_up.subscribe());
+                let proxy = serving.clone();
+                let mut hang_up = serving.hang_up.subscribe();
                 spawn(async move {
                     tokio::select! {
                         _ = hang_up.changed() => {}

@@ -36,8 +36,8 @@ struct Api {
 impl Lambda {
     /// Starts the function as the stack starts it, of which an instance must be running.
     pub async fn start(faulty: &Faulty, function: &str) -> Self {
-        let ((events, taken), (answers, given)) =
-            (mpsc::unbounded_channel(), mpsc::unbounded_channel());
+        let (events, taken) = mpsc::unbounded_channel();
+        let (answers, given) = mpsc::unbounded_channel();
         let (asked, has_asked) = watch::channel(0);
         let api = Arc::new(Api {
             events: Mutex::new(taken),

@@ -80,7 +80,8 @@ pub fn photograph(barcode: &str) -> ((usize, usize), String) {
     let mut reader = decoder.read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let size = reader.next_frame(&mut pixels).unwrap();
-    let (width, height) = (size.width as usize, size.height as usize);
+    let width = size.width as usize;
+    let height = size.height as usize;
     let mut image =
         rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
     let (_, text) = image

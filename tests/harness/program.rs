@@ -78,7 +78,8 @@ impl Program {
                 .unwrap()
                 .expect("a line")
         };
-        let (dynamodb, ready) = (line().await, line().await);
+        let dynamodb = line().await;
+        let ready = line().await;
         let address = |line: &str, name: &str| {
             line.strip_prefix(name)
                 .unwrap_or_else(|| panic!("{name}: {line}"))

@@ -128,7 +128,8 @@ impl Latchkey {
 
     /// The same, begun at once and not waited for.
     pub fn invoke_later(&self, function: &str, event: Value) -> JoinHandle<Result<Value, String>> {
-        let (stack, function) = (Arc::clone(&self.stack), function.to_owned());
+        let stack = Arc::clone(&self.stack);
+        let function = function.to_owned();
         spawn(async move {
             stack
                 .invoke(&function, event)

@@ -236,10 +236,8 @@ async fn what_is_not_given_is_as_after_a_sign_up() {
         email: "manage-plain2@example.com".to_owned(),
         ..signed_up.clone()
     };
-    let (mut one, mut other) = (
-        latchkey.user_item(&signed_up).await,
-        latchkey.user_item(&created).await,
-    );
+    let mut one = latchkey.user_item(&signed_up).await;
+    let mut other = latchkey.user_item(&created).await;
     assert!(
         (number(&other, "created_at") - now()).abs() < 60 && text(&other, "uid").starts_with("ID")
     );

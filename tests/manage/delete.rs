@@ -19,10 +19,8 @@ fn delete(
 #[tokio::test]
 async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
     let latchkey = Latchkey::start(&[]).await;
-    let (user, other) = (
-        latchkey.signed_up("manage-delete").await,
-        latchkey.signed_up("manage-stays").await,
-    );
+    let user = latchkey.signed_up("manage-delete").await;
+    let other = latchkey.signed_up("manage-stays").await;
     latchkey.reset_mail(&user.email).await;
     // More than one batch of what she holds.
     for _ in 0..30 {

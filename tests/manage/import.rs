@@ -21,7 +21,8 @@ async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
 
 /// Every line of an export, taken so many at a time.
 async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
-    let (mut lines, mut after) = (Vec::new(), Value::Null);
+    let mut lines = Vec::new();
+    let mut after = Value::Null;
     loop {
         let page = manage(
             latchkey,
@@ -220,7 +221,8 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
 
 #[tokio::test]
 async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
-    let (from, to) = (Latchkey::start(&[]).await, Latchkey::start(&[]).await);
+    let from = Latchkey::start(&[]).await;
+    let to = Latchkey::start(&[]).await;
     let user = from
         .signed_up_with("export-all", &json!({ "data": "{\"a\": [1, \"ü\"]}" }))
         .await;
@@ -304,7 +306,8 @@ fn sorted(mut item: crate::harness::Item) -> crate::harness::Item {
 #[tokio::test]
 async fn a_large_table_moves_page_by_page() {
     const USERS: usize = 2500;
-    let (from, to) = (Latchkey::start(&[]).await, Latchkey::start(&[]).await);
+    let from = Latchkey::start(&[]).await;
+    let to = Latchkey::start(&[]).await;
     for start in (0..USERS).step_by(1000) {
         let mut lines = String::new();
         for number in start..(start + 1000).min(USERS) {

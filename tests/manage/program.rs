@@ -154,8 +154,10 @@ async fn users_are_managed_from_the_terminal() {
 
 #[tokio::test]
 async fn users_move_from_one_stack_to_another() {
-    let (old, new) = (Folder::new("manage-old"), Folder::new("manage-new"));
-    let (from, to) = (start(&old).await, start(&new).await);
+    let old = Folder::new("manage-old");
+    let new = Folder::new("manage-new");
+    let from = start(&old).await;
+    let to = start(&new).await;
     let mut lines: String = (0..600)
         .map(|number| {
             json!({ "email": format!("moved{number}@example.com"), "password_digest": BCRYPT, "state": "active" }).to_string()

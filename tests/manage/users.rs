@@ -184,7 +184,8 @@ async fn a_user_is_shown_without_hash_and_secret() {
 #[tokio::test]
 async fn what_is_done_is_logged_without_secrets() {
     let latchkey = Latchkey::start(&[]).await;
-    let (email, password) = ("log.me@example.com", "Correct-Horse-7-Battery&");
+    let email = "log.me@example.com";
+    let password = "Correct-Horse-7-Battery&";
     manage(
         &latchkey,
         json!({ "action": "create", "email": email, "password": password }),

@@ -118,7 +118,8 @@ async fn a_wrong_code_is_refused_and_recorded() {
     ] {
         refused(&code).await;
     }
-    let (drawn, failed) = ("request QR code for 2FA succeed", "enable 2FA failed");
+    let drawn = "request QR code for 2FA succeed";
+    let failed = "enable 2FA failed";
     assert_eq!(
         latchkey.otp_activities(&user).await,
         [failed, drawn, failed, failed, failed]

@@ -94,10 +94,8 @@ async fn a_secret_counts_for_nothing_before_a_code_of_it_is_given() {
 async fn a_new_secret_voids_the_one_before() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-draw-twice").await;
-    let (first, second) = (
-        latchkey.drawn_secret(&user).await,
-        latchkey.drawn_secret(&user).await,
-    );
+    let first = latchkey.drawn_secret(&user).await;
+    let second = latchkey.drawn_secret(&user).await;
     assert_ne!(first, second);
     let enable =
         |secret: &str| latchkey.otp("enable", &user.session, &otp::code_of(secret, otp::step()));

@@ -433,10 +433,8 @@ async fn every_change_that_is_tried_is_recorded_with_its_result() {
 #[tokio::test]
 async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1")]).await;
-    let (user, other) = (
-        latchkey.signed_up("change-wait").await,
-        latchkey.signed_up("change-other").await,
-    );
+    let user = latchkey.signed_up("change-wait").await;
+    let other = latchkey.signed_up("change-other").await;
     let wrong = ["resource.password.prev_pass_not_correct"];
     // What is no wrong password counts neither way, however often it comes.
     for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")]

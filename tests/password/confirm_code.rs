@@ -10,18 +10,12 @@ async fn all_three_parameters_must_be_given() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-absent").await;
     let token = latchkey.reset_token(&user).await;
-    let (missing_token, empty_token) = (
-        "identity.user.missing_pass_token",
-        "identity.user.empty_reset_password_token",
-    );
-    let (missing_password, empty_password) = (
-        "identity.user.missing_password",
-        "identity.user.empty_password",
-    );
-    let (missing_repetition, empty_repetition) = (
-        "identity.user.missing_confirm_password",
-        "identity.user.empty_confirm_password",
-    );
+    let missing_token = "identity.user.missing_pass_token";
+    let empty_token = "identity.user.empty_reset_password_token";
+    let missing_password = "identity.user.missing_password";
+    let empty_password = "identity.user.empty_password";
+    let missing_repetition = "identity.user.missing_confirm_password";
+    let empty_repetition = "identity.user.empty_confirm_password";
     for (fields, keys) in [
         (
             &[][..],

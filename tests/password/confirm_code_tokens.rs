@@ -12,14 +12,10 @@ const NEW: &str = "Newer-Horse-7-Battery";
 #[tokio::test]
 async fn a_forged_token_is_refused() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("confirm-forged").await,
-        latchkey.signed_up("confirm-forger").await,
-    );
-    let (genuine, others) = (
-        latchkey.reset_token(&user).await,
-        latchkey.reset_token(&other).await,
-    );
+    let user = latchkey.signed_up("confirm-forged").await;
+    let other = latchkey.signed_up("confirm-forger").await;
+    let genuine = latchkey.reset_token(&user).await;
+    let others = latchkey.reset_token(&other).await;
     for (what, forged) in forgeries(&genuine, &others) {
         let before = latchkey.items_of(&user).await;
         let answer = latchkey.confirm(&forged, NEW).send().await;
@@ -108,10 +104,8 @@ async fn a_code_that_has_expired_in_the_table_does_not_work_either() {
     let user = latchkey.signed_up("confirm-aged").await;
     let token = latchkey.reset_token(&user).await;
     latchkey.age_code(&user, 3601).await;
-    let (hash, answer) = (
-        latchkey.user_item(&user).await,
-        latchkey.confirm(&token, NEW).send().await,
-    );
+    let hash = latchkey.user_item(&user).await;
+    let answer = latchkey.confirm(&token, NEW).send().await;
     assert_eq!(answer.status, 422, "{answer:?}");
     assert_eq!(latchkey.user_item(&user).await, hash);
     assert_eq!(
@@ -139,10 +133,8 @@ async fn a_token_whose_user_is_gone_finds_no_record() {
 #[tokio::test]
 async fn a_token_is_good_for_its_own_user_alone() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("confirm-own").await,
-        latchkey.signed_up("confirm-other").await,
-    );
+    let user = latchkey.signed_up("confirm-own").await;
+    let other = latchkey.signed_up("confirm-other").await;
     let token = latchkey.reset_token(&user).await;
     latchkey.reset_token(&other).await;
     let before = latchkey.items_of(&other).await;

@@ -100,10 +100,8 @@ async fn a_code_is_stored_and_its_mail_sent() {
     for state in ["pending", "active", "banned"] {
         let user = latchkey.signed_up(&format!("code-{state}")).await;
         latchkey.set_state(&user, state).await;
-        let (session, item) = (
-            latchkey.session_item(&user, &user.session).await,
-            latchkey.user_item(&user).await,
-        );
+        let session = latchkey.session_item(&user, &user.session).await;
+        let item = latchkey.user_item(&user).await;
 
         let answer = latchkey
             .ask_for_code(&user.email.to_uppercase())
@@ -141,10 +139,8 @@ async fn a_code_is_stored_and_its_mail_sent() {
 async fn only_the_newest_code_of_a_user_works() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-newest").await;
-    let (older, newest) = (
-        latchkey.reset_token(&user).await,
-        latchkey.reset_token(&user).await,
-    );
+    let older = latchkey.reset_token(&user).await;
+    let newest = latchkey.reset_token(&user).await;
     let before = latchkey.items_of(&user).await;
     latchkey
         .confirm(&older, "Newer-Horse-7-Battery")
@@ -220,10 +216,8 @@ async fn the_link_is_made_from_the_configured_domain_and_never_from_a_header() {
 #[tokio::test]
 async fn where_existence_is_no_answer_an_unknown_address_is_answered_like_a_known_one() {
     let latchkey = Latchkey::start(&[("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "true")]).await;
-    let (known, deleted) = (
-        latchkey.signed_up("known").await,
-        latchkey.signed_up("deleted").await,
-    );
+    let known = latchkey.signed_up("known").await;
+    let deleted = latchkey.signed_up("deleted").await;
     latchkey.set_state(&deleted, "deleted").await;
     let success = latchkey
         .ask_for_code(&known.email)

@@ -19,7 +19,8 @@ const CONTEXT: [(&str, &str); 4] = [
 /// The job's folder: what the build step packed, unpacked by the deploy step. Functions are an
 /// empty file here.
 async fn unpacked(name: &str) -> Folder {
-    let (built, folder) = (Folder::new(&format!("{name}-built")), Folder::new(name));
+    let built = Folder::new(&format!("{name}-built"));
+    let folder = Folder::new(name);
     let place = |path: &str| format!("{}/{path}", built.path());
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     fs::create_dir_all(place(".aws-sam/build/Function")).unwrap();

@@ -170,7 +170,8 @@ fn longest_stack_name() -> usize {
 /// Every action that the stack's resources need and the role does not allow, for a stack of that
 /// name.
 fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
-    let (needs, grants) = (needs(), Grants::of(stack));
+    let needs = needs();
+    let grants = Grants::of(stack);
     let star: Vec<&str> = needs["only_on_all_resources"]
         .as_array()
         .unwrap()
@@ -236,7 +237,8 @@ async fn what_is_excepted_is_needed_by_a_type_of_the_stack() {
     let Some(interpreter) = interpreter() else {
         return;
     };
-    let (resources, needs) = (resources(interpreter).await, needs());
+    let resources = resources(interpreter).await;
+    let needs = needs();
     for exception in needs["exceptions"].as_array().unwrap() {
         let kind = exception["type"].as_str().unwrap();
         assert!(resources.values().any(|used| used == kind), "{exception}");

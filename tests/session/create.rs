@@ -317,10 +317,8 @@ async fn the_session_is_a_cookie_that_scripts_and_other_sites_cannot_use() {
 #[tokio::test]
 async fn a_token_presented_before_sign_in_is_never_adopted() {
     let latchkey = latchkey().await;
-    let (user, attacker) = (
-        latchkey.signed_up("fixation").await,
-        latchkey.signed_up("fixation-attacker").await,
-    );
+    let user = latchkey.signed_up("fixation").await;
+    let attacker = latchkey.signed_up("fixation-attacker").await;
     let planted = &attacker.session;
     for request in [
         latchkey
@@ -335,10 +333,8 @@ async fn a_token_presented_before_sign_in_is_never_adopted() {
         assert_eq!(answer.json()["uid"], user.uid);
     }
     // Every sign-in opens one of its own, and leaves the others alone.
-    let (first, second) = (
-        latchkey.signed_in(&user).await,
-        latchkey.signed_in(&user).await,
-    );
+    let first = latchkey.signed_in(&user).await;
+    let second = latchkey.signed_in(&user).await;
     assert_ne!(jti(&first), jti(&second));
     for session in [&first, &second, planted, &user.session] {
         latchkey.sign_out(session).send().await.is_empty(204);

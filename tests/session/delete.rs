@@ -36,10 +36,8 @@ async fn a_session_must_be_presented() {
 #[tokio::test]
 async fn a_forged_session_is_not_found() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("out-forged").await,
-        latchkey.signed_up("out-forger").await,
-    );
+    let user = latchkey.signed_up("out-forged").await;
+    let other = latchkey.signed_up("out-forger").await;
     for (what, forged) in forgeries(&user.session, &other.session) {
         let before = latchkey.items_of(&user).await;
         for request in [
@@ -133,10 +131,8 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
 async fn a_bearer_token_is_a_session_too_and_counts_where_both_come() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-bearer").await;
-    let (cookie, bearer) = (
-        latchkey.signed_in(&user).await,
-        latchkey.signed_in(&user).await,
-    );
+    let cookie = latchkey.signed_in(&user).await;
+    let bearer = latchkey.signed_in(&user).await;
 
     latchkey
         .refuses(

@@ -10,10 +10,8 @@ fn end(latchkey: &Latchkey, user: &User, id: &str) -> Request {
 async fn another_session_of_the_user_is_ended_at_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end").await;
-    let (ended, kept) = (
-        latchkey.signed_in(&user).await,
-        latchkey.signed_in(&user).await,
-    );
+    let ended = latchkey.signed_in(&user).await;
+    let kept = latchkey.signed_in(&user).await;
     let answer = end(latchkey, &user, &session_id(&ended)).send().await;
     answer.is_empty(204);
     assert_eq!(answer.header("set-cookie"), None);
@@ -58,14 +56,13 @@ async fn ones_own_session_is_ended_too_which_clears_the_cookie() {
 #[tokio::test]
 async fn what_is_no_live_session_of_the_user_is_not_found() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("end-none").await,
-        latchkey.signed_up("end-other").await,
-    );
+    let user = latchkey.signed_up("end-none").await;
+    let other = latchkey.signed_up("end-other").await;
     let idle = latchkey.signed_in(&user).await;
     latchkey.age_session(&user, &idle, 1801).await;
     let others = latchkey.items_of(&other).await;
-    let (own, long) = (session_id(&user.session), "a".repeat(6000));
+    let own = session_id(&user.session);
+    let long = "a".repeat(6000);
     for id in [
         &session_id(&other.session),
         &session_id(&idle),

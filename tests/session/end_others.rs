@@ -11,10 +11,8 @@ fn end_others(latchkey: &Latchkey, user: &User) -> Request {
 #[tokio::test]
 async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("others").await,
-        latchkey.signed_up("others-other").await,
-    );
+    let user = latchkey.signed_up("others").await;
+    let other = latchkey.signed_up("others-other").await;
     let ended = [
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,

@@ -88,10 +88,8 @@ async fn what_is_listed_lets_nobody_in() {
 #[tokio::test]
 async fn only_live_sessions_of_the_user_are_listed() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("list-live").await,
-        latchkey.signed_up("list-other").await,
-    );
+    let user = latchkey.signed_up("list-live").await;
+    let other = latchkey.signed_up("list-other").await;
     let [idle, old, of_before, ended, live] = [
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,

@@ -88,10 +88,8 @@ async fn what_was_done_is_told_newest_first_and_failures_too() {
 #[tokio::test]
 async fn a_topic_tells_its_own_activities_alone() {
     let latchkey = latchkey().await;
-    let (user, other) = (
-        latchkey.signed_up("activity-topic").await,
-        latchkey.signed_up("activity-other").await,
-    );
+    let user = latchkey.signed_up("activity-topic").await;
+    let other = latchkey.signed_up("activity-other").await;
     latchkey.signed_in(&user).await;
     latchkey
         .ask_for_code(&user.email)

@@ -11,12 +11,10 @@ const PATH: &str = "/identity/users";
 #[tokio::test]
 async fn address_and_password_must_be_given() {
     let latchkey = latchkey().await;
-    let (missing_email, missing_password) = (
-        "identity.user.missing_email",
-        "identity.user.missing_password",
-    );
-    let (empty_email, empty_password) =
-        ("identity.user.empty_email", "identity.user.empty_password");
+    let missing_email = "identity.user.missing_email";
+    let missing_password = "identity.user.missing_password";
+    let empty_email = "identity.user.empty_email";
+    let empty_password = "identity.user.empty_password";
     for (fields, keys) in [
         (&[][..], &[missing_email, missing_password][..]),
         (

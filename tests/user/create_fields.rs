@@ -16,10 +16,8 @@ async fn a_refused_sign_up_leaves_nothing_behind() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("taken").await;
     let before = latchkey.everything().await;
-    let (good, taken) = (
-        ("email", "new@example.com"),
-        ("email", " TAKEN@example.COM "),
-    );
+    let good = ("email", "new@example.com");
+    let taken = ("email", " TAKEN@example.COM ");
     let unknown = if user.uid == "ID0000000000" {
         "ID0000000001"
     } else {

@@ -51,10 +51,8 @@ async fn the_user_is_told_as_she_is_now() {
 #[tokio::test]
 async fn everybody_is_told_of_herself_alone() {
     let latchkey = latchkey().await;
-    let (one, other) = (
-        latchkey.signed_up("me-one").await,
-        latchkey.signed_up("me-other").await,
-    );
+    let one = latchkey.signed_up("me-one").await;
+    let other = latchkey.signed_up("me-other").await;
     let uid = async |request: crate::harness::Request| request.send().await.json()["uid"].clone();
     assert_eq!(uid(latchkey.get(PATH).cookie(&one.session)).await, one.uid);
     // The bearer counts where both come, and no parameter does.

@@ -49,7 +49,8 @@ impl GenerateCode {
             language,
             captcha_response,
         } = read(request).await?;
-        let (key, network) = (lookup_key(&email), client.network());
+        let key = lookup_key(&email);
+        let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store

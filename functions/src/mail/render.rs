@@ -175,7 +175,9 @@ fn one_line(text: &str) -> String {
 /// A moment, for readers in any time zone.
 fn utc(at: i64) -> Result<String, askama::Error> {
     let at = OffsetDateTime::from_unix_timestamp(at).map_err(askama::Error::custom)?;
-    let (date, hour, minute) = (at.date(), at.hour(), at.minute());
+    let date = at.date();
+    let hour = at.hour();
+    let minute = at.minute();
     Ok(format!("{date} {hour:02}:{minute:02} UTC"))
 }
 

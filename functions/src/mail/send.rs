@@ -102,7 +102,9 @@ impl Send {
 
     /// Sends a mail, or tells why it never will be. An error is one that may pass.
     async fn try_to_send(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), BoxError> {
-        let (id, kind, to) = (&mail.id, mail.kind, &mail.email);
+        let id = &mail.id;
+        let kind = mail.kind;
+        let to = &mail.email;
         if now >= mail.expires_at {
             metrics::mail(Outcome::Expired);
             tracing::error!(mail = id, ?kind, ?to, "the mail was not sent in time");

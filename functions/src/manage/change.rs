@@ -45,7 +45,8 @@ pub fn state(fields: &mut Fields) -> Result<State, Refusal> {
 
 /// `role`, `level`, or both
 pub fn role(fields: &mut Fields) -> Result<Role, Refusal> {
-    let (role, level) = (role_of(fields)?, fields.number("level")?);
+    let role = role_of(fields)?;
+    let level = fields.number("level")?;
     if role.is_none() && level.is_none() {
         return Err(Refusal::of("role", "missing", "required, or level"));
     }

@@ -33,7 +33,9 @@ impl Users {
             return Err(Refusal::invalid("after", "not what an export gave as `next`").into());
         }
         fields.finish()?;
-        let (mut lines, mut count, mut bytes) = (String::new(), 0, 0);
+        let mut lines = String::new();
+        let mut count = 0;
+        let mut bytes = 0;
         loop {
             let (page, next) = self
                 .administration

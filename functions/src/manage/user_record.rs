@@ -53,7 +53,8 @@ impl UserRecord {
             uid_prefix,
             now,
         );
-        let (uid, state) = (uid(&mut fields, "uid")?, state(&mut fields)?);
+        let uid = uid(&mut fields, "uid")?;
+        let state = state(&mut fields)?;
         let created_at = time(&mut fields, "created_at")?.unwrap_or(now);
         let updated_at = time(&mut fields, "updated_at")?.unwrap_or(created_at);
         let labels = fields.list("labels")?;

@@ -54,7 +54,8 @@ impl GenerateCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let (key, network) = (input.email.key(), client.network());
+        let key = input.email.key();
+        let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store

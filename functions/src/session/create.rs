@@ -65,7 +65,8 @@ impl Create {
             life: self.accounts.activity_retention,
             now,
         };
-        let (key, network) = (lookup_key(&input.email), client.network());
+        let key = lookup_key(&input.email);
+        let network = client.network();
         let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store.count_attempt(&key, &self.limits, now),

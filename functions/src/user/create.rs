@@ -64,7 +64,8 @@ impl Create {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
-        let (network, email) = (client.network(), EmailAddress::parse(&input.email).ok());
+        let network = client.network();
+        let email = EmailAddress::parse(&input.email).ok();
         let (admitted, taken) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.look_up(email.as_ref(), input.referral_uid.as_deref()),

@@ -155,7 +155,8 @@ impl Gateway {
         // On its own: a function works on when its client goes away, or when API Gateway has waited
         // long enough.
         let work = tokio::spawn({
-            let (functions, function) = (self.functions.clone(), function.to_owned());
+            let functions = self.functions.clone();
+            let function = function.to_owned();
             async move { functions.invoke(&function, event).await }
         });
         let result = tokio::time::timeout(TIMEOUT, work).await;

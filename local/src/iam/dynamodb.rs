@@ -150,10 +150,8 @@ mod tests {
             .into_iter()
             .map(|access| {
                 let (_, table) = access.resource.rsplit_once('/').unwrap();
-                let (leading, attributes) = (
-                    values(&access.context, "dynamodb:LeadingKeys"),
-                    values(&access.context, "dynamodb:Attributes"),
-                );
+                let leading = values(&access.context, "dynamodb:LeadingKeys");
+                let attributes = values(&access.context, "dynamodb:Attributes");
                 (
                     access.action.replace("dynamodb:", ""),
                     table.to_owned(),

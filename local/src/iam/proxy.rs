@@ -77,11 +77,9 @@ impl DynamoDbProxy {
             .body(body)
             .send()
             .await?;
-        let (status, headers, body) = (
-            response.status(),
-            response.headers().clone(),
-            response.bytes().await?,
-        );
+        let status = response.status();
+        let headers = response.headers().clone();
+        let body = response.bytes().await?;
         Ok((status, headers, body).into_response())
     }
 }

@@ -131,10 +131,8 @@ impl Mailbox {
             })?,
             None => VecDeque::new(),
         };
-        let (configuration_sets, destinations) = (
-            template.configuration_sets.clone(),
-            template.event_destinations.clone(),
-        );
+        let configuration_sets = template.configuration_sets.clone();
+        let destinations = template.event_destinations.clone();
         Ok(Self {
             data,
             messages: Mutex::new(messages),
@@ -215,7 +213,8 @@ impl Mailbox {
             return Err(bad("Subject is empty or has more than one line"));
         }
         let part = |part: Option<Part>| part.map(|part| part.data).unwrap_or_default();
-        let (text, html) = (part(simple.body.text), part(simple.body.html));
+        let text = part(simple.body.text);
+        let html = part(simple.body.html);
         if text.is_empty() && html.is_empty() {
             return Err(bad("Body is empty"));
         }

@@ -201,7 +201,8 @@ impl Resolver {
             },
             ("Equals", Yaml::Sequence(arguments)) => match arguments.as_slice() {
                 [left, right] => {
-                    let (left, right) = (self.resolve(left, at)?, self.resolve(right, at)?);
+                    let left = self.resolve(left, at)?;
+                    let right = self.resolve(right, at)?;
                     Ok(json!(text(&left) == text(&right)))
                 }
                 _ => Err(malformed()),

@@ -144,7 +144,9 @@ fn policy_template(policy: &Yaml, at: &str, resolver: &Resolver) -> Result<State
 }
 
 fn statement(statement: &Yaml, at: &str, resolver: &Resolver) -> Result<Statement, Error> {
-    let (mut actions, mut resources, mut conditions) = (Vec::new(), Vec::new(), Vec::new());
+    let mut actions = Vec::new();
+    let mut resources = Vec::new();
+    let mut conditions = Vec::new();
     for (key, value) in entries(statement, at)? {
         let at = format!("{at}.{key}");
         match key {

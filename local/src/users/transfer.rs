@@ -62,7 +62,8 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         }
         None => Box::new(std::io::stdin().lines()),
     };
-    let (mut tally, mut sent) = (Tally::default(), 0);
+    let mut tally = Tally::default();
+    let mut sent = 0;
     loop {
         let (batch, count) = next_batch(&mut lines)?;
         if count == 0 {
@@ -96,7 +97,8 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
 fn next_batch(
     lines: &mut dyn Iterator<Item = std::io::Result<String>>,
 ) -> Result<(String, u64), Error> {
-    let (mut batch, mut count) = (String::new(), 0);
+    let mut batch = String::new();
+    let mut count = 0;
     for line in lines {
         batch += &line?;
         batch.push('\n');

@@ -52,11 +52,9 @@ fn crate_argon2(bencher: Bencher, parameters: (u32, u32)) {
 fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
     bencher.bench_local(|| {
         let mut output = [0; 32];
-        let (password, salt, into) = (
-            black_box(PASSWORD).as_ptr().cast(),
-            SALT.as_ptr().cast(),
-            output.as_mut_ptr().cast(),
-        );
+        let password = black_box(PASSWORD).as_ptr().cast();
+        let salt = SALT.as_ptr().cast();
+        let into = output.as_mut_ptr().cast();
         // SAFETY: Each pointer is passed with the length of its slice, and C keeps none of them.
         let code = unsafe {
             argon2id_hash_raw(

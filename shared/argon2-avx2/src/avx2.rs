@@ -254,8 +254,10 @@ fn mix([a, b, c, d]: [Pair; 4]) -> [Pair; 4] {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn multiply_add([a, e]: Pair, [b, f]: Pair) -> Pair {
-    let (product, other) = (_mm256_mul_epu32(a, b), _mm256_mul_epu32(e, f));
-    let (sum, others) = (_mm256_add_epi64(a, b), _mm256_add_epi64(e, f));
+    let product = _mm256_mul_epu32(a, b);
+    let other = _mm256_mul_epu32(e, f);
+    let sum = _mm256_add_epi64(a, b);
+    let others = _mm256_add_epi64(e, f);
     [
         _mm256_add_epi64(sum, _mm256_add_epi64(product, product)),
         _mm256_add_epi64(others, _mm256_add_epi64(other, other)),
@@ -299,7 +301,8 @@ fn rotated_16([a, b]: Pair) -> Pair {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn rotated_63([a, b]: Pair) -> Pair {
-    let (top, other) = (_mm256_srli_epi64::<63>(a), _mm256_srli_epi64::<63>(b));
+    let top = _mm256_srli_epi64::<63>(a);
+    let other = _mm256_srli_epi64::<63>(b);
     [
         _mm256_xor_si256(top, _mm256_add_epi64(a, a)),
         _mm256_xor_si256(other, _mm256_add_epi64(b, b)),

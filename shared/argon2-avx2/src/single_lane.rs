@@ -62,7 +62,8 @@ fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
 /// Writes one of the first two blocks: a hash of 1024 bytes (H', section 3.3).
 fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
     const HALF: usize = 32;
-    let (length, lane) = (1024_u32, 0_u32);
+    let length = 1024_u32;
+    let lane = 0_u32;
     let mut hash = Blake2b512::new()
         .chain_update(length.to_le_bytes())
         .chain_update(seed)

@@ -247,7 +247,8 @@ mod tests {
                 .succeeded("ID0123456789", Action::Login)
                 .id
         };
-        let (early, late) = (id(1_799_999_999_999), id(1_800_000_000_000));
+        let early = id(1_799_999_999_999);
+        let late = id(1_800_000_000_000);
         assert!(early < late && id(7) != id(7), "{early} {late}");
     }
 

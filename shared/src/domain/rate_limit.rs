@@ -197,7 +197,8 @@ mod tests {
 
     /// Attempts one after the other, each as soon as it is looked at; the waits in seconds.
     fn waits(limits: &Limits, attempts: usize) -> Vec<i64> {
-        let (mut failures, mut now) = (None, NOW);
+        let mut failures = None;
+        let mut now = NOW;
         let mut one_more = || {
             let next =
                 Failures::with_one_more(failures.as_ref(), "", limits, now).expect("an attempt");

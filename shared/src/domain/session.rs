@@ -87,7 +87,8 @@ impl NewSession {
     /// adopted.
     #[must_use]
     pub fn begin(user: &User, client: Client, life: SessionLifetime, now: Timestamp) -> Self {
-        let (id, csrf_token) = (random::identifier(), random::identifier());
+        let id = random::identifier();
+        let csrf_token = random::identifier();
         let session = Session {
             uid: user.uid.clone(),
             id_hash: random::sha256_hex(&id),
@@ -273,10 +274,8 @@ mod tests {
 
     #[test]
     fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
-        let (first, last) = (
-            Timestamp::from_milliseconds(i64::MIN),
-            Timestamp::from_milliseconds(i64::MAX),
-        );
+        let first = Timestamp::from_milliseconds(i64::MIN);
+        let last = Timestamp::from_milliseconds(i64::MAX);
         for (began_at, last_used_at, expires_at) in [
             (first, first, first),
             (last, last, last),

@@ -245,10 +245,8 @@ async fn read_multipart(
         .await
         .map_err(|_| Error::MalformedBody)?
     {
-        let (name, is_file) = (
-            field.name().map(ToOwned::to_owned),
-            field.file_name().is_some(),
-        );
+        let name = field.name().map(ToOwned::to_owned);
+        let is_file = field.file_name().is_some();
         let bytes = field.bytes().await.map_err(|_| Error::MalformedBody)?;
         let value = if is_file {
             Value::Other

@@ -40,7 +40,8 @@ where
     F: Future<Output = Result<Response<Body>, Error>> + Send,
 {
     let (line, lines) = mpsc::channel();
-    let (handler, line) = (&handler, &line);
+    let handler = &handler;
+    let line = &line;
     let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
         let tamed = match &mut event.payload {
             LambdaRequest::ApiGatewayV2(request) => sanitize_event(request),
@@ -65,10 +66,8 @@ where
                     refusal(&error)?
                 }
             };
-            let (status, key) = (
-                response.status().as_u16(),
-                refusal_key(&response).map(str::to_owned),
-            );
+            let status = response.status().as_u16();
+            let key = refusal_key(&response).map(str::to_owned);
             line.send(invocation.answered(Answered {
                 route,
                 status,

@@ -113,7 +113,8 @@ impl HttpClient {
         if response.status().as_u16() != 200 {
             return Err(HttpClientError::Status(response.status().as_u16()));
         }
-        let (mut body, mut read) = (ByteStream::new(response.into_body()), Vec::new());
+        let mut body = ByteStream::new(response.into_body());
+        let mut read = Vec::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| failed(&error))?;
             if read.len() + chunk.len() > self.limit {

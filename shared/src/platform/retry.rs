@@ -82,7 +82,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn six_retries_always_fit_into_the_budget_and_none_begins_after_it() {
         for _ in 0..100 {
-            let (begun, mut backoff, mut retries) = (Instant::now(), Backoff::start(), 0);
+            let begun = Instant::now();
+            let mut backoff = Backoff::start();
+            let mut retries = 0;
             while backoff.wait().await {
                 retries += 1;
             }

@@ -79,8 +79,9 @@ impl HttpClient for AmazonFirst {
             return self.system.http_connector(settings, components);
         }
         let amazon = self.amazon.http_connector(settings, components);
-        let (system, settings, components) =
-            (self.system.clone(), settings.clone(), components.clone());
+        let system = self.system.clone();
+        let settings = settings.clone();
+        let components = components.clone();
         let is_elsewhere = Arc::clone(&self.is_elsewhere);
         SharedHttpConnector::new(Connector {
             amazon,
@@ -109,11 +110,9 @@ impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let again = request.try_clone();
         let answer = self.amazon.call(request);
-        let (system, settings, components) = (
-            self.system.clone(),
-            self.settings.clone(),
-            self.components.clone(),
-        );
+        let system = self.system.clone();
+        let settings = self.settings.clone();
+        let components = self.components.clone();
         let is_elsewhere = Arc::clone(&self.is_elsewhere);
         HttpConnectorFuture::new(async move {
             match (answer.await, again) {

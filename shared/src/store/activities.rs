@@ -111,7 +111,8 @@ impl Store {
                 }
             }
         }
-        let (total, limit) = (all.len(), limit.max(1));
+        let total = all.len();
+        let limit = limit.max(1);
         let page = page.clamp(1, total.div_ceil(limit).max(1));
         let activities = all
             .into_iter()

@@ -73,7 +73,8 @@ impl Administration {
         now: Timestamp,
     ) -> Result<Outcome, Error> {
         let key = user_key(&user.email.key());
-        let (uid, now) = ((":uid", text(&user.uid)), (":now", number(now.seconds())));
+        let uid = (":uid", text(&user.uid));
+        let now = (":now", number(now.seconds()));
         let write = match change {
             Change::State(state) => {
                 let ends = number(i32::from(matches!(state, State::Banned | State::Deleted)));
@@ -215,10 +216,8 @@ impl Administration {
 }
 
 fn stored(item: Item) -> Result<StoredUser, Error> {
-    let (key, state) = (
-        text_of(&item, PK)?.to_owned(),
-        text_of(&item, "state")?.to_owned(),
-    );
+    let key = text_of(&item, PK)?.to_owned();
+    let state = text_of(&item, "state")?.to_owned();
     Ok(StoredUser {
         user: read(item)?,
         state,
@@ -261,13 +260,11 @@ mod tests {
     async fn an_address_and_a_uid_are_taken_once() {
         let store = store().await;
         let user = created(&store, "jane@example.com").await;
-        let (other, same) = (
-            new_user("jane@example.com"),
-            User {
-                uid: user.uid.clone(),
-                ..new_user("joan@example.com")
-            },
-        );
+        let other = new_user("jane@example.com");
+        let same = User {
+            uid: user.uid.clone(),
+            ..new_user("joan@example.com")
+        };
         assert_eq!(
             administration(&store)
                 .create_user(&other, "active")

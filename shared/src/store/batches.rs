@@ -22,7 +22,8 @@ impl Store {
                 (&self.grants, vec![grant]),
             ])
             .await?;
-        let (mut user, mut grant) = (None, None);
+        let mut user = None;
+        let mut grant = None;
         for (table, item) in found {
             if table == self.users {
                 user = Some(read(item)?);
@@ -47,7 +48,8 @@ impl Store {
                 .map_err(Error::internal)?;
             left.insert(table.clone(), keys);
         }
-        let (mut found, mut backoff) = (Vec::new(), Backoff::start());
+        let mut found = Vec::new();
+        let mut backoff = Backoff::start();
         loop {
             let request = self
                 .client

@@ -162,7 +162,8 @@ impl Store {
         else {
             return Ok(());
         };
-        let (minus_one, zero) = ((":minus_one", number(-1)), (":zero", number(0)));
+        let minus_one = (":minus_one", number(-1));
+        let zero = (":zero", number(0));
         let write = match without {
             None => Self::update(
                 &self.grants,

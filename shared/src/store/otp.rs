@@ -193,10 +193,8 @@ mod tests {
     }
 
     async fn enable(store: &Store, user: &User, session: &Session, codes: &[&str]) -> bool {
-        let (notice, activity) = (
-            notice(user, Kind::OtpEnabled),
-            done(user, Action::EnableOtp, NOW + 1),
-        );
+        let notice = notice(user, Kind::OtpEnabled);
+        let activity = done(user, Action::EnableOtp, NOW + 1);
         let secret = user.otp_pending_secret.as_ref().expect("a secret");
         let enabling = Enabling {
             secret,
@@ -220,10 +218,8 @@ mod tests {
     }
 
     async fn disable(store: &Store, user: &User, factor: &SecondFactor) -> bool {
-        let (notice, activity) = (
-            notice(user, Kind::OtpDisabled),
-            done(user, Action::DisableOtp, NOW + 2),
-        );
+        let notice = notice(user, Kind::OtpDisabled);
+        let activity = done(user, Action::DisableOtp, NOW + 2);
         store
             .disable_otp(user, factor, &notice, &activity)
             .await
@@ -283,7 +279,9 @@ mod tests {
         let (user, session) = drawn(&store).await;
         let other = session_of(&user);
         let won = at_once(16, |place| {
-            let (store, user, session) = (store.clone(), user.clone(), session.clone());
+            let store = store.clone();
+            let user = user.clone();
+            let session = session.clone();
             async move { enable(&store, &user, &session, &[&format!("{place:02}")]).await }
         })
         .await;
@@ -333,7 +331,8 @@ mod tests {
         let store = store().await;
         let user = enabled(&store, &["a", "b"]).await;
         let won = at_once(16, |_| {
-            let (store, user) = (store.clone(), user.clone());
+            let store = store.clone();
+            let user = user.clone();
             async move { signs_in(&store, &user, &recovery("a")).await }
         })
         .await;
@@ -347,7 +346,8 @@ mod tests {
         let store = store().await;
         let user = enabled(&store, &names).await;
         let won = at_once(10, |place| {
-            let (store, user) = (store.clone(), user.clone());
+            let store = store.clone();
+            let user = user.clone();
             async move { signs_in(&store, &user, &recovery(names[place])).await }
         })
         .await;
@@ -422,7 +422,8 @@ mod tests {
         let store = store().await;
         let user = enabled(&store, &["a"]).await;
         let won = at_once(16, |place| {
-            let (store, user) = (store.clone(), user.clone());
+            let store = store.clone();
+            let user = user.clone();
             let factor = if place % 2 == 0 {
                 recovery("a")
             } else {

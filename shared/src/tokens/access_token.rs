@@ -265,10 +265,8 @@ mod tests {
 
     #[test]
     fn a_session_token_is_no_access_token_and_an_access_token_no_session() {
-        let (session_ring, access_ring) = (
-            SigningKeys::from_secrets("secret", None).expect("a ring"),
-            ring("secret", None, None),
-        );
+        let session_ring = SigningKeys::from_secrets("secret", None).expect("a ring");
+        let access_ring = ring("secret", None, None);
         let claims = crate::tokens::signed_token::Claims::new(
             Purpose::Session,
             "jti",
@@ -335,10 +333,8 @@ mod tests {
     #[test]
     fn what_any_instance_signs_everybody_can_verify_while_they_notice_a_new_secret() {
         // Whoever looked before the rotation, and whoever looks after it.
-        let (before, after) = (
-            ring("first", None, None),
-            ring("second", Some("first"), Some(NOW)),
-        );
+        let before = ring("first", None, None);
+        let after = ring("second", Some("first"), Some(NOW));
         // Until an instance looks again, it signs by the old key, which both know.
         let old = sign(&before, NOW + 60);
         assert!(verify(&before, &old).is_some() && verify(&after, &old).is_some());

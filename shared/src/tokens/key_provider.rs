@@ -154,7 +154,8 @@ impl Source {
         let (current, previous) = tokio::join!(version("AWSCURRENT"), version("AWSPREVIOUS"));
         let current =
             current?.ok_or_else(|| Error::internal("the token secret has no current version"))?;
-        let (since, current) = (current.created_at, current.value);
+        let since = current.created_at;
+        let current = current.value;
         let previous = previous?.map(|version| version.value);
         let signing_keys =
             SigningKeys::from_secrets(&current, previous.as_ref().map(|value| value.as_str()))
@@ -181,7 +182,8 @@ mod tests {
     use crate::platform::secrets_manager::Manager;
 
     fn keys(manager: &Manager) -> KeyProvider {
-        let (client, secret) = (manager.client(), "TokenSecret".to_owned());
+        let client = manager.client();
+        let secret = "TokenSecret".to_owned();
         KeyProvider(Arc::new(Source {
             client,
             secret,
@@ -224,7 +226,8 @@ mod tests {
     #[tokio::test]
     async fn a_new_secret_is_noticed_within_a_minute() {
         let manager = Manager::with(&["second", "first"]);
-        let (keys, start) = (keys(&manager), clock::now());
+        let keys = keys(&manager);
+        let start = clock::now();
         let before = kids(&keys, start).await;
         manager.holds(&["third", "second"]);
         assert_eq!(
@@ -242,7 +245,9 @@ mod tests {
     #[tokio::test]
     async fn a_rotation_keeps_what_was_signed_before_it_and_the_next_one_ends_it() {
         let manager = Manager::with(&["first"]);
-        let (signer, verifier, start) = (keys(&manager), keys(&manager), clock::now());
+        let signer = keys(&manager);
+        let verifier = keys(&manager);
+        let start = clock::now();
         let old = sign(&signer, start).await;
         assert!(is_verified(&verifier, &old, start).await);
         manager.holds(&["second", "first"]);
@@ -264,7 +269,8 @@ mod tests {
     #[tokio::test]
     async fn who_signs_looks_for_a_newer_secret_every_five_minutes_and_no_oftener() {
         let manager = Manager::with(&["first"]);
-        let (signer, start) = (keys(&manager), clock::now());
+        let signer = keys(&manager);
+        let start = clock::now();
         let first = sign(&signer, start).await;
         manager.holds(&["second", "first"]);
         for seconds in [0, 60, 298] {
@@ -292,7 +298,8 @@ mod tests {
     async fn known_keys_serve_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
      {
         let manager = Manager::default();
-        let (keys, start) = (keys(&manager), clock::now());
+        let keys = keys(&manager);
+        let start = clock::now();
         assert!(matches!(
             keys.access_token_keys(start).await,
             Err(Error::Unavailable(_))
@@ -313,7 +320,8 @@ mod tests {
     async fn known_keys_sign_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
      {
         let manager = Manager::default();
-        let (signer, start) = (keys(&manager), clock::now());
+        let signer = keys(&manager);
+        let start = clock::now();
         assert!(matches!(
             signer.signing_keys(start).await,
             Err(Error::Unavailable(_))
@@ -337,7 +345,8 @@ mod tests {
     async fn forged_key_ids_are_refused_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
      {
         let manager = Manager::with(&["first"]);
-        let (verifier, start) = (keys(&manager), clock::now());
+        let verifier = keys(&manager);
+        let start = clock::now();
         let genuine = sign(&verifier, start).await;
         let forged = sign(&keys(&Manager::with(&["forger's"])), start).await;
         manager.is_down();

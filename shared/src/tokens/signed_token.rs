@@ -68,7 +68,9 @@ impl Claims {
         user: &str,
         (iat, exp): (Timestamp, Timestamp),
     ) -> Self {
-        let (jti, uid, user) = (jti.to_owned(), uid.to_owned(), user.to_owned());
+        let jti = jti.to_owned();
+        let uid = uid.to_owned();
+        let user = user.to_owned();
         Self {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
@@ -276,7 +278,9 @@ mod tests {
         let ring = ring("secret", None);
         let token = ring.sign(&claims(Purpose::Session)).expect("a token");
         let parts: Vec<&str> = token.split('.').collect();
-        let (header, payload, signature) = (parts[0], parts[1], parts[2]);
+        let header = parts[0];
+        let payload = parts[1];
+        let signature = parts[2];
         let kid = ring.header.kid.clone().expect("a kid");
         let head = |alg: &str| {
             BASE64URL_NOPAD

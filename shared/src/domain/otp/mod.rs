@@ -63,10 +63,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_has_the_form_of_a_recovery_code_is_hashed() {
-        let (user, hasher) = (
-            user(),
-            Hasher::new(parse_params("m=8192,t=1,p=1").expect("parameters")).expect("a hasher"),
-        );
+        let user = user();
+        let hasher =
+            Hasher::new(parse_params("m=8192,t=1,p=1").expect("parameters")).expect("a hasher");
         let secret = user.otp_secret.as_ref().expect("a secret");
         let accepted =
             async |code| accepted(&user, secret, code, &hasher, Timestamp::from_seconds(59)).await;

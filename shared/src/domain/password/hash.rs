@@ -123,7 +123,8 @@ impl Hasher {
         if self.memory.is_taken() {
             return;
         }
-        let (memory, count) = (Arc::clone(&self.memory), self.params.block_count());
+        let memory = Arc::clone(&self.memory);
+        let count = self.params.block_count();
         let work = move || {
             argon2id::prepare();
             memory.work_in(count, |_| ())
@@ -133,7 +134,8 @@ impl Hasher {
 
     /// Hashes a password with a new salt.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, HashingFailed> {
-        let (hasher, password) = (self.clone(), password.clone());
+        let hasher = self.clone();
+        let password = password.clone();
         run(move || {
             let salt = random::bytes::<SALT_BYTES>();
             let output = hasher.compute(&hasher.params, &password, &salt, OUTPUT_BYTES)?;
@@ -149,7 +151,9 @@ impl Hasher {
         other: &PasswordHash,
         password: &Password,
     ) -> Result<PasswordHash, HashingFailed> {
-        let (hasher, other, password) = (self.clone(), other.clone(), password.clone());
+        let hasher = self.clone();
+        let other = other.clone();
+        let password = password.clone();
         run(move || {
             let Scheme::Argon2id {
                 params,
@@ -175,7 +179,8 @@ impl Hasher {
         password: &Password,
         stored: Option<&PasswordHash>,
     ) -> Result<Verdict, HashingFailed> {
-        let (hasher, password) = (self.clone(), password.clone());
+        let hasher = self.clone();
+        let password = password.clone();
         let known = stored.is_some();
         let stored = stored.unwrap_or(&self.dummy).clone();
         let verdict = run(move || hasher.compare(&password, &stored)).await?;
@@ -333,7 +338,8 @@ mod tests {
     #[tokio::test]
     async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters()
     {
-        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let old = hasher("m=8192,t=1,p=1");
+        let new = hasher("m=9216,t=2,p=1");
         let hash = old.hash(&password("x")).await.expect("a hash");
         assert!(
             new.hash_like(&hash, &password("x"))
@@ -356,7 +362,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
-        let (old, new) = (hasher("m=8192,t=1,p=1"), hasher("m=9216,t=2,p=1"));
+        let old = hasher("m=8192,t=1,p=1");
+        let new = hasher("m=9216,t=2,p=1");
         let hash = old.hash(&password("x")).await.expect("a hash");
         assert_eq!(
             new.verify(&password("x"), Some(&hash)).await.ok(),

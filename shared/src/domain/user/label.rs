@@ -77,7 +77,9 @@ impl User {
             .cloned()
             .partition(|label| label.key == EMAIL);
         let created_at = of_email.first().map_or(now, |label| label.created_at);
-        let (key, value, scope) = (EMAIL.to_owned(), value.to_owned(), PRIVATE.to_owned());
+        let key = EMAIL.to_owned();
+        let value = value.to_owned();
+        let scope = PRIVATE.to_owned();
         labels.push(Label {
             key,
             value,

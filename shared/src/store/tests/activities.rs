@@ -49,7 +49,8 @@ fn ids(page: &ActivityPage) -> Vec<&str> {
 
 #[tokio::test]
 async fn activities_are_found_as_they_were_recorded_newest_first() {
-    let (store, user) = (store().await, new_user("jane@example.com"));
+    let store = store().await;
+    let user = new_user("jane@example.com");
     let mut recorded = Vec::new();
     for milliseconds in [5, 1, 999, 1000, 2] {
         recorded.push(record(&store, &user, Action::Login, milliseconds).await);
@@ -77,7 +78,8 @@ async fn activities_are_found_as_they_were_recorded_newest_first() {
 
 #[tokio::test]
 async fn a_topic_leaves_the_others_out() {
-    let (store, user) = (store().await, new_user("jane@example.com"));
+    let store = store().await;
+    let user = new_user("jane@example.com");
     for (number, action) in [
         Action::SignUp,
         Action::Login,
@@ -117,7 +119,8 @@ async fn a_topic_leaves_the_others_out() {
 
 #[tokio::test]
 async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
-    let (store, user) = (store().await, new_user("jane@example.com"));
+    let store = store().await;
+    let user = new_user("jane@example.com");
     for milliseconds in 0..5 {
         record(&store, &user, Action::Login, milliseconds).await;
     }
@@ -147,7 +150,8 @@ async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
 
 #[tokio::test]
 async fn what_has_expired_is_left_out() {
-    let (store, user) = (store().await, new_user("jane@example.com"));
+    let store = store().await;
+    let user = new_user("jane@example.com");
     record(&store, &user, Action::Login, 0).await;
     record(&store, &user, Action::Login, 1000).await;
     for (after, total) in [(0, 2), (59, 2), (60, 1), (61, 0)] {
@@ -165,7 +169,8 @@ async fn what_has_expired_is_left_out() {
 
 #[tokio::test]
 async fn more_than_a_page_of_the_database_is_read() {
-    let (store, user) = (store().await, new_user("jane@example.com"));
+    let store = store().await;
+    let user = new_user("jane@example.com");
     // A query answers with a megabyte at the most.
     let client = Client {
         address: "192.0.2.1".to_owned(),

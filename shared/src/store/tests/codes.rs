@@ -40,10 +40,8 @@ async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> Pas
 async fn only_the_newest_code_is_kept() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let (first, second) = (
-        reset_asked(&store, &user).await,
-        reset_asked(&store, &user).await,
-    );
+    let first = reset_asked(&store, &user).await;
+    let second = reset_asked(&store, &user).await;
     let (_, kept) = store
         .find_code(&claims_of(&user, &first), Kind::Reset)
         .await
@@ -62,9 +60,12 @@ async fn only_the_newest_code_is_kept() {
 async fn of_sixteen_resets_by_one_code_at_once_one_wins_and_ends_every_session() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let (session, code) = (session_of(&user), reset_asked(&store, &user).await);
+    let session = session_of(&user);
+    let code = reset_asked(&store, &user).await;
     let outcomes = at_once(16, |place| {
-        let (store, user, code) = (store.clone(), user.clone(), code.clone());
+        let store = store.clone();
+        let user = user.clone();
+        let code = code.clone();
         async move {
             (
                 reset(&store, &user, &code, &format!("new {place}")).await,
@@ -119,7 +120,9 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
         .1
         .expect("the code of the sign-up");
     let outcomes = at_once(16, |_| {
-        let (store, user, code) = (store.clone(), user.clone(), code.clone());
+        let store = store.clone();
+        let user = user.clone();
+        let code = code.clone();
         async move {
             store
                 .confirm_email(
@@ -182,7 +185,8 @@ async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
 #[tokio::test]
 async fn a_decoy_is_nobodys_code_and_no_mail() {
     let store = store().await;
-    let (nobody, code) = (new_user("nobody@example.com"), OneTimeCode::new(3600, NOW));
+    let nobody = new_user("nobody@example.com");
+    let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&nobody, &code);
     let log = (
         None,
@@ -253,7 +257,9 @@ async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessio
         sessions.push(opened(&store, &user).await);
     }
     let outcomes = at_once(16, |place| {
-        let (store, user, session) = (store.clone(), user.clone(), sessions[place].clone());
+        let store = store.clone();
+        let user = user.clone();
+        let session = sessions[place].clone();
         async move {
             (
                 change(&store, &user, &session, &format!("new {place}")).await,
@@ -312,7 +318,8 @@ async fn a_password_is_not_changed_by_a_session_that_is_over_or_in_the_place_of_
  {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let (session, ended) = (opened(&store, &user).await, opened(&store, &user).await);
+    let session = opened(&store, &user).await;
+    let ended = opened(&store, &user).await;
     let code = reset_asked(&store, &user).await;
     assert!(
         store
@@ -371,13 +378,11 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
             asked_at: vec![(NOW + round).milliseconds()],
         };
         let outcomes = at_once(16, |_| {
-            let (store, user, address, before, log) = (
-                store.clone(),
-                user.clone(),
-                address.clone(),
-                before.clone(),
-                log.clone(),
-            );
+            let store = store.clone();
+            let user = user.clone();
+            let address = address.clone();
+            let before = before.clone();
+            let log = log.clone();
             async move {
                 let code = OneTimeCode::new(3600, NOW);
                 let mail = reset_mail(&user, &code);
@@ -463,21 +468,17 @@ async fn mails_to_an_address_without_an_account_are_counted_alike() {
     let nobody = new_user("nobody@example.com");
     let address = nobody.email.key();
     for (kind, is_decoy) in [(Kind::Reset, true), (Kind::Confirmation, false)] {
-        let (code, log) = (
-            OneTimeCode::new(3600, NOW),
-            MailLog {
-                asked_at: vec![NOW.milliseconds()],
-            },
-        );
+        let code = OneTimeCode::new(3600, NOW);
+        let log = MailLog {
+            asked_at: vec![NOW.milliseconds()],
+        };
         let mail = reset_mail(&nobody, &code);
         let outcomes = at_once(16, |_| {
-            let (store, address, code, mail, log) = (
-                store.clone(),
-                address.clone(),
-                code.clone(),
-                mail.clone(),
-                log.clone(),
-            );
+            let store = store.clone();
+            let address = address.clone();
+            let code = code.clone();
+            let mail = mail.clone();
+            let log = log.clone();
             async move {
                 let asking = CodeRequest {
                     kind,

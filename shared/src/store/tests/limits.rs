@@ -168,10 +168,8 @@ async fn right_attempts_at_once_leave_the_count_as_it_was() {
 async fn what_is_taken_back_after_a_success_makes_no_counter() {
     let store = store().await;
     let user = signed_up(&store, JANE).await;
-    let (free, other) = (
-        attempt(&store, JANE, NOW).await.expect("an attempt"),
-        attempt(&store, JANE, NOW).await.expect("an attempt"),
-    );
+    let free = attempt(&store, JANE, NOW).await.expect("an attempt");
+    let other = attempt(&store, JANE, NOW).await.expect("an attempt");
     succeeds(&store, &user, &other).await;
     assert_eq!(counted(&store, JANE).await, None);
     store.refund(&free).await.expect("an answer");
@@ -191,10 +189,8 @@ async fn what_is_taken_back_after_a_success_makes_no_counter() {
 #[tokio::test]
 async fn a_sign_in_clears_the_count_of_its_address_alone() {
     let store = store().await;
-    let (user, other) = (
-        signed_up(&store, JANE).await,
-        signed_up(&store, "john@example.com").await,
-    );
+    let user = signed_up(&store, JANE).await;
+    let other = signed_up(&store, "john@example.com").await;
     failures(&store, JANE, 6).await;
     failures(&store, &other.email.key(), 6).await;
     succeeds(

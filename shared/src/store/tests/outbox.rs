@@ -14,7 +14,8 @@ async fn of_eight_deliveries_of_a_mail_at_once_one_sends_it() {
     let mail = reset_mail(&user, &code);
     ask(&store, &user, Kind::Reset, &code, &mail).await;
     let claims = at_once(8, |_| {
-        let (store, mail) = (store.clone(), mail.clone());
+        let store = store.clone();
+        let mail = mail.clone();
         async move {
             store
                 .claim_mail(&mail.uid, &mail.id, NOW)

@@ -12,10 +12,8 @@ use crate::{
 
 /// Whether a session is opened by a time step.
 async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
-    let (factor, activity) = (
-        SecondFactor::TimeStep(step),
-        done(user, Action::LoginWithOtp, NOW),
-    );
+    let factor = SecondFactor::TimeStep(step);
+    let activity = done(user, Action::LoginWithOtp, NOW);
     store
         .open_session_with_otp(
             user,
@@ -58,7 +56,8 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
         .expect("a session");
     assert_eq!((found, owner.uid), (session.clone(), user.uid));
     let ended = at_once(8, |_| {
-        let (store, session) = (store.clone(), session.clone());
+        let store = store.clone();
+        let session = session.clone();
         async move {
             store
                 .end_session(&session.uid, &session.id_hash, None)
@@ -88,7 +87,8 @@ async fn a_time_step_opens_one_session_and_those_below_it_none() {
     };
     sign_up(&store, &user).await;
     let opened = at_once(8, |_| {
-        let (store, user) = (store.clone(), user.clone());
+        let store = store.clone();
+        let user = user.clone();
         async move { with_otp(&store, &user, 100).await }
     })
     .await;
@@ -188,7 +188,8 @@ async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
 async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about_to_begin() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let (kept, ended) = (opened(&store, &user).await, opened(&store, &user).await);
+    let kept = opened(&store, &user).await;
+    let ended = opened(&store, &user).await;
     let end_others = async |user: &User, session: &Session| {
         store
             .end_other_sessions(user, session, &done(user, Action::Logout, NOW))
@@ -261,7 +262,9 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_wins_each_epoch() {
     for epoch in 1..=2 {
         let before = stored(&store, &user).await;
         let outcomes = at_once(sessions.len(), |place| {
-            let (store, user, session) = (store.clone(), before.clone(), sessions[place].clone());
+            let store = store.clone();
+            let user = before.clone();
+            let session = sessions[place].clone();
             async move {
                 store
                     .end_other_sessions(&user, &session, &done(&user, Action::Logout, NOW))
@@ -294,7 +297,9 @@ async fn a_sign_out_is_recorded_by_who_ends_the_session_alone() {
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
     let ended = at_once(16, |_| {
-        let (store, user, session) = (store.clone(), user.clone(), session.clone());
+        let store = store.clone();
+        let user = user.clone();
+        let session = session.clone();
         async move {
             let activity = done(&user, Action::Logout, NOW);
             store

@@ -65,7 +65,8 @@ async fn addresses_and_uids_are_taken_once() {
 async fn of_eight_sign_ups_of_an_address_at_once_one_wins() {
     let store = store().await;
     let outcomes = at_once(8, |_| {
-        let (store, user) = (store.clone(), new_user("jane@example.com"));
+        let store = store.clone();
+        let user = new_user("jane@example.com");
         async move { sign_up(&store, &user).await }
     })
     .await;

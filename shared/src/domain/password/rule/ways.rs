@@ -90,8 +90,10 @@ fn of_part(part: &Node, next: &[Range]) -> Result<u64, RuleError> {
 }
 
 fn of_choice(choice: &Choice, at: usize, next: &[Range]) -> Result<u64, RuleError> {
-    let (mut sum, mut largest) = (0, 0);
-    let (mut seen, mut told_apart) = (First::default(), true);
+    let mut sum = 0;
+    let mut largest = 0;
+    let mut seen = First::default();
+    let mut told_apart = true;
     for sequence in choice {
         let ways = of_sequence(sequence, next)?;
         sum += ways;
