@@ -270,7 +270,8 @@ mod tests {
                 "jti",
                 "ID0123456789",
                 "ada@example.com",
-                (NOW, NOW + 3600),
+                NOW,
+                NOW + 3600,
             );
             let genuine = KEYRING.sign(&claims).unwrap();
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -51,7 +51,8 @@ fn claims() -> Claims {
         "jti",
         "ID0123456789",
         "ada@example.com",
-        (NOW, NOW + 86_400),
+        NOW,
+        NOW + 86_400,
     )
 }
 

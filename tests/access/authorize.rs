@@ -249,7 +249,8 @@ async fn without_the_database_nobody_is_let_through_and_nobody_is_refused() {
         "a-session",
         "ID0123456789",
         "a@example.com",
-        (now, now + 60),
+        now,
+        now + 60,
     );
     let event = with_bearer("GET", &signing_keys.sign(&claims).unwrap());
     let answer = latchkey.invoke(FUNCTION, event).await;

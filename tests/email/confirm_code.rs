@@ -173,17 +173,14 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let claims = claims(&genuine);
     let text = |name: &str| claims[name].as_str().unwrap();
-    let times = (
-        Timestamp::from_seconds(now() - 3600),
-        Timestamp::from_seconds(now() - 1),
-    );
     let expired = keys
         .sign(&Claims::new(
             Purpose::Confirmation,
             text("jti"),
             text("uid"),
             text("user"),
-            times,
+            Timestamp::from_seconds(now() - 3600),
+            Timestamp::from_seconds(now() - 1),
         ))
         .unwrap();
     latchkey

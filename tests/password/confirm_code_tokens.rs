@@ -66,16 +66,13 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let token = |began: i64, ends: i64| {
         let claims = claims(&genuine);
         let text = |name: &str| claims[name].as_str().unwrap();
-        let times = (
-            Timestamp::from_seconds(began),
-            Timestamp::from_seconds(ends),
-        );
         keys.sign(&Claims::new(
             Purpose::Reset,
             text("jti"),
             text("uid"),
             text("user"),
-            times,
+            Timestamp::from_seconds(began),
+            Timestamp::from_seconds(ends),
         ))
         .unwrap()
     };

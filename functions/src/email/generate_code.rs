@@ -57,8 +57,8 @@ impl GenerateCode {
                 .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation),
         );
         admitted?;
-        let mut found = found?;
-        MailLog::check(found.1.as_ref(), &self.limits, now)?;
+        let (mut user, mut log) = found?;
+        MailLog::check(log.as_ref(), &self.limits, now)?;
         self.captcha
             .check(captcha_response.as_ref(), &client, now)
             .await?;
@@ -66,11 +66,11 @@ impl GenerateCode {
             return Ok(empty(StatusCode::CREATED));
         };
         while self
-            .ask((&email, language.as_deref()), &key, found, now)
+            .ask(&email, language.as_deref(), &key, user, log, now)
             .await?
             == CodeRequestOutcome::Overtaken
         {
-            found = self
+            (user, log) = self
                 .store
                 .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation)
                 .await?;
@@ -80,9 +80,11 @@ impl GenerateCode {
 
     async fn ask(
         &self,
-        (email, language): (&EmailAddress, Option<&str>),
+        email: &EmailAddress,
+        language: Option<&str>,
         key: &str,
-        (user, log): (Option<User>, Option<MailLog>),
+        user: Option<User>,
+        log: Option<MailLog>,
         now: Timestamp,
     ) -> Result<CodeRequestOutcome, Error> {
         let log_after = log
@@ -94,11 +96,12 @@ impl GenerateCode {
         let waiting = user.as_ref().filter(|user| user.state == State::Pending);
         let (uid, email) = waiting.map_or(("", email), |user| (&*user.uid, &user.email));
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
-        let mail = QueuedMail::with_code(Kind::Confirmation, (uid, email), language, &code, now);
+        let mail = QueuedMail::with_code(Kind::Confirmation, uid, email, language, &code, now);
         let asking = CodeRequest {
             kind: one_time_code::Kind::Confirmation,
             address: key,
-            log: (log.as_ref(), &log_after),
+            log_before: log.as_ref(),
+            log_after: &log_after,
             code: &code,
             mail: &mail,
             activity: None,

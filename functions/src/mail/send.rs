@@ -209,13 +209,14 @@ impl Send {
             u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
         let link = match mail.kind {
             Kind::PasswordReset => {
-                self.link(mail, (Purpose::Reset, "password_reset?reset_token"), now)
+                self.link(mail, Purpose::Reset, "password_reset?reset_token", now)
                     .await?
             }
             Kind::Confirmation => {
                 self.link(
                     mail,
-                    (Purpose::Confirmation, "confirmation?confirmation_token"),
+                    Purpose::Confirmation,
+                    "confirmation?confirmation_token",
                     now,
                 )
                 .await?
@@ -242,7 +243,8 @@ impl Send {
     async fn link(
         &self,
         mail: &QueuedMail,
-        (purpose, page): (Purpose, &str),
+        purpose: Purpose,
+        page: &str,
         now: Timestamp,
     ) -> Result<String, SendError> {
         let jti = mail
@@ -254,7 +256,8 @@ impl Send {
             jti,
             &mail.uid,
             &mail.email.key(),
-            (mail.queued_at, mail.expires_at),
+            mail.queued_at,
+            mail.expires_at,
         );
         let signing_keys = self
             .keys

@@ -81,7 +81,7 @@ impl UserRecord {
             referral_uid: new.referral_uid,
             labels: labels
                 .into_iter()
-                .map(|value| label(value, (created_at, updated_at)))
+                .map(|value| label(value, created_at, updated_at))
                 .collect::<Result<_, _>>()?,
             created_at,
             updated_at,
@@ -263,7 +263,7 @@ fn recovery_codes(fields: &mut Fields) -> Result<Vec<PasswordHash>, Refusal> {
         .map_err(|_| Refusal::invalid(NAME, "no hashes"))
 }
 
-fn label(value: Value, (created_at, updated_at): (Timestamp, Timestamp)) -> Result<Label, Refusal> {
+fn label(value: Value, created_at: Timestamp, updated_at: Timestamp) -> Result<Label, Refusal> {
     let within = |refusal: Refusal| {
         let field = refusal
             .field

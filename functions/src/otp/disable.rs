@@ -75,7 +75,7 @@ impl Disable {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(Kind::OtpDisabled, (&user.uid, &user.email), language, now);
+        let notice = QueuedMail::notice(Kind::OtpDisabled, &user.uid, &user.email, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::DisableOtp);

@@ -88,7 +88,7 @@ impl Enable {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(Kind::OtpEnabled, (&user.uid, &user.email), language, now);
+        let notice = QueuedMail::notice(Kind::OtpEnabled, &user.uid, &user.email, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::EnableOtp);

@@ -72,12 +72,8 @@ impl ConfirmCode {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(
-            Kind::PasswordChanged,
-            (&user.uid, &user.email),
-            language,
-            now,
-        );
+        let notice =
+            QueuedMail::notice(Kind::PasswordChanged, &user.uid, &user.email, language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
         match self
             .store

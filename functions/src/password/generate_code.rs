@@ -62,13 +62,13 @@ impl GenerateCode {
                 .find_user_and_mail_log(&key, one_time_code::Kind::Reset),
         );
         admitted?;
-        let mut found = found?;
-        MailLog::check(found.1.as_ref(), &self.limits, now)?;
+        let (mut user, mut log) = found?;
+        MailLog::check(log.as_ref(), &self.limits, now)?;
         self.captcha
             .check(input.captcha_response.as_ref(), &client, now)
             .await?;
-        while self.ask(&input, &key, found, recorder).await? == CodeRequestOutcome::Overtaken {
-            found = self
+        while self.ask(&input, &key, user, log, recorder).await? == CodeRequestOutcome::Overtaken {
+            (user, log) = self
                 .store
                 .find_user_and_mail_log(&key, one_time_code::Kind::Reset)
                 .await?;
@@ -82,7 +82,8 @@ impl GenerateCode {
             email, language, ..
         }: &Input,
         key: &str,
-        (user, log): (Option<User>, Option<MailLog>),
+        user: Option<User>,
+        log: Option<MailLog>,
         recorder: Recorder<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
         let now = recorder.now;
@@ -97,12 +98,13 @@ impl GenerateCode {
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let language =
             Language::choose(language.as_deref(), data, self.application.default_language);
-        let mail = QueuedMail::with_code(Kind::PasswordReset, (uid, email), language, &code, now);
+        let mail = QueuedMail::with_code(Kind::PasswordReset, uid, email, language, &code, now);
         let activity = recorder.succeeded(uid, Action::RequestPasswordReset);
         let asking = CodeRequest {
             kind: one_time_code::Kind::Reset,
             address: key,
-            log: (log.as_ref(), &log_after),
+            log_before: log.as_ref(),
+            log_after: &log_after,
             code: &code,
             mail: &mail,
             activity: Some(&activity),

@@ -75,7 +75,7 @@ impl Create {
         );
         let attempt = attempt?;
         let outcome = match admitted.and(user) {
-            Ok(user) => self.sign_in(&input, &key, user, (&attempt, recorder)).await,
+            Ok(user) => self.sign_in(&input, &key, user, &attempt, recorder).await,
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome
@@ -91,7 +91,8 @@ impl Create {
         input: &Input,
         key: &str,
         user: Option<User>,
-        (attempt, recorder): (&Attempt, Recorder<'_>),
+        attempt: &Attempt,
+        recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
         self.captcha
             .check(
@@ -132,7 +133,7 @@ impl Create {
             Ok(Some(factor)) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
                 self.store
-                    .open_session_with_otp(&user, &new.session, &factor, (attempt, &activity))
+                    .open_session_with_otp(&user, &new.session, &factor, attempt, &activity)
                     .await
             }
             Err(Error::OtpInvalid) => Ok(Outcome::Conflict),

@@ -10,6 +10,7 @@ use shared::{
         authentication::Authenticator, json,
     },
     platform::clock::Timestamp,
+    store::PageRequest,
 };
 
 /// Activities on a page, at the most and by default.
@@ -31,7 +32,7 @@ impl List {
         let found = self
             .authenticator
             .store
-            .activities(&signed_in.user.uid, topic, (page, limit), now)
+            .activities(&signed_in.user.uid, topic, PageRequest { page, limit }, now)
             .await?;
         if found.total == 0 {
             return Err(Error::NoActivity);

@@ -19,7 +19,7 @@ use shared::{
     http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
-    store::{SignUp, Store},
+    store::{SignUp, Store, Taken},
     tokens::key_provider::KeyProvider,
 };
 
@@ -109,7 +109,8 @@ impl Create {
                     .map_err(Error::internal)?;
             let mail = QueuedMail::with_code(
                 Kind::Confirmation,
-                (&user.uid, &user.email),
+                &user.uid,
+                &user.email,
                 language,
                 &code,
                 now,
@@ -117,7 +118,7 @@ impl Create {
             let activity = recorder.succeeded(&user.uid, Action::SignUp);
             match self
                 .store
-                .sign_up(&user, &new.session, (&code, &mail), &activity)
+                .sign_up(&user, &new.session, &code, &mail, &activity)
                 .await?
             {
                 SignUp::Done => {
@@ -139,7 +140,7 @@ impl Create {
         &self,
         email: Option<&EmailAddress>,
         referral: Option<&str>,
-    ) -> Result<(bool, bool), Error> {
+    ) -> Result<Taken, Error> {
         let key = email.map(EmailAddress::key);
         self.store
             .is_taken(
@@ -159,10 +160,10 @@ impl Create {
             ..
         }: &Input,
         email: Option<EmailAddress>,
-        (email_taken, referral_known): (bool, bool),
+        taken: Taken,
     ) -> Result<EmailAddress, Error> {
         if let Some(uid) = referral_uid
-            && !referral_known
+            && !taken.uid
         {
             return Err(if is_uid(uid, &self.accounts.uid_prefix) {
                 Error::ReferralUnknown
@@ -174,7 +175,7 @@ impl Create {
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),
-            email_taken.then_some(FieldFault::EmailTaken),
+            taken.email.then_some(FieldFault::EmailTaken),
             password.err().map(FieldFault::from),
             data.as_ref()
                 .is_some_and(|text| !is_json(text))

@@ -54,7 +54,8 @@ impl QueuedMail {
     #[must_use]
     pub fn with_code(
         kind: Kind,
-        (uid, email): (&str, &EmailAddress),
+        uid: &str,
+        email: &EmailAddress,
         language: Language,
         code: &OneTimeCode,
         now: Timestamp,
@@ -62,7 +63,7 @@ impl QueuedMail {
         Self {
             jti: Some(code.jti.clone()),
             expires_at: code.expires_at,
-            ..Self::notice(kind, (uid, email), language, now)
+            ..Self::notice(kind, uid, email, language, now)
         }
     }
 
@@ -70,7 +71,8 @@ impl QueuedMail {
     #[must_use]
     pub fn notice(
         kind: Kind,
-        (uid, email): (&str, &EmailAddress),
+        uid: &str,
+        email: &EmailAddress,
         language: Language,
         now: Timestamp,
     ) -> Self {

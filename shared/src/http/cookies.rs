@@ -14,13 +14,13 @@ pub fn session_cookie(
     signing_keys: &SigningKeys,
 ) -> Result<String, BoxError> {
     let session = &new.session;
-    let lifetime = (session.began_at, session.expires_at);
     let token = signing_keys.sign(&Claims::new(
         Purpose::Session,
         new.id(),
         &session.uid,
         &email.key(),
-        lifetime,
+        session.began_at,
+        session.expires_at,
     ))?;
     Ok(cookie(
         name,

@@ -17,6 +17,15 @@ use crate::{
 /// Seconds for which it is kept what was written for nobody.
 const DECOY_LIFE: i64 = 60;
 
+/// Which activities are asked for, `limit` to a page.
+#[derive(Clone, Copy, Debug)]
+pub struct PageRequest {
+    /// Which page, from 1.
+    pub page: usize,
+    /// How many activities are on a page, at least 1.
+    pub limit: usize,
+}
+
 /// A page of a user's activities.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ActivityPage {
@@ -85,7 +94,7 @@ impl Store {
         &self,
         uid: &str,
         topic: Option<Topic>,
-        (page, limit): (usize, usize),
+        PageRequest { page, limit }: PageRequest,
         now: Timestamp,
     ) -> Result<ActivityPage, Error> {
         let mut all: Vec<Activity> = Vec::new();

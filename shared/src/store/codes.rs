@@ -38,8 +38,10 @@ pub struct CodeRequest<'a> {
     pub kind: Kind,
     /// The address, see [`EmailAddress::key`](crate::domain::email_address::EmailAddress::key).
     pub address: &'a str,
-    /// The mails that were asked for before, as they were read, and with this one.
-    pub log: (Option<&'a MailLog>, &'a MailLog),
+    /// The mails that were asked for before, as they were read.
+    pub log_before: Option<&'a MailLog>,
+    /// The same with this one.
+    pub log_after: &'a MailLog,
     /// The code.
     pub code: &'a OneTimeCode,
     /// The mail that brings it.
@@ -144,8 +146,13 @@ impl Store {
         asking: &CodeRequest<'_>,
         writes: impl IntoIterator<Item = Write>,
     ) -> Result<CodeRequestOutcome, Error> {
-        let (before, log) = asking.log;
-        let log = mail_log_write(&self.grants, (asking.address, asking.kind), before, log)?;
+        let log = mail_log_write(
+            &self.grants,
+            asking.address,
+            asking.kind,
+            asking.log_before,
+            asking.log_after,
+        )?;
         Ok(
             match self.transact([log].into_iter().chain(writes)).await? {
                 Transaction::Written => CodeRequestOutcome::Stored,

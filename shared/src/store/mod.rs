@@ -25,13 +25,13 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-pub use activities::ActivityPage;
+pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, StoredUser};
 pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
 pub use limits::Attempt;
 pub use otp::Enabling;
 pub use outbox::Claim;
-pub use users::SignUp;
+pub use users::{SignUp, Taken};
 
 use crate::{
     Error,

@@ -160,7 +160,7 @@ mod tests {
     }
 
     fn notice(user: &User, kind: Kind) -> QueuedMail {
-        QueuedMail::notice(kind, (&user.uid, &user.email), Language::En, NOW)
+        QueuedMail::notice(kind, &user.uid, &user.email, Language::En, NOW)
     }
 
     /// Somebody with a drawn secret and a session whose jti is `own`.
@@ -234,7 +234,8 @@ mod tests {
                 user,
                 &session_of(user),
                 factor,
-                (&Attempt::default(), &activity),
+                &Attempt::default(),
+                &activity,
             )
             .await
             .expect("an answer")
@@ -300,7 +301,8 @@ mod tests {
             "own",
             &user.uid,
             &user.email.key(),
-            (NOW, NOW + 60),
+            NOW,
+            NOW + 60,
         );
         let (kept, _) = store
             .find_session(&claims)

@@ -53,14 +53,15 @@ impl Store {
     }
 
     /// Stores a session, uses a code of the user's second factor up, and forgets the failures
-    /// before the attempt. `None`, and nothing is stored, when somebody used the code up meanwhile,
+    /// before the attempt. `Conflict`, and nothing is stored, when somebody used the code up meanwhile,
     /// or the secret is another now.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
         session: &Session,
         factor: &SecondFactor,
-        (attempt, activity): (&Attempt, &Activity),
+        attempt: &Attempt,
+        activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
             self.use_up(user, factor)?,

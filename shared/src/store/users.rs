@@ -21,6 +21,15 @@ use crate::{
     },
 };
 
+/// What of a new user somebody has already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The address has a user.
+    pub email: bool,
+    /// The uid is a user's.
+    pub uid: bool,
+}
+
 /// What became of a sign-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUp {
@@ -93,18 +102,14 @@ impl Store {
     }
 
     /// Whether an address has a user, and whether a uid is somebody's.
-    pub async fn is_taken(
-        &self,
-        user: Option<&str>,
-        uid: Option<&str>,
-    ) -> Result<(bool, bool), Error> {
+    pub async fn is_taken(&self, user: Option<&str>, uid: Option<&str>) -> Result<Taken, Error> {
         let keys: Vec<_> = user
             .map(user_key)
             .into_iter()
             .chain(uid.map(uid_key))
             .collect();
         if keys.is_empty() {
-            return Ok((false, false));
+            return Ok(Taken::default());
         }
         let found = self.batch_get([(&self.users, keys)]).await?;
         let keys = found
@@ -112,7 +117,10 @@ impl Store {
             .map(|(_, item)| text_of(item, PK))
             .collect::<Result<Vec<_>, _>>()?;
         let exists = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
-        Ok((exists("USER#"), exists("UID#")))
+        Ok(Taken {
+            email: exists("USER#"),
+            uid: exists("UID#"),
+        })
     }
 
     /// Replaces a password's hash by another of the same password. Where somebody replaced it
@@ -137,7 +145,8 @@ impl Store {
         &self,
         user: &User,
         session: &Session,
-        (code, mail): (&OneTimeCode, &QueuedMail),
+        code: &OneTimeCode,
+        mail: &QueuedMail,
         activity: &Activity,
     ) -> Result<SignUp, Error> {
         let [user_write, uid_write] = self.new_user_writes(user, None)?;

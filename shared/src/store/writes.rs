@@ -74,7 +74,8 @@ pub(super) fn code_writes(
 /// The write that replaces a log of mails, unless another mail was asked for meanwhile.
 pub(super) fn mail_log_write(
     table: &str,
-    (user, kind): (&str, Kind),
+    user: &str,
+    kind: Kind,
     before: Option<&MailLog>,
     log: &MailLog,
 ) -> Result<Write, Error> {

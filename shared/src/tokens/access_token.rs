@@ -272,7 +272,8 @@ mod tests {
             "jti",
             "ID0123456789",
             "john@example.com",
-            (NOW, NOW + 60),
+            NOW,
+            NOW + 60,
         );
         let session = session_ring.sign(&claims).expect("a token");
         assert_eq!(verify(&access_ring, &session), None);

@@ -207,7 +207,8 @@ mod tests {
             "jti",
             "ID0123456789",
             "a@example.com",
-            (now, now + 86400),
+            now,
+            now + 86400,
         );
         keys.signing_keys(now)
             .await

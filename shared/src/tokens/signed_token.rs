@@ -66,7 +66,8 @@ impl Claims {
         jti: &str,
         uid: &str,
         user: &str,
-        (iat, exp): (Timestamp, Timestamp),
+        iat: Timestamp,
+        exp: Timestamp,
     ) -> Self {
         let jti = jti.to_owned();
         let uid = uid.to_owned();
@@ -216,7 +217,8 @@ mod tests {
             "the-jti",
             "ID0123456789",
             "john@example.com",
-            (NOW, NOW + 60),
+            NOW,
+            NOW + 60,
         )
     }
 

@@ -8,7 +8,7 @@ use crate::{
         user::User,
     },
     platform::clock::Timestamp,
-    store::{ActivityPage, Store},
+    store::{ActivityPage, PageRequest, Store},
 };
 
 /// Records something that was done so many milliseconds after `NOW`.
@@ -32,10 +32,10 @@ async fn page(
     store: &Store,
     user: &User,
     topic: Option<Topic>,
-    page: (usize, usize),
+    (page, limit): (usize, usize),
 ) -> ActivityPage {
     store
-        .activities(&user.uid, topic, page, NOW)
+        .activities(&user.uid, topic, PageRequest { page, limit }, NOW)
         .await
         .expect("an answer")
 }
@@ -156,7 +156,15 @@ async fn what_has_expired_is_left_out() {
     record(&store, &user, Action::Login, 1000).await;
     for (after, total) in [(0, 2), (59, 2), (60, 1), (61, 0)] {
         let found = store
-            .activities(&user.uid, None, (1, 100), NOW + after)
+            .activities(
+                &user.uid,
+                None,
+                PageRequest {
+                    page: 1,
+                    limit: 100,
+                },
+                NOW + after,
+            )
             .await
             .expect("an answer");
         assert_eq!(

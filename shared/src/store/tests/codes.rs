@@ -1,8 +1,8 @@
 //! Codes, and what they let their bearer do.
 
 use super::{
-    LIFE, NOW, ask, at_once, claims_of, done, hash, live, new_user, opened, reset_asked,
-    reset_mail, session_of, signed_up, store, stored,
+    LIFE, NOW, all_activities, ask, at_once, claims_of, done, hash, live, new_user, opened,
+    reset_asked, reset_mail, session_of, signed_up, store, stored,
 };
 use crate::{
     domain::{
@@ -20,7 +20,8 @@ use crate::{
 async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> PasswordChange {
     let notice = QueuedMail::notice(
         mail::Kind::PasswordChanged,
-        (&user.uid, &user.email),
+        &user.uid,
+        &user.email,
         Language::En,
         NOW,
     );
@@ -188,18 +189,16 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
     let nobody = new_user("nobody@example.com");
     let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&nobody, &code);
-    let log = (
-        None,
-        &MailLog {
-            asked_at: vec![NOW.milliseconds()],
-        },
-    );
+    let log_after = MailLog {
+        asked_at: vec![NOW.milliseconds()],
+    };
     let activity = done(&nobody, Action::RequestPasswordReset, NOW);
     let address = "nobody@example.com";
     let asking = CodeRequest {
         kind: Kind::Reset,
         address,
-        log,
+        log_before: None,
+        log_after: &log_after,
         code: &code,
         mail: &mail,
         activity: Some(&activity),
@@ -208,14 +207,7 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
         store.store_decoy_code(&asking).await.expect("an answer"),
         CodeRequestOutcome::Stored
     );
-    assert_eq!(
-        store
-            .activities(&nobody.uid, None, (1, 9), NOW)
-            .await
-            .expect("an answer")
-            .total,
-        0
-    );
+    assert_eq!(all_activities(&store, &nobody).await.total, 0);
     assert_eq!(
         store
             .claim_mail(&mail.uid, &mail.id, NOW)
@@ -234,7 +226,8 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
 async fn change(store: &Store, user: &User, session: &Session, new: &str) -> bool {
     let notice = QueuedMail::notice(
         mail::Kind::PasswordChanged,
-        (&user.uid, &user.email),
+        &user.uid,
+        &user.email,
         Language::En,
         NOW,
     );
@@ -299,11 +292,7 @@ async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessio
         reset(&store, &user, &code, "late").await,
         PasswordChange::CodeUsed
     );
-    let recorded = store
-        .activities(&user.uid, None, (1, 100), NOW)
-        .await
-        .expect("an answer")
-        .activities;
+    let recorded = all_activities(&store, &user).await.activities;
     assert_eq!(
         recorded
             .iter()
@@ -390,7 +379,8 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
                 let asking = CodeRequest {
                     kind: Kind::Reset,
                     address: &address,
-                    log: (before.as_ref(), &log),
+                    log_before: before.as_ref(),
+                    log_after: &log,
                     code: &code,
                     mail: &mail,
                     activity: Some(&activity),
@@ -448,11 +438,7 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
             .1,
         None
     );
-    let recorded = store
-        .activities(&user.uid, None, (1, 100), NOW)
-        .await
-        .expect("an answer")
-        .activities;
+    let recorded = all_activities(&store, &user).await.activities;
     assert_eq!(
         recorded
             .iter()
@@ -483,7 +469,8 @@ async fn mails_to_an_address_without_an_account_are_counted_alike() {
                 let asking = CodeRequest {
                     kind,
                     address: &address,
-                    log: (None, &log),
+                    log_before: None,
+                    log_after: &log,
                     code: &code,
                     mail: &mail,
                     activity: None,

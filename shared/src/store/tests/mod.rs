@@ -17,7 +17,7 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{Attempt, CodeRequest, CodeRequestOutcome, SignUp, Store};
+use super::{ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, PageRequest, SignUp, Store};
 use crate::{
     domain::{
         activity::{Action, Activity, Recorder},
@@ -140,7 +140,8 @@ pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
     let code = OneTimeCode::new(3600, NOW);
     let mail = QueuedMail::with_code(
         mail::Kind::Confirmation,
-        (&user.uid, &user.email),
+        &user.uid,
+        &user.email,
         Language::En,
         &code,
         NOW,
@@ -149,7 +150,8 @@ pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
         .sign_up(
             user,
             &session_of(user),
-            (&code, &mail),
+            &code,
+            &mail,
             &done(user, Action::SignUp, NOW),
         )
         .await
@@ -176,14 +178,16 @@ fn claims_of(user: &User, code: &OneTimeCode) -> Claims {
         &code.jti,
         &user.uid,
         &user.email.key(),
-        (NOW, code.expires_at),
+        NOW,
+        code.expires_at,
     )
 }
 
 fn reset_mail(user: &User, code: &OneTimeCode) -> QueuedMail {
     QueuedMail::with_code(
         mail::Kind::PasswordReset,
-        (&user.uid, &user.email),
+        &user.uid,
+        &user.email,
         Language::En,
         code,
         NOW,
@@ -204,16 +208,14 @@ async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &
         .find_user_and_mail_log(address, kind)
         .await
         .expect("an answer");
-    let log = (
-        before.as_ref(),
-        &MailLog {
-            asked_at: vec![NOW.milliseconds()],
-        },
-    );
+    let log_after = MailLog {
+        asked_at: vec![NOW.milliseconds()],
+    };
     let asking = CodeRequest {
         kind,
         address,
-        log,
+        log_before: before.as_ref(),
+        log_after: &log_after,
         code,
         mail,
         activity: None,
@@ -225,6 +227,18 @@ async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &
             .expect("an answer"),
         CodeRequestOutcome::Stored
     );
+}
+
+/// What is recorded of the user.
+async fn all_activities(store: &Store, user: &User) -> ActivityPage {
+    let page = PageRequest {
+        page: 1,
+        limit: 100,
+    };
+    store
+        .activities(&user.uid, None, page, NOW)
+        .await
+        .expect("an answer")
 }
 
 /// Opens a session of the user.

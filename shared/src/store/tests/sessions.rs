@@ -1,7 +1,8 @@
 //! Sessions.
 
 use super::{
-    NOW, at_once, done, live, new_user, opened, session_of, sign_up, signed_up, store, stored,
+    NOW, all_activities, at_once, done, live, new_user, opened, session_of, sign_up, signed_up,
+    store, stored,
 };
 use crate::{
     domain::{activity::Action, otp::SecondFactor, session::Session, user::User},
@@ -19,7 +20,8 @@ async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
             user,
             &session_of(user),
             &factor,
-            (&Attempt::default(), &activity),
+            &Attempt::default(),
+            &activity,
         )
         .await
         .expect("an answer")
@@ -47,7 +49,8 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
         "the-jti",
         &user.uid,
         &user.email.key(),
-        (NOW, NOW + 60),
+        NOW,
+        NOW + 60,
     );
     let (found, owner) = store
         .find_session(&claims)
@@ -217,11 +220,7 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
     );
     let now = stored(&store, &user).await;
     assert_eq!((now.session_epoch, now.updated_at), (1, user.updated_at));
-    let recorded = store
-        .activities(&user.uid, None, (1, 9), NOW)
-        .await
-        .expect("an answer")
-        .activities;
+    let recorded = all_activities(&store, &user).await.activities;
     assert!(
         recorded
             .iter()
@@ -311,11 +310,7 @@ async fn a_sign_out_is_recorded_by_who_ends_the_session_alone() {
     })
     .await;
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
-    let recorded = store
-        .activities(&user.uid, None, (1, 100), NOW)
-        .await
-        .expect("an answer")
-        .activities;
+    let recorded = all_activities(&store, &user).await.activities;
     assert_eq!(
         recorded
             .iter()

@@ -1,7 +1,10 @@
 //! Users.
 
 use super::{at_once, hash, new_user, sign_up, signed_up, store, stored};
-use crate::{domain::user::User, store::SignUp};
+use crate::{
+    domain::user::User,
+    store::{SignUp, Taken},
+};
 
 #[tokio::test]
 async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
@@ -43,16 +46,43 @@ async fn addresses_and_uids_are_taken_once() {
         (
             Some("jane@example.com"),
             Some(user.uid.as_str()),
-            (true, true),
+            Taken {
+                email: true,
+                uid: true,
+            },
         ),
         (
             Some("john@example.com"),
             Some("ID0000000000"),
-            (false, false),
+            Taken {
+                email: false,
+                uid: false,
+            },
         ),
-        (None, Some(user.uid.as_str()), (false, true)),
-        (Some("jane@example.com"), None, (true, false)),
-        (None, None, (false, false)),
+        (
+            None,
+            Some(user.uid.as_str()),
+            Taken {
+                email: false,
+                uid: true,
+            },
+        ),
+        (
+            Some("jane@example.com"),
+            None,
+            Taken {
+                email: true,
+                uid: false,
+            },
+        ),
+        (
+            None,
+            None,
+            Taken {
+                email: false,
+                uid: false,
+            },
+        ),
     ] {
         assert_eq!(
             store.is_taken(address, uid).await.expect("an answer"),
