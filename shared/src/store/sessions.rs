@@ -53,8 +53,8 @@ impl Store {
     }
 
     /// Stores a session, uses a code of the user's second factor up, and forgets the failures
-    /// before the attempt. `Conflict`, and nothing is stored, when somebody used the code up meanwhile,
-    /// or the secret is another now.
+    /// before the attempt. [`Outcome::Conflict`], and nothing is stored, when the code has been used
+    /// or the secret has changed since the user was read.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
