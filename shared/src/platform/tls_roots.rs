@@ -41,7 +41,7 @@ pub(crate) fn client() -> SharedHttpClient {
         .with_trust_store(TrustStore::empty().with_pem_certificate(AMAZON_ROOTS))
         .build();
     match amazon {
-        Ok(amazon) => SharedHttpClient::new(AmazonFirst::new(
+        Ok(amazon) => SharedHttpClient::new(AmazonRootsFirst::new(
             builder().tls_context(amazon).build_https(),
             system,
         )),
@@ -50,7 +50,7 @@ pub(crate) fn client() -> SharedHttpClient {
 }
 
 #[derive(Debug)]
-struct AmazonFirst {
+struct AmazonRootsFirst {
     amazon: SharedHttpClient,
     /// Reads its roots when it is first asked for a connector.
     system: SharedHttpClient,
@@ -59,7 +59,7 @@ struct AmazonFirst {
     is_elsewhere: Arc<AtomicBool>,
 }
 
-impl AmazonFirst {
+impl AmazonRootsFirst {
     fn new(amazon: SharedHttpClient, system: SharedHttpClient) -> Self {
         Self {
             amazon,
@@ -69,7 +69,7 @@ impl AmazonFirst {
     }
 }
 
-impl HttpClient for AmazonFirst {
+impl HttpClient for AmazonRootsFirst {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,

@@ -15,7 +15,7 @@ use crate::{
 
 /// Nobody waits longer for it. Where it does not answer, passwords pass: the rule and the strength
 /// still hold.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of an answer at the most; there are some 80 KiB in one.
 const ANSWER_LIMIT: usize = 512 * 1024;
 /// Characters of a hash that the service gets to see. More than a thousand known hashes begin with
@@ -63,7 +63,7 @@ impl BreachedPasswords {
     #[must_use]
     pub fn new(url: Option<ServiceUrl>) -> Self {
         Self(url.map(|url| Service {
-            outbound: HttpClient::new(PATIENCE, ANSWER_LIMIT),
+            outbound: HttpClient::new(TIMEOUT, ANSWER_LIMIT),
             url,
         }))
     }

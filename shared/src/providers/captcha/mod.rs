@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// For everything that a provider is asked for a request.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 /// Bytes of a provider's answer at the most.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
@@ -95,7 +95,7 @@ impl Check {
         Self {
             settings,
             secret,
-            outbound: HttpClient::new(PATIENCE, ANSWER_LIMIT),
+            outbound: HttpClient::new(TIMEOUT, ANSWER_LIMIT),
         }
     }
 
