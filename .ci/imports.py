@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fails if files of a package import each other in a circle, or if a layer imports one above it.
+"""Fails if files of a package import each other in a cycle, or if a layer imports one above it.
 
-A module and its own submodules count as one: `store/mod.rs` may name what its files define, and they what it defines. Tests are
-not looked at. Reads `use` declarations and paths that begin with `crate`, `self` or `super`; names that a module re-exports lead to
-the file that defines them.
+A module and its own submodules count as one, so `store/mod.rs` and its files may import each other.
+Tests are ignored. The script reads `use` declarations and paths that begin with `crate`, `self` or
+`super`, and resolves re-exported names to the file that defines them.
 """
 
 import re
@@ -12,7 +12,8 @@ from pathlib import Path
 
 PACKAGES = ["functions", "shared", "local", "bench"]
 
-# What each layer of `shared` may import, besides itself. Rules may use the parts of `platform` that are pure, or that tests control.
+# The layers that each layer of `shared` may import in addition to itself. `domain` may use only the
+# parts of `platform` that are pure or that tests control.
 LAYERS = {
     "error": [],
     "platform": ["error"],
@@ -28,7 +29,7 @@ TOKENS = re.compile(r'//[^\n]*|/\*.*?\*/|r#+".*?"#+|r?"(?:\\.|[^"\\])*"|\'(?:\\.
 
 
 def code_of(path):
-    """The code of a file without comments, texts and inline tests."""
+    """The code of a file without comments, string literals and inline tests."""
     text = TOKENS.sub(lambda token: " " if token.group().startswith("/") else '""', path.read_text())
     cut = re.search(r"^#\[cfg\(test\)\]\s*mod \w+ \{", text, re.M)
     return text[: cut.start()] if cut else text
@@ -48,7 +49,7 @@ def modules_of(source):
 
 
 def split(text):
-    """The parts of a use tree that its outermost commas separate."""
+    """The parts of a use tree, separated at its outermost commas."""
     depth, start = 0, 0
     for place, character in enumerate(text):
         depth += (character == "{") - (character == "}")
@@ -71,7 +72,7 @@ def flatten(tree, prefix=()):
 
 
 def absolute(path, module):
-    """A path from the root of its package; None if it is another package's."""
+    """A path from the root of its package; None for a path into another package."""
     here = module.split("::") if module else []
     if path[0] == "crate":
         return list(path[1:])
@@ -85,7 +86,7 @@ def absolute(path, module):
 
 
 def paths_of(code, module):
-    """Every path of a file from the root of its package, and those that it re-exports by their names."""
+    """Every path of a file from the root of its package, and its re-exported paths by name."""
     paths, exports = [], {}
     for match in re.finditer(r"\b(pub(?:\([\w ]+\))?\s+)?use\s+([^;]+);", code):
         for path in flatten(match.group(2)):
@@ -115,7 +116,7 @@ def graph_of(source):
     read = {name: paths_of(code_of(path), name) for name, path in modules.items()}
 
     def file_of(path, depth=0):
-        """The module whose file defines what a path names."""
+        """The module whose file defines the item of a path."""
         for length in range(len(path), -1, -1):
             name = "::".join(path[:length])
             if name in modules:
@@ -132,12 +133,12 @@ def graph_of(source):
 
 
 def is_one(a, b):
-    """Whether one of two modules is the other, or within it."""
+    """Whether two modules are equal or one contains the other."""
     return a == b or f"{a}::".startswith(f"{b}::") or f"{b}::".startswith(f"{a}::") or "" in (a, b)
 
 
-def circles_of(graph):
-    """Groups of modules that lead to each other (Tarjan's strongly connected components)."""
+def cycles_of(graph):
+    """Groups of modules that import each other (strongly connected components, by Tarjan's algorithm)."""
     index, low, stack, groups = {}, {}, [], []
 
     def visit(node):
@@ -171,8 +172,8 @@ def main():
         modules, graph = graph_of(Path(package) / "src")
         files += len(modules)
         arrows += sum(map(len, graph.values()))
-        for group in circles_of(graph):
-            problems.append(f"{package}: these files import each other in a circle: {', '.join(group)}")
+        for group in cycles_of(graph):
+            problems.append(f"{package}: import cycle: {', '.join(group)}")
             for node in group:
                 inside = sorted(graph[node] & set(group))
                 problems.append(f"    {modules[node]} imports {', '.join(inside)}")
@@ -182,12 +183,12 @@ def main():
                 if not module:
                     continue
                 if layer not in LAYERS:
-                    problems.append(f"{modules[module]}: no layer is called {layer}")
+                    problems.append(f"{modules[module]}: {layer} is not a known layer; add it to LAYERS in .ci/imports.py")
                     continue
                 for target in sorted(targets):
                     if not any(within(target, allowed) for allowed in [layer, *LAYERS[layer]]):
                         problems.append(f"{modules[module]}: {layer} must not import {target}")
-    print("\n".join(problems) or f"    {files} files, {arrows} imports between them, no circle and no import upwards")
+    print("\n".join(problems) or f"    {files} files, {arrows} imports between them, no cycle and no upward import")
     return 1 if problems else 0
 
 

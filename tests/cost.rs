@@ -1,4 +1,4 @@
-//! The costs that docs/OPERATIONS.md tells
+//! The costs in docs/OPERATIONS.md
 
 use std::fs;
 
@@ -12,21 +12,21 @@ use crate::harness::{
     workspace,
 };
 
-/// US dollars for a million, of list prices in us-east-1.
+/// List prices of us-east-1, in US dollars per million.
 const GATEWAY: f64 = 1.0;
 const INVOCATION: f64 = 0.2;
 const GIGABYTE_SECOND: f64 = 16.6667;
 const READ: f64 = 0.125;
 const WRITE: f64 = 0.625;
-/// Two kilobytes of log.
+/// Two kilobytes of logs.
 const LOG: f64 = 1.0;
 
-/// The table's rows: operation, and the numbers after it.
+/// The rows of the table of costs: the operation, and the numbers from the read units on.
 fn rows() -> Vec<(String, Vec<f64>)> {
-    let manual = fs::read_to_string(workspace().join("docs/OPERATIONS.md")).unwrap();
-    let (_, section) = manual
-        .split_once("\n## What it costs\n")
-        .expect("the section");
+    let document = fs::read_to_string(workspace().join("docs/OPERATIONS.md")).unwrap();
+    let (_, section) = document
+        .split_once("\n## Costs\n")
+        .expect("docs/OPERATIONS.md has a section Costs");
     let table = section
         .split("\n## ")
         .next()
@@ -58,12 +58,12 @@ fn binaries(row: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_operation_has_its_costs_and_they_add_up() {
+fn every_operation_is_priced_and_its_costs_add_up() {
     let functions = Template::read().functions;
     let template: Value =
         serde_yaml_ng::from_str(&fs::read_to_string(workspace().join("template.yaml")).unwrap())
             .unwrap();
-    let usual = template["Globals"]["Function"]["MemorySize"]
+    let default_memory = template["Globals"]["Function"]["MemorySize"]
         .as_f64()
         .unwrap();
     let rows = rows();
@@ -90,7 +90,7 @@ fn every_operation_has_its_costs_and_they_add_up() {
             let own =
                 &template["Resources"][function.logical_id.as_str()]["Properties"]["MemorySize"];
             assert_eq!(
-                own.as_f64().unwrap_or(usual).to_string(),
+                own.as_f64().unwrap_or(default_memory).to_string(),
                 megabytes.to_string(),
                 "{binary}"
             );
@@ -106,7 +106,7 @@ fn every_operation_has_its_costs_and_they_add_up() {
     }
 }
 
-/// Bytes of a value, as DynamoDB counts them.
+/// Size of a value in bytes, by DynamoDB's rules.
 fn size(value: &AttributeValue) -> usize {
     match value {
         AttributeValue::S(text) => text.len(),
@@ -120,12 +120,12 @@ fn size(value: &AttributeValue) -> usize {
                 .sum::<usize>()
         }
         AttributeValue::Bool(_) | AttributeValue::Null(_) => 1,
-        other => panic!("not stored here: {other:?}"),
+        other => panic!("no item has a value of this type: {other:?}"),
     }
 }
 
 #[tokio::test]
-async fn what_is_stored_of_a_user_is_read_and_written_in_one_unit_an_item() {
+async fn every_item_of_a_user_fits_one_write_unit() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_MAIL_INTERVAL", "1"),
         ("IDENTITY_REQUESTS_PER_MINUTE", "60"),
@@ -171,20 +171,21 @@ async fn what_is_stored_of_a_user_is_read_and_written_in_one_unit_an_item() {
     }
 }
 
-/// What a row of the manual says.
-fn said(rows: &[(String, Vec<f64>)], row: &str) -> Units {
+/// The units in a row of the table.
+fn documented(rows: &[(String, Vec<f64>)], row: &str) -> Units {
     let (_, numbers) = rows
         .iter()
         .find(|(name, _)| name == row)
         .unwrap_or_else(|| panic!("{row}"));
-    // A use that is noted once a minute is a tenth there; here it is none.
+    // The table adds a tenth of a unit for the use of a session, which is recorded once a minute. No
+    // session here is a minute old.
     Units {
         read: numbers[0],
         written: numbers[1].floor(),
     }
 }
 
-/// Compares what operations consume with the manual.
+/// Compares the consumption of operations with the table.
 struct Bill {
     latchkey: Latchkey,
     meter: Meter,
@@ -192,10 +193,10 @@ struct Bill {
 }
 
 impl Bill {
-    /// An operation that sends so many mails.
+    /// Asserts the units of an operation that sends `mails` mails.
     async fn checks<T>(&self, row: &str, mails: usize, operation: impl Future<Output = T>) -> T {
         let (units, outcome) = self.meter.units(mails, operation).await;
-        assert_eq!(units, said(&self.rows, row), "{row}");
+        assert_eq!(units, documented(&self.rows, row), "{row}");
         outcome
     }
 
@@ -208,14 +209,14 @@ impl Bill {
         answer
     }
 
-    /// Somebody with a second factor, whose code of now is unused.
+    /// A user with a second factor, whose current code is unused.
     async fn enrolled(&self, name: &str) -> (User, otp::Authenticator) {
         self.meter.units(2, self.latchkey.enrolled(name)).await.1
     }
 }
 
 #[tokio::test]
-async fn the_tables_charge_what_the_manual_says() {
+async fn the_tables_charge_the_documented_units() {
     let variables = [
         ("IDENTITY_REQUESTS_PER_MINUTE", "1000"),
         ("IDENTITY_MAIL_INTERVAL", "1"),
@@ -228,7 +229,7 @@ async fn the_tables_charge_what_the_manual_says() {
         rows: rows(),
     };
     let latchkey = &bill.latchkey;
-    assert_eq!(said(&bill.rows, "`mail-send`"), Meter::MAIL);
+    assert_eq!(documented(&bill.rows, "`mail-send`"), Meter::MAIL);
 
     let user = bill
         .checks("`user-create`", 1, latchkey.signed_up("units-user"))
@@ -298,17 +299,17 @@ async fn the_tables_charge_what_the_manual_says() {
         latchkey.get("/auth/orders").cookie(&user.session),
     )
     .await;
-    let mut asked = event("GET", "/orders");
-    asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
-    asked["headers"]["authorization"] = json!(format!("Bearer {}", user.session));
-    let let_in = bill
+    let mut request = event("GET", "/orders");
+    request["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
+    request["headers"]["authorization"] = json!(format!("Bearer {}", user.session));
+    let answer = bill
         .checks(
             "`authorize`",
             0,
-            latchkey.invoke("AuthorizeFunction", asked),
+            latchkey.invoke("AuthorizeFunction", request),
         )
         .await;
-    assert_eq!(let_in.unwrap()["isAuthorized"], true);
+    assert_eq!(answer.unwrap()["isAuthorized"], true);
 
     bill.checks_answer(
         "`password-change`",
@@ -331,7 +332,7 @@ async fn the_tables_charge_what_the_manual_says() {
 
     let (_, user) = bill.meter.units(1, latchkey.signed_up("units-otp")).await;
     let secret = bill
-        .checks("`otp-generate-qrcode`", 0, latchkey.drawn_secret(&user))
+        .checks("`otp-generate-qrcode`", 0, latchkey.generated_secret(&user))
         .await;
     let code = otp::code_of(&secret, otp::step());
     bill.checks_answer(
@@ -341,7 +342,7 @@ async fn the_tables_charge_what_the_manual_says() {
     )
     .await;
     let (user, authenticator) = bill.enrolled("units-otp-session").await;
-    latchkey.forgive(&user.email).await;
+    latchkey.reset_failures(&user.email).await;
     bill.checks_answer(
         "`session-create`, second factor",
         0,

@@ -1,18 +1,18 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
-//! The tree mirrors `functions/src`: the tests of an endpoint are where the endpoint is. Beside it
-//! are the rules that hold for every operation ([`request`], [`hostile`], [`authentication`],
-//! [`secrets`], [`rotation`], [`config`]), and what keeps the parts together ([`template`],
-//! [`monitoring`], [`manual`], [`events`], [`emulator`], [`stack`]).
+//! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
+//! ([`request`], [`hostile`], [`authentication`], [`secrets`], [`rotation`], [`config`]) and the
+//! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
+//! [`emulator`], [`stack`]).
 
 #![expect(
     clippy::too_many_lines,
-    reason = "a story or a table of cases is read from its beginning to its end"
+    reason = "a scenario or a table of cases is easier to follow in one piece"
 )]
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on fails"
+    reason = "a test fails if a step fails"
 )]
 
 mod harness;
@@ -112,12 +112,12 @@ mod authentication;
 mod config;
 mod cors;
 mod cost;
+mod documents;
 mod emulator;
 mod events;
 mod hostile;
 mod hostile_bodies;
 mod limits;
-mod manual;
 mod monitoring;
 mod openapi;
 mod request;

@@ -8,10 +8,10 @@ use shared::platform::telemetry::metrics;
 
 use crate::harness::workspace;
 
-/// Where the functions' metrics are: the value of `IDENTITY_METRICS_NAMESPACE`.
+/// Namespace of the functions' metrics, the value of `IDENTITY_METRICS_NAMESPACE`.
 const NAMESPACE: &str = "Latchkey/${AWS::StackName}";
 
-/// Namespace, name, and dimensions with their values.
+/// Namespace, name, and pairs of dimension and value.
 type Metric = (String, String, Vec<(String, String)>);
 
 fn template() -> Value {
@@ -19,7 +19,7 @@ fn template() -> Value {
         .unwrap()
 }
 
-/// The resources of a type, with their names.
+/// Logical id and properties of each resource of a type.
 fn resources(template: &Value, kind: &str) -> Vec<(String, Value)> {
     let all = template["Resources"].as_mapping().unwrap().iter();
     let some: Vec<_> = all
@@ -36,13 +36,13 @@ fn resources(template: &Value, kind: &str) -> Vec<(String, Value)> {
         .collect()
 }
 
-/// Text, also within an intrinsic.
+/// A string, also as the argument of an intrinsic function.
 fn text(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) => text(&tagged.value),
         plain => plain
             .as_str()
-            .unwrap_or_else(|| panic!("no text: {plain:?}"))
+            .unwrap_or_else(|| panic!("not a string: {plain:?}"))
             .to_owned(),
     }
 }
@@ -58,7 +58,7 @@ fn dimensions(value: &Value) -> Vec<(String, String)> {
         .collect()
 }
 
-/// What an alarm watches.
+/// The metrics that an alarm watches.
 fn watched(alarm: &Value) -> Vec<Metric> {
     let metric = |metric: &Value| {
         (
@@ -77,13 +77,13 @@ fn watched(alarm: &Value) -> Vec<Metric> {
     }
 }
 
-/// The dashboard's document, references left in it as they are.
+/// The body of the dashboard, with unresolved references.
 fn dashboard() -> Json {
     let (_, properties) = resources(&template(), "AWS::CloudWatch::Dashboard").remove(0);
     serde_json::from_str(&text(&properties["DashboardBody"])).unwrap()
 }
 
-/// What the dashboard shows; expressions refer to metrics beside them.
+/// The metrics of the dashboard. Expressions are left out: they refer to metrics of their widget.
 fn shown(dashboard: &Json) -> Vec<Metric> {
     let widgets = dashboard["widgets"].as_array().unwrap().iter();
     let metrics = widgets
@@ -110,7 +110,7 @@ fn shown(dashboard: &Json) -> Vec<Metric> {
     names.filter_map(metric).collect()
 }
 
-/// The functions' own metrics, with each value of a dimension.
+/// The functions' own metrics, one for each value of a dimension.
 fn emitted() -> BTreeSet<Metric> {
     let name = |metric: &metrics::Metric| metric.name.to_owned();
     let with = |metric, dimensions| (NAMESPACE.to_owned(), name(metric), dimensions);
@@ -134,13 +134,13 @@ fn own(metrics: Vec<Metric>) -> BTreeSet<Metric> {
 }
 
 #[test]
-fn the_namespace_of_the_functions_is_the_one_that_is_watched() {
+fn alarms_and_dashboard_use_the_namespace_of_the_functions() {
     let variable = &template()["Globals"]["Function"]["Environment"]["Variables"]["IDENTITY_METRICS_NAMESPACE"];
     assert_eq!(text(variable), NAMESPACE);
 }
 
 #[test]
-fn alarms_watch_metrics_that_the_functions_write() {
+fn alarms_watch_metrics_that_the_functions_emit() {
     let alarms = resources(&template(), "AWS::CloudWatch::Alarm");
     let watched = own(alarms
         .iter()
@@ -153,12 +153,12 @@ fn alarms_watch_metrics_that_the_functions_write() {
 }
 
 #[test]
-fn the_dashboard_shows_every_metric_that_the_functions_write_and_no_other() {
+fn the_dashboard_shows_exactly_the_metrics_of_the_functions() {
     assert_eq!(own(shown(&dashboard())), emitted());
 }
 
 #[test]
-fn everything_that_the_dashboard_shows_is_of_this_template() {
+fn the_dashboard_refers_only_to_resources_of_the_template() {
     let template = template();
     let body = dashboard().to_string();
     for reference in body
@@ -198,37 +198,37 @@ fn widgets_are_on_the_grid_and_do_not_overlap() {
 }
 
 #[test]
-fn every_alarm_is_sent_explained_and_says_what_silence_means() {
-    let manual = fs::read_to_string(workspace().join("docs/OPERATIONS.md")).unwrap();
+fn every_alarm_notifies_the_topic_and_is_explained_in_the_runbook() {
+    let runbook = fs::read_to_string(workspace().join("docs/RUNBOOK.md")).unwrap();
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
-        let told: Vec<String> = alarm["AlarmActions"]
+        let notified: Vec<String> = alarm["AlarmActions"]
             .as_sequence()
             .unwrap()
             .iter()
             .map(text)
             .collect();
-        assert_eq!(told, ["AlarmTopic"], "{name}");
-        let silence = text(&alarm["TreatMissingData"]);
+        assert_eq!(notified, ["AlarmTopic"], "{name}");
+        let missing_data = text(&alarm["TreatMissingData"]);
         assert!(
-            ["notBreaching", "ignore"].contains(&silence.as_str()),
-            "{name}: {silence}"
+            ["notBreaching", "ignore"].contains(&missing_data.as_str()),
+            "{name}: {missing_data}"
         );
         let description = text(&alarm["AlarmDescription"]);
         assert!(
-            description.ends_with(&format!(" See {name} in docs/OPERATIONS.md.")),
+            description.ends_with(&format!(" See {name} in docs/RUNBOOK.md.")),
             "{name}: {description}"
         );
         assert!(
-            manual.contains(&format!("\n### {name}\n")),
-            "{name} is not explained in docs/OPERATIONS.md"
+            runbook.contains(&format!("\n### {name}\n")),
+            "docs/RUNBOOK.md has no section {name}"
         );
     }
 }
 
-/// An alarm with two results, or with none, is refused; and a metric that the expression does not
-/// name is watched for nothing.
+/// `CloudWatch` rejects an alarm with no result or with several. A metric that the expression does
+/// not name has no effect.
 #[test]
-fn an_alarm_watches_one_result() {
+fn an_alarm_returns_one_result_from_all_its_metrics() {
     for (name, alarm) in resources(&template(), "AWS::CloudWatch::Alarm") {
         let Some(queries) = alarm.get("Metrics").and_then(Value::as_sequence) else {
             continue;

@@ -76,7 +76,7 @@ manage() {
 
 erase() {
     manage erase delete || return 1
-    # A sign-up that failed may have created nobody.
+    # A sign-up that failed may not have created a user.
     grep -qF '"deleted"' "$answer" || grep -qF '"not_found"' "$answer" || return 1
     manage erase show || return 1
     grep -qF '"not_found"' "$answer"
@@ -150,7 +150,7 @@ if $mail; then
             break
         fi
         ((SECONDS < deadline)) || failed "mail and its bounce: the user is not labelled within $patience s: look at mail-send and mail-feedback"
-        # The label is stored by the stack, which reports it to nobody, so it is asked for.
+        # The stack stores the label and does not report it, so this polls for it.
         sleep 1
     done
     passed 'mail and its bounce'
