@@ -1,8 +1,8 @@
-//! Latchkey's development stack: what template.yaml describes, in one process on one machine.
+//! Latchkey's development stack: runs the resources of template.yaml on one machine.
 //!
-//! The functions are the real binaries, talked to by the Lambda Runtime API; around them are an
-//! HTTP API gateway, DynamoDB with its streams, Secrets Manager and SES, each as far as the
-//! template uses it.
+//! The functions are the binaries that Lambda runs, invoked through the Lambda Runtime API. Around
+//! them, this process provides API Gateway, DynamoDB with streams, EventBridge, Secrets Manager and
+//! SES, as far as the template uses them.
 
 mod ambient;
 mod build;
@@ -11,6 +11,7 @@ mod database;
 mod error;
 mod events;
 mod gateway;
+mod host;
 mod iam;
 mod lambda;
 mod log;
@@ -21,6 +22,7 @@ mod pages;
 mod pattern;
 mod runtime;
 mod secrets;
+mod server;
 mod stack;
 mod stream;
 mod template;

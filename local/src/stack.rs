@@ -4,6 +4,7 @@ use crate::{
     database,
     events::EventDispatcher,
     gateway::Gateway,
+    host::Hosts,
     iam::{DynamoDbProxy, Iam},
     lambda,
     log::Logger,
@@ -11,6 +12,9 @@ use crate::{
     pages::{self, MAILBOX, Pages},
     runtime::{self, Failure, Functions, RuntimeRegistry},
     secrets::Secrets,
+    server::{
+        Server, StopSignal, listen, listen_at_offset, listen_unguessably, local_address, serve,
+    },
     stream::{self, Positions},
     template::Template,
 };
@@ -20,28 +24,19 @@ use axum::{
     http::HeaderMap,
     routing::{any, post},
 };
+use dynoxide::Database;
 use serde_json::json;
-use std::{
-    collections::BTreeMap,
-    io,
-    net::{Ipv4Addr, SocketAddr},
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
-    sync::{Notify, mpsc, oneshot},
-    task::{JoinHandle, JoinSet},
+    sync::{Notify, mpsc},
+    task::JoinSet,
 };
 
-/// File in the data folder that tells other programs where the stack is while it runs.
+/// File in the data folder that holds the endpoint of the running stack, for `latchkey users`.
 pub const ENDPOINT_FILE: &str = "stack.json";
-/// How long requests under way may take to end when the stack stops.
-const SHUTDOWN_GRACE: Duration = Duration::from_secs(2);
 
-/// Everything that template.yaml describes, running. Dropping it ends it too, but without waiting
-/// for the end.
+/// A running stack. Dropping it ends it too, without waiting for the end of requests and functions.
 pub struct Stack {
     address: SocketAddr,
     url: String,
@@ -52,14 +47,14 @@ pub struct Stack {
     emulator: Server,
     dynamodb: Server,
     aws: Server,
-    /// Followers of streams and the like, which go on until they are aborted.
+    /// Background tasks, such as stream pollers, which run until they are aborted.
     workers: JoinSet<()>,
     written: Arc<Notify>,
     data: Arc<Data>,
 }
 
 impl Stack {
-    /// Finds out before a build, which may take minutes, what would stop the start after it.
+    /// Checks the address and the template before a build, which may take minutes.
     pub async fn check(options: &Options) -> Result<(), Error> {
         let listener = listen(options.listen).await?;
         let (parameters, _) = configuration(
@@ -75,6 +70,11 @@ impl Stack {
         let gateway_listener = listen(options.listen).await?;
         let address = local_address(&gateway_listener)?;
         let (parameters, overrides) = configuration(address, &options.cors_origins, options.env);
+        let front_ends = options
+            .cors_origins
+            .iter()
+            .chain(overrides.get("IDENTITY_DOMAIN"));
+        let hosts = Hosts::of(front_ends.map(String::as_str));
         let template = Template::read(&options.template, &parameters)?;
         let data = Arc::new(match &options.data_dir {
             Some(folder) => Data::open(folder)?,
@@ -93,9 +93,9 @@ impl Stack {
             log.clone(),
         ));
 
-        let dynamodb_listener = listen_beside(address, 1, &log).await?;
-        let aws_listener = listen_beside(address, 2, &log).await?;
-        let emulator_listener = listen((Ipv4Addr::LOCALHOST, 0).into()).await?;
+        let dynamodb_listener = listen_at_offset(address, 1, &log).await?;
+        let aws_listener = listen_at_offset(address, 2, &log).await?;
+        let emulator_listener = listen_unguessably().await?;
         let emulator_url = format!("http://{}", local_address(&emulator_listener)?);
         let url = format!("http://{address}");
         let dynamodb_url = format!("http://{}", local_address(&dynamodb_listener)?);
@@ -115,19 +115,14 @@ impl Stack {
         )?);
 
         let written = Arc::new(Notify::new());
-        let emulator = Server::start({
-            let database = database.clone();
-            async |stop| {
-                // It ends when `stop` resolves.
-                let _ =
-                    dynoxide::server::serve_with_shutdown(emulator_listener, database, stop).await;
-            }
-        });
+        let emulator = Server::start(|stop| emulate(emulator_listener, database.clone(), stop));
         let router = DynamoDbProxy::new(iam.clone(), &template, emulator_url).router();
+        let router = hosts.guard_service(router);
         let dynamodb = Server::start(|stop| serve(dynamodb_listener, router, stop));
         let router = aws_router(secrets, mailbox.clone(), iam)
             .merge(runtime::router(registry))
             .merge(lambda::router(functions.clone(), written.clone()));
+        let router = hosts.guard_service(router);
         let aws = Server::start(|stop| serve(aws_listener, router, stop));
         let gateway = Gateway::new(
             &template,
@@ -140,6 +135,7 @@ impl Stack {
             .fallback(Gateway::handle)
             .with_state(Arc::new(gateway))
             .merge(pages::api());
+        let router = hosts.guard(router);
         let gateway = Server::start(|stop| serve(gateway_listener, router, stop));
 
         data.write(
@@ -171,13 +167,14 @@ impl Stack {
         })
     }
 
-    /// Where the API is, such as `http://127.0.0.1:3000`.
+    /// URL of the API, such as `http://127.0.0.1:3000`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The address that people use: the one that is in the links of mails.
+    /// URL of the API for browsers, and by default of the links in mails:
+    /// `http://localhost:<port>`.
     #[must_use]
     pub fn public_url(&self) -> String {
         public_url(self.address)
@@ -188,25 +185,25 @@ impl Stack {
         self.public_url() + MAILBOX
     }
 
-    /// Where DynamoDB's API is.
+    /// Endpoint of DynamoDB.
     #[must_use]
     pub fn dynamodb_url(&self) -> &str {
         &self.dynamodb_url
     }
 
-    /// Where SES, Secrets Manager and Lambda are.
+    /// Endpoint of SES, Secrets Manager and Lambda.
     #[must_use]
     pub fn aws_url(&self) -> &str {
         &self.aws_url
     }
 
-    /// For measurements that call a function without the gateway.
+    /// The functions, for measurements that bypass the gateway.
     #[must_use]
     pub fn functions(&self) -> &Functions {
         &self.functions
     }
 
-    /// Calls a function as AWS would, by its name in the template.
+    /// Invokes a function by its logical id in the template.
     pub async fn invoke(
         &self,
         function: &str,
@@ -221,8 +218,8 @@ impl Stack {
         Ok(serde_json::from_slice(&payload).unwrap_or(serde_json::Value::Null))
     }
 
-    /// Ends everything: requests under way are answered first, then the functions end, then what
-    /// they rely on.
+    /// Stops the gateway, which completes requests in progress, then the functions, then the
+    /// services that they use.
     pub async fn stop(mut self) {
         self.data.remove(ENDPOINT_FILE);
         self.workers.shutdown().await;
@@ -240,8 +237,8 @@ impl Drop for Stack {
     }
 }
 
-/// Variables by which the SDK in the functions finds the local services, and what the developer set
-/// for their logs.
+/// Variables with the endpoints of local services for the AWS SDK, and the developer's variables
+/// for logs.
 fn service_endpoints(dynamodb_url: &str, aws_url: &str) -> BTreeMap<String, String> {
     let endpoints = [
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url),
@@ -255,41 +252,7 @@ fn service_endpoints(dynamodb_url: &str, aws_url: &str) -> BTreeMap<String, Stri
     endpoints.into_iter().chain(logs).collect()
 }
 
-/// Something that serves until it is stopped or dropped.
-struct Server {
-    stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
-}
-
-impl Server {
-    fn start<F: Future<Output = ()> + Send + 'static>(serve: impl FnOnce(StopSignal) -> F) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let signal: StopSignal = Box::pin(async {
-            // Told, or dropped.
-            let _ = stopped.await;
-        });
-        Self {
-            stop: Some(stop),
-            task: tokio::spawn(serve(signal)),
-        }
-    }
-
-    /// Lets what is under way end, for a moment.
-    async fn end(&mut self) {
-        drop(self.stop.take());
-        if tokio::time::timeout(SHUTDOWN_GRACE, &mut self.task)
-            .await
-            .is_err()
-        {
-            self.task.abort();
-        }
-    }
-}
-
-type StopSignal = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Values of the template's parameters, and the variables that functions get whatever the template
-/// says.
+/// Values for the template's parameters, and variables that override those of the functions.
 fn configuration(
     address: SocketAddr,
     cors_origins: &[String],
@@ -298,7 +261,7 @@ fn configuration(
     let mut variables: BTreeMap<String, String> = [
         ("IDENTITY_DOMAIN", public_url(address)),
         ("IDENTITY_SENDER_EMAIL", "noreply@example.com".to_owned()),
-        // Whoever tries things out tries them often.
+        // No rate limits for requests and mails, which would hinder development.
         ("IDENTITY_REQUESTS_PER_MINUTE", "0".to_owned()),
         ("IDENTITY_MAIL_INTERVAL", "0".to_owned()),
         ("IDENTITY_MAILS_PER_HOUR", "0".to_owned()),
@@ -310,7 +273,8 @@ fn configuration(
         .into_iter()
         .filter_map(|(name, value)| Some((parameter_name(&name)?, value)))
         .collect();
-    // Here is no front end, unless `IDENTITY_DOMAIN` names one.
+    // The stack serves the hosted pages, because it has no front end unless `IDENTITY_DOMAIN` names
+    // one.
     parameters.insert("Pages".to_owned(), "on".to_owned());
     parameters.insert("PagesUrl".to_owned(), public_url(address));
     if !cors_origins.is_empty() {
@@ -319,7 +283,7 @@ fn configuration(
     (parameters, env)
 }
 
-/// `IDENTITY_SESSION_NAME` is the parameter `SessionName`.
+/// The template's parameter for a variable: `SessionName` for `IDENTITY_SESSION_NAME`.
 fn parameter_name(variable: &str) -> Option<String> {
     let words = variable.strip_prefix("IDENTITY_")?.split('_');
     Some(
@@ -331,53 +295,18 @@ fn parameter_name(variable: &str) -> Option<String> {
     )
 }
 
-/// `localhost` whatever the address: what browsers take for safe without TLS, and what the
-/// configuration allows.
+/// Always `localhost`: browsers treat it as secure without TLS, and the configuration allows http
+/// for it.
 fn public_url(address: SocketAddr) -> String {
     format!("http://localhost:{}", address.port())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::AddrInUse => Error::new(format!(
-                "Port {} is in use: {address} is taken by another program.",
-                address.port()
-            ))
-            .advice("Stop that program, or take a free port with --listen 127.0.0.1:0."),
-            _ => Error::new(format!(
-                "It is not possible to listen on {address}: {error}"
-            ))
-            .advice("Choose another address, such as --listen 127.0.0.1:0 for a free port."),
-        })
+async fn emulate(listener: TcpListener, database: Database, stop: StopSignal) {
+    // It ends when `stop` resolves.
+    let _ = dynoxide::server::serve_with_shutdown(listener, database, stop).await;
 }
 
-/// On a port that follows from the API's, so that other programs can be told of it beforehand
-/// (events/env.json is); on a free one where that is taken.
-async fn listen_beside(api: SocketAddr, distance: u16, log: &Logger) -> Result<TcpListener, Error> {
-    let port = api.port().checked_add(distance).unwrap_or_default();
-    if let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
-        return Ok(listener);
-    }
-    log.notice(&format!("Port {port} is taken, so a free one is used in its place: events/env.json does not name it."));
-    listen((Ipv4Addr::LOCALHOST, 0).into()).await
-}
-
-fn local_address(listener: &TcpListener) -> Result<SocketAddr, Error> {
-    listener
-        .local_addr()
-        .map_err(|error| Error::new(error.to_string()))
-}
-
-async fn serve(listener: TcpListener, router: Router, stop: StopSignal) {
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let _ = axum::serve(listener, service)
-        .with_graceful_shutdown(stop)
-        .await;
-}
-
-/// What the functions reach of AWS beside DynamoDB.
+/// Secrets Manager and SES.
 fn aws_router(secrets: Secrets, mailbox: Arc<Mailbox>, iam: Arc<Iam>) -> Router {
     let secrets = Arc::new(secrets);
     let iam_of_mail = iam.clone();
