@@ -1,5 +1,4 @@
-//! Tells `version` which build it is: the commit, where the sources are a git checkout, and the
-//! date.
+//! Sets the commit and the date of the build for `version`.
 
 use std::process::Command;
 
@@ -25,7 +24,8 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
 }
 
-/// What git says, or `unknown` where there is no git or no checkout.
+/// The output of a git command, or `unknown` if the sources are not a git checkout or git is not
+/// installed.
 fn git(arguments: &[&str]) -> String {
     let output = Command::new("git")
         .args(arguments)
@@ -37,21 +37,20 @@ fn git(arguments: &[&str]) -> String {
         .map_or_else(|| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// Now, or the moment that a reproducible build asks for
+/// The current time, or `SOURCE_DATE_EPOCH` for a reproducible build
 /// (<https://reproducible-builds.org/specs/source-date-epoch/>).
 #[expect(
     clippy::disallowed_methods,
-    reason = "a build happens at a time and in an environment"
+    reason = "a build script has no injected clock or configuration"
 )]
 fn build_date() -> String {
-    let asked = std::env::var("SOURCE_DATE_EPOCH")
+    let source_date = std::env::var("SOURCE_DATE_EPOCH")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
-    let moment = asked
+    let date = source_date
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())
         .unwrap_or_else(OffsetDateTime::now_utc);
-    moment
-        .truncate_to_second()
+    date.truncate_to_second()
         .format(&Rfc3339)
         .unwrap_or_default()
 }

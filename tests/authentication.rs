@@ -1,4 +1,4 @@
-//! Who is let in to the operations for who is signed in: every one of them, the same way
+//! Authentication, checked on every operation that requires a session
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ const ME: &str = "/resource/users/me";
 const INVALID: &str = "authz.invalid_session";
 const OTHER_CLIENT: &str = "authz.client_session_mismatch";
 
-/// An operation of the list.
+/// An operation that requires a session.
 struct Operation<'a> {
     latchkey: &'a Latchkey,
     method: String,
@@ -29,11 +29,11 @@ impl Operation<'_> {
         self.latchkey.by(user, &self.method, &self.path)
     }
 
-    fn changes_something(&self) -> bool {
+    fn is_state_changing(&self) -> bool {
         self.method != "GET"
     }
 
-    /// Asserts that the request is refused with just this key, and changes nothing.
+    /// Asserts that the request is rejected with exactly this key, and changes no item of the user.
     async fn refuses(&self, user: &User, request: Request, key: &str) {
         let before = self.latchkey.items_of(user).await;
         self.is_refused(&request.send().await, key);
@@ -59,9 +59,9 @@ impl Operation<'_> {
         assert_eq!(answer.header("set-cookie"), None);
     }
 
-    /// Asserts that the gate lets the request through, whatever is said of it behind.
+    /// Asserts that the request is authenticated. The operation may still reject it.
     #[track_caller]
-    fn is_let_in(&self, answer: &Answer) {
+    fn is_authenticated(&self, answer: &Answer) {
         assert!(
             answer.status != 401 && answer.status < 500,
             "{} {}: {answer:?}",
@@ -71,7 +71,7 @@ impl Operation<'_> {
     }
 }
 
-/// Every operation that is only for who is signed in.
+/// Every operation that requires a session.
 async fn all() -> Vec<Operation<'static>> {
     let latchkey = latchkey().await;
     let operations = signed_in_operations();
@@ -86,7 +86,7 @@ async fn all() -> Vec<Operation<'static>> {
         .collect()
 }
 
-/// A change of what is stored of the user's session.
+/// Sets an attribute of the user's stored session.
 async fn set_session(latchkey: &Latchkey, user: &User, name: &str, value: AttributeValue) {
     latchkey
         .edit_session(user, &user.session, |item| {
@@ -95,19 +95,18 @@ async fn set_session(latchkey: &Latchkey, user: &User, name: &str, value: Attrib
         .await;
 }
 
-/// What a function of the template answers to somebody who presents the session of the user from an
-/// address.
+/// The response of `GET /resource/users/me` to a request with the user's session from an address.
 async fn from_address(latchkey: &Latchkey, user: &User, address: &str) -> Value {
     let mut event = event("GET", ME);
     event["cookies"] = json!([format!("_barong_session={}", user.session)]);
     event["requestContext"]["http"]["sourceIp"] = json!(address);
-    // No header tells where a request comes from.
+    // The header must not replace the address that API Gateway reports.
     event["headers"]["x-forwarded-for"] = json!("127.0.0.1");
     latchkey.invoke("UserMeFunction", event).await.unwrap()
 }
 
 #[tokio::test]
-async fn without_a_session_nobody_is_let_in() {
+async fn a_request_without_a_session_is_rejected() {
     let user = latchkey().await.signed_up("gate-none").await;
     for operation in all().await {
         for request in [
@@ -131,7 +130,7 @@ async fn without_a_session_nobody_is_let_in() {
 }
 
 #[tokio::test]
-async fn a_forged_session_lets_nobody_in() {
+async fn a_forged_session_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-forged").await;
     let other = latchkey.signed_up("gate-forger").await;
@@ -155,7 +154,7 @@ async fn a_forged_session_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_purpose_lets_nobody_in() {
+async fn a_token_of_another_purpose_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-purpose").await;
     let reset = latchkey.reset_token(&user).await;
@@ -179,17 +178,17 @@ async fn a_token_of_another_purpose_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn a_session_that_is_over_lets_nobody_in() {
+async fn an_ended_or_expired_session_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-over").await;
-    let [idle, old, of_before, ended] = [
-        latchkey.signed_in_anew(&user).await,
-        latchkey.signed_in_anew(&user).await,
-        latchkey.signed_in_anew(&user).await,
-        latchkey.signed_in_anew(&user).await,
+    let [idle, old, of_earlier_epoch, ended] = [
+        latchkey.with_new_session(&user).await,
+        latchkey.with_new_session(&user).await,
+        latchkey.with_new_session(&user).await,
+        latchkey.with_new_session(&user).await,
     ];
     latchkey.age_session(&user, &idle.session, 1801).await;
-    // Not `expires_at`, by which the table would be swept while the test looks at it.
+    // Not `expires_at`: the item could be deleted during the test.
     set_session(
         latchkey,
         &old,
@@ -199,33 +198,39 @@ async fn a_session_that_is_over_lets_nobody_in() {
     .await;
     set_session(
         latchkey,
-        &of_before,
+        &of_earlier_epoch,
         "epoch",
         AttributeValue::N("7".to_owned()),
     )
     .await;
     latchkey.sign_out(&ended.session).send().await.is_empty(204);
     for operation in all().await {
-        for over in [&idle, &old, &of_before, &ended] {
-            operation.refuses(&user, operation.by(over), INVALID).await;
+        for invalid in [&idle, &old, &of_earlier_epoch, &ended] {
             operation
-                .refuses(&user, operation.anonymous().bearer(&over.session), INVALID)
+                .refuses(&user, operation.by(invalid), INVALID)
+                .await;
+            operation
+                .refuses(
+                    &user,
+                    operation.anonymous().bearer(&invalid.session),
+                    INVALID,
+                )
                 .await;
         }
     }
-    let gone = latchkey.signed_up("gate-gone").await;
-    latchkey.delete_user(&gone).await;
+    let deleted = latchkey.signed_up("gate-gone").await;
+    latchkey.delete_user(&deleted).await;
     for operation in all().await {
-        operation.is_refused(&operation.by(&gone).send().await, INVALID);
+        operation.is_refused(&operation.by(&deleted).send().await, INVALID);
     }
 }
 
 #[tokio::test]
-async fn a_use_moves_the_idle_end_on_but_not_the_absolute_one() {
+async fn use_extends_the_idle_expiry_but_not_the_absolute_one() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-until").await;
     let me = async || latchkey.get(ME).cookie(&user.session).send().await.status;
-    // 47 times half an hour, each but for some seconds, is nearly a day.
+    // 47 steps of just under half an hour are nearly a day.
     for _ in 0..47 {
         latchkey.age_session(&user, &user.session, 1790).await;
         assert_eq!(me().await, 200);
@@ -240,18 +245,18 @@ async fn a_use_moves_the_idle_end_on_but_not_the_absolute_one() {
 }
 
 #[tokio::test]
-async fn a_use_is_noted_at_most_once_a_minute() {
+async fn the_last_use_is_stored_at_most_once_a_minute() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-noted").await;
     for operation in all().await {
-        let person = latchkey.signed_in_anew(&user).await;
+        let person = latchkey.with_new_session(&user).await;
         let last_used = async || {
             number(
                 &latchkey.session_item(&user, &person.session).await.unwrap(),
                 "last_used_at",
             )
         };
-        for (ago, is_noted) in [(20, false), (61, true)] {
+        for (ago, is_stored) in [(20, false), (61, true)] {
             let before = now() - ago;
             set_session(
                 latchkey,
@@ -260,21 +265,20 @@ async fn a_use_is_noted_at_most_once_a_minute() {
                 AttributeValue::N(before.to_string()),
             )
             .await;
-            operation.is_let_in(&operation.by(&person).send().await);
-            // Where the operation ended the others, this session goes on, with what was noted of
-            // it.
+            operation.is_authenticated(&operation.by(&person).send().await);
+            // An operation that ends other sessions keeps this one and its last use.
             assert_eq!(
                 last_used().await > before,
-                is_noted,
+                is_stored,
                 "{} {} {ago}",
                 operation.method,
                 operation.path
             );
         }
     }
-    // A refusal is no use.
+    // A rejected request does not count as a use.
     let before = now() - 100;
-    let fresh = latchkey.signed_in_anew(&user).await;
+    let fresh = latchkey.with_new_session(&user).await;
     set_session(
         latchkey,
         &fresh,
@@ -297,7 +301,7 @@ async fn a_use_is_noted_at_most_once_a_minute() {
 }
 
 #[tokio::test]
-async fn another_browser_ends_the_session() {
+async fn another_user_agent_ends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-browser").await;
     let sign_in = || {
@@ -310,7 +314,7 @@ async fn another_browser_ends_the_session() {
             let person = User::from_answer(&sign_in().send().await, &user.password);
             let mut expected = latchkey.items_of(&user).await;
             expected.retain(|key, _| !key.ends_with(&session_id(&person.session)));
-            // Whether there is a csrf token is not asked before.
+            // The client is checked before the CSRF token.
             let request = operation
                 .anonymous()
                 .cookie(&person.session)
@@ -336,11 +340,11 @@ async fn another_browser_ends_the_session() {
 }
 
 #[tokio::test]
-async fn an_address_far_from_that_of_the_sign_in_ends_the_session_at_every_operation() {
+async fn an_address_in_another_network_ends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-far").await;
     for operation in all().await {
-        let person = latchkey.signed_in_anew(&user).await;
+        let person = latchkey.with_new_session(&user).await;
         set_session(
             latchkey,
             &person,
@@ -355,10 +359,10 @@ async fn an_address_far_from_that_of_the_sign_in_ends_the_session_at_every_opera
 }
 
 #[tokio::test]
-async fn addresses_are_near_that_share_their_first_16_bits_or_96() {
+async fn a_client_network_is_an_ipv4_16_or_an_ipv6_96() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-near").await;
-    for (signed_in_at, address, is_near) in [
+    for (signed_in_at, address, is_same_network) in [
         ("198.51.100.7", "198.51.100.7", true),
         ("198.51.100.7", "198.51.255.255", true),
         ("198.51.100.7", "198.52.100.7", false),
@@ -368,7 +372,7 @@ async fn addresses_are_near_that_share_their_first_16_bits_or_96() {
         ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2:3:5:5:6", false),
         ("2001:db8:1:2:3:4:5:6", "198.51.100.7", false),
     ] {
-        let person = latchkey.signed_in_anew(&user).await;
+        let person = latchkey.with_new_session(&user).await;
         set_session(
             latchkey,
             &person,
@@ -377,7 +381,7 @@ async fn addresses_are_near_that_share_their_first_16_bits_or_96() {
         )
         .await;
         let answer = from_address(latchkey, &person, address).await;
-        if is_near {
+        if is_same_network {
             assert_eq!(
                 answer["statusCode"], 200,
                 "{signed_in_at} {address}: {answer}"
@@ -402,16 +406,16 @@ async fn addresses_are_near_that_share_their_first_16_bits_or_96() {
 }
 
 #[tokio::test]
-async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cookie() {
+async fn a_state_changing_request_with_a_cookie_requires_the_csrf_token() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-csrf").await;
     for operation in all().await {
-        let person = latchkey.signed_in_anew(&user).await;
-        let other = latchkey.signed_in_anew(&user).await;
+        let person = latchkey.with_new_session(&user).await;
+        let other = latchkey.with_new_session(&user).await;
         let cookie = || operation.anonymous().cookie(&person.session);
-        if !operation.changes_something() {
-            operation.is_let_in(&cookie().send().await);
-            operation.is_let_in(&cookie().csrf("wrong").send().await);
+        if !operation.is_state_changing() {
+            operation.is_authenticated(&cookie().send().await);
+            operation.is_authenticated(&cookie().csrf("wrong").send().await);
             continue;
         }
         for request in [
@@ -424,10 +428,10 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
                 .refuses(&user, request, "authz.missing_csrf_token")
                 .await;
         }
-        let cut = &person.csrf_token[1..];
+        let truncated = &person.csrf_token[1..];
         for wrong in [
             "wrong",
-            cut,
+            truncated,
             &other.csrf_token,
             &person.csrf_token.to_uppercase(),
             &shared::platform::random::sha256_hex(&person.csrf_token),
@@ -436,10 +440,10 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
                 .refuses(&user, cookie().csrf(wrong), "authz.csrf_token_mismatch")
                 .await;
         }
-        operation.is_let_in(&operation.by(&person).send().await);
-        // Where both come, the bearer counts.
-        let person = latchkey.signed_in_anew(&user).await;
-        operation.is_let_in(
+        operation.is_authenticated(&operation.by(&person).send().await);
+        // A bearer token takes precedence over the cookie.
+        let person = latchkey.with_new_session(&user).await;
+        operation.is_authenticated(
             &operation
                 .anonymous()
                 .bearer(&person.session)
@@ -447,8 +451,8 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
                 .send()
                 .await,
         );
-        let person = latchkey.signed_in_anew(&user).await;
-        operation.is_let_in(
+        let person = latchkey.with_new_session(&user).await;
+        operation.is_authenticated(
             &operation
                 .anonymous()
                 .bearer(&person.session)
@@ -460,12 +464,12 @@ async fn what_changes_something_needs_the_csrf_token_where_the_session_is_a_cook
 }
 
 #[tokio::test]
-async fn only_active_and_pending_accounts_are_let_in() {
+async fn only_active_and_pending_accounts_are_authenticated() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-state").await;
     for operation in all().await {
         latchkey.set_state(&user, "active").await;
-        let person = latchkey.signed_in_anew(&user).await;
+        let person = latchkey.with_new_session(&user).await;
         for state in ["banned", "deleted", "locked", "", "Active"] {
             latchkey.set_state(&user, state).await;
             operation
@@ -481,52 +485,52 @@ async fn only_active_and_pending_accounts_are_let_in() {
         }
         for state in ["active", "pending"] {
             latchkey.set_state(&user, state).await;
-            operation.is_let_in(&operation.by(&person).send().await);
+            operation.is_authenticated(&operation.by(&person).send().await);
         }
     }
 }
 
 #[tokio::test]
-async fn the_first_thing_that_is_not_in_order_is_told() {
+async fn the_first_failed_check_determines_the_error() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-order").await;
     for operation in all().await {
         latchkey.set_state(&user, "active").await;
-        let [over, far, here] = [
-            latchkey.signed_in_anew(&user).await,
-            latchkey.signed_in_anew(&user).await,
-            latchkey.signed_in_anew(&user).await,
+        let [expired, foreign, valid] = [
+            latchkey.with_new_session(&user).await,
+            latchkey.with_new_session(&user).await,
+            latchkey.with_new_session(&user).await,
         ];
-        latchkey.age_session(&user, &over.session, 1801).await;
+        latchkey.age_session(&user, &expired.session, 1801).await;
         latchkey.set_state(&user, "banned").await;
         let by = |person: &User| operation.anonymous().cookie(&person.session);
         operation.is_refused(
-            &by(&over).header("user-agent", "Other/2").send().await,
+            &by(&expired).header("user-agent", "Other/2").send().await,
             INVALID,
         );
         operation.is_refused(
-            &by(&far).header("user-agent", "Other/2").send().await,
+            &by(&foreign).header("user-agent", "Other/2").send().await,
             OTHER_CLIENT,
         );
-        if operation.changes_something() {
-            operation.is_refused(&by(&here).send().await, "authz.missing_csrf_token");
+        if operation.is_state_changing() {
+            operation.is_refused(&by(&valid).send().await, "authz.missing_csrf_token");
             operation.is_refused(
-                &by(&here).csrf("wrong").send().await,
+                &by(&valid).csrf("wrong").send().await,
                 "authz.csrf_token_mismatch",
             );
         }
         operation.is_refused(
-            &by(&here).csrf(&here.csrf_token).send().await,
+            &by(&valid).csrf(&valid.csrf_token).send().await,
             "authz.user_not_active",
         );
     }
 }
 
 #[tokio::test]
-async fn who_is_not_let_in_is_told_so_before_the_body_is_read() {
+async fn authentication_precedes_reading_the_body() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("gate-body").await;
-    for operation in all().await.into_iter().filter(Operation::changes_something) {
+    for operation in all().await.into_iter().filter(Operation::is_state_changing) {
         for (media_type, body) in [
             ("text/plain", b"x".to_vec()),
             ("application/json", b"{".to_vec()),

@@ -1,4 +1,4 @@
-//! What operators can set wrong. What they can set right is tested where it shows.
+//! Validation of the functions' environment variables at start
 
 use std::process::Stdio;
 
@@ -6,9 +6,9 @@ use tokio::process::Command;
 
 use crate::harness::{TIMEOUT, binaries};
 
-/// Starts a function with these variables and returns what it said at its end. No function gets
-/// far: there is no Lambda here.
-async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
+/// Starts a function with these variables and returns its output. It always fails, at the latest
+/// because there is no Runtime API.
+async fn output_of(binary: &str, variables: &[(&str, &str)]) -> String {
     let required = [
         ("IDENTITY_DOMAIN", "https://id.example"),
         ("IDENTITY_SENDER_EMAIL", "noreply@id.example"),
@@ -53,7 +53,7 @@ async fn end_of(binary: &str, variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
+async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variable() {
     for (variable, values) in [
         ("IDENTITY_APP_NAME", &["two\nlines", "tab\there"][..]),
         (
@@ -149,14 +149,14 @@ async fn a_value_that_cannot_be_right_stops_the_function_and_is_named() {
             "user-create"
         };
         for value in values {
-            let said = end_of(binary, &[(variable, value)]).await;
-            assert!(said.contains(variable), "{variable}={value:?}: {said}");
+            let output = output_of(binary, &[(variable, value)]).await;
+            assert!(output.contains(variable), "{variable}={value:?}: {output}");
         }
     }
 }
 
 #[tokio::test]
-async fn every_function_names_a_wrong_value_of_what_it_reads() {
+async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() {
     for (binary, variable, value) in [
         ("configs", "IDENTITY_PASSWORD_MIN_ENTROPY", "many"),
         ("configs", "IDENTITY_CAPTCHA", "yes"),
@@ -179,14 +179,13 @@ async fn every_function_names_a_wrong_value_of_what_it_reads() {
         ("mail-feedback", "IDENTITY_USERS_TABLE", ""),
         ("manage-users", "IDENTITY_UID_PREFIX", "I1"),
     ] {
-        let said = end_of(binary, &[(variable, value)]).await;
-        assert!(said.contains(variable), "{binary} {variable}: {said}");
+        let output = output_of(binary, &[(variable, value)]).await;
+        assert!(output.contains(variable), "{binary} {variable}: {output}");
     }
 }
 
-/// So a function can be deployed with no more than it uses.
 #[tokio::test]
-async fn a_function_starts_without_what_it_does_not_read() {
+async fn a_function_starts_without_the_variables_that_it_does_not_read() {
     for (binary, unset) in [
         (
             "configs",
@@ -214,13 +213,13 @@ async fn a_function_starts_without_what_it_does_not_read() {
         ),
     ] {
         let unset: Vec<_> = unset.iter().map(|name| (*name, "")).collect();
-        let said = end_of(binary, &unset).await;
-        assert!(!said.contains("IDENTITY_"), "{binary}: {said}");
+        let output = output_of(binary, &unset).await;
+        assert!(!output.contains("IDENTITY_"), "{binary}: {output}");
     }
 }
 
 #[tokio::test]
-async fn values_that_can_be_right_stop_nothing() {
+async fn valid_values_are_accepted() {
     for (variable, values) in [
         ("IDENTITY_APP_NAME", &["", "Acme & Söhne"][..]),
         (
@@ -284,25 +283,31 @@ async fn values_that_can_be_right_stop_nothing() {
         ),
     ] {
         for value in values {
-            let said = end_of("user-create", &[(variable, value)]).await;
-            assert!(!said.contains("IDENTITY_"), "{variable}={value:?}: {said}");
+            let output = output_of("user-create", &[(variable, value)]).await;
+            assert!(
+                !output.contains("IDENTITY_"),
+                "{variable}={value:?}: {output}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn a_captcha_without_its_keys_stops_the_function() {
+async fn a_captcha_requires_both_of_its_keys() {
     let keys = [
         ("IDENTITY_CAPTCHA_ID", "id"),
         ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
     ];
     for provider in ["recaptcha", "hcaptcha", "turnstile", "geetest"] {
-        let on = ("IDENTITY_CAPTCHA", provider);
+        let captcha = ("IDENTITY_CAPTCHA", provider);
         for (given, missing) in [(keys[0], keys[1].0), (keys[1], keys[0].0)] {
-            let said = end_of("session-create", &[on, given]).await;
-            assert!(said.contains(missing) && !said.contains(given.0), "{said}");
+            let output = output_of("session-create", &[captcha, given]).await;
+            assert!(
+                output.contains(missing) && !output.contains(given.0),
+                "{output}"
+            );
         }
-        let said = end_of("session-create", &[on, keys[0], keys[1]]).await;
-        assert!(!said.contains("IDENTITY_"), "{provider}: {said}");
+        let output = output_of("session-create", &[captcha, keys[0], keys[1]]).await;
+        assert!(!output.contains("IDENTITY_"), "{provider}: {output}");
     }
 }

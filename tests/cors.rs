@@ -1,4 +1,4 @@
-//! What browsers of other origins may do
+//! Cross-origin requests of browsers
 
 use reqwest::Method;
 
@@ -19,7 +19,7 @@ async fn preflight(origin: &str, method: &str, headers: &str) -> Answer {
         .await
 }
 
-/// The names in a header that lists some, in lower case and in order.
+/// The sorted, lower-case names in a header that lists names.
 fn listed(answer: &Answer, header: &str) -> Vec<String> {
     let mut names: Vec<String> = answer
         .header(header)
@@ -62,7 +62,7 @@ async fn the_gateway_answers_the_preflight_of_an_allowed_origin() {
 }
 
 #[tokio::test]
-async fn another_origin_is_allowed_nothing() {
+async fn another_origin_is_not_allowed() {
     let latchkey = latchkey().await;
     for origin in [
         "https://evil.example",
@@ -94,7 +94,7 @@ async fn another_origin_is_allowed_nothing() {
 }
 
 #[tokio::test]
-async fn an_allowed_origin_may_read_every_answer_and_the_headers_that_pages_need() {
+async fn an_allowed_origin_may_read_every_answer_and_the_exposed_headers() {
     let latchkey = latchkey().await;
     let [origin, _] = Latchkey::ORIGINS;
     for request in [

@@ -1,5 +1,4 @@
-//! The sample events in AWS's own emulator of Lambda, which `sam local invoke` runs in its
-//! containers
+//! The sample events in AWS's Lambda emulator, which `sam local invoke` runs in its containers
 
 use std::{collections::BTreeMap, fs, net::TcpListener, path::PathBuf, process::Stdio};
 
@@ -14,8 +13,8 @@ use crate::{
     harness::{Function, Latchkey, Template, binaries, eventually, spawn, workspace},
 };
 
-/// The emulator that came with the `sam` on the path. A machine that checks changes has it; on
-/// another it may be missing.
+/// The path of the emulator, which is part of `sam`. It must be installed where `CI` is set;
+/// elsewhere the test is skipped without it.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path.split(':').find_map(|folder| {
@@ -40,21 +39,21 @@ fn program() -> Option<PathBuf> {
             "sam is not installed: pip install aws-sam-cli"
         );
         eprintln!(
-            "SKIPPED: sam is not installed (pip install aws-sam-cli), so AWS's emulator was not tried"
+            "SKIPPED: sam is not installed (pip install aws-sam-cli), so the sample events were not tested in AWS's emulator"
         );
     }
     found
 }
 
-/// What events/env.json sets in every function.
+/// The variables that events/env.json sets in every function.
 fn env_json() -> BTreeMap<String, String> {
     let file: Value = read(&workspace().join("events/env.json"));
     serde_json::from_value(file["Parameters"].clone()).unwrap()
 }
 
-/// The variables that `sam local invoke` gives a function: those of the template, with the defaults
-/// of the parameters that they refer to, and the values of events/env.json. The stack is not where
-/// that says, so its addresses are put in.
+/// The environment of a function under `sam local invoke`: the template's variables with the
+/// defaults of their parameters, overridden by events/env.json. The addresses are those of this
+/// stack.
 fn variables(template: &Template, latchkey: &Latchkey) -> BTreeMap<String, String> {
     let (dynamodb, aws) = latchkey.services();
     let local = |value: &String| {
@@ -159,7 +158,7 @@ async fn every_sample_event_is_answered_in_the_emulator() {
             let event = read(&path);
             let answer = emulator.invoke(&event).await;
             is_answered(function, &path, &event, &answer);
-            // What it does it does in the stack, where nobody has that address yet.
+            // The sample sign-up writes to the stack, where its address is free.
             if path.ends_with("user-create.json") {
                 assert_eq!(answer["statusCode"], 201, "{answer}");
             }
@@ -167,14 +166,14 @@ async fn every_sample_event_is_answered_in_the_emulator() {
         }
     }
     let files = fs::read_dir(workspace().join("events")).unwrap().count();
-    assert_eq!(events, files - 1, "all but env.json");
+    assert_eq!(events, files - 1, "every file but env.json");
 }
 
 #[test]
-fn env_json_sets_what_the_template_knows_and_what_has_no_default() {
+fn env_json_sets_only_known_variables_and_every_variable_without_a_default() {
     let template = Template::read();
     let set = env_json();
-    // `sam` passes no others on.
+    // `sam` ignores variables that the template does not define.
     for variable in set.keys() {
         assert!(template.variables.contains_key(variable), "{variable}");
     }

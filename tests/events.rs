@@ -1,4 +1,4 @@
-//! The sample events: every one through its real binary
+//! The sample events
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::harness::{Function, Latchkey, Template, workspace};
 
-/// The events of a function: `<binary>.json` and `<binary>-<case>.json`.
+/// The event files of a function: `<binary>.json` and `<binary>-<case>.json`.
 pub fn events_of(function: &Function, template: &Template) -> Vec<PathBuf> {
     let files = fs::read_dir(workspace().join("events"))
         .unwrap()
@@ -23,18 +23,18 @@ pub fn events_of(function: &Function, template: &Template) -> Vec<PathBuf> {
     own
 }
 
-/// Whose event a file is: of the functions whose binary it begins with, the one with the longest
-/// name.
+/// The function of an event file: the one with the longest binary name that is a prefix of the
+/// file's.
 pub fn function_of<'a>(path: &Path, template: &'a Template) -> Option<&'a Function> {
     let stem = path.file_stem()?.to_str()?;
-    let is_its = |function: &&Function| {
+    let is_prefix = |function: &&Function| {
         stem.strip_prefix(&function.binary)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
     };
     template
         .functions
         .iter()
-        .filter(is_its)
+        .filter(is_prefix)
         .max_by_key(|function| function.binary.len())
 }
 
@@ -59,7 +59,7 @@ pub fn read(path: &Path) -> Value {
         .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The answer is one that the function gives, not its door.
+/// Asserts that the event is one of the function's routes, and that the handler accepted it.
 #[track_caller]
 pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Value) {
     let path = path.display();
@@ -81,7 +81,7 @@ pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Val
 }
 
 #[tokio::test]
-async fn the_sample_of_a_sign_up_succeeds() {
+async fn the_sample_sign_up_succeeds() {
     let latchkey = Latchkey::start(&[]).await;
     let event = serde_json::from_str(
         &fs::read_to_string(workspace().join("events/user-create.json")).unwrap(),

@@ -1,4 +1,4 @@
-//! Values that nobody means well with, in every parameter of every operation
+//! Hostile values in every parameter of every operation
 
 use serde_json::{Map, Value, json};
 
@@ -57,16 +57,16 @@ fn object(fields: &[(&str, String)]) -> Value {
         .into()
 }
 
-/// Asserts that an operation refuses in the words of the contract, or answers what it always
-/// answers.
+/// Asserts an error with keys in the format of the contract, or success where the operation accepts
+/// any input.
 #[track_caller]
 fn is_an_answer(operation: &Operation, answer: &Answer, what: &str) {
-    let always_answers = [
+    let accepts_any_input = [
         "/identity/password/validate",
         "/identity/users/email/generate_code",
     ]
     .contains(&operation.path);
-    if answer.status == 201 && always_answers {
+    if answer.status == 201 && accepts_any_input {
         return;
     }
     assert!((400..500).contains(&answer.status), "{what}: {answer:?}");
@@ -90,11 +90,11 @@ fn is_an_answer(operation: &Operation, answer: &Answer, what: &str) {
 }
 
 #[tokio::test]
-async fn hostile_texts_are_refused_and_change_nothing() {
-    // Without waits, so that every text is looked at.
+async fn hostile_texts_are_rejected_without_effect() {
+    // Without back-off, so that every text is evaluated.
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
     let user = latchkey.signed_up("hostile").await;
-    // A use of the session is noted, which takes no hostile text.
+    // The last use of the session changes with any request.
     let stored = async || {
         let mut stored = latchkey.everything().await;
         for item in stored.values_mut() {
@@ -104,7 +104,8 @@ async fn hostile_texts_are_refused_and_change_nothing() {
     };
     let before = stored().await;
     for operation in OPERATIONS {
-        // An address that has an account cannot sign up; one that has none gets no code.
+        // Addresses for which no request with harmless values succeeds: sign-up needs a free
+        // address, a code an account.
         let email = if operation.path.ends_with("generate_code") {
             "nobody@example.com"
         } else {
@@ -146,7 +147,7 @@ async fn hostile_sessions_are_not_found() {
                 .header("cookie", format!("a={token}; _barong_session={token}")),
         ] {
             let answer = request.send().await;
-            // What is not ASCII is no token at all, and may count as none.
+            // A value outside ASCII may also be rejected as a missing session.
             let statuses: &[u16] = if token.is_ascii() {
                 &[404]
             } else {
@@ -175,7 +176,7 @@ async fn hostile_events_are_answered() {
     let latchkey = latchkey().await;
     for function in Template::read().functions {
         for (method, path) in &function.routes {
-            // What API Gateway takes for a query string or a header.
+            // Values that API Gateway accepts in a query string or a header.
             for text in [
                 "a b",
                 "[",
@@ -217,7 +218,7 @@ async fn hostile_events_are_answered() {
 }
 
 #[tokio::test]
-async fn a_body_that_claims_to_be_base64_and_is_not_is_no_failure_of_the_server() {
+async fn a_body_that_is_not_valid_base64_is_malformed() {
     let latchkey = latchkey().await;
     let template = Template::read();
     for operation in OPERATIONS {

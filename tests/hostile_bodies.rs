@@ -1,4 +1,4 @@
-//! Bodies that are not what they say they are, at every operation
+//! Malformed and unusual bodies at every operation
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
 const MULTIPART: &str = "multipart/form-data; boundary=x";
 
-/// A part of a multipart body, with its value.
+/// A part of a multipart body.
 fn part(headers: &str, value: &[u8]) -> Vec<u8> {
     [b"--x\r\n", headers.as_bytes(), b"\r\n\r\n", value, b"\r\n"].concat()
 }
@@ -20,7 +20,7 @@ fn field(name: &str, value: &[u8]) -> Vec<u8> {
     )
 }
 
-/// Bodies that are malformed whatever the operation.
+/// Bodies that are malformed for every operation.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     let json: [&[u8]; 21] = [
         b" ",
@@ -72,8 +72,8 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
     all
 }
 
-/// Bodies whose parameter `name` is no text.
-fn with_a_value_that_is_no_text(name: &str) -> Vec<(&'static str, Vec<u8>)> {
+/// Bodies in which the parameter is not text.
+fn with_a_value_that_is_not_text(name: &str) -> Vec<(&'static str, Vec<u8>)> {
     let values = [json!(1), json!(-1.5), json!(true), json!([]), json!(["a"])];
     let mut all: Vec<(&str, Vec<u8>)> = values
         .iter()
@@ -125,7 +125,7 @@ async fn is_malformed(
 }
 
 #[tokio::test]
-async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
+async fn a_body_that_does_not_match_its_media_type_is_malformed() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;
@@ -136,18 +136,18 @@ async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
 }
 
 #[tokio::test]
-async fn a_value_that_is_no_text_is_malformed() {
+async fn a_value_that_is_not_text_is_malformed() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;
     for operation in OPERATIONS {
-        // What a captcha's response may be is a rule of its own.
+        // A captcha response may be an object: see `captcha`.
         for (name, _) in operation
             .parameters
             .iter()
             .filter(|(name, _)| *name != "captcha_response")
         {
-            let mut bodies = with_a_value_that_is_no_text(name);
+            let mut bodies = with_a_value_that_is_not_text(name);
             bodies.push((
                 JSON,
                 json!({ *name: { "a": "b" } }).to_string().into_bytes(),
@@ -159,7 +159,7 @@ async fn a_value_that_is_no_text_is_malformed() {
 }
 
 #[tokio::test]
-async fn odd_bodies_are_never_a_failure_of_the_server() {
+async fn unusual_bodies_are_client_errors() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("bodies").await;
     let before = latchkey.everything().await;

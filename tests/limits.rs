@@ -1,4 +1,4 @@
-//! How often something may be tried
+//! Back-off of sign-ins, rate limits, and the activities that record attempts
 
 use crate::harness::{
     Answer, Item, Latchkey, PASSWORD, Request, all_at_once, latchkey, now, number, otp,
@@ -12,9 +12,9 @@ fn is_wrong(answer: &Answer) {
     answer.is_refused(404, &["identity.session.invalid_params"]);
 }
 
-/// The answer says to wait; the seconds.
+/// Asserts 429 and returns the seconds in `Retry-After`.
 #[track_caller]
-fn waits(answer: &Answer) -> i64 {
+fn wait_of(answer: &Answer) -> i64 {
     answer.is_refused(429, TOO_MANY);
     answer
         .header("retry-after")
@@ -23,7 +23,7 @@ fn waits(answer: &Answer) -> i64 {
         .unwrap()
 }
 
-/// Six wrong passwords: the free ones, and the one that starts the first wait.
+/// Sends six wrong passwords: the five free ones and the one that starts the first wait.
 async fn fail_six_times(latchkey: &Latchkey, email: &str) {
     for _ in 0..6 {
         is_wrong(&latchkey.sign_in(email, WRONG).send().await);
@@ -31,7 +31,7 @@ async fn fail_six_times(latchkey: &Latchkey, email: &str) {
 }
 
 #[tokio::test]
-async fn after_five_wrong_passwords_each_further_one_starts_a_wait_twice_as_long() {
+async fn after_five_wrong_passwords_each_further_one_doubles_the_wait() {
     let latchkey = latchkey().await;
     for email in [
         latchkey.signed_up("limit-wait").await.email,
@@ -39,18 +39,18 @@ async fn after_five_wrong_passwords_each_further_one_starts_a_wait_twice_as_long
     ] {
         fail_six_times(latchkey, &email).await;
         assert_eq!(latchkey.failures(&email).await, 6);
-        // Long waits, so that none ends while the test looks at it.
+        // Long waits, so that none ends during the test.
         for (failures, wait) in [(11, 64), (12, 128), (14, 512), (15, 900), (40, 900)] {
             latchkey.edit_failures(&email, failures, 0).await;
             is_wrong(&latchkey.sign_in(&email, WRONG).send().await);
-            let left = waits(&latchkey.sign_in(&email, PASSWORD).send().await);
+            let left = wait_of(&latchkey.sign_in(&email, PASSWORD).send().await);
             assert!((wait / 2..=wait).contains(&left), "{left} of {wait}");
         }
     }
 }
 
 #[tokio::test]
-async fn during_a_wait_the_right_password_is_not_looked_at_and_the_wait_stays() {
+async fn during_a_wait_the_right_password_is_rejected_and_the_wait_does_not_change() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-right").await;
     fail_six_times(latchkey, &user.email).await;
@@ -71,7 +71,7 @@ async fn during_a_wait_the_right_password_is_not_looked_at_and_the_wait_stays() 
 }
 
 #[tokio::test]
-async fn a_success_makes_five_attempts_free_again() {
+async fn a_success_resets_the_count() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-success").await;
     for _ in 0..2 {
@@ -84,7 +84,7 @@ async fn a_success_makes_five_attempts_free_again() {
 }
 
 #[tokio::test]
-async fn fifteen_quiet_minutes_after_the_wait_make_five_attempts_free_again() {
+async fn fifteen_minutes_without_attempts_after_the_wait_reset_the_count() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-quiet").await;
     fail_six_times(latchkey, &user.email).await;
@@ -93,7 +93,7 @@ async fn fifteen_quiet_minutes_after_the_wait_make_five_attempts_free_again() {
 }
 
 #[tokio::test]
-async fn a_reset_password_ends_the_wait() {
+async fn a_password_reset_ends_the_wait() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-reset").await;
     let token = latchkey.reset_token(&user).await;
@@ -145,7 +145,7 @@ async fn wrong_codes_count_like_wrong_passwords() {
 }
 
 #[tokio::test]
-async fn a_right_password_that_opens_nothing_neither_counts_nor_clears() {
+async fn a_right_password_without_a_session_neither_counts_nor_resets() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-neither").await;
     is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);
@@ -166,7 +166,7 @@ async fn a_right_password_that_opens_nothing_neither_counts_nor_clears() {
             .is_refused(401, &["identity.session.banned"]);
     }
     assert_eq!(latchkey.failures(&user.email).await, 1);
-    // Nor does one that ends a wait start another.
+    // The first attempt after a wait does not start another wait either.
     latchkey.edit_failures(&user.email, 11, 0).await;
     let before = latchkey.failures_item(&user.email).await;
     latchkey
@@ -175,13 +175,13 @@ async fn a_right_password_that_opens_nothing_neither_counts_nor_clears() {
         .await
         .is_refused(401, &["identity.session.banned"]);
     let after = latchkey.failures_item(&user.email).await;
-    let told =
+    let count_and_retry_at =
         |item: Option<Item>| item.map(|item| (number(&item, "count"), number(&item, "retry_at")));
-    assert_eq!(told(after), told(before));
+    assert_eq!(count_and_retry_at(after), count_and_retry_at(before));
 }
 
 #[tokio::test]
-async fn of_twenty_wrong_passwords_at_once_no_more_are_looked_at_than_one_after_the_other() {
+async fn concurrent_wrong_passwords_get_no_more_evaluations_than_sequential_ones() {
     let latchkey = latchkey().await;
     for name in ["limit-race", "limit-race-nobody"] {
         let email = format!("{name}@example.com");
@@ -190,25 +190,24 @@ async fn of_twenty_wrong_passwords_at_once_no_more_are_looked_at_than_one_after_
         }
         let began = now();
         let answers = all_at_once((0..20).map(|_| latchkey.sign_in(&email, WRONG))).await;
-        // Whole seconds, rounded up.
+        // In whole seconds, rounded up.
         let seconds = now() - began + 1;
-        let looked_at = answers.iter().filter(|answer| answer.status == 404).count();
-        // A slow machine may see the end of the first waits, which are of 1, 2, 4 .. seconds.
+        let evaluated = answers.iter().filter(|answer| answer.status == 404).count();
+        // On a slow machine the first waits of 1, 2, 4 ... seconds may end.
         let ended_waits = usize::try_from((seconds + 1).ilog2()).unwrap();
-        // It may also be so slow that the SDK sends a call again whose response is late: such an
-        // attempt counts twice.
+        // The SDK may also retry a slow call, and such an attempt counts twice.
         assert!(
-            (1..=6 + ended_waits).contains(&looked_at),
-            "{looked_at} in {seconds} s"
+            (1..=6 + ended_waits).contains(&evaluated),
+            "{evaluated} in {seconds} s"
         );
         for answer in answers.iter().filter(|answer| answer.status != 404) {
-            waits(answer);
+            wait_of(answer);
         }
     }
 }
 
 #[tokio::test]
-async fn without_a_limit_every_attempt_is_looked_at() {
+async fn without_back_off_every_attempt_is_evaluated() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
     for _ in 0..8 {
         is_wrong(&latchkey.sign_in("nobody@example.com", WRONG).send().await);
@@ -216,7 +215,7 @@ async fn without_a_limit_every_attempt_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
+async fn sign_ins_sign_ups_and_code_requests_share_one_rate_limit_per_client_address() {
     let latchkey = Latchkey::start(&[("IDENTITY_REQUESTS_PER_MINUTE", "4")]).await;
     let email = "jane@example.com";
     let requests = || -> [Request; 4] {
@@ -231,7 +230,7 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
                 .form(&[("email", email)]),
         ]
     };
-    // The minute of the calendar may end between two of them, but not twice.
+    // At most one calendar minute ends during the requests.
     let mut statuses = Vec::new();
     for round in 0..4 {
         for request in requests() {
@@ -240,7 +239,7 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
                 .send()
                 .await;
             if answer.status == 429 {
-                assert!((1..=60).contains(&waits(&answer)));
+                assert!((1..=60).contains(&wait_of(&answer)));
             }
             statuses.push(answer.status);
         }
@@ -248,7 +247,7 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
     assert_eq!(statuses.first(), Some(&404));
     let admitted = statuses.iter().filter(|&&status| status != 429).count();
     assert!(admitted == 4 || admitted == 8, "{statuses:?}");
-    // What is not counted is not limited either, and what is refused does nothing.
+    // Other operations are not limited, and a rejected request has no effect.
     latchkey
         .post("/identity/password/validate")
         .form(&[("password", "x")])
@@ -266,7 +265,7 @@ async fn a_client_address_has_one_count_for_sign_ins_sign_ups_and_codes() {
 }
 
 #[tokio::test]
-async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_has_an_account() {
+async fn the_interval_between_mails_applies_to_known_and_unknown_addresses() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_MAIL_INTERVAL", "60"),
         ("IDENTITY_MAILS_PER_HOUR", "5"),
@@ -288,7 +287,7 @@ async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_ha
         .send()
         .await
         .is_refused(404, &["identity.password.user_doesnt_exist"]);
-    // Kinds are counted apart, and the mail of the sign-up is not counted.
+    // Each kind of mail has its own count, and the mail of the sign-up does not count.
     for email in [user.email.as_str(), "nobody@example.com"] {
         confirmation(email).send().await.is_empty(201);
         let again = [
@@ -297,7 +296,7 @@ async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_ha
         ];
         for request in again {
             let before = latchkey.items_of(&user).await;
-            assert!((1..=60).contains(&waits(&request.send().await)));
+            assert!((1..=60).contains(&wait_of(&request.send().await)));
             assert_eq!(latchkey.items_of(&user).await, before);
         }
         for kind in ["reset", "confirmation"] {
@@ -317,7 +316,7 @@ async fn a_second_mail_to_an_address_waits_for_the_interval_whether_or_not_it_ha
 }
 
 #[tokio::test]
-async fn the_sixth_mail_within_an_hour_waits() {
+async fn the_sixth_mail_within_an_hour_is_rejected() {
     let latchkey = Latchkey::start(&[("IDENTITY_MAILS_PER_HOUR", "5")]).await;
     let user = latchkey.signed_up("jane").await;
     let answers = all_at_once((0..12).map(|_| latchkey.ask_for_code(&user.email))).await;
@@ -326,7 +325,7 @@ async fn the_sixth_mail_within_an_hour_waits() {
         5
     );
     for answer in answers.iter().filter(|answer| answer.status != 201) {
-        assert!((1..=3600).contains(&waits(answer)));
+        assert!((1..=3600).contains(&wait_of(answer)));
     }
     assert_eq!(latchkey.queued_mails(&user).await.len(), 1 + 5);
     latchkey.age_mail_log("reset", &user.email, 3600).await;
@@ -338,7 +337,7 @@ async fn the_sixth_mail_within_an_hour_waits() {
 }
 
 #[tokio::test]
-async fn what_is_done_to_an_account_is_recorded_refusals_too() {
+async fn successful_and_failed_operations_on_an_account_are_recorded() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("recorded").await;
     is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);

@@ -1,5 +1,5 @@
-//! openapi.yaml describes what is served. That it describes every answer is checked wherever a test
-//! gets one: see `harness/contract.rs`.
+//! openapi.yaml, compared with the template and the error keys. Every answer in the tests is
+//! compared with it in `harness/contract.rs`.
 
 use std::{collections::BTreeSet, fs};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::{CONTRACT, Latchkey, Template, latchkey, workspace};
 
-/// Every `errors` key that the document lists, with the place.
+/// Collects every key that the document lists for `errors`.
 fn described_keys(value: &Value, keys: &mut BTreeSet<String>) {
     match value {
         Value::Object(object) => {
@@ -28,14 +28,14 @@ fn described_keys(value: &Value, keys: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn its_operations_are_the_routes_of_the_template() {
+fn openapi_describes_exactly_the_routes_of_the_template() {
     const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
     let described: BTreeSet<(String, String)> = CONTRACT
         .operations()
         .into_iter()
         .map(|(method, path, _)| (method, path))
         .collect();
-    // Pages are for people, and HTML says what they are.
+    // Pages are not part of the API.
     let functions = Template::read()
         .functions
         .into_iter()
@@ -57,7 +57,7 @@ fn its_operations_are_the_routes_of_the_template() {
 }
 
 #[test]
-fn an_operation_is_named_after_its_binary() {
+fn operation_ids_are_names_of_binaries() {
     let binaries: Vec<String> = Template::read()
         .functions
         .into_iter()
@@ -75,11 +75,11 @@ fn an_operation_is_named_after_its_binary() {
     }
 }
 
-/// Every key of the table of errors that is always the same.
+/// Every constant error key in shared/src/error.rs.
 fn keys_of_the_table() -> BTreeSet<String> {
     let source = fs::read_to_string(workspace().join("shared/src/error.rs")).unwrap();
     let table = source.split("#[cfg(test)]").next().unwrap();
-    // As `one(StatusCode::NOT_FOUND, "record.not_found")`, and the keys of fields.
+    // Error keys are the string literals with a dot, without spaces and placeholders.
     let literals = table.split('"').skip(1).step_by(2);
     literals
         .filter(|text| text.contains('.') && !text.contains([' ', '{']))
@@ -88,7 +88,7 @@ fn keys_of_the_table() -> BTreeSet<String> {
 }
 
 #[test]
-fn it_lists_the_keys_that_there_are() {
+fn openapi_lists_every_error_key() {
     let mut described = BTreeSet::new();
     described_keys(&CONTRACT.document, &mut described);
     let keys = keys_of_the_table();
@@ -98,7 +98,7 @@ fn it_lists_the_keys_that_there_are() {
     );
     let missing: Vec<&String> = keys.difference(&described).collect();
     assert!(missing.is_empty(), "{missing:?}");
-    // The others are of parameters: what is wrong with which.
+    // All other keys name a parameter.
     for key in described.difference(&keys) {
         let (_, name) = key.rsplit_once('.').unwrap();
         assert!(
@@ -112,7 +112,7 @@ fn it_lists_the_keys_that_there_are() {
 }
 
 #[test]
-fn its_examples_are_what_it_describes() {
+fn examples_match_their_schemas() {
     let mut examples = 0;
     for (_, _, operation) in CONTRACT.operations() {
         let contents = |place: &str| {
@@ -155,7 +155,7 @@ fn its_examples_are_what_it_describes() {
 }
 
 #[tokio::test]
-async fn its_examples_of_what_is_sent_are_understood() {
+async fn examples_of_requests_are_well_formed() {
     let latchkey: &Latchkey = latchkey().await;
     for (method, path, operation) in CONTRACT.operations() {
         let Some(content) = CONTRACT.document.pointer(&format!(
@@ -171,7 +171,7 @@ async fn its_examples_of_what_is_sent_are_understood() {
             .await;
         let request = latchkey.by(&user, &method, &path).json(&content["example"]);
         let answer = request.send().await;
-        // Whatever is wrong with it, nothing is absent, too long or not understood.
+        // The operation may reject the values, but not their presence, length or format.
         assert!(
             ![413, 415, 500, 503].contains(&answer.status),
             "{path}: {answer:?}"

@@ -1,4 +1,4 @@
-//! How every operation reads what it is sent
+//! Parsing of requests, at every operation
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const VALIDATE: &str = "/identity/password/validate";
 const SESSIONS: &str = "/identity/sessions";
 
 #[tokio::test]
-async fn no_body_at_all_is_an_empty_set_of_parameters() {
+async fn an_absent_body_has_no_parameters() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("no-body").await;
     for operation in OPERATIONS {
@@ -42,7 +42,7 @@ async fn only_get_operations_read_the_query_string() {
 }
 
 #[tokio::test]
-async fn a_media_type_is_read_whatever_its_case_and_parameters() {
+async fn media_types_are_matched_without_regard_to_case_and_parameters() {
     let latchkey = latchkey().await;
     let json = json!({ "password": PASSWORD }).to_string();
     let form = format!("password={PASSWORD}");
@@ -83,7 +83,7 @@ async fn a_media_type_is_read_whatever_its_case_and_parameters() {
 }
 
 #[tokio::test]
-async fn a_body_of_another_media_type_or_of_none_is_not_read() {
+async fn a_body_with_another_or_no_media_type_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("media-type").await;
     let before = latchkey.items_of(&user).await;
@@ -119,7 +119,7 @@ async fn a_body_of_another_media_type_or_of_none_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_sign_out_reads_its_body_by_the_same_rules() {
+async fn a_sign_out_parses_its_body_by_the_same_rules() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("sign-out-body").await;
     let before = latchkey.items_of(&user).await;
@@ -201,7 +201,7 @@ async fn null_and_blank_count_as_absent() {
 }
 
 #[tokio::test]
-async fn unknown_parameters_are_ignored_whatever_their_type() {
+async fn unknown_parameters_of_any_type_are_ignored() {
     let latchkey = latchkey().await;
     for unknown in [
         json!(1),
@@ -256,7 +256,7 @@ async fn unknown_parameters_are_ignored_whatever_their_type() {
 }
 
 #[tokio::test]
-async fn of_a_parameter_given_twice_the_last_counts() {
+async fn the_last_value_of_a_repeated_parameter_is_used() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("twice").await;
     let email = user.email.as_str();
@@ -295,7 +295,7 @@ async fn of_a_parameter_given_twice_the_last_counts() {
 }
 
 #[tokio::test]
-async fn a_value_is_decoded_as_browsers_encode_it() {
+async fn form_values_are_decoded_as_browsers_encode_them() {
     let latchkey = latchkey().await;
     let password = "a+b &=%41\u{f6}\u{1f40e} Zq7";
     latchkey
@@ -327,7 +327,7 @@ async fn a_value_is_decoded_as_browsers_encode_it() {
 }
 
 #[tokio::test]
-async fn a_body_may_be_delivered_base64_encoded_or_as_it_is() {
+async fn a_body_may_arrive_as_text_or_base64() {
     let latchkey = latchkey().await;
     let json = json!({ "password": PASSWORD }).to_string();
     for (media_type, body) in [
@@ -353,7 +353,7 @@ async fn a_body_may_be_delivered_base64_encoded_or_as_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_route_is_not_found() {
+async fn unknown_routes_are_not_found() {
     let latchkey = latchkey().await;
     for (method, path) in [
         ("GET", "/identity"),

@@ -1,4 +1,4 @@
-//! How much every operation reads
+//! Limits of the length of bodies and parameters
 
 use serde_json::json;
 
@@ -8,7 +8,7 @@ const LIMIT: usize = 16 * 1024;
 const VALIDATE: &str = "/identity/password/validate";
 
 #[tokio::test]
-async fn a_body_of_16_kib_is_read_and_one_byte_more_is_not() {
+async fn a_body_of_16_kib_is_accepted_and_one_byte_more_is_rejected() {
     let latchkey = latchkey().await;
     let form = |length: usize| {
         let start = format!("password={PASSWORD}&padding=");
@@ -46,7 +46,7 @@ async fn a_body_of_16_kib_is_read_and_one_byte_more_is_not() {
 }
 
 #[tokio::test]
-async fn a_body_over_16_kib_is_refused_by_every_operation() {
+async fn a_body_over_16_kib_is_rejected_by_every_operation() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("too-large").await;
     let before = latchkey.items_of(&user).await;
@@ -66,13 +66,13 @@ async fn a_body_over_16_kib_is_refused_by_every_operation() {
 }
 
 #[tokio::test]
-async fn a_parameter_over_its_length_is_refused() {
+async fn a_parameter_longer_than_its_limit_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("too-long").await;
     let before = latchkey.items_of(&user).await;
     for operation in OPERATIONS {
         for (name, limit) in operation.parameters {
-            // Characters count, not bytes.
+            // The limit is in characters, not bytes.
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(limit + 1));
             let key = format!("{}.too_long_{name}", operation.module);
             operation
@@ -87,7 +87,7 @@ async fn a_parameter_over_its_length_is_refused() {
 }
 
 #[tokio::test]
-async fn a_parameter_of_just_its_length_is_read() {
+async fn a_parameter_of_the_greatest_length_is_accepted() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("just-long").await;
     for operation in OPERATIONS {
@@ -107,7 +107,7 @@ async fn a_parameter_of_just_its_length_is_read() {
 }
 
 #[tokio::test]
-async fn several_that_are_too_long_are_told_in_their_order_and_after_those_that_are_absent() {
+async fn too_long_parameters_are_reported_in_order_and_after_missing_ones() {
     let latchkey = latchkey().await;
     let email = "a".repeat(255);
     let password = "a".repeat(1025);
@@ -134,7 +134,7 @@ async fn several_that_are_too_long_are_told_in_their_order_and_after_those_that_
         .send()
         .await
         .is_refused(400, &["identity.session.missing_email"]);
-    // White space around an address is no part of it.
+    // White space around an address does not count.
     let padded = format!("{}nobody@example.com", " ".repeat(254));
     latchkey
         .sign_in(&padded, PASSWORD)

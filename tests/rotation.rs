@@ -1,4 +1,4 @@
-//! A new version of the secret that all tokens are signed by, put as an operator puts it.
+//! Rotation of the token secret by an operator.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ const EMAIL: &str = "rotation@example.com";
 const CREDENTIALS: [(&str, &str); 2] = [("email", EMAIL), ("password", PASSWORD)];
 const NEW_PASSWORD: &str = "Rotated-Horse-7-Battery";
 
-/// A stack that is deployed anew, and keeps what is stored.
+/// A stack that can be restarted with its stored data.
 struct Deployment {
     folder: Folder,
     program: Program,
@@ -31,18 +31,18 @@ impl Deployment {
 
     /// `aws secretsmanager put-secret-value`.
     async fn put_secret(&self, value: &str) {
-        let whereabouts = std::fs::read(format!("{}/stack.json", self.folder.path())).unwrap();
-        let whereabouts: Value = serde_json::from_slice(&whereabouts).unwrap();
+        let addresses = std::fs::read(format!("{}/stack.json", self.folder.path())).unwrap();
+        let addresses: Value = serde_json::from_slice(&addresses).unwrap();
         let request = json!({ "SecretId": "TokenSecret", "SecretString": value.repeat(64) });
         let request = reqwest::Client::new()
-            .post(whereabouts["aws"].as_str().unwrap())
+            .post(addresses["aws"].as_str().unwrap())
             .header("x-amz-target", "secretsmanager.PutSecretValue")
             .body(request.to_string());
         let answer = self.program.send(request).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
 
-    /// New instances of every function, none of which has seen a secret before.
+    /// Restarts the stack, so that every function starts new instances.
     async fn with_new_instances(self) -> Self {
         assert!(self.program.end("INT").await);
         let program = Self::start(&self.folder).await;
@@ -69,7 +69,7 @@ impl Deployment {
             .await
     }
 
-    /// The token of a reset that is asked for.
+    /// Requests a reset code and returns its token.
     async fn reset_token(&self) -> String {
         let token = |mail: &Mail| mail.reset_token().map(str::to_owned);
         let mails = async || mails_of(&self.program.get("/_local/mailbox.json").await);
@@ -107,22 +107,22 @@ impl Deployment {
 }
 
 #[tokio::test]
-async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
+async fn tokens_signed_before_a_rotation_are_valid_until_the_next_one() {
     let stack = Deployment::first("rotation").await;
     let old = stack.sign_in().await;
     let link = stack.reset_token().await;
     assert_eq!((kid(&old), stack.me(&old).await.status), (kid(&link), 200));
 
     stack.put_secret("1").await;
-    // Instances that were at work before the rotation serve on.
+    // Running instances keep signing with the previous version.
     assert_eq!(stack.me(&old).await.status, 200);
-    let spawn_during_init = stack.sign_in().await;
-    assert_eq!(kid(&spawn_during_init), kid(&old));
+    let during_rotation = stack.sign_in().await;
+    assert_eq!(kid(&during_rotation), kid(&old));
 
     let stack = stack.with_new_instances().await;
     let new = stack.sign_in().await;
     assert_ne!(kid(&new), kid(&old));
-    for session in [&old, &spawn_during_init, &new] {
+    for session in [&old, &during_rotation, &new] {
         assert_eq!(stack.me(session).await.status, 200);
     }
 
@@ -141,7 +141,7 @@ async fn what_was_signed_before_a_rotation_is_good_until_the_next_one() {
 }
 
 #[tokio::test]
-async fn a_link_that_was_mailed_before_a_rotation_works_after_it() {
+async fn a_link_mailed_before_a_rotation_works_afterwards() {
     let stack = Deployment::first("rotation-link").await;
     let link = stack.reset_token().await;
     stack.put_secret("1").await;

@@ -1,5 +1,4 @@
-//! What openapi.yaml says, tried by schemathesis: whatever it thinks of, the answers are as
-//! described
+//! openapi.yaml against the API, checked by schemathesis
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -8,10 +7,11 @@ use tokio::process::Command;
 
 use crate::harness::{Latchkey, PASSWORD, workspace};
 
-/// Seconds that it may go on for.
+/// Duration of the run, in seconds.
 const BUDGET: u64 = 60;
 
-/// A machine that checks changes has it; on another it may be missing.
+/// The path of schemathesis. It must be installed where `CI` is set; elsewhere the test is skipped
+/// without it.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path
@@ -24,7 +24,7 @@ fn program() -> Option<PathBuf> {
             "schemathesis is not installed: pip install schemathesis"
         );
         eprintln!(
-            "SKIPPED: schemathesis is not installed (pip install schemathesis), so openapi.yaml was not tried with it"
+            "SKIPPED: schemathesis is not installed (pip install schemathesis), so openapi.yaml was not tested with it"
         );
     }
     found
@@ -43,7 +43,7 @@ async fn schemathesis_finds_nothing() {
         .await;
     let output = Command::new(program)
         .args(["run", "../../openapi.yaml", "--url", latchkey.url()])
-        // The same cases at each run: what fails, fails for a change.
+        // The same cases in each run, so that a failure is due to a change.
         .args(["--seed", "1", "--max-time", &BUDGET.to_string()])
         .current_dir(workspace().join("tests/schemathesis"))
         .env("LATCHKEY_URL", latchkey.url())

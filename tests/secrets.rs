@@ -1,4 +1,4 @@
-//! No secret in any log line
+//! Absence of secrets in the log
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ const SECOND: &str = "Second-Horse-7-Battery";
 const CHANGED: &str = "Changed-Horse-7-Battery";
 const EMAIL: &str = "Whistle.Blower@secrets.example";
 
-/// The forms in which a secret may find its way into a line.
+/// The encodings in which a secret could appear in a line.
 fn forms(secret: &str) -> Vec<String> {
     let percent: String = secret
         .bytes()
@@ -37,9 +37,9 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// Signs up, in and out, resets the password, and fails at all of it too. Returns every secret that
-/// passed.
-async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
+/// Runs every operation on passwords, tokens and codes, with success and failure. Returns every
+/// secret that was used.
+async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
     let user = latchkey
         .signed_up_with("-", &json!({ "email": EMAIL, "password": FIRST }))
         .await;
@@ -95,23 +95,23 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
             status
         );
     }
-    let let_through = latchkey
+    let allowed = latchkey
         .get("/auth/request")
         .cookie(&signed_in.session())
         .send()
         .await;
-    secrets.push(bearer_of(&let_through).to_owned());
+    secrets.push(bearer_of(&allowed).to_owned());
     latchkey
         .post("/auth/request")
         .cookie(&signed_in.session())
         .send()
         .await
         .is_refused(401, &["authz.missing_csrf_token"]);
-    for token in [signed_in.session(), bearer_of(&let_through).to_owned()] {
-        let mut asked = event("GET", "/orders");
-        asked["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
-        asked["headers"]["authorization"] = json!(format!("Bearer {token}"));
-        let answer = latchkey.invoke("AuthorizeFunction", asked).await.unwrap();
+    for token in [signed_in.session(), bearer_of(&allowed).to_owned()] {
+        let mut request = event("GET", "/orders");
+        request["requestContext"]["http"]["sourceIp"] = json!("127.0.0.1");
+        request["headers"]["authorization"] = json!(format!("Bearer {token}"));
+        let answer = latchkey.invoke("AuthorizeFunction", request).await.unwrap();
         secrets.extend(answer["context"]["token"].as_str().map(str::to_owned));
     }
     latchkey
@@ -140,8 +140,7 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
         token.to_owned(),
         confirmation.confirmation_token().unwrap().to_owned(),
     ]);
-    // As the links are followed: here to the pages of the stack, in an operator's world to the
-    // front end.
+    // Follow the links. Here they lead to the stack's pages, in production to a front end.
     for mail in [&reset, &confirmation] {
         let (_, path) = mail.link().unwrap().split_once(&latchkey.domain()).unwrap();
         latchkey.get(path).send().await;
@@ -203,15 +202,15 @@ async fn live_through_everything(latchkey: &Latchkey) -> Vec<String> {
     }
     secrets.extend([FIRST, WRONG, CHANGED, SECOND, otp::SECRET].map(str::to_owned));
     secrets.push(latchkey.token_secret().await);
-    // The sign-up and the two that failed just now.
+    // The sign-up and the two failed ones above.
     latchkey.invocations("user-create", "answered", 3).await;
     secrets
 }
 
 #[tokio::test]
-async fn whatever_happens_no_secret_is_in_any_log_line() {
+async fn no_log_line_contains_a_secret() {
     let latchkey = Latchkey::start(&[]).await;
-    let secrets = live_through_everything(&latchkey).await;
+    let secrets = exercise_all_operations(&latchkey).await;
     let log = latchkey.log();
     assert!(
         log.iter().any(|line| line.contains("/identity/sessions")),
@@ -221,20 +220,20 @@ async fn whatever_happens_no_secret_is_in_any_log_line() {
         log.iter().any(|line| line.starts_with('{')),
         "the functions log: {log:#?}"
     );
-    tells_none_of(&log, &secrets);
+    contains_none_of(&log, &secrets);
 }
 
 #[track_caller]
-fn tells_none_of(log: &[String], secrets: &[String]) {
+fn contains_none_of(log: &[String], secrets: &[String]) {
     for secret in secrets {
         for form in forms(secret) {
-            let told: Vec<&String> = log.iter().filter(|line| line.contains(&form)).collect();
-            assert!(told.is_empty(), "{form}: {told:#?}");
+            let lines: Vec<&String> = log.iter().filter(|line| line.contains(&form)).collect();
+            assert!(lines.is_empty(), "{form}: {lines:#?}");
         }
     }
 }
 
-/// Asks for everything that reads or writes secrets, whatever is answered.
+/// Sends a request of every kind that reads or writes secrets, and ignores the answers.
 async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
     let otp_code = otp::code(otp::step());
     let with_code = [
@@ -268,7 +267,7 @@ async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
     }
 }
 
-/// What is stored of the user and no log may hold.
+/// The stored secrets of the user, and the token secret.
 async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let item = latchkey.user_item(user).await;
     let codes = item
@@ -290,7 +289,7 @@ async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
+async fn no_log_line_contains_a_secret_when_services_fail() {
     const BAD: [Fault; 5] = [
         Fault::BodyCut,
         Fault::AnswerCut,
@@ -300,7 +299,7 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
     ];
     let faulty = Faulty::start(&[("IDENTITY_ARGON2", "m=8192,t=1,p=1")]).await;
     let latchkey = &faulty.latchkey;
-    // The secret is read at the start of a function, and cannot be.
+    // At the start of the function the secret is truncated.
     faulty.fail_always("GetSecretValue", Fault::BodyCut);
     let body = json!({ "email": EMAIL, "password": FIRST });
     latchkey
@@ -310,7 +309,7 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         .await
         .is_refused(503, &["server.unavailable"]);
     let secret = latchkey.token_secret().await;
-    tells_none_of(
+    contains_none_of(
         &latchkey
             .log_with(1, "GetSecretValue: the response cannot be read")
             .await,
@@ -320,8 +319,7 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
     let user = latchkey.signed_up_with("-", &body).await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
     let token = latchkey.reset_token(&user).await;
-    // Each kind of bad answer to every call of an operation, and to every second or third call of
-    // all.
+    // Each fault at every call of an operation, and at every second or third call.
     for fault in BAD {
         for operation in [
             "GetItem",
@@ -355,14 +353,14 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         });
         try_everything(latchkey, &user, &token).await;
     }
-    // A refusal that quotes the whole mail, with its address and its token.
+    // Errors of SES that quote the whole mail, with its address and token.
     for code in ["MessageRejected", "AccessDeniedException"] {
         faulty.fail_always("SendEmail", Fault::Refused(400, code));
         latchkey.ask_for_code(EMAIL).send().await;
         faulty.called("SendEmail", 1).await;
         latchkey.log_with(1, code).await;
     }
-    // So does one of the database, of what it was asked to store.
+    // Errors of the database that quote the items.
     for operation in [
         "GetItem",
         "UpdateItem",
@@ -384,7 +382,7 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
         jti(&token),
     ]);
     let log = latchkey.log();
-    tells_none_of(&log, &secrets);
+    contains_none_of(&log, &secrets);
     for line in log.iter().filter(|line| line.starts_with('{')) {
         let low = line.to_lowercase();
         assert!(
@@ -394,20 +392,23 @@ async fn whatever_a_service_answers_no_secret_is_in_any_log_line() {
             "{line}"
         );
     }
-    for told in [
+    for expected in [
         "dynamodb GetItem: ",
         "dynamodb BatchGetItem: ",
         "dynamodb TransactWriteItems: ",
         "code ValidationException, status 400",
     ] {
-        assert!(log.iter().any(|line| line.contains(told)), "{told} is told");
+        assert!(
+            log.iter().any(|line| line.contains(expected)),
+            "{expected} is not logged"
+        );
     }
 }
 
 #[tokio::test]
-async fn functions_log_json_lines_that_name_nobody() {
+async fn functions_log_json_lines_without_personal_data() {
     let latchkey = Latchkey::start(&[]).await;
-    live_through_everything(&latchkey).await;
+    exercise_all_operations(&latchkey).await;
     for line in latchkey.log().iter().filter(|line| line.starts_with('{')) {
         let json: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -427,7 +428,7 @@ async fn functions_log_json_lines_that_name_nobody() {
 }
 
 #[tokio::test]
-async fn a_token_tells_no_secret_of_its_user() {
+async fn a_session_token_contains_only_known_claims() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("plain-claims").await;
     let names: BTreeSet<String> = claims(&user.session)

@@ -1,4 +1,4 @@
-//! The stack as people run it
+//! The development stack: the program `latchkey`
 
 use std::{collections::BTreeSet, net::TcpListener};
 
@@ -10,10 +10,9 @@ use crate::harness::{
 
 const FUNCTION_ERROR: &str = r#"{"message":"Internal Server Error"}"#;
 
-/// Runs the program to its end: whether it succeeded, its output and its errors.
+/// Runs the program to its end. Returns its exit code, standard output and standard error.
 async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
-    // It has cargo look whether the functions are up to date, which may have to wait for another
-    // cargo.
+    // The start includes a build of the functions, which may wait for another cargo process.
     let output = tokio::time::timeout(TIMEOUT * 15, command(arguments).await.output())
         .await
         .expect("an end in time")
@@ -27,7 +26,7 @@ async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[tokio::test]
-async fn it_says_where_it_is_and_what_to_try_first() {
+async fn it_prints_its_addresses_and_an_example() {
     let mut program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     assert!(
         program.url.starts_with("http://127.0.0.1:") && !program.url.ends_with(":0"),
@@ -39,13 +38,13 @@ async fn it_says_where_it_is_and_what_to_try_first() {
         "{}",
         program.dynamodb_url
     );
-    program.says("/_local/mailbox").await;
-    program.says("curl").await;
+    program.prints("/_local/mailbox").await;
+    program.prints("curl").await;
     assert_eq!(
         program.get("/identity/ping").await.text(),
         r#"{"ping":"pong"}"#
     );
-    // Pages of its own may call, and no others unless told so.
+    // Only the stack's own pages are allowed by default.
     let own = program.url.replace("127.0.0.1", "localhost");
     for (origin, allowed) in [
         (own.as_str(), Some(own.as_str())),
@@ -64,7 +63,7 @@ async fn it_says_where_it_is_and_what_to_try_first() {
 }
 
 #[tokio::test]
-async fn its_help_explains_every_option() {
+async fn the_help_lists_every_option() {
     let (code, help, _) = run(&["--help"]).await;
     assert_eq!(code, Some(0));
     for option in [
@@ -110,7 +109,7 @@ async fn a_restart_keeps_users_sessions_and_mails() {
         .delete(format!("{}/identity/sessions", program.url))
         .bearer_auth(signed_up.session());
     program.send(sign_out).await.is_empty(204);
-    // Not even when it is killed does it leave anything behind, or lose what it answered for.
+    // A killed stack leaves no child processes, and loses no acknowledged write.
     assert!(!program.end("KILL").await);
     let program = Program::start(&arguments).await;
     assert_eq!(
@@ -124,7 +123,7 @@ async fn a_restart_keeps_users_sessions_and_mails() {
 }
 
 #[tokio::test]
-async fn a_new_secret_ends_no_session_while_the_one_before_it_is_known() {
+async fn a_new_secret_ends_no_session_while_the_previous_one_is_configured() {
     let folder = Folder::new("rotation");
     let arguments = ["--listen", "127.0.0.1:0", "--data-dir", folder.path()];
     let credentials = [("email", "rotation@example.com"), ("password", PASSWORD)];
@@ -212,7 +211,7 @@ async fn the_mailbox_can_be_emptied() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_named_with_what_to_do() {
+async fn the_error_for_a_port_in_use_names_the_port_and_a_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap();
     let (code, _, errors) = run(&["--listen", &address.to_string(), "--in-memory"]).await;
@@ -225,7 +224,7 @@ async fn a_port_in_use_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn two_stacks_do_not_share_a_folder() {
+async fn a_second_stack_with_the_same_folder_is_rejected() {
     let folder = Folder::new("shared");
     let arguments = ["--listen", "127.0.0.1:0", "--data-dir", folder.path()];
     let program = Program::start(&arguments).await;
@@ -239,7 +238,7 @@ async fn two_stacks_do_not_share_a_folder() {
 }
 
 #[tokio::test]
-async fn arguments_that_cannot_be_right_are_explained() {
+async fn invalid_arguments_are_explained() {
     for arguments in [
         &["--listen", "nowhere"][..],
         &["--in-memory", "--data-dir", "x"],
@@ -256,7 +255,7 @@ async fn arguments_that_cannot_be_right_are_explained() {
 }
 
 #[tokio::test]
-async fn calls_at_once_get_instances_of_their_own_that_are_used_again() {
+async fn concurrent_calls_start_instances_that_are_reused() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     let credentials = [("email", "instances@example.com"), ("password", PASSWORD)];
     assert_eq!(
@@ -285,7 +284,7 @@ async fn calls_at_once_get_instances_of_their_own_that_are_used_again() {
 }
 
 #[tokio::test]
-async fn a_function_that_dies_is_answered_for_and_started_anew() {
+async fn a_function_that_dies_leads_to_an_error_and_is_restarted() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     let ping = || program.get("/identity/ping");
     assert_eq!(ping().await.status, 200);
@@ -293,11 +292,11 @@ async fn a_function_that_dies_is_answered_for_and_started_anew() {
         panic!("{:?}", program.instances("ping"))
     };
 
-    // It is held while it has a call, and dies of that call.
+    // The instance dies while it handles a call.
     signal(instance.id, "STOP");
     let (answer, ()) = tokio::join!(ping(), async {
         eventually(
-            "its call",
+            "the call",
             || async move { instance.has_unread().then_some(()) },
         )
         .await;
@@ -306,24 +305,23 @@ async fn a_function_that_dies_is_answered_for_and_started_anew() {
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));
     assert_eq!(ping().await.status, 200);
 
-    // One that dies while nobody calls is noticed by nobody.
+    // The death of an idle instance affects no call.
     let [instance] = &program.instances("ping")[..] else {
         panic!("{:?}", program.instances("ping"))
     };
     assert!(instance.is_alive());
     signal(instance.id, "KILL");
     let instance = &instance;
-    eventually(
-        "its end",
-        || async move { (!instance.is_alive()).then_some(()) },
-    )
+    eventually("the end of the instance", || async move {
+        (!instance.is_alive()).then_some(())
+    })
     .await;
     assert_eq!(ping().await.status, 200);
     assert!(program.end("INT").await);
 }
 
 #[tokio::test]
-async fn a_function_that_hangs_is_given_up_at_its_timeout() {
+async fn a_function_that_hangs_is_stopped_at_its_timeout() {
     let program = Program::start(&["--listen", "127.0.0.1:0", "--in-memory"]).await;
     assert_eq!(program.get("/identity/ping").await.status, 200);
     let [instance] = &program.instances("ping")[..] else {
@@ -335,17 +333,16 @@ async fn a_function_that_hangs_is_given_up_at_its_timeout() {
         (answer.status, answer.text()),
         (503, r#"{"message":"Service Unavailable"}"#)
     );
-    eventually(
-        "its end",
-        || async move { (!instance.is_alive()).then_some(()) },
-    )
+    eventually("the end of the instance", || async move {
+        (!instance.is_alive()).then_some(())
+    })
     .await;
     assert_eq!(program.get("/identity/ping").await.status, 200);
     assert!(program.end("INT").await);
 }
 
 #[tokio::test]
-async fn options_and_variables_of_its_own_reach_the_functions() {
+async fn options_and_variables_reach_the_functions() {
     let arguments = [
         "--listen",
         "127.0.0.1:0",
@@ -368,7 +365,7 @@ async fn options_and_variables_of_its_own_reach_the_functions() {
 }
 
 #[tokio::test]
-async fn a_function_that_does_not_start_says_why() {
+async fn the_reason_of_a_failed_start_is_logged() {
     let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "I")]).await;
     let answer = latchkey.post("/identity/users").send().await;
     assert_eq!((answer.status, answer.text()), (500, FUNCTION_ERROR));

@@ -1,4 +1,4 @@
-//! What operators see: one line an invocation, and metrics
+//! Log lines of invocations, and metrics
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ const WRONG: &str = "Wrong-Horse-7-Battery";
 const NAMESPACE: &str = "Latchkey/telemetry";
 
 impl Latchkey {
-    /// How often each metric was counted, as `Name` or `Name/value of its dimension`; of a time,
-    /// how often it was taken.
+    /// The sum of each metric, as `Name` or `Name/value of its dimension`; for a duration, the
+    /// number of measurements.
     fn metrics(&self) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
         for document in self
@@ -65,7 +65,7 @@ impl Latchkey {
 }
 
 #[tokio::test]
-async fn a_request_is_one_line() {
+async fn a_request_is_logged_in_one_line() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("telemetry-line").await;
     assert_eq!(
@@ -109,7 +109,7 @@ async fn a_request_is_one_line() {
 }
 
 #[tokio::test]
-async fn a_line_tells_how_often_others_were_asked() {
+async fn a_line_contains_the_number_of_round_trips() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("telemetry-trips").await;
     for _ in 0..2 {
@@ -135,17 +135,17 @@ async fn a_line_tells_how_often_others_were_asked() {
         cold.push(lines[0]["round_trips"].clone());
         warm.push(lines[1]["round_trips"].clone());
     }
-    // What is counted at the start is up to how it overlaps with the fetching of the secret.
+    // The count of a cold start depends on how the request overlaps with the fetch of the secret.
     assert!(
         cold[0] == 0 && cold[1..].iter().all(|trips| trips.as_u64() >= Some(1)),
         "{cold:?}"
     );
-    // First the attempt, the request and the user, side by side; then all that is written.
+    // A sign-in counts the attempt and reads the user in one round trip, and writes in another.
     assert_eq!(json!(warm), json!([0, 2, 1]));
 }
 
 #[tokio::test]
-async fn an_event_is_one_line_too() {
+async fn an_event_is_logged_in_one_line() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("telemetry-event").await;
     latchkey.mail_to(&user.email, 1, |_| true).await;
@@ -170,7 +170,7 @@ async fn an_event_is_one_line_too() {
 }
 
 #[tokio::test]
-async fn what_matters_is_counted() {
+async fn sign_ins_resets_mails_and_hashes_are_counted() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_METRICS_NAMESPACE", NAMESPACE),
         ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1"),
@@ -224,7 +224,7 @@ async fn what_matters_is_counted() {
         // Two confirmations, the reset and its notice.
         ("Mails/sent", 4),
         ("Mails/bounced", 1),
-        // Two sign-ups, three passwords looked at, a new password.
+        // Two sign-ups, three evaluated passwords, one new password.
         ("HashTime", 6),
     ] {
         latchkey.counted(metric, count).await;
@@ -245,7 +245,7 @@ async fn what_matters_is_counted() {
 }
 
 #[tokio::test]
-async fn the_cause_of_a_failure_is_told_beside_its_request() {
+async fn the_cause_of_a_failure_is_logged_with_the_request_id() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("telemetry-cause").await;
     latchkey

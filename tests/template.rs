@@ -1,4 +1,4 @@
-//! What keeps template.yaml, the binaries, the tests and the events together
+//! Consistency of template.yaml, the binaries, the tests and the events
 
 use std::{
     collections::BTreeSet,
@@ -39,7 +39,7 @@ fn every_binary_has_a_function_and_every_function_a_binary() {
 }
 
 #[test]
-fn every_function_has_its_endpoint_and_its_tests_at_one_place() {
+fn every_function_has_an_endpoint_and_a_test_of_the_same_path() {
     for function in Template::read().functions {
         let (area, verb) = function.place();
         for folder in ["functions/src", "tests"] {
@@ -59,7 +59,7 @@ fn every_function_has_its_endpoint_and_its_tests_at_one_place() {
         for (method, path) in &function.routes {
             assert!(
                 test.starts_with(&format!("//! `{method} {path}`\n")),
-                "{}: the test does not say which route it is of",
+                "{}: the test does not begin with its route",
                 function.binary
             );
             assert!(
@@ -91,7 +91,7 @@ fn every_function_has_an_event_and_every_event_a_function() {
 }
 
 #[test]
-fn every_function_has_one_route_but_those_that_only_aws_calls() {
+fn every_function_has_one_route_except_those_that_aws_invokes() {
     for function in Template::read().functions {
         let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"]
             .contains(&function.binary.as_str());
@@ -104,10 +104,10 @@ fn every_function_has_one_route_but_those_that_only_aws_calls() {
     }
 }
 
-/// SAM lets API Gateway invoke the function of `/auth/{proxy+}` for `/auth/*`, but takes a greedy
-/// parameter of another name literally, so that its requests would be refused.
+/// SAM grants API Gateway the invocation of `/auth/*` only if the greedy parameter is `{proxy+}`.
+/// It takes another name literally, and requests would be rejected.
 #[test]
-fn every_greedy_path_parameter_is_named_as_sam_expects() {
+fn every_greedy_path_parameter_has_the_name_that_sam_expects() {
     for (_, path) in Template::read()
         .functions
         .into_iter()
@@ -117,7 +117,7 @@ fn every_greedy_path_parameter_is_named_as_sam_expects() {
     }
 }
 
-/// Variables that are read before there is a configuration, and those of the SDK.
+/// Variables that are read before the configuration, and those of the SDK.
 const NOT_OF_THE_CONFIGURATION: [&str; 4] = [
     "IDENTITY_METRICS_NAMESPACE",
     "AWS_ENDPOINT_URL_DYNAMODB",
@@ -177,7 +177,7 @@ fn required(variable: &str) -> Option<String> {
     }
 }
 
-/// Every section of the configuration.
+/// Every section of the configuration, as text.
 fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
     let application = Application::read(variables)?;
     Ok(vec![
@@ -199,9 +199,9 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
 #[test]
 fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
     let read = Arc::new(Mutex::new(BTreeSet::new()));
-    let seen = Arc::clone(&read);
+    let record = Arc::clone(&read);
     let variables = Variables::new(move |variable| {
-        seen.lock().unwrap().insert(variable.to_owned());
+        record.lock().unwrap().insert(variable.to_owned());
         required(variable)
     });
     described(&variables).unwrap();

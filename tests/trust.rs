@@ -1,4 +1,4 @@
-//! Whom the functions believe to be AWS
+//! TLS root certificates trusted for AWS endpoints
 
 use std::{
     fs,
@@ -20,12 +20,12 @@ use tokio_rustls::{
 
 use crate::harness::{Folder, Latchkey, PASSWORD, spawn};
 
-/// Stands before the tables with a certificate that nobody but itself vouches for.
+/// A TLS proxy in front of DynamoDB with a self-signed certificate.
 struct Endpoint {
     url: String,
     tables: Arc<OnceLock<String>>,
-    /// Connections whose clients believed the certificate.
-    believed: Arc<AtomicUsize>,
+    /// Number of connections whose client accepted the certificate.
+    accepted: Arc<AtomicUsize>,
     certificate: String,
 }
 
@@ -39,7 +39,7 @@ impl Endpoint {
             .with_single_cert(vec![cert.der().clone()], key)
             .unwrap();
         let tables = Arc::<OnceLock<String>>::default();
-        let believed = Arc::<AtomicUsize>::default();
+        let accepted = Arc::<AtomicUsize>::default();
         let listener = spawn(TcpListener::bind("127.0.0.1:0"))
             .await
             .unwrap()
@@ -52,17 +52,17 @@ impl Endpoint {
             listener,
             TlsAcceptor::from(Arc::new(config)),
             Arc::clone(&tables),
-            Arc::clone(&believed),
+            Arc::clone(&accepted),
         ));
         Self {
             url,
             tables,
-            believed,
+            accepted,
             certificate: cert.pem(),
         }
     }
 
-    /// A stack whose functions reach their tables through it, and have this variable.
+    /// Starts a stack with this variable, whose functions reach their tables through the proxy.
     async fn stack(&self, variable: (&str, &str)) -> Latchkey {
         let latchkey = Latchkey::start(&[("AWS_ENDPOINT_URL_DYNAMODB", &self.url), variable]).await;
         self.tables
@@ -82,26 +82,26 @@ async fn accept(
     listener: TcpListener,
     acceptor: TlsAcceptor,
     tables: Arc<OnceLock<String>>,
-    believed: Arc<AtomicUsize>,
+    accepted: Arc<AtomicUsize>,
 ) {
     while let Ok((connection, _)) = listener.accept().await {
         let acceptor = acceptor.clone();
         let tables = Arc::clone(&tables);
-        let believed = Arc::clone(&believed);
+        let accepted = Arc::clone(&accepted);
         tokio::spawn(async move {
             let Ok(mut connection) = acceptor.accept(connection).await else {
                 return;
             };
-            believed.fetch_add(1, Ordering::Relaxed);
+            accepted.fetch_add(1, Ordering::Relaxed);
             let mut tables = TcpStream::connect(tables.get().unwrap()).await.unwrap();
-            // It ends when either side does.
+            // Returns when either side closes the connection.
             let _ = copy_bidirectional(&mut connection, &mut tables).await;
         });
     }
 }
 
 #[tokio::test]
-async fn what_the_roots_of_the_system_vouch_for_is_believed_though_amazon_did_not_issue_it() {
+async fn a_root_certificate_of_the_system_is_trusted() {
     let endpoint = Endpoint::start().await;
     let folder = Folder::new("trust");
     let roots = format!("{}/roots.pem", folder.path());
@@ -114,16 +114,16 @@ async fn what_the_roots_of_the_system_vouch_for_is_believed_though_amazon_did_no
             201
         );
     }
-    assert!(endpoint.believed.load(Ordering::Relaxed) > 0);
+    assert!(endpoint.accepted.load(Ordering::Relaxed) > 0);
 }
 
 #[tokio::test]
-async fn a_certificate_that_nobody_vouches_for_is_not_believed() {
+async fn a_certificate_of_an_unknown_issuer_is_rejected() {
     let endpoint = Endpoint::start().await;
     let latchkey = endpoint.stack(("IDENTITY_APP_NAME", "Latchkey")).await;
     let answer = latchkey.sign_in("ada@example.com", PASSWORD).send().await;
     assert_eq!(
-        (answer.status, endpoint.believed.load(Ordering::Relaxed)),
+        (answer.status, endpoint.accepted.load(Ordering::Relaxed)),
         (503, 0),
         "{}",
         answer.text()

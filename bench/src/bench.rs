@@ -21,31 +21,31 @@ use std::{
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "Correct-Horse-42";
-/// Sign-ins after which memory is looked at.
+/// Sign-ins before memory is measured.
 const MANY: usize = 400;
 /// Requests through the gateway.
 const REQUESTS: usize = 500;
 
-/// Measures the functions as they are deployed.
+/// Measures the release binaries of the functions.
 ///
-/// The real binaries are started as Lambda starts them, in turns with a bare function, so that what
-/// disturbs the machine disturbs all of them; ratios are taken within a turn. On a machine with
-/// other work, `chrt -r 1` before the command makes for steadier figures.
+/// Starts each binary as Lambda does, in turn with a function that does nothing, so that other load
+/// on the machine affects all of them alike. Ratios are computed within a round. On a busy machine,
+/// run the command under `chrt -r 1` for steadier figures.
 #[derive(Args)]
 pub struct Bench {
-    /// Starts of each program
+    /// Number of times to start each program
     #[arg(long, value_name = "N", default_value_t = 12)]
     rounds: usize,
 
-    /// Events that are measured after each start
+    /// Number of events to measure after each start
     #[arg(long, value_name = "N", default_value_t = 40)]
     warm: usize,
 
-    /// Write all figures to this file
+    /// Write all figures to this file, as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 
-    /// Fail where a figure is past its budget
+    /// Fail if a figure exceeds its budget
     #[arg(long)]
     check: bool,
 }
@@ -98,15 +98,15 @@ impl Bench {
             .map(|figure: &Figure| figure.name)
             .collect();
         if self.check && !past.is_empty() {
-            return Err(Error::new(format!("Past the budget: {}.", past.join("; ")))
-                .advice("See docs/PERFORMANCE.md for what they depend on; the budget is bench/src/budget.json."));
+            return Err(Error::new(format!("These figures exceed their budget: {}.", past.join("; ")))
+                .advice("docs/PERFORMANCE.md explains what they depend on. The budget is in bench/src/budget.json."));
         }
         Ok(())
     }
 
-    /// What each program took in each round. The emulator of DynamoDB gets slower with all that is
-    /// written, so each round has one of its own; and every other round goes the other way about,
-    /// so that no program always comes after the same one.
+    /// The samples of each program, one per round. Each round starts a new stack, because the
+    /// DynamoDB emulator slows down as it fills. Every other round reverses the order, so that no
+    /// program always follows the same one.
     async fn rounds(&self, binaries: &Path) -> Result<Vec<(&'static str, Vec<Sample>)>, Error> {
         let subjects = subjects()?;
         let style = ProgressStyle::with_template("{msg:24} {bar:40} {pos}/{len}, {eta} left")
@@ -140,7 +140,7 @@ impl Bench {
     }
 }
 
-/// In which order so many programs are measured.
+/// The order in which a round measures the programs, as indexes.
 fn turn(programs: usize, round: usize) -> Vec<usize> {
     let order = (0..programs).map(|place| (round + place) % programs);
     if round.is_multiple_of(2) {
@@ -150,7 +150,7 @@ fn turn(programs: usize, round: usize) -> Vec<usize> {
     }
 }
 
-/// Measures something with a stack that is new and has one user.
+/// Runs a measurement on a new stack with one user.
 async fn with_stack<T>(
     binaries: &Path,
     measure: impl AsyncFnOnce(&Stack) -> Result<T, Error>,
@@ -164,7 +164,7 @@ async fn with_stack<T>(
     measured
 }
 
-/// Memory that signing in takes after a while, in MB.
+/// Peak memory of `session-create` after `MANY` sign-ins, in MB.
 async fn resident_after_many(stack: &Stack) -> Result<f64, Error> {
     Ok(subject(figures::SIGN_IN)?
         .sample(stack.functions(), MANY)
@@ -172,7 +172,7 @@ async fn resident_after_many(stack: &Stack) -> Result<f64, Error> {
         .resident)
 }
 
-/// What a request takes longer through the gateway than an event does at a bare function, in ms.
+/// Latency that the gateway adds to an invocation of a bare function, in ms.
 async fn overhead(stack: &Stack) -> Result<f64, Error> {
     let bare = subject(figures::BARE)?
         .sample(stack.functions(), REQUESTS)
@@ -180,7 +180,7 @@ async fn overhead(stack: &Stack) -> Result<f64, Error> {
     Ok(through_gateway(stack).await? - median(&bare.warm))
 }
 
-/// A stack that keeps nothing, and limits nobody.
+/// Starts a stack in memory, without rate limits.
 async fn start(binaries: &Path) -> Result<Stack, Error> {
     Stack::start(Options {
         listen: ([127, 0, 0, 1], 0).into(),
@@ -202,13 +202,13 @@ async fn sign_up(stack: &Stack) -> Result<(), Error> {
         Ok(())
     } else {
         Err(Error::new(format!(
-            "The sign-up was answered {}.",
+            "POST /identity/users returned {} instead of 201.",
             answer.status()
         )))
     }
 }
 
-/// What is measured. Wrong passwords are not counted: the limit would be reached at once.
+/// The measured programs. Back-off is off for wrong passwords, or it would start after five.
 fn subjects() -> Result<Vec<Subject>, Error> {
     const UNLIMITED: &[(&str, &str)] = &[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")];
     let sign_in = |email: &str, password: &str| {
@@ -262,10 +262,10 @@ fn subjects() -> Result<Vec<Subject>, Error> {
 
 fn subject(name: &str) -> Result<Subject, Error> {
     let named = subjects()?.into_iter().find(|subject| subject.name == name);
-    named.ok_or_else(|| Error::new(format!("There is no program {name}.")))
+    named.ok_or_else(|| Error::new(format!("No measured program is named \"{name}\".")))
 }
 
-/// A sample event of the project, with another body.
+/// A sample event of `events/`, with its body replaced unless `body` is null.
 fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
     let path = local::workspace()
         .join("events")
@@ -280,14 +280,14 @@ fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
     Ok(event.to_string().into())
 }
 
-/// Bytes of a program as Lambda stores it.
+/// Size of a program in a deployment package, compressed with DEFLATE, in bytes.
 fn deflated(program: &Path) -> Result<usize, Error> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::best());
     encoder.write_all(&fs::read(program)?)?;
     Ok(encoder.finish()?.len())
 }
 
-/// The middle of the times that a request of `ping` takes through the gateway, in ms.
+/// Median latency of `ping` through the gateway, in ms.
 async fn through_gateway(stack: &Stack) -> Result<f64, Error> {
     let http = reqwest::Client::new();
     let url = format!("{}/identity/ping", stack.url());
@@ -306,7 +306,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_round_measures_every_program_and_none_always_after_the_same_one() {
+    fn a_round_measures_every_program_and_the_order_changes_between_rounds() {
         let mut before_the_first = std::collections::BTreeSet::new();
         for round in 0..12 {
             let order = turn(6, round);
@@ -316,7 +316,7 @@ mod tests {
             let place = order
                 .iter()
                 .position(|&program| program == 0)
-                .expect("it is there");
+                .expect("program 0 is in the order");
             before_the_first.insert(place.checked_sub(1).map(|place| order[place]));
         }
         assert_eq!(before_the_first, [None, Some(1), Some(5)].into());

@@ -1,4 +1,4 @@
-//! What the measurements come to, and what they may come to.
+//! Figures computed from the measurements, and their budget.
 
 use crate::{
     operations::Cost,
@@ -16,38 +16,40 @@ pub const SIGN_IN: &str = "session-create";
 pub const WRONG_PASSWORD: &str = "wrong password";
 pub const UNKNOWN_ADDRESS: &str = "unknown address";
 
-/// What each figure may be at the most.
+/// The upper limit of each figure.
 const BUDGET: &str = include_str!("budget.json");
 
-/// List prices of us-east-1, in US dollars for a million: an HTTP API's request and a call; a GB
-/// for a millisecond, on the processor that this was measured on; units.
+// List prices of us-east-1, in US dollars per million.
+/// A request to an HTTP API, and the invocation.
 const REQUEST: f64 = 1.00 + 0.20;
+/// Lambda's duration, on the processor architecture of this machine.
 const GIGABYTE_MILLISECOND: f64 = if cfg!(target_arch = "aarch64") {
     0.013_333_4
 } else {
     0.016_666_7
 };
+/// A read request unit of DynamoDB.
 const READ: f64 = 0.125;
+/// A write request unit of DynamoDB.
 const WRITE: f64 = 0.625;
-/// Memory of `session-create`, in GB: with so much, Lambda gives one whole processor.
+/// Memory of `session-create`, in GB: the size at which Lambda allocates one whole processor.
 const MEMORY: f64 = 1769.0 / 1024.0;
-/// What a round trip to DynamoDB takes within a region, in ms.
+/// Assumed latency of a round trip to DynamoDB within a region, in ms.
 const ROUND_TRIP: f64 = 5.0;
 
-/// Everything that was measured.
+/// The results of all measurements.
 pub struct Measured {
     pub programs: Vec<(&'static str, Vec<Sample>)>,
     /// MB.
     pub resident_after_many: f64,
     /// Bytes.
     pub zips: BTreeMap<&'static str, usize>,
-    /// What a request takes longer through the gateway than an event does at a bare function, in
-    /// ms.
+    /// Latency that the gateway adds to an invocation of a bare function, in ms.
     pub overhead: f64,
     pub costs: Vec<Cost>,
 }
 
-/// A number that has a budget.
+/// A value and its upper limit.
 pub struct Figure {
     pub name: &'static str,
     pub value: f64,
@@ -72,7 +74,7 @@ impl Measured {
         median(&self.samples(program).iter().map(of).collect::<Vec<_>>())
     }
 
-    /// The middle of the ratios of the rounds.
+    /// The median of the ratios of all rounds.
     fn ratio(&self, program: &str, base: &str, of: impl Fn(&Sample) -> f64) -> f64 {
         let rounds = self.samples(program).iter().zip(self.samples(base));
         median(
@@ -82,7 +84,7 @@ impl Measured {
         )
     }
 
-    /// Of the warm events of all rounds.
+    /// A quantile of the warm latencies of all rounds, in ms.
     fn warm(&self, program: &str, share: f64) -> f64 {
         let all: Vec<f64> = self
             .samples(program)
@@ -102,7 +104,7 @@ impl Measured {
         })
     }
 
-    /// Of a million sign-ins, in US dollars.
+    /// Cost of a million sign-ins, in US dollars.
     fn dollars(&self) -> f64 {
         let Some(cost) = self.cost(SIGN_IN) else {
             return f64::INFINITY;
@@ -123,7 +125,7 @@ fn p50(sample: &Sample) -> f64 {
     median(&sample.warm)
 }
 
-/// The figures that have a budget.
+/// Each figure with its budget; an error if `budget.json` lacks one.
 pub fn figures(measured: &Measured) -> Result<Vec<Figure>, Error> {
     let budget: BTreeMap<String, f64> =
         serde_json::from_str(BUDGET).map_err(|error| Error::new(error.to_string()))?;
@@ -190,7 +192,7 @@ pub fn figures(measured: &Measured) -> Result<Vec<Figure>, Error> {
         let budget = budget
             .get(name)
             .copied()
-            .ok_or_else(|| Error::new(format!("The budget does not name \"{name}\".")))?;
+            .ok_or_else(|| Error::new(format!("budget.json has no entry \"{name}\".")))?;
         Ok(Figure {
             name,
             value,
@@ -200,9 +202,9 @@ pub fn figures(measured: &Measured) -> Result<Vec<Figure>, Error> {
     with_budget.into_iter().collect()
 }
 
-/// One line a program, in ms and MB.
+/// One line per program, in ms and MB.
 pub fn programs_table(measured: &Measured) -> String {
-    let mut table = format!("\n{:18}", "ms, and MB");
+    let mut table = format!("\n{:18}", "ms (memory: MB)");
     for title in ["init", "cold", "p50", "p95", "p99", "CPU", "memory"] {
         let _ = write!(table, "{title:>9}");
     }
@@ -227,7 +229,7 @@ fn columns(measured: &Measured, program: &str) -> [f64; 7] {
     ]
 }
 
-/// One line an operation.
+/// One line per operation.
 pub fn costs_table(measured: &Measured) -> String {
     let mut table = format!(
         "\n{:24}{:>12}{:>12}{:>15}\n",
@@ -249,9 +251,9 @@ pub fn costs_table(measured: &Measured) -> String {
 }
 
 pub fn figures_table(figures: &[Figure]) -> String {
-    let mut table = format!("\n{:50}{:>9}{:>9}\n", "figure", "is", "budget");
+    let mut table = format!("\n{:50}{:>9}{:>9}\n", "figure", "value", "budget");
     for figure in figures {
-        let verdict = if figure.holds() { "" } else { "  past it" };
+        let verdict = if figure.holds() { "" } else { "  over budget" };
         let _ = writeln!(
             table,
             "{:50}{:9.2}{:9.2}{verdict}",
@@ -261,7 +263,7 @@ pub fn figures_table(figures: &[Figure]) -> String {
     table
 }
 
-/// All of it, for programs.
+/// All results as JSON.
 pub fn document(measured: &Measured, figures: &[Figure]) -> Json {
     let names = [
         "init_ms",
@@ -361,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_past_its_budget_does_not_hold() {
+    fn a_figure_over_its_budget_does_not_hold() {
         let figure = |value| Figure {
             name: "",
             value,
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_the_rounds_and_costs_add_up() {
+    fn ratios_are_computed_per_round_and_costs_add_up() {
         let mut measured = measured();
         measured.programs[3]
             .1
@@ -391,7 +393,7 @@ mod tests {
                 .value
         };
         assert!((value("init of session-create / bare") - 2.0).abs() < 1e-9);
-        // One millisecond and two on a processor in the middle, and one round trip.
+        // 7 ms: the median CPU time of 2 ms, and one round trip of 5 ms.
         assert!(
             (value("a million sign-ins, USD")
                 - (1.2 + 7.0 * MEMORY * GIGABYTE_MILLISECOND + 0.125 + 2.5))

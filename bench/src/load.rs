@@ -1,5 +1,4 @@
-//! Many requests at once through the development stack, more and more of them until no more come
-//! through.
+//! Load test of the development stack, with an increasing number of concurrent clients.
 
 use crate::{
     plot,
@@ -21,17 +20,17 @@ use tokio::task::JoinSet;
 
 const PASSWORD: &str = "Correct-Horse-42";
 
-/// Loads the development stack with sign-ins, and then with session checks.
+/// Loads the development stack with sign-ins, then with session checks.
 ///
-/// Each line is a number of clients that each send the next request when the one before is
-/// answered.
+/// Prints one line per number of clients. Each client sends its next request when it has received
+/// the response to the previous one.
 #[derive(Args)]
 pub struct Load {
-    /// Seconds for each number of clients
+    /// Duration of each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 5)]
     seconds: u64,
 
-    /// Numbers of clients
+    /// Number of concurrent clients of each step
     #[arg(
         long,
         value_name = "N",
@@ -40,7 +39,7 @@ pub struct Load {
     )]
     clients: Vec<usize>,
 
-    /// Draw it into this file
+    /// Write a chart of the results to this file, as SVG
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
 }
@@ -78,7 +77,7 @@ impl Load {
         for Series { name, steps } in &series {
             println!(
                 "\n{name:16}{:>10}{:>9}{:>9}{:>9}",
-                "a second", "p50 ms", "p95 ms", "p99 ms"
+                "per second", "p50 ms", "p95 ms", "p99 ms"
             );
             for step in steps {
                 println!(
@@ -112,7 +111,7 @@ impl Load {
             progress.inc(1);
         }
         for &count in &self.clients {
-            progress.set_message(format!("{count} clients are checked"));
+            progress.set_message(format!("{count} clients check"));
             checks.push(self.step(&clients[..count], Client::checks_session).await?);
             progress.inc(1);
         }
@@ -133,7 +132,7 @@ impl Load {
     where
         F: Future<Output = Result<(), Error>> + Send + 'static,
     {
-        // The first of each starts an instance, which is not what is asked here.
+        // Warm-up: the first requests start the instances, and cold starts are not measured here.
         clients
             .iter()
             .cloned()
@@ -148,9 +147,9 @@ impl Load {
         let work = clients.iter().cloned().map(|client| async move {
             let mut times = Vec::new();
             while begun.elapsed() < limit {
-                let asked = Moment::now();
+                let sent = Moment::now();
                 request(client.clone()).await?;
-                times.push(milliseconds(asked.elapsed()));
+                times.push(milliseconds(sent.elapsed()));
             }
             Ok::<_, Error>(times)
         });
@@ -219,13 +218,14 @@ impl Client {
 
 async fn expect(status: u16, request: reqwest::RequestBuilder) -> Result<(), Error> {
     let answer = request.send().await?;
-    let answered = answer.status().as_u16();
+    let url = answer.url().clone();
+    let returned = answer.status().as_u16();
     answer.bytes().await?;
-    if answered == status {
+    if returned == status {
         Ok(())
     } else {
         Err(Error::new(format!(
-            "A request was answered {answered} instead of {status}."
+            "{url} returned {returned} instead of {status}."
         )))
     }
 }

@@ -1,4 +1,4 @@
-//! `latchkey-bench`: times the functions as they are deployed, or loads a whole development stack.
+//! `latchkey-bench`: measures the release binaries of the functions, or loads a development stack.
 
 mod bench;
 mod figures;

@@ -1,5 +1,4 @@
-//! How often operations wait for DynamoDB, and what that is charged: each is done once, by who
-//! never did it before.
+//! DynamoDB round trips and request units of one call of each operation, by a new user.
 
 use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
@@ -11,14 +10,16 @@ use std::{
 
 const EMAIL: &str = "ada@example.com";
 const PASSWORD: &str = "Correct-Horse-42";
-/// How long something that follows from a request may take to be seen.
+/// Limit for the log line of a request to appear.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an operation took.
+/// DynamoDB usage of one call of an operation.
 pub struct Cost {
     pub operation: &'static str,
     pub round_trips: u64,
+    /// Read request units.
     pub read: f64,
+    /// Write request units.
     pub written: f64,
 }
 
@@ -64,7 +65,8 @@ impl Client {
             |path: &str, body: Json| self.http.post(format!("{}{path}", self.url)).json(&body);
         let credentials = json!({ "email": EMAIL, "password": PASSWORD });
         post("/identity/users", credentials.clone()).send().await?;
-        // A cold start's trip to Secrets Manager is none of the operation's.
+        // Each operation is called once first: the cold start's round trip to Secrets Manager is
+        // not a cost of the operation.
         post(
             "/identity/sessions",
             json!({ "email": "nobody@example.com", "password": "x" }),
@@ -120,7 +122,7 @@ impl Client {
         if !answer.status().is_success() {
             let lines = local::lock(&self.lines).join("\n");
             return Err(
-                Error::new(format!("{operation} answered {}.", answer.status())).advice(lines),
+                Error::new(format!("{operation} returned {}.", answer.status())).advice(lines),
             );
         }
         let line = tokio::time::timeout(TIMEOUT, async {
@@ -133,10 +135,10 @@ impl Client {
         });
         let line = line
             .await
-            .map_err(|_| Error::new(format!("{operation} wrote no line of what it answered.")))?;
+            .map_err(|_| Error::new(format!("{operation} logged no line for its response.")))?;
         self.settled().await;
         let consumed = self.meter.consumed();
-        // Claiming, reading the user and settling is what a mail takes.
+        // A mail costs two updates of its item (claim and settle) and one read of the user.
         let mails = f64::from(u32::try_from(consumed.mail_updates / 2).unwrap_or_default());
         let round_trips = line["fields"]["round_trips"].as_u64().unwrap_or_default();
         Ok((
@@ -150,8 +152,7 @@ impl Client {
         ))
     }
 
-    /// Waits until nothing is consumed any more: a mail is sent beside the request that asked for
-    /// it.
+    /// Waits until consumption stops: mails are sent asynchronously, after the response.
     async fn settled(&self) {
         let mut before = self.meter.consumed();
         for _ in 0..20 {
@@ -164,7 +165,7 @@ impl Client {
         }
     }
 
-    /// What a function wrote of the requests that it answered.
+    /// The log lines of a function, one per request that it handled.
     fn answered(&self, operation: &str) -> Vec<Json> {
         let lines = local::lock(&self.lines).clone();
         let lines = lines
@@ -186,7 +187,7 @@ impl Client {
         let mails = mails.text().await?;
         let (_, token) = mails
             .rsplit_once("reset_token=")
-            .ok_or_else(|| Error::new("There is no mail with a token."))?;
+            .ok_or_else(|| Error::new("The mailbox holds no mail with a reset token."))?;
         Ok(token
             .chars()
             .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))

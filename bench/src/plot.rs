@@ -1,4 +1,4 @@
-//! The figure of a load: how long requests take, by how many come through.
+//! Charts of a load test: latency by throughput.
 
 use crate::series::{Series, Step};
 use local::Error;
@@ -8,11 +8,11 @@ const SIZE: (u32, u32) = (960, 400);
 const MIDDLE: RGBColor = RGBColor(31, 119, 180);
 const SLOW: RGBColor = RGBColor(214, 39, 40);
 
-/// A chart for each series, beside one another.
+/// One chart per series, next to each other.
 pub fn svg(series: &[Series]) -> Result<String, Error> {
     let mut text = String::new();
     draw(&mut text, series)
-        .map_err(|error| Error::new(format!("The figure cannot be drawn: {error}")))?;
+        .map_err(|error| Error::new(format!("Drawing the chart failed: {error}")))?;
     Ok(text)
 }
 
@@ -36,7 +36,7 @@ fn draw(text: &mut String, series: &[Series]) -> Result<(), Box<dyn std::error::
             )?;
         chart
             .configure_mesh()
-            .x_desc("requests a second")
+            .x_desc("requests per second")
             .y_desc("ms")
             .light_line_style(TRANSPARENT)
             .draw()?;
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_has_a_chart_for_each_series() {
+    fn each_series_has_a_chart() {
         let step = |clients, per_second| Step {
             clients,
             per_second,
@@ -83,7 +83,7 @@ mod tests {
             name,
             steps: vec![step(1, 50.0), step(2, 90.0)],
         });
-        let svg = svg(&series).expect("a figure");
+        let svg = svg(&series).expect("an SVG document");
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"));
         assert!(
             [
@@ -91,7 +91,7 @@ mod tests {
                 "session checks",
                 "p50",
                 "p99",
-                "requests a second"
+                "requests per second"
             ]
             .iter()
             .all(|text| svg.contains(text))

@@ -1,6 +1,6 @@
-//! The results of a load, by the number of clients.
+//! Results of a load test.
 
-/// What came of so many clients at once.
+/// The result for one number of concurrent clients.
 pub struct Step {
     pub clients: usize,
     pub per_second: f64,
@@ -12,7 +12,7 @@ pub struct Step {
     pub p99: f64,
 }
 
-/// The steps of one kind of request.
+/// The results for one kind of request.
 pub struct Series {
     pub name: &'static str,
     pub steps: Vec<Step>,

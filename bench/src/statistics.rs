@@ -1,4 +1,4 @@
-//! Numbers out of many numbers.
+//! Median and quantiles.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value that this share of them does not exceed; of none, zero.
+/// The value at this share (0 to 1) of the sorted values; zero for an empty slice.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "an index"
+    reason = "the result is an index into a slice of a few thousand values"
 )]
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut ordered = values.to_vec();
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_values_that_there_are() {
+    fn a_quantile_is_one_of_the_values() {
         let values = [5.0, 1.0, 4.0, 2.0, 3.0];
         assert_eq!(
             [0.0, 0.5, 0.99, 1.0].map(|share| quantile(&values, share).to_string()),

@@ -1,5 +1,5 @@
-//! What is measured of a program: it is started as Lambda starts a function, and handed events one
-//! after the other.
+//! Measurement of one program: it is started as Lambda starts a function and receives events one
+//! at a time.
 
 use crate::statistics::milliseconds;
 use axum::body::Bytes;
@@ -7,15 +7,15 @@ use local::{Error, Failure, Functions, Instance, Moment};
 use serde_json::Value as Json;
 use std::{fs, time::Duration};
 
-/// What an event may take before the measurement is given up.
+/// Limit for one event; the measurement fails after it.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Events after the first that are not counted: they still touch memory for the first time.
+/// Events after the first that are not counted: they still fault in memory.
 const DISCARDED: usize = 2;
 
 /// A program under measurement.
 pub struct Subject {
     pub name: &'static str,
-    /// The function of the template whose variables it gets.
+    /// Logical id of the function in the template; the program gets its environment variables.
     pub function: &'static str,
     pub binary: &'static str,
     pub variables: &'static [(&'static str, &'static str)],
@@ -23,17 +23,17 @@ pub struct Subject {
     pub status: u64,
 }
 
-/// One process, from its start to its end.
+/// Measurements of one process.
 pub struct Sample {
-    /// From the start of the process to the moment when it asks for its first event, in ms.
+    /// From the start of the process to its request for the first event, in ms.
     pub init: f64,
-    /// From the start of the process to its first answer, in ms.
+    /// From the start of the process to its first response, in ms.
     pub cold: f64,
-    /// Of each later event from being taken to being answered, in ms.
+    /// Latency of each later event, from its delivery to the response, in ms.
     pub warm: Vec<f64>,
-    /// Time on a processor for each of them, in ms.
+    /// CPU time per later event, in ms.
     pub cpu: f64,
-    /// Memory at its most, in MB.
+    /// Peak resident memory, in MB.
     pub resident: f64,
 }
 
@@ -63,7 +63,7 @@ impl Subject {
         }
         let cpu = milliseconds(cpu_time(&instance).saturating_sub(before)) / count(warm);
         let resident = resident(&instance);
-        // Its end would disturb the start of the next one.
+        // Wait for its end, which would disturb the start of the next one.
         instance.end().await;
         Ok(Sample {
             init,
@@ -88,25 +88,28 @@ impl Subject {
         Ok(time)
     }
 
-    /// What answers otherwise than it should is not worth measuring.
+    /// Fails if the response does not have the expected status.
     fn check(&self, answer: &[u8]) -> Result<(), Error> {
         let response: Json = serde_json::from_slice(answer).unwrap_or_default();
         if response["statusCode"] == self.status {
             return Ok(());
         }
         Err(Error::new(format!(
-            "{} answered {} instead of {}.",
+            "{} returned {} instead of status {}.",
             self.name, response, self.status
         )))
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a few thousand at the most")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts and sizes in bytes are far below 2^53"
+)]
 pub fn count(number: usize) -> f64 {
     number as f64
 }
 
-/// What its threads have spent on a processor; zero where the system does not tell.
+/// CPU time of all threads; zero without Linux's `/proc`.
 fn cpu_time(instance: &Instance) -> Duration {
     let Some(id) = instance.id() else {
         return Duration::ZERO;
@@ -116,19 +119,19 @@ fn cpu_time(instance: &Instance) -> Duration {
         .flatten()
         .flatten();
     let nanoseconds = threads.filter_map(|thread| {
-        let told = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        told.split(' ').next()?.parse::<u64>().ok()
+        let schedstat = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        schedstat.split(' ').next()?.parse::<u64>().ok()
     });
     Duration::from_nanos(nanoseconds.sum())
 }
 
-/// The most memory that it had, in MB; zero where the system does not tell.
+/// Peak resident memory, in MB; zero without Linux's `/proc`.
 fn resident(instance: &Instance) -> f64 {
-    let told = instance
+    let status = instance
         .id()
         .and_then(|id| fs::read_to_string(format!("/proc/{id}/status")).ok())
         .unwrap_or_default();
-    let kilobytes = told.lines().find_map(|line| {
+    let kilobytes = status.lines().find_map(|line| {
         line.strip_prefix("VmHWM:")?
             .trim()
             .strip_suffix("kB")?

@@ -1,7 +1,7 @@
-//! Latchkey's endpoints: one file each, read top to bottom: what comes in, what is done, what is
-//! answered.
+//! The endpoints of Latchkey, one per file. Each file has the order dependencies, input, handler,
+//! parsing.
 //!
-//! `src/bin/<operation>.rs` starts the one of that name and decides nothing.
+//! `src/bin/<operation>.rs` builds the dependencies of the endpoint and serves it.
 
 pub mod access {
     pub mod auth;

@@ -1,10 +1,13 @@
-//! Targets: each takes whatever bytes there are and panics where a rule does not hold. Nothing else
-//! may.
+//! Fuzz targets. Each takes arbitrary bytes, asserts the rules that hold for its parser, and panics
+//! if one does not.
 //!
-//! `cargo test` gives each target its seeds, `cargo fuzz run <target>` what libFuzzer thinks of
-//! (README.md).
+//! `cargo test` runs each target with its seeds, `cargo fuzz run <target>` with inputs that
+//! libFuzzer generates (see README.md).
 
-#![expect(clippy::missing_panics_doc, reason = "to panic is how a target tells")]
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "a fuzz target reports a finding by a panic"
+)]
 
 use std::sync::LazyLock;
 
@@ -14,7 +17,7 @@ use lambda_http::request::LambdaRequest;
 use shared::{
     Error,
     domain::{
-        email_address::{EmailAddress, lookup_key},
+        email_address::{AccountKey, EmailAddress},
         language::Language,
     },
     http::{Body, Credential, Form, Request, client, header, sanitize_event},
@@ -22,8 +25,9 @@ use shared::{
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
-/// Within the life of the tokens among the seeds.
+/// A time at which the tokens among the seeds are valid.
 const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+/// Signs the tokens among the seeds: changing it invalidates them.
 const SECRET: &str = "the seeds of the target `token` are signed by it";
 
 static KEYRING: LazyLock<SigningKeys> =
@@ -32,7 +36,7 @@ static KEYRING: LazyLock<SigningKeys> =
         Err(error) => panic!("{error}"),
     });
 
-/// A media type on the first line, a body after it.
+/// Input: a media type on the first line, then a body.
 pub fn body(input: &[u8]) {
     let end = input
         .iter()
@@ -47,15 +51,15 @@ pub fn body(input: &[u8]) {
     parameters(request);
 }
 
-/// All that operations do with a body before they ask anybody.
+/// Parses a body as the operations do, before any request to a backing service.
 fn parameters(request: Request) {
     let read = Form::read(request)
         .now_or_never()
-        .unwrap_or_else(|| panic!("a parser waits for something"));
+        .unwrap_or_else(|| panic!("reading the body did not complete at once"));
     let form = match read {
         Ok(form) => form,
         Err(Error::MalformedBody | Error::UnsupportedMediaType | Error::BodyTooLarge) => return,
-        Err(error) => panic!("no answer of a parser: {error:?}"),
+        Err(error) => panic!("a parser must not return this error: {error:?}"),
     };
     let mut parameters = form.parameters("identity.user");
     let email = parameters.email();
@@ -81,42 +85,41 @@ fn parameters(request: Request) {
     }
 }
 
-/// An address, as a form gives it.
+/// Input: an e-mail address, as sent in a form.
 pub fn email(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else {
         return;
     };
-    let key = lookup_key(text);
+    let key = AccountKey::of(text);
     let Ok(address) = EmailAddress::parse(text) else {
         return;
     };
-    assert_eq!(key, address.key());
+    assert_eq!(key, address.account_key());
     assert_eq!(address.as_typed(), text.trim());
-    // Nothing that would end a header of a mail or stand for a second address.
+    // No character that could end a mail header or separate two addresses.
     assert!(
         !address
             .as_typed()
             .contains(|c: char| c.is_control() || c.is_whitespace() || "<>,;:\"()[]\\".contains(c))
     );
     assert_eq!(address.as_typed().matches('@').count(), 1);
-    // What is stored under the key is found by it, whichever way the address is written. (Of few
-    // letters the small one is two characters, which are no letters: then only what was typed finds
-    // it.)
+    // The key and the lower-cased address lead to the same key, where they are valid addresses.
+    // (The lower case of a few characters is a sequence that is not valid in an address.)
     for written in [
-        key.clone(),
+        key.as_str().to_owned(),
         text.chars().flat_map(char::to_lowercase).collect(),
     ] {
         assert!(
-            EmailAddress::parse(&written).is_err() || lookup_key(&written) == key,
+            EmailAddress::parse(&written).is_err() || AccountKey::of(&written) == key,
             "{written}"
         );
     }
-    // The log shows its first letter and its domain.
+    // The debug format, used in logs, masks the local part except for its first letter.
     let shown = format!("{address:?}");
     assert!(shown.contains("***@"), "{shown}");
 }
 
-/// An event, as Lambda hands it to a function.
+/// Input: an event, as Lambda delivers it to a function.
 pub fn event(input: &[u8]) {
     let Ok(mut event) = serde_json::from_slice::<LambdaRequest>(input) else {
         return;
@@ -142,7 +145,7 @@ pub fn event(input: &[u8]) {
     }
 }
 
-/// A language on the first line, a user's data after it.
+/// Input: a language tag on the first line, then a user's data.
 pub fn language(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else {
         return;
@@ -159,7 +162,7 @@ pub fn language(input: &[u8]) {
     );
 }
 
-/// A token, as a cookie or a parameter gives it.
+/// Input: a token, as sent in a cookie or a parameter.
 pub fn token(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else {
         return;
@@ -171,13 +174,15 @@ pub fn token(input: &[u8]) {
         .collect();
     match accepted.as_slice() {
         [] => {}
-        // Of what a token says there is one spelling, and only who has the key can spell it.
+        // Claims have one encoding, and only the holder of the key can produce it.
         [claims] => assert!(KEYRING.sign(claims).is_ok_and(|genuine| genuine == text)),
-        _ => panic!("a token is for one purpose"),
+        _ => panic!("a token was accepted for more than one purpose"),
     }
 }
 
-/// A password: passes, memory and the length of a salt, then the salt, then the password.
+/// Input: one byte each for passes, memory and salt length, then the salt, then the password.
+///
+/// Compares `argon2_avx2` with the reference implementation of the crate `argon2`.
 pub fn hash(input: &[u8]) {
     let &[passes, memory, length, ref rest @ ..] = input else {
         return;
@@ -210,9 +215,11 @@ pub fn hash(input: &[u8]) {
 mod tests {
     use std::{fs, path::Path};
 
+    use shared::domain::{token_id::TokenId, user::Uid};
+
     use super::*;
 
-    /// Gives a target its seeds, and each of them cut short at every place.
+    /// Runs a target with each of its seeds, and with every prefix of each seed.
     fn sow(name: &str, target: impl Fn(&[u8])) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("seeds")
@@ -257,9 +264,9 @@ mod tests {
         sow("token", token);
     }
 
-    /// Else the target would only ever see tokens that are refused.
+    /// Without valid tokens, the target would only test rejections.
     #[test]
-    fn there_is_a_genuine_token_of_each_purpose() {
+    fn the_seeds_include_a_valid_token_of_each_purpose() {
         for (purpose, name) in [
             (Purpose::Session, "session"),
             (Purpose::Reset, "reset"),
@@ -267,9 +274,9 @@ mod tests {
         ] {
             let claims = Claims::new(
                 purpose,
-                "jti",
-                "ID0123456789",
-                "ada@example.com",
+                TokenId::from_text("jti"),
+                Uid::parse("ID0123456789").unwrap(),
+                AccountKey::of("ada@example.com"),
                 NOW,
                 NOW + 3600,
             );

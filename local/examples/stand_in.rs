@@ -1,10 +1,10 @@
-//! A function for the tests of the stack: it does what its event tells it, over the Lambda Runtime
-//! API, with the standard library alone.
+//! A function for the tests of the stack. Its event selects its behaviour. It uses the Lambda
+//! Runtime API with the standard library only.
 
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
-    reason = "a test's program, which may panic and reads what Lambda sets"
+    reason = "a program for tests, which may panic and reads the variables that Lambda sets"
 )]
 
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use std::{
 
 fn main() {
     if let Ok(reason) = env::var("IDENTITY_FAIL_AT_START") {
-        println!("the configuration is wrong: {reason}");
+        println!("invalid configuration: {reason}");
         process::exit(3);
     }
     let api = env::var("AWS_LAMBDA_RUNTIME_API").unwrap();
@@ -28,11 +28,11 @@ fn main() {
     let path = |rest: &str| format!("/{prefix}/2018-06-01/runtime/{rest}");
     let mut calls = 0;
     loop {
-        let (request, event) = registration(host, "GET", &path("invocation/next"), "");
+        let (request, event) = exchange(host, "GET", &path("invocation/next"), "");
         calls += 1;
         let event: Value = serde_json::from_str(&event).unwrap();
         let (kind, answer) = answer(&event, calls);
-        registration(
+        exchange(
             host,
             "POST",
             &path(&format!("invocation/{request}/{kind}")),
@@ -43,13 +43,13 @@ fn main() {
 
 fn answer(event: &Value, calls: u32) -> (&'static str, String) {
     println!(r#"{{"level":"INFO","fields":{{"message":"called"}}}}"#);
-    let told = event["queryStringParameters"]["do"]
+    let behaviour = event["queryStringParameters"]["do"]
         .as_str()
         .or(event["do"].as_str())
         .unwrap_or_default();
-    match told {
+    match behaviour {
         "crash" => {
-            eprintln!("crashing as told");
+            eprintln!("crashing on request");
             process::exit(7);
         }
         "hang" => sleep(Duration::from_mins(1)),
@@ -57,19 +57,20 @@ fn answer(event: &Value, calls: u32) -> (&'static str, String) {
         "report" => {
             return (
                 "error",
-                json!({ "errorType": "Told", "errorMessage": "as told" }).to_string(),
+                json!({ "errorType": "Requested", "errorMessage": "an error on request" })
+                    .to_string(),
             );
         }
         "nonsense" => return ("response", json!({ "statusCode": "none" }).to_string()),
         _ => {}
     }
-    let told = json!({ "process": process::id(), "calls": calls, "event": event, "variables": env::vars().collect::<BTreeMap<_, _>>() });
-    let answer = json!({ "statusCode": 200, "headers": { "content-type": "application/json" }, "body": told.to_string() });
+    let report = json!({ "process": process::id(), "calls": calls, "event": event, "variables": env::vars().collect::<BTreeMap<_, _>>() });
+    let answer = json!({ "statusCode": 200, "headers": { "content-type": "application/json" }, "body": report.to_string() });
     ("response", answer.to_string())
 }
 
-/// One request; the id of the invocation, if there is one, and the body.
-fn registration(host: &str, method: &str, path: &str, body: &str) -> (String, String) {
+/// Sends one request. Returns the id of the invocation, if the response has one, and the body.
+fn exchange(host: &str, method: &str, path: &str, body: &str) -> (String, String) {
     let mut connection = TcpStream::connect(host).unwrap();
     write!(
         connection,

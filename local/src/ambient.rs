@@ -1,9 +1,8 @@
-//! The one place that asks the machine for the time, for random bytes and for environment
-//! variables.
+//! The only source of time, random bytes and environment variables in the development stack.
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "this is their one source in the development stack"
+    reason = "this module is the one source of these values in the development stack"
 )]
 
 use crate::Error;
@@ -17,7 +16,7 @@ pub fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
 }
 
-/// A moment to measure from.
+/// A point in time, for measuring durations.
 #[derive(Clone, Copy)]
 pub struct Moment(Instant);
 
@@ -27,23 +26,22 @@ impl Moment {
         Self(Instant::now())
     }
 
-    /// Time since then.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
     }
 }
 
-/// Milliseconds since 1970.
+/// Milliseconds since the Unix epoch.
 pub fn now_millis() -> u64 {
     u64::try_from(now().unix_timestamp_nanos() / 1_000_000).unwrap_or_default()
 }
 
-/// Fills with bytes that nobody can guess.
+/// Random bytes for keys and identifiers, from the operating system.
 pub fn random<const N: usize>() -> Result<[u8; N], Error> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)
-        .map_err(|error| Error::new(format!("This machine gives no random bytes: {error}")))?;
+        .map_err(|error| Error::new(format!("The system provides no random bytes: {error}")))?;
     Ok(bytes)
 }
 
@@ -58,13 +56,14 @@ pub fn variables(prefix: &str) -> impl Iterator<Item = (String, String)> {
         .filter(move |(name, _)| name.starts_with(prefix))
 }
 
-/// A panic elsewhere leaves what the mutex guards here as it was: every change is one assignment.
+/// Locks a mutex and ignores poisoning: every change under a lock of this crate is one assignment,
+/// so a panic leaves consistent data.
 pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A client for services of this machine. It uses no proxy, whatever the environment says: passwords
-/// and secrets pass through it.
+/// An HTTP client for services on this machine. It ignores proxy settings, because passwords and
+/// secrets pass through it.
 pub fn http_client() -> reqwest::Client {
     reqwest::Client::builder()
         .no_proxy()

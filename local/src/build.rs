@@ -11,14 +11,15 @@ use tokio::{
     process::Command,
 };
 
-/// The folder of the workspace that this stack belongs to.
+/// Root folder of the workspace.
 #[must_use]
 pub fn workspace() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package)
 }
 
-/// Where a build like that of the running program puts binaries: beside it, or above a test's.
+/// Folder of the binaries of the running program's build profile: that of the program, or for a
+/// test the one above it.
 pub(crate) fn folder() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let folder = program.parent().unwrap_or(Path::new("."));
@@ -28,10 +29,10 @@ pub(crate) fn folder() -> PathBuf {
     }
 }
 
-/// Builds every function, cargo's progress and errors shown on standard error, and returns the
-/// folder of the binaries.
+/// Builds all functions and returns the folder of the binaries. Cargo prints progress and errors to
+/// standard error.
 pub async fn build(release: bool) -> Result<PathBuf, Error> {
-    // Of what is deployed alone: optimising takes long.
+    // In release mode only what is deployed, because optimising takes long.
     let selection: &[&str] = if release {
         &["--bins", "--release", "--package", "latchkey-functions"]
     } else {
@@ -40,20 +41,25 @@ pub async fn build(release: bool) -> Result<PathBuf, Error> {
     cargo_build(selection).await
 }
 
-/// Builds what cargo selects by these arguments, and some function among it.
+/// Builds what these arguments of cargo select, which must include a function, and returns the
+/// folder of the functions' binaries.
 pub async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     let cargo = ambient::variable("CARGO").unwrap_or_else(|| "cargo".to_owned());
     let mut command = Command::new(&cargo);
     command
         .args(["build", "--message-format=json-render-diagnostics"])
         .args(selection);
-    let mut child =
-        command.current_dir(workspace()).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true).spawn().map_err(
-            |error| {
-                Error::new(format!("{cargo} does not start: {error}"))
-                    .advice("The functions are built with cargo. Install Rust from https://rustup.rs and try again.")
-            },
-        )?;
+    let mut child = command
+        .current_dir(workspace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(|error| {
+            Error::new(format!("{cargo} could not be started: {error}")).advice(
+                "Cargo builds the functions. Install Rust from https://rustup.rs and try again.",
+            )
+        })?;
     let mut folder = None;
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout).lines();
@@ -65,14 +71,14 @@ pub async fn cargo_build(selection: &[&str]) -> Result<PathBuf, Error> {
     match folder {
         Some(folder) if built => Ok(folder),
         _ => Err(
-            Error::new("The functions do not build; cargo's messages are above.")
-                .advice("Correct the code and try again."),
+            Error::new("Building the functions failed; see the output of cargo above.")
+                .advice("Fix the errors and try again."),
         ),
     }
 }
 
-/// Where cargo put a binary of the functions, if that is what this message of its is about;
-/// examples lie elsewhere.
+/// The folder of a function's binary, if this message of cargo reports one. Examples are ignored,
+/// because they are in a folder of their own.
 fn folder_of_function(message: &str) -> Option<PathBuf> {
     let message: Json = serde_json::from_str(message).ok()?;
     let executable = Path::new(message["executable"].as_str()?);
@@ -88,21 +94,21 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn the_folder_is_that_of_the_binaries_of_the_functions() {
-        let told = |package: &str, kind: &str, executable: &str| {
+    fn the_folder_is_that_of_the_functions_binaries() {
+        let reported = |package: &str, kind: &str, executable: &str| {
             let manifest = workspace().join(package).join("Cargo.toml");
             let message = json!({ "manifest_path": manifest, "target": { "kind": [kind] }, "executable": executable });
             folder_of_function(&message.to_string())
         };
         assert_eq!(
-            told("functions", "bin", "/target/release/ping"),
+            reported("functions", "bin", "/target/release/ping"),
             Some(PathBuf::from("/target/release"))
         );
         assert_eq!(
-            told("functions", "example", "/target/release/examples/bare"),
+            reported("functions", "example", "/target/release/examples/bare"),
             None
         );
-        assert_eq!(told("local", "bin", "/target/release/latchkey"), None);
+        assert_eq!(reported("local", "bin", "/target/release/latchkey"), None);
         assert_eq!(folder_of_function("{}"), None);
     }
 }

@@ -1,4 +1,4 @@
-//! The folder in which a stack keeps its data, or none at all.
+//! The data folder of a stack.
 
 use crate::Error;
 use std::{
@@ -8,21 +8,21 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What one stack keeps over a restart. Two stacks never share it.
+/// Data that a stack keeps across restarts. A lock prevents two stacks from sharing a folder.
 pub struct Data {
     folder: Option<Folder>,
 }
 
 struct Folder {
     path: PathBuf,
-    /// Held for as long as the stack runs; the system releases it, however the stack ends.
+    /// Held while the stack runs. The system releases it, however the process ends.
     lock: File,
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // Closing the file is not enough: a child process that is just being started has a copy of
-        // its descriptor.
+        // Closing the file is not enough: a child process that is starting may hold a copy of the
+        // descriptor.
         let _ = self.lock.unlock();
     }
 }
@@ -38,9 +38,9 @@ impl Data {
                 "The data folder {} cannot be used: {error}",
                 path.display()
             ))
-            .advice("Choose another with --data-dir, or keep nothing with --in-memory.")
+            .advice("Choose another folder with --data-dir, or use --in-memory.")
         };
-        // For this user alone: secrets and mails are in it.
+        // Only for this user: the folder holds secrets and mails.
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
@@ -55,22 +55,22 @@ impl Data {
                 }),
             }),
             Err(TryLockError::WouldBlock) => Err(Error::new(format!(
-                "Another stack is running on the data in {}.",
+                "Another stack is using the data folder {}.",
                 path.display()
             ))
-            .advice("Stop it, or choose another folder with --data-dir or none with --in-memory.")),
+            .advice("Stop it, choose another folder with --data-dir, or use --in-memory.")),
             Err(TryLockError::Error(error)) => Err(unusable(error)),
         }
     }
 
-    /// Where the database is to be; `None` in memory.
+    /// Path of the database file; `None` for a database in memory.
     pub fn database(&self) -> Option<PathBuf> {
         self.folder
             .as_ref()
             .map(|folder| folder.path.join("dynamodb.sqlite"))
     }
 
-    /// The content that was last written under this name.
+    /// Reads a file of the data folder; `None` if it was never written.
     pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let Some(folder) = &self.folder else {
             return Ok(None);
@@ -86,16 +86,15 @@ impl Data {
         }
     }
 
-    /// Takes back what was written under this name.
     pub fn remove(&self, name: &str) {
         if let Some(folder) = &self.folder {
-            // It may be gone.
+            // The file may not exist.
             let _ = std::fs::remove_file(folder.path.join(name));
         }
     }
 
-    /// Replaces the content as a whole: a stack that is killed meanwhile leaves the old one or the
-    /// new one.
+    /// Writes a file atomically: a stack that is killed during the write leaves the old content or
+    /// the new one.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), Error> {
         let Some(folder) = &self.folder else {
             return Ok(());
@@ -112,7 +111,7 @@ impl Data {
     }
 }
 
-/// A file for this user alone, even in a folder that others may enter.
+/// Opens a file that only this user can read, even in a folder that others can enter.
 fn private(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .create(true)

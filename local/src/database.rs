@@ -1,4 +1,4 @@
-//! DynamoDB: the tables of the template, in this process.
+//! DynamoDB: an emulator in this process, with the tables of the template.
 
 use crate::{
     Error,
@@ -10,7 +10,8 @@ use dynoxide::{Database, TableMetadata};
 use serde_json::{Value as Json, json};
 use std::time::Duration;
 
-/// AWS takes up to days to delete what has expired; here it shows sooner that nothing relies on it.
+/// AWS may take days to delete expired items. A short interval reveals code that relies on items
+/// after their expiry.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 pub fn open(data: &Data, template: &Template) -> Result<Database, Error> {
@@ -27,24 +28,24 @@ pub fn open(data: &Data, template: &Template) -> Result<Database, Error> {
             Some(kept) if same(&kept, table) => {}
             Some(_) => {
                 return Err(Error::new(format!(
-                    "The data folder holds a table {} of another form than the template's.",
+                    "The table {} in the data folder does not match the template.",
                     table.name
                 ))
-                .advice("Choose another folder with --data-dir, or delete this one: its users are lost then."));
+                .advice("Choose another folder with --data-dir, or delete this one, which deletes its users."));
             }
         }
     }
     Ok(database)
 }
 
-/// Deletes what has expired, now and then.
+/// Deletes expired items periodically.
 pub async fn sweep(database: Database, log: Logger) {
     loop {
         tokio::time::sleep(SWEEP_INTERVAL).await;
         let database = database.clone();
         let swept = tokio::task::spawn_blocking(move || database.sweep_ttl()).await;
         if let Ok(Err(error)) = swept {
-            log.problem(&format!("Expired items could not be deleted: {error}"));
+            log.problem(&format!("Deleting expired items failed: {error}"));
         }
     }
 }
@@ -103,8 +104,11 @@ fn attribute_definitions(table: &Table) -> Json {
         .collect()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "as `map_err` calls it")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that `map_err` expects"
+)]
 fn failed(error: dynoxide::DynoxideError) -> Error {
-    Error::new(format!("The database cannot be used: {error}"))
-        .advice("If its file is damaged, choose another folder with --data-dir, or delete this one: its users are lost then.")
+    Error::new(format!("The database in the data folder failed: {error}"))
+        .advice("If its file is damaged, choose another folder with --data-dir, or delete this one, which deletes its users.")
 }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What went wrong, in words, and what the reader can do about it.
+/// An error message, and optionally advice on what to do.
 pub struct Error {
     message: String,
     advice: Option<String>,
@@ -15,7 +15,7 @@ impl Error {
         }
     }
 
-    /// What the reader can do.
+    /// Adds a sentence on what to do, shown on a line after the message.
     #[must_use]
     pub fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
@@ -37,7 +37,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// The same words: an error that a test or a `main` unwraps is read by a person too.
+/// The same text as `Display`, because tests unwrap errors and a person reads the panic.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -52,9 +52,8 @@ impl From<std::io::Error> for Error {
     }
 }
 
-/// A request that this program sent.
 impl From<reqwest::Error> for Error {
     fn from(error: reqwest::Error) -> Self {
-        Self::new(format!("There is no answer: {error}"))
+        Self::new(format!("The HTTP request failed: {error}"))
     }
 }

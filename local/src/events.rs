@@ -1,5 +1,4 @@
-//! EventBridge: hands what happens to the functions whose rules match, asynchronously, as Lambda
-//! does.
+//! EventBridge: delivers events to the functions whose rules match, asynchronously.
 
 use crate::{log::Logger, pattern, runtime::Functions, template::Template};
 use serde_json::Value as Json;
@@ -9,21 +8,23 @@ use tokio::{
     task::JoinSet,
 };
 
-/// Lambda waits a minute before the first retry and two before the second; here somebody watches.
+/// Lambda waits one minute before the first retry and two before the second. Here it is shorter,
+/// for the developer's convenience.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Where events are put.
+/// The sending side of the event bus.
 pub type Bus = mpsc::UnboundedSender<Json>;
 
-/// A function, the patterns of events that it wants, and how often one is delivered again that it
-/// could not handle.
+/// A function that receives events.
 struct Target {
     function: String,
+    /// Event patterns; one that matches is enough.
     rules: Vec<Json>,
+    /// Number of retries after a failed delivery.
     retries: u32,
 }
 
-/// Delivers what is put on the bus.
+/// Delivers the events of the bus.
 pub struct EventDispatcher {
     events: mpsc::UnboundedReceiver<Json>,
     targets: Vec<Arc<Target>>,
@@ -51,7 +52,7 @@ impl EventDispatcher {
         }
     }
 
-    /// Delivers until it is dropped. `written` is told of every delivery.
+    /// Delivers events until the future is dropped. `written` is notified after each delivery.
     pub async fn run(mut self, written: Arc<Notify>) {
         let mut deliveries = JoinSet::new();
         loop {
@@ -75,7 +76,7 @@ async fn deliver(target: Arc<Target>, event: String, functions: Arc<Functions>, 
     for attempt in 0..=target.retries {
         if attempt > 0 {
             log.notice(&format!(
-                "{} gets the event again in {} ms.",
+                "{} failed to handle an event. Retrying in {} ms.",
                 target.function,
                 RETRY.as_millis()
             ));
@@ -90,7 +91,7 @@ async fn deliver(target: Arc<Target>, event: String, functions: Arc<Functions>, 
         }
     }
     log.problem(&format!(
-        "{} could not handle an event; it is dropped.",
+        "{} failed to handle an event and has no retries left. The event is dropped.",
         target.function
     ));
 }

@@ -1,5 +1,4 @@
-//! Lambda's API, as far as somebody calls a function by hand: `Invoke`, for `aws lambda invoke
-//! --endpoint-url` and for `latchkey users`.
+//! Lambda's `Invoke` API, for `aws lambda invoke --endpoint-url` and for `latchkey users`.
 
 use crate::runtime::{Failure, Functions};
 use axum::{
@@ -14,13 +13,13 @@ use serde_json::json;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
-/// What Lambda takes at a call.
+/// Lambda's limit for an event.
 const EVENT_LIMIT: usize = 6 * 1024 * 1024;
 
 #[derive(Clone)]
 struct Lambda {
     functions: Arc<Functions>,
-    /// Told when a function has answered: it may have written.
+    /// Notified after each invocation, because the function may have written to a table.
     written: Arc<Notify>,
 }
 
@@ -37,8 +36,8 @@ async fn invoke(
     headers: HeaderMap,
     event: Bytes,
 ) -> Response {
-    // AWS's tools sign every call. Who signed is nobody's business here; but no page in a browser
-    // can send this header unasked.
+    // The signature is not verified. The header is required because a web page of another origin
+    // cannot send it without a CORS preflight.
     if !headers.contains_key("authorization") {
         return refusal(
             StatusCode::FORBIDDEN,
@@ -61,7 +60,7 @@ async fn invoke(
         "DryRun" => return StatusCode::NO_CONTENT.into_response(),
         "RequestResponse" => {}
         _ => {
-            let message = "Only the invocation types RequestResponse and DryRun are served here.";
+            let message = "The development stack supports only the invocation types RequestResponse and DryRun.";
             return refusal(
                 StatusCode::BAD_REQUEST,
                 "InvalidParameterValueException",
@@ -85,19 +84,19 @@ async fn invoke(
         Err(failure) => (
             version,
             [("x-amz-function-error", "Unhandled")],
-            Body(told(failure)),
+            Body(error_payload(failure)),
         )
             .into_response(),
     }
 }
 
-/// The name in an ARN, without a version after it.
+/// The function name in a name or ARN, without a version.
 fn bare(name: &str) -> &str {
     let name = name.rsplit_once("function:").map_or(name, |(_, name)| name);
     name.split(':').next().unwrap_or(name)
 }
 
-fn told(failure: Failure) -> serde_json::Value {
+fn error_payload(failure: Failure) -> serde_json::Value {
     let (kind, message) = match failure {
         Failure::Reported(error) => return error,
         Failure::NoSuchFunction => ("Runtime.Unknown", "no such function".to_owned()),
@@ -122,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_function_is_named_alone_or_by_its_arn() {
+    fn a_function_is_identified_by_its_name_or_arn() {
         for name in [
             "EchoFunction",
             "EchoFunction:$LATEST",

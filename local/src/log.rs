@@ -1,4 +1,4 @@
-//! What the terminal shows while the stack runs.
+//! The log of a running stack.
 
 use crate::ambient;
 use serde_json::{Map, Value as Json};
@@ -9,13 +9,13 @@ use std::{
 };
 use time::macros::format_description;
 
-/// Where lines go.
+/// Destination of log lines.
 #[derive(Clone, Default)]
 pub enum Log {
-    /// Standard error, made readable; in colour where it is a terminal.
+    /// Standard error, formatted for people, in colour on a terminal.
     #[default]
     Terminal,
-    /// As they came from the functions and from the stack.
+    /// Memory, unformatted.
     Captured(Arc<Mutex<Vec<String>>>),
 }
 
@@ -34,10 +34,10 @@ enum Colour {
     Cyan = 36,
 }
 
-/// A request that no function answered: each function tells its own answers.
+/// A request that no function has logged; each function logs the requests that it handles.
 pub struct Answered<'a> {
     pub method: &'a str,
-    /// Without the query string: links carry tokens there.
+    /// Without the query string, which may contain tokens.
     pub path: &'a str,
     pub status: u16,
     pub milliseconds: u128,
@@ -63,14 +63,14 @@ impl Logger {
         ));
     }
 
-    /// A line that a function wrote.
+    /// Logs a line of a function's output.
     pub fn output(&self, function: &str, line: &str) {
         match &self.log {
             Log::Terminal => {
                 let json: Option<Json> = serde_json::from_str(line).ok();
                 let fields = json.as_ref().and_then(|json| json["fields"].as_object());
                 if json.as_ref().is_some_and(|json| json["_aws"].is_object()) {
-                    // Metrics are for machines, and say nothing that the other lines do not.
+                    // Metrics (EMF) repeat values of the other lines.
                 } else if let Some(request) = fields.and_then(|fields| self.answered(fields)) {
                     self.write(&request);
                 } else {
@@ -100,14 +100,14 @@ impl Logger {
             Log::Terminal => {
                 let time = ambient::now().format(format_description!("[hour]:[minute]:[second]"));
                 let time = self.paint(Colour::Grey, &time.unwrap_or_default());
-                // A terminal that is gone is no reason to stop.
+                // The stack continues when its terminal is closed.
                 let _ = writeln!(std::io::stderr().lock(), "{time} {text}");
             }
             Log::Captured(lines) => ambient::lock(lines).push(text.to_owned()),
         }
     }
 
-    /// The line in which a function tells what it answered: route, status, time, and the rest.
+    /// Formats the line that a function logs per request; `None` for any other line.
     fn answered(&self, fields: &Map<String, Json>) -> Option<String> {
         let text = |name: &str| fields.get(name).and_then(Json::as_str);
         let number = |name: &str| fields.get(name).and_then(Json::as_f64);
@@ -129,7 +129,7 @@ impl Logger {
         let _ = write!(
             details,
             ", from {}, request {}",
-            text("address").unwrap_or("nowhere"),
+            text("address").unwrap_or("unknown"),
             text("request_id")?
         );
         let milliseconds = number("duration_ms")?.to_string();
@@ -154,7 +154,7 @@ impl Logger {
         )
     }
 
-    /// A JSON log line as a person would write it: level, message, `name=value`.
+    /// Formats a JSON log line as level, message and `name=value` pairs.
     fn readable(&self, line: &Json) -> Option<String> {
         let level = line.get("level")?.as_str()?;
         let fields = line.get("fields")?.as_object()?;
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_json_line_becomes_level_message_and_fields() {
+    fn a_json_line_is_formatted_as_level_message_and_fields() {
         let logger = Logger {
             log: Log::Terminal,
             colour: false,
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_function_answered_is_a_line_of_its_own_kind() {
+    fn the_request_line_of_a_function_is_formatted_as_a_request() {
         let logger = Logger {
             log: Log::Terminal,
             colour: false,

@@ -1,4 +1,4 @@
-//! `latchkey`: builds the functions, runs the stack until it is told to stop.
+//! `latchkey`: builds the functions and runs the development stack until it is interrupted.
 
 use clap::{Args, Parser, Subcommand};
 use local::{Error, Grants, Options, Stack, Users};
@@ -9,16 +9,16 @@ use std::{
 };
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs Latchkey on this machine: the API, DynamoDB and a mailbox, as template.yaml describes them.
+/// Runs Latchkey on this machine: the API, DynamoDB and a mailbox, as described by template.yaml.
 ///
-/// The functions are built first and are then the same programs that Lambda runs. Variables that
-/// begin with IDENTITY_ are passed on to them and win over the template, for example
-/// IDENTITY_APP_NAME. The secret that IDENTITY_CAPTCHA_SECRET_ARN names, whatever it says, is the
-/// value of LATCHKEY_CAPTCHA_SECRET.
+/// Builds the functions first, which are the same programs that Lambda runs. Environment variables
+/// whose names begin with IDENTITY_, such as IDENTITY_APP_NAME, are passed to the functions and
+/// override the template. If IDENTITY_CAPTCHA_SECRET_ARN is set, LATCHKEY_CAPTCHA_SECRET must hold
+/// the captcha's private key.
 #[derive(Parser)]
 #[expect(
     clippy::doc_markdown,
-    reason = "the help is read on a terminal, where backticks are noise"
+    reason = "clap prints this text as help, in which backticks are noise"
 )]
 #[command(name = "latchkey", version, args_conflicts_with_subcommands = true)]
 struct Arguments {
@@ -38,27 +38,26 @@ enum Command {
 #[derive(Args)]
 #[expect(
     clippy::doc_markdown,
-    reason = "the help is read on a terminal, where brackets are noise"
+    reason = "clap prints this text as help, in which angle brackets are noise"
 )]
 struct Run {
-    /// Address to serve the API on; port 0 takes a free one
+    /// Address of the API; port 0 selects a free port
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:3000", value_parser = address)]
     listen: SocketAddr,
 
-    /// Folder in which users, mails and secrets are kept
+    /// Folder for users, mails and secrets
     #[arg(long, value_name = "DIR", default_value = ".latchkey")]
     data_dir: PathBuf,
 
-    /// Keep nothing: every start is a first start
+    /// Keep all data in memory; it is lost when the stack stops
     #[arg(long, conflicts_with = "data_dir")]
     in_memory: bool,
 
-    /// Build the functions optimised, as they are deployed
+    /// Build the functions in release mode, as deployed
     #[arg(long)]
     release: bool,
 
-    /// Origin whose pages may call the API, such as http://localhost:5173; may be given several
-    /// times
+    /// Origin that CORS allows, such as http://localhost:5173; repeat the option for more origins
     #[arg(long = "cors-origin", value_name = "URL")]
     cors_origins: Vec<String>,
 }
@@ -67,7 +66,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     text.to_socket_addrs()
         .map_err(|error| error.to_string())?
         .next()
-        .ok_or_else(|| "no such host".to_owned())
+        .ok_or_else(|| "the host name has no address".to_owned())
 }
 
 #[tokio::main]
@@ -112,7 +111,7 @@ async fn run(arguments: Run) -> Result<(), Error> {
     Ok(())
 }
 
-/// Two lines for programs, the rest for people.
+/// The first two lines are for programs, the rest is for people.
 fn welcome(stack: &Stack) -> String {
     let url = stack.public_url();
     format!(
@@ -124,12 +123,11 @@ fn welcome(stack: &Stack) -> String {
   Mailbox   {}
   AWS       {}  (Lambda, SES, Secrets Manager)
 
-  Try it: sign up, then look into the mailbox.
+  Sign up, then read the confirmation mail in the mailbox:
 
     curl -i {url}/identity/users -d email=ann@example.com -d password=Tr0ub4dor-Zebra
 
-  Users are created, changed and moved by `cargo run -- users`; --help tells how.
-  Ctrl-C stops it.\n\n",
+  Manage users with `cargo run -- users` (see --help). Press Ctrl-C to stop.\n\n",
         stack.dynamodb_url(),
         stack.url(),
         stack.mailbox_url(),
@@ -137,7 +135,7 @@ fn welcome(stack: &Stack) -> String {
     )
 }
 
-/// Ctrl-C, or the signal by which others ask a program to end.
+/// Waits for SIGINT (Ctrl-C) or SIGTERM.
 struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,

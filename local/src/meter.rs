@@ -1,5 +1,4 @@
-//! What DynamoDB charges: it stands between the functions and their tables, and asks with each call
-//! what it consumed.
+//! A proxy before DynamoDB that measures the capacity that the functions consume.
 
 use crate::{Error, ambient};
 use axum::{
@@ -13,18 +12,18 @@ use serde_json::{Value as Json, json};
 use std::sync::{Arc, Mutex, OnceLock};
 use tokio::net::TcpListener;
 
-/// What calls have consumed.
+/// Capacity consumed by calls.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Consumed {
-    /// Capacity units.
+    /// Read capacity units.
     pub read: f64,
-    /// Capacity units.
+    /// Write capacity units.
     pub written: f64,
-    /// Changes of mails, two for each that is sent.
+    /// Updates of `MAIL#` items, two per sent mail.
     pub mail_updates: usize,
 }
 
-/// A meter before tables.
+/// A proxy that counts consumed capacity and updates of mails.
 #[derive(Clone)]
 pub struct Meter(Arc<Inner>);
 
@@ -36,7 +35,7 @@ struct Inner {
 }
 
 impl Meter {
-    /// One that listens already, for tables that may not be there yet.
+    /// Starts to listen. [`Meter::stand_before`] sets the target, which may start later.
     pub async fn start() -> Result<Self, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -51,24 +50,24 @@ impl Meter {
         Ok(meter)
     }
 
-    /// What the functions take for DynamoDB.
+    /// URL of the proxy, for `AWS_ENDPOINT_URL_DYNAMODB` of the functions.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.0.url
     }
 
-    /// Says where the tables are. Only the first word counts.
+    /// Sets the URL of DynamoDB. Only the first call has an effect.
     pub fn stand_before(&self, dynamodb_url: &str) {
         let _ = self.0.tables.set(dynamodb_url.to_owned());
     }
 
-    /// What was consumed since it was last forgotten.
+    /// Consumption since the start or the last [`Meter::forget`].
     #[must_use]
     pub fn consumed(&self) -> Consumed {
         *ambient::lock(&self.0.consumed)
     }
 
-    /// Begins anew.
+    /// Resets the counters.
     pub fn forget(&self) {
         *ambient::lock(&self.0.consumed) = Consumed::default();
     }

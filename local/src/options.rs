@@ -6,32 +6,31 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-/// What a stack is started with.
+/// Options of a stack.
 pub struct Options {
-    /// Port 0 takes a free one.
+    /// Address of the API; port 0 selects a free port.
     pub listen: SocketAddr,
-    /// Where users, mails and secrets are kept; `None` keeps nothing.
+    /// Folder for users, mails and secrets; `None` keeps them in memory.
     pub data_dir: Option<PathBuf>,
-    /// Where the functions' binaries are: what [`crate::build()`] returns.
+    /// Folder of the functions' binaries, as returned by [`crate::build()`].
     pub binaries: PathBuf,
-    /// Further origins whose pages may call; without any, the stack's own.
+    /// Origins that CORS allows; if empty, that of `IDENTITY_DOMAIN`.
     pub cors_origins: Vec<String>,
-    /// `IDENTITY_*` variables of the functions: they win over the template's.
+    /// `IDENTITY_*` variables of the functions; they override those of the template.
     pub env: BTreeMap<String, String>,
-    /// Secrets beside those that the template generates, by what the functions ask for: a name or
-    /// an ARN.
+    /// Secrets in addition to those that the template generates, by the name or ARN that the
+    /// functions request.
     pub secrets: BTreeMap<String, String>,
     pub template: PathBuf,
-    /// Folder in which it is recorded which grants of the template the functions used; see
-    /// `latchkey grants`.
+    /// Folder for the record of grants that the functions used; see `latchkey grants`.
     pub grant_records: Option<PathBuf>,
-    /// Receives a message for each call of a function that its policies do not allow.
+    /// Receives a message for each call that the policies of a function do not allow.
     pub denials: Arc<Mutex<Vec<String>>>,
     pub log: Log,
 }
 
 impl Default for Options {
-    /// What `latchkey` without arguments does.
+    /// The options of `latchkey` without arguments.
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),

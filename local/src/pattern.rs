@@ -1,5 +1,5 @@
-//! Patterns of event sources and of rules: nested objects whose leaves list what a value may be,
-//! exactly or by its beginning.
+//! Event patterns of event source mappings and EventBridge rules: nested objects whose leaves list
+//! the allowed values or prefixes.
 
 use crate::Error;
 use serde_json::Value as Json;
@@ -10,13 +10,13 @@ pub fn parse(text: &str) -> Result<Json, Error> {
         .and_then(check)
 }
 
-/// The pattern, if all of it is understood.
+/// Returns the pattern, or an error if a part of it is not supported.
 pub fn check(pattern: Json) -> Result<Json, Error> {
     if is_known(&pattern) {
         return Ok(pattern);
     }
     Err(Error::new(format!(
-        "{pattern}: only texts and {{\"prefix\": text}} are known here"
+        "{pattern}: only strings and {{\"prefix\": string}} are supported"
     )))
 }
 
@@ -37,7 +37,7 @@ fn prefix(choice: &Json) -> Option<&str> {
     }
 }
 
-/// Of a list it is enough that one of its values matches.
+/// Whether the value matches. A list matches if one of its elements does.
 pub fn matches(pattern: &Json, value: &Json) -> bool {
     if let (Json::Array(_), Json::Array(values)) = (pattern, value) {
         return values.iter().any(|value| matches(pattern, value));
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn every_field_of_the_pattern_has_to_match() {
+    fn every_field_of_the_pattern_must_match() {
         let pattern = parse(MAIL_INSERTS).unwrap();
         assert!(matches(&pattern, &record("INSERT", "MAIL#1")));
         assert!(!matches(&pattern, &record("MODIFY", "MAIL#1")));
@@ -76,14 +76,14 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_choices_is_enough() {
+    fn one_matching_choice_is_enough() {
         let pattern = parse(r#"{"eventName":["INSERT","MODIFY"]}"#).unwrap();
         assert!(matches(&pattern, &record("MODIFY", "x")));
         assert!(!matches(&pattern, &record("REMOVE", "x")));
     }
 
     #[test]
-    fn of_a_list_one_value_is_enough() {
+    fn one_matching_element_of_a_list_is_enough() {
         let pattern = parse(r#"{"tags":{"set":["a"]}}"#).unwrap();
         assert!(matches(&pattern, &json!({ "tags": { "set": ["b", "a"] } })));
         assert!(!matches(&pattern, &json!({ "tags": { "set": ["b"] } })));
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_that_is_not_understood_is_refused() {
+    fn an_unsupported_pattern_is_rejected() {
         for text in [
             r#"{"a":[{"exists":true}]}"#,
             r#"{"a":[1]}"#,

@@ -1,6 +1,5 @@
-//! Secrets Manager, as far as the functions and their operators use it: `GetSecretValue` of the
-//! secrets that the template generates and of those that operators keep there, and `PutSecretValue`
-//! to rotate the former.
+//! Secrets Manager: `GetSecretValue` for the secrets that the template generates and for those of
+//! the operator, and `PutSecretValue` to rotate the generated ones.
 
 use crate::{
     Error, ambient,
@@ -27,19 +26,19 @@ const PUNCTUATION: &[u8] = b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~";
 pub struct Secrets {
     /// By logical id.
     generated: Mutex<BTreeMap<String, Versions>>,
-    /// By what the functions ask for. They are kept in memory alone.
+    /// The operator's secrets, by the name or ARN that the functions request. In memory only.
     given: BTreeMap<String, String>,
     data: Arc<Data>,
 }
 
-/// The versions of one secret by their staging labels, and when the current one was put, in seconds
-/// since the Unix epoch.
+/// The versions of one secret by their staging labels.
 #[derive(Clone, Serialize, Deserialize)]
 struct Versions {
     #[serde(rename = "AWSCURRENT")]
     current: String,
     #[serde(rename = "AWSPREVIOUS", skip_serializing_if = "Option::is_none")]
     previous: Option<String>,
+    /// When the current version was put, in seconds since the Unix epoch.
     #[serde(rename = "CreatedDate", skip_serializing_if = "Option::is_none")]
     created_at: Option<i64>,
 }
@@ -57,7 +56,7 @@ struct GetSecretValue {
 struct PutSecretValue {
     secret_id: String,
     secret_string: String,
-    /// Makes the tries of one call one version. The stack answers, so nobody tries again.
+    /// Makes retries of a call idempotent on AWS. Not needed here, because clients do not retry.
     #[serde(default)]
     client_request_token: String,
 }
@@ -66,8 +65,8 @@ fn current() -> String {
     "AWSCURRENT".to_owned()
 }
 
-/// The captcha's private key, under the name that the functions are told; the key itself they are
-/// not.
+/// The captcha's private key from `LATCHKEY_CAPTCHA_SECRET`, by the name in
+/// `IDENTITY_CAPTCHA_SECRET_ARN`. The functions receive only the name as a variable.
 pub fn captcha_secret() -> Result<BTreeMap<String, String>, Error> {
     let variable = |name| ambient::variable(name).filter(|value| !value.trim().is_empty());
     match (
@@ -76,15 +75,16 @@ pub fn captcha_secret() -> Result<BTreeMap<String, String>, Error> {
     ) {
         (Some(name), Some(key)) => Ok(BTreeMap::from([(name, key)])),
         (Some(_), None) => Err(Error::new(
-            "IDENTITY_CAPTCHA_SECRET_ARN names a secret that is not known here.",
+            "IDENTITY_CAPTCHA_SECRET_ARN is set, but the development stack cannot read secrets of AWS.",
         )
-        .advice("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET.")),
+        .advice("Set LATCHKEY_CAPTCHA_SECRET to the captcha's private key.")),
         (None, _) => Ok(BTreeMap::new()),
     }
 }
 
 impl Secrets {
-    /// Those that were kept, new ones for the others, and those that are given.
+    /// Reads the secrets in the data folder and generates those that are missing. `wanted` are the
+    /// template's secrets, `given` the operator's.
     pub fn open(
         wanted: &[Secret],
         given: BTreeMap<String, String>,
@@ -93,7 +93,7 @@ impl Secrets {
         let mut secrets: BTreeMap<String, Versions> = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}")).advice(
-                    "Delete it to get new secrets: whoever is signed in has to sign in again.",
+                    "Delete the file to generate new secrets. All users must then sign in again.",
                 )
             })?,
             None => BTreeMap::new(),
@@ -116,7 +116,7 @@ impl Secrets {
         })
     }
 
-    /// Answers one call of the AWS JSON 1.1 protocol.
+    /// Handles a call of the AWS JSON 1.1 protocol.
     pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
         if let Err(denied) = iam.authorize(headers, || vec![Self::access(headers, body)]) {
             return refusal("AccessDeniedException", &denied.to_string());
@@ -129,12 +129,12 @@ impl Secrets {
             Some("secretsmanager.PutSecretValue") => self.put(body),
             _ => refusal(
                 "UnknownOperationException",
-                "Only GetSecretValue and PutSecretValue are served here.",
+                "The development stack supports only GetSecretValue and PutSecretValue.",
             ),
         }
     }
 
-    /// What a call asks for, as IAM sees it.
+    /// The action and resource of a call, as IAM evaluates them.
     fn access(headers: &HeaderMap, body: &[u8]) -> Access {
         let target = headers
             .get("x-amz-target")
@@ -142,31 +142,34 @@ impl Secrets {
             .unwrap_or_default();
         let operation = target.rsplit('.').next().unwrap_or_default();
         let call: Json = serde_json::from_slice(body).unwrap_or_default();
-        let asked = call["SecretId"].as_str().unwrap_or_default();
+        let secret_id = call["SecretId"].as_str().unwrap_or_default();
         Access {
             action: format!("secretsmanager:{operation}"),
-            resource: secret_arn(asked),
+            resource: secret_arn(secret_id),
             context: Context::new(),
         }
     }
 
     fn get(&self, body: &[u8]) -> Response {
         let Ok(request) = serde_json::from_slice::<GetSecretValue>(body) else {
-            return refusal("SerializationException", "The request is not understood.");
+            return refusal(
+                "SerializationException",
+                "The request body is not a supported GetSecretValue request.",
+            );
         };
-        let asked = request.secret_id.as_str();
+        let secret_id = request.secret_id.as_str();
         let generated = ambient::lock(&self.generated);
         let versions = generated
             .iter()
-            .find(|(name, _)| asked == **name || asked == secret_arn(name));
-        let (name, current, previous, created_at) = match (versions, self.given.get(asked)) {
+            .find(|(name, _)| secret_id == **name || secret_id == secret_arn(name));
+        let (name, current, previous, created_at) = match (versions, self.given.get(secret_id)) {
             (Some((name, versions)), _) => (
                 name.as_str(),
                 &versions.current,
                 versions.previous.as_ref(),
                 versions.created_at,
             ),
-            (None, Some(text)) => (asked, text, None, None),
+            (None, Some(text)) => (secret_id, text, None, None),
             (None, None) => {
                 return refusal(
                     "ResourceNotFoundException",
@@ -200,7 +203,7 @@ impl Secrets {
         }
     }
 
-    /// A new version: it becomes the current one, and that the previous one.
+    /// Puts a new version, which becomes the current one; the current one becomes the previous one.
     fn put(&self, body: &[u8]) -> Response {
         let Ok(PutSecretValue {
             secret_id,
@@ -208,7 +211,10 @@ impl Secrets {
             client_request_token,
         }) = serde_json::from_slice(body)
         else {
-            return refusal("SerializationException", "The request is not understood.");
+            return refusal(
+                "SerializationException",
+                "The request body is not a supported PutSecretValue request.",
+            );
         };
         let mut generated = ambient::lock(&self.generated);
         let mut changed = generated.clone();
@@ -266,7 +272,7 @@ fn generate(wish: GenerateSecretString) -> Result<String, Error> {
     let mut secret = String::new();
     while secret.len() < wish.password_length {
         let [byte] = ambient::random()?;
-        // A byte beyond the alphabet is thrown again: a remainder would prefer some characters.
+        // Values outside the alphabet are rejected; a remainder would favour some characters.
         if let Some(character) = alphabet.get(usize::from(byte & 0x7f)) {
             secret.push(char::from(*character));
         }

@@ -1,5 +1,5 @@
-//! Event source mappings: follows the streams of tables and invokes functions with their records,
-//! one record a call.
+//! Event source mappings: polls the streams of tables and invokes functions with the records, one
+//! record per invocation.
 
 use crate::{
     Error, ambient,
@@ -27,15 +27,15 @@ use tokio::{
 };
 
 const FILE: &str = "streams.json";
-/// The stream is looked at when a function has answered, because functions write; this is for
-/// whoever else writes.
+/// A stream is read after each invocation, because functions write to tables, and at this interval,
+/// for records that other programs write.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(30);
-/// Records read at once.
+/// Maximum number of records per read.
 const PAGE: usize = 100;
 
-/// One function that follows the stream of one table.
+/// Delivers the stream of one table to one function.
 pub struct StreamPoller {
     function: String,
     source: StreamSource,
@@ -45,8 +45,7 @@ pub struct StreamPoller {
     log: Logger,
 }
 
-/// How far each follower came, kept over a restart: what was not delivered before it is delivered
-/// after it.
+/// Sequence numbers of the last records that each poller delivered, kept across restarts.
 pub struct Positions {
     data: Arc<Data>,
     delivered: Mutex<BTreeMap<String, String>>,
@@ -57,7 +56,7 @@ impl Positions {
         let delivered = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
-                    .advice("Delete it: every record of the streams is delivered once more.")
+                    .advice("Delete the file. All records of the streams are then delivered again.")
             })?,
             None => BTreeMap::new(),
         };
@@ -80,7 +79,7 @@ impl Positions {
     }
 }
 
-/// Records in the order of the stream, until all before them are settled too.
+/// Records in the order of the stream, from the first one whose delivery is not complete.
 #[derive(Default)]
 struct InFlight(VecDeque<(String, bool)>);
 
@@ -89,7 +88,8 @@ impl InFlight {
         self.0.push_back((sequence_number.to_owned(), false));
     }
 
-    /// The last record before which nothing is open, if that changed.
+    /// Marks a record as complete. Returns the new position, if it changed: the last record up to
+    /// which all are complete.
     fn settle(&mut self, sequence_number: &str) -> Option<String> {
         if let Some(entry) = self
             .0
@@ -106,7 +106,7 @@ impl InFlight {
     }
 }
 
-/// Every follower that the template asks for.
+/// The pollers of the template's event source mappings.
 pub fn followers(
     template: &Template,
     database: &Database,
@@ -133,7 +133,7 @@ pub fn followers(
 }
 
 impl StreamPoller {
-    /// Reads and delivers until it is dropped. `written` wakes it.
+    /// Polls until the future is dropped. `written` triggers a read.
     pub async fn run(self, written: Arc<Notify>) {
         let name = format!("{} on {}", self.function, self.source.table);
         let mut iterator = match self.iterator(self.positions.of(&name)) {
@@ -141,7 +141,7 @@ impl StreamPoller {
             Err(error) => {
                 return self
                     .log
-                    .problem(&format!("{name}: the stream cannot be read: {error}"));
+                    .problem(&format!("{name}: reading the stream failed: {error}"));
             }
         };
         let follower = Arc::new(self);
@@ -170,7 +170,7 @@ impl StreamPoller {
                 }
                 Err(error) => follower
                     .log
-                    .problem(&format!("{name}: the stream cannot be read: {error}")),
+                    .problem(&format!("{name}: reading the stream failed: {error}")),
             }
             let wake = async {
                 tokio::select! {
@@ -209,7 +209,7 @@ impl StreamPoller {
         Ok(response.shard_iterator.unwrap_or_default())
     }
 
-    /// The next records, as Lambda hands them to a function.
+    /// The next records, in the format of Lambda events.
     fn read(&self, iterator: &mut String) -> Result<Vec<Json>, dynoxide::DynoxideError> {
         let request = GetRecordsRequest {
             shard_iterator: iterator.clone(),
@@ -240,7 +240,7 @@ impl StreamPoller {
                 .any(|pattern| pattern::matches(pattern, record))
     }
 
-    /// Tries until it works, or until the record is too old.
+    /// Retries with back-off, until the retries or the maximum age of the record are exhausted.
     async fn deliver(&self, record: &Json) {
         let event = json!({ "Records": [record] }).to_string();
         let mut pause = FIRST_RETRY;
@@ -264,13 +264,13 @@ impl StreamPoller {
                     .is_some_and(|maximum| age(record) + pause >= maximum)
             {
                 self.log.problem(&format!(
-                    "{} could not handle a record of {} in time; it is dropped: {}",
+                    "{} failed to handle a record of {} and has no retries left. The record is dropped: {}",
                     self.function, self.source.table, record["dynamodb"]["Keys"]
                 ));
                 return;
             }
             self.log.notice(&format!(
-                "{} gets the record again in {} ms.",
+                "{} failed to handle a record. Retrying in {} ms.",
                 self.function,
                 pause.as_millis()
             ));
@@ -280,7 +280,7 @@ impl StreamPoller {
     }
 }
 
-/// The records of one lane, one after the other.
+/// Delivers the records of one lane in order.
 async fn deliver(
     follower: Arc<StreamPoller>,
     mut records: mpsc::UnboundedReceiver<Json>,
@@ -301,7 +301,7 @@ fn sequence_number(record: &Json) -> String {
         .to_owned()
 }
 
-/// Records of one item share a lane, so that they stay in order.
+/// Records of one item have the same lane, which preserves their order.
 fn lane_of(record: &Json, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     record["dynamodb"]["Keys"].to_string().hash(&mut hasher);
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_position_moves_only_past_what_is_settled() {
+    fn the_position_advances_only_past_completed_records() {
         let mut in_flight = InFlight::default();
         for number in ["1", "2", "3"] {
             in_flight.add(number);

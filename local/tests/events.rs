@@ -1,6 +1,6 @@
-//! What SES tells of mails, by the bus, to functions.
+//! Bounce and complaint events of SES, which EventBridge delivers to functions.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local::{Log, Options, Stack};
 use serde_json::json;
@@ -86,16 +86,19 @@ async fn an_event_reaches_the_functions_whose_rules_match() {
 }
 
 #[tokio::test]
-async fn an_event_that_a_function_cannot_handle_comes_again_as_often_as_the_template_says() {
+async fn a_failed_event_is_retried_as_often_as_the_template_configures() {
     let (stack, lines) = start(&[("IDENTITY_FAIL_AT_START", "broken")]).await;
     send(&stack, "bounce").await;
     line(
         &lines,
-        "FeedbackFunction could not handle an event; it is dropped",
+        "FeedbackFunction failed to handle an event and has no retries left",
     )
     .await;
     assert_eq!(
-        count(&lines, "FeedbackFunction gets the event again"),
+        count(
+            &lines,
+            "FeedbackFunction failed to handle an event. Retrying"
+        ),
         1,
         "{lines:?}"
     );

@@ -1,7 +1,6 @@
-//! The policies of template.yaml, enforced: calls signed with a function's access key, sent to the
-//! stack as its SDK would.
+//! Enforcement of the policies in template.yaml. Calls are signed with a function's access key.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local::{Log, Options, Stack};
 use serde_json::{Value, json};
@@ -38,7 +37,7 @@ impl Called {
         }
     }
 
-    /// Status and body of a call that is signed with a key.
+    /// Sends a call signed with an access key. Returns the status and the body.
     async fn call(&self, key: &str, url: &str, target: &str, call: &Value) -> (u16, Value) {
         let credential = format!("{key}/20260101/us-east-1/service/aws4_request");
         let signature =
@@ -98,7 +97,7 @@ fn get(table: &str, key: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_function_may_do_what_its_policies_allow_and_that_is_recorded() {
+async fn a_call_that_the_policies_allow_succeeds_and_is_recorded() {
     let called = Called::start("allowed").await;
     let (status, _) = called
         .dynamodb(
@@ -142,8 +141,8 @@ async fn a_function_may_do_what_its_policies_allow_and_that_is_recorded() {
 }
 
 #[tokio::test]
-#[expect(clippy::too_many_lines, reason = "it is one table")]
-async fn any_other_call_is_denied_as_aws_denies_it_and_changes_nothing() {
+#[expect(clippy::too_many_lines, reason = "most of it is one table")]
+async fn any_other_call_is_denied_with_the_error_of_aws_and_changes_nothing() {
     let called = Called::start("denied").await;
     let item =
         json!({ "TableName": "UsersTable", "Item": { "pk": { "S": "USER#ann@example.com" } } });
@@ -254,7 +253,7 @@ async fn any_other_call_is_denied_as_aws_denies_it_and_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_developer_may_do_everything() {
+async fn calls_of_a_developer_are_always_allowed() {
     let called = Called::start("developer").await;
     assert_eq!(
         called

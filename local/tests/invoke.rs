@@ -1,6 +1,6 @@
-//! Lambda's `Invoke`, as AWS's tools call it.
+//! Lambda's `Invoke` API.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local::{Log, Options, Stack};
 use reqwest::{Response, StatusCode};
@@ -45,7 +45,7 @@ async fn invoke(
 }
 
 #[tokio::test]
-async fn a_function_is_called_by_its_name_its_arn_or_its_binary() {
+async fn a_function_is_invoked_by_its_name_its_arn_or_its_binary() {
     let stack = start().await;
     for name in [
         "EchoFunction",
@@ -57,13 +57,13 @@ async fn a_function_is_called_by_its_name_its_arn_or_its_binary() {
         assert_eq!(response.status(), StatusCode::OK, "{name}");
         assert_eq!(response.headers()["x-amz-executed-version"], "$LATEST");
         assert!(!response.headers().contains_key("x-amz-function-error"));
-        let told: Value = serde_json::from_str(
+        let report: Value = serde_json::from_str(
             response.json::<Value>().await.unwrap()["body"]
                 .as_str()
                 .unwrap(),
         )
         .unwrap();
-        assert_eq!(told["event"], json!({ "a": "ü" }));
+        assert_eq!(report["event"], json!({ "a": "ü" }));
     }
     let large = json!({ "a": "x".repeat(5_000_000) }).to_string();
     assert_eq!(
@@ -74,10 +74,10 @@ async fn a_function_is_called_by_its_name_its_arn_or_its_binary() {
 }
 
 #[tokio::test]
-async fn what_a_function_fails_with_is_told_as_lambda_does() {
+async fn a_failed_invocation_returns_the_error_of_lambda() {
     let stack = start().await;
-    for (told, kind) in [
-        ("report", "Told"),
+    for (behaviour, kind) in [
+        ("report", "Requested"),
         ("crash", "Runtime.ExitError"),
         ("hang", "Sandbox.Timedout"),
     ] {
@@ -85,7 +85,7 @@ async fn what_a_function_fails_with_is_told_as_lambda_does() {
             &stack,
             "EchoFunction",
             &[],
-            json!({ "do": told }).to_string(),
+            json!({ "do": behaviour }).to_string(),
         )
         .await;
         assert_eq!(
@@ -98,14 +98,14 @@ async fn what_a_function_fails_with_is_told_as_lambda_does() {
         assert_eq!(
             response.json::<Value>().await.unwrap()["errorType"],
             kind,
-            "{told}"
+            "{behaviour}"
         );
     }
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_refused_with_lambdas_errors() {
+async fn an_unsupported_invocation_is_rejected_with_the_error_of_lambda() {
     let stack = start().await;
     let kind = ("x-amz-invocation-type", "Event");
     for (function, headers, status, error) in [
@@ -139,7 +139,7 @@ async fn what_is_not_served_is_refused_with_lambdas_errors() {
     )
     .await;
     assert_eq!(dry.status(), StatusCode::NO_CONTENT);
-    // What a page in a browser could send without asking.
+    // A web page of another origin can send this without a CORS preflight.
     let url = format!(
         "{}/2015-03-31/functions/EchoFunction/invocations",
         stack.aws_url()

@@ -1,7 +1,7 @@
-//! The program `latchkey` itself, with a cargo that only says where the stand-in for the functions
-//! is.
+//! The program `latchkey`, with a fake cargo that only reports the path of the stand-in for the
+//! functions.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local::Options;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-/// A folder with a cargo and a function in it, removed at the end.
+/// A folder with a fake cargo and a function, removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -70,7 +70,7 @@ impl Drop for Folder {
     }
 }
 
-/// Waits until the program takes requests; the address that it tells.
+/// Waits until the program accepts requests, and returns the URL that it prints.
 async fn ready(program: &mut Child) -> String {
     let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
     assert!(
@@ -86,20 +86,20 @@ async fn ready(program: &mut Child) -> String {
 }
 
 async fn process_of_ping(url: &str) -> u64 {
-    let told: Value = reqwest::get(format!("{url}/identity/ping"))
+    let report: Value = reqwest::get(format!("{url}/identity/ping"))
         .await
         .unwrap()
         .json()
         .await
         .unwrap();
-    told["process"].as_u64().unwrap()
+    report["process"].as_u64().unwrap()
 }
 
 async fn has_ended(process: u64) {
     let deadline = Instant::now() + Duration::from_secs(5);
-    // A process that ended but was not yet waited for has no command line any more.
+    // A zombie process has an empty command line.
     while fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty()) {
-        assert!(Instant::now() < deadline, "{process} lives");
+        assert!(Instant::now() < deadline, "{process} is still running");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -117,8 +117,8 @@ async fn signal(program: &Child, name: &str) {
 }
 
 #[tokio::test]
-async fn it_ends_with_its_functions_when_it_is_told_to() {
-    let folder = Folder::new("told");
+async fn sigint_and_sigterm_stop_the_stack_and_its_functions() {
+    let folder = Folder::new("signals");
     for name in ["-INT", "-TERM"] {
         let mut program = folder
             .latchkey(&["--listen", "127.0.0.1:0"])
@@ -133,7 +133,7 @@ async fn it_ends_with_its_functions_when_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn its_functions_end_even_when_it_is_killed() {
+async fn killing_the_stack_ends_its_functions() {
     let folder = Folder::new("killed");
     let mut program = folder
         .latchkey(&["--in-memory", "--listen", "localhost:0"])
@@ -145,12 +145,12 @@ async fn its_functions_end_even_when_it_is_killed() {
 }
 
 #[tokio::test]
-async fn what_stops_a_start_is_told_with_what_to_do() {
+async fn a_failed_start_reports_the_cause_and_advice() {
     let folder = Folder::new("refused");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = taken.local_addr().unwrap().to_string();
     let file = folder.0.join("cargo").display().to_string();
-    for (arguments, cargo, told, advice) in [
+    for (arguments, cargo, cause, advice) in [
         (
             vec!["--in-memory", "--listen", &taken],
             "cargo",
@@ -166,14 +166,14 @@ async fn what_stops_a_start_is_told_with_what_to_do() {
         (
             vec!["--in-memory", "--listen", "127.0.0.1:0"],
             "absent",
-            "absent does not start",
+            "absent could not be started",
             "https://rustup.rs",
         ),
         (
             vec!["--in-memory", "--listen", "127.0.0.1:0"],
             "/bin/false",
-            "do not build",
-            "Correct the code",
+            "Building the functions failed",
+            "Fix the errors",
         ),
     ] {
         let output = folder
@@ -184,13 +184,13 @@ async fn what_stops_a_start_is_told_with_what_to_do() {
             .unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{error}");
-        assert!(error.contains(told) && error.contains(advice), "{error}");
+        assert!(error.contains(cause) && error.contains(advice), "{error}");
         assert!(output.stdout.is_empty());
     }
 }
 
 #[tokio::test]
-async fn a_captcha_whose_key_nobody_has_stops_a_start() {
+async fn the_start_fails_if_the_private_key_of_the_captcha_is_missing() {
     let folder = Folder::new("captcha");
     let start = |key| {
         let mut command = folder.latchkey(&["--in-memory", "--listen", "127.0.0.1:0"]);
@@ -204,7 +204,7 @@ async fn a_captcha_whose_key_nobody_has_stops_a_start() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
         !output.status.success()
-            && error.contains("Give the captcha's private key in LATCHKEY_CAPTCHA_SECRET"),
+            && error.contains("Set LATCHKEY_CAPTCHA_SECRET to the captcha's private key"),
         "{error}"
     );
     ready(&mut start("key").spawn().unwrap()).await;

@@ -1,7 +1,6 @@
-//! The stack around a stand-in for the functions: what Lambda, API Gateway, the stream and the data
-//! folder do.
+//! The stack with a stand-in for the functions: Lambda, API Gateway, streams, data folder, pages.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
 use local::{Failure, Log, Options, Stack};
 use reqwest::StatusCode;
@@ -35,8 +34,8 @@ async fn start() -> (Stack, Lines) {
     (Stack::start(options).await.unwrap(), lines)
 }
 
-/// What the stand-in tells of one call.
-async fn told(stack: &Stack, path: &str) -> Value {
+/// Calls the stand-in and returns its report of the call.
+async fn report(stack: &Stack, path: &str) -> Value {
     let response = reqwest::get(stack.url().to_owned() + path).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "{path}");
     response.json().await.unwrap()
@@ -62,7 +61,7 @@ async fn line(lines: &Lines, text: &str) -> String {
     }
 }
 
-/// A folder of its own for a test, removed at its end.
+/// A temporary folder, removed when this is dropped.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -104,19 +103,19 @@ async fn put_grant(stack: &Stack, sk: &str) {
 }
 
 fn exists(process: &Value) -> bool {
-    // A process that ended but was not yet waited for has no command line any more.
+    // A zombie process has an empty command line.
     std::fs::read(format!("/proc/{process}/cmdline")).is_ok_and(|line| !line.is_empty())
 }
 
 #[tokio::test]
-async fn a_request_is_answered_by_the_function_of_its_route() {
+async fn a_request_invokes_the_function_of_its_route() {
     let (stack, lines) = start().await;
-    let told = told(&stack, "/echo/a%20b?x=1").await;
-    let event = &told["event"];
+    let report = report(&stack, "/echo/a%20b?x=1").await;
+    let event = &report["event"];
     assert_eq!(event["routeKey"], "GET /echo/{name}");
     assert_eq!(event["pathParameters"], json!({ "name": "a b" }));
     assert_eq!(event["requestContext"]["http"]["sourceIp"], "127.0.0.1");
-    // The function tells of it, so the gateway does not.
+    // The gateway does not log a request that the function logs.
     line(&lines, "called").await;
     assert!(
         !lines
@@ -131,16 +130,16 @@ async fn a_request_is_answered_by_the_function_of_its_route() {
 }
 
 #[tokio::test]
-async fn a_function_gets_what_lambda_the_template_and_the_stack_set_and_nothing_else() {
+async fn a_function_has_only_the_variables_of_lambda_the_template_and_the_stack() {
     let (mut options, _) = options();
     options.env = BTreeMap::from([
         ("IDENTITY_APP_NAME".to_owned(), "Mine".to_owned()),
         ("IDENTITY_MORE".to_owned(), "x".to_owned()),
     ]);
     let stack = Stack::start(options).await.unwrap();
-    let told = told(&stack, "/echo/a").await;
+    let report = report(&stack, "/echo/a").await;
     let variables: BTreeMap<String, String> =
-        serde_json::from_value(told["variables"].clone()).unwrap();
+        serde_json::from_value(report["variables"].clone()).unwrap();
     assert_eq!(variables["IDENTITY_APP_NAME"], "Mine");
     assert_eq!(variables["IDENTITY_MORE"], "x");
     assert_eq!(variables["IDENTITY_DOMAIN"], stack.public_url());
@@ -156,26 +155,26 @@ async fn a_function_gets_what_lambda_the_template_and_the_stack_set_and_nothing_
 }
 
 #[tokio::test]
-async fn calls_one_after_the_other_share_an_instance_and_overlapping_calls_do_not() {
+async fn consecutive_calls_share_an_instance_and_concurrent_calls_do_not() {
     let (stack, _) = start().await;
-    let first = told(&stack, "/echo/a").await;
-    let second = told(&stack, "/echo/a").await;
+    let first = report(&stack, "/echo/a").await;
+    let second = report(&stack, "/echo/a").await;
     assert_eq!(
         (&first["process"], &second["calls"]),
         (&second["process"], &json!(2))
     );
     let (third, fourth) = tokio::join!(
-        told(&stack, "/echo/a?do=pause"),
-        told(&stack, "/echo/a?do=pause")
+        report(&stack, "/echo/a?do=pause"),
+        report(&stack, "/echo/a?do=pause")
     );
     assert_ne!(third["process"], fourth["process"]);
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_crashes_is_a_500_and_is_started_anew() {
+async fn a_crash_of_a_function_is_a_500_and_the_next_request_starts_a_new_instance() {
     let (stack, lines) = start().await;
-    let before = told(&stack, "/echo/a").await;
+    let before = report(&stack, "/echo/a").await;
     let crash = reqwest::get(stack.url().to_owned() + "/echo/a?do=crash")
         .await
         .unwrap();
@@ -185,18 +184,21 @@ async fn a_function_that_crashes_is_a_500_and_is_started_anew() {
         r#"{"message":"Internal Server Error"}"#
     );
     assert!(
-        line(&lines, "EchoFunction ended while it worked")
+        line(&lines, "EchoFunction exited while handling a request")
             .await
-            .contains("crashing as told")
+            .contains("crashing on request")
     );
-    assert_ne!(told(&stack, "/echo/a").await["process"], before["process"]);
+    assert_ne!(
+        report(&stack, "/echo/a").await["process"],
+        before["process"]
+    );
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_hangs_is_a_503_after_its_time_and_is_ended() {
+async fn a_function_that_exceeds_its_timeout_is_a_503_and_its_instance_is_killed() {
     let (stack, _) = start().await;
-    let before = told(&stack, "/echo/a").await;
+    let before = report(&stack, "/echo/a").await;
     let hang = reqwest::get(stack.url().to_owned() + "/echo/a?do=hang")
         .await
         .unwrap();
@@ -206,38 +208,46 @@ async fn a_function_that_hangs_is_a_503_after_its_time_and_is_ended() {
         r#"{"message":"Service Unavailable"}"#
     );
     assert!(!exists(&before["process"]));
-    assert_ne!(told(&stack, "/echo/a").await["process"], before["process"]);
+    assert_ne!(
+        report(&stack, "/echo/a").await["process"],
+        before["process"]
+    );
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_reports_an_error_or_answers_nonsense_is_a_500_and_goes_on() {
+async fn a_reported_error_and_a_malformed_response_are_a_500_and_keep_the_instance() {
     let (stack, _) = start().await;
-    let before = told(&stack, "/echo/a").await;
-    for told in ["report", "nonsense"] {
-        let response = reqwest::get(format!("{}/echo/a?do={told}", stack.url()))
+    let before = report(&stack, "/echo/a").await;
+    for behaviour in ["report", "nonsense"] {
+        let response = reqwest::get(format!("{}/echo/a?do={behaviour}", stack.url()))
             .await
             .unwrap();
         assert_eq!(
             response.status(),
             StatusCode::INTERNAL_SERVER_ERROR,
-            "{told}"
+            "{behaviour}"
         );
     }
-    assert_eq!(told(&stack, "/echo/a").await["process"], before["process"]);
+    assert_eq!(
+        report(&stack, "/echo/a").await["process"],
+        before["process"]
+    );
     let reported = stack
         .invoke("EchoFunction", json!({ "do": "report" }))
         .await
         .unwrap_err();
     assert_eq!(
         reported,
-        Failure::Reported(json!({ "errorType": "Told", "errorMessage": "as told" }))
+        Failure::Reported(
+            json!({ "errorType": "Requested", "errorMessage": "an error on request" })
+        )
     );
     stack.stop().await;
 }
 
 #[tokio::test]
-async fn a_function_that_does_not_start_says_why() {
+async fn the_output_of_a_function_that_does_not_start_is_logged() {
     let (mut options, lines) = options();
     options.env = BTreeMap::from([(
         "IDENTITY_FAIL_AT_START".to_owned(),
@@ -251,7 +261,7 @@ async fn a_function_that_does_not_start_says_why() {
     assert!(
         line(&lines, "EchoFunction did not start")
             .await
-            .contains("the configuration is wrong: no such language")
+            .contains("invalid configuration: no such language")
     );
     stack.stop().await;
 }
@@ -259,22 +269,22 @@ async fn a_function_that_does_not_start_says_why() {
 #[tokio::test]
 async fn no_function_outlives_its_stack() {
     let (stack, _) = start().await;
-    let process = told(&stack, "/echo/a").await["process"].clone();
+    let process = report(&stack, "/echo/a").await["process"].clone();
     stack.stop().await;
     assert!(!exists(&process));
 
     let (stack, _) = start().await;
-    let process = told(&stack, "/echo/a").await["process"].clone();
+    let process = report(&stack, "/echo/a").await["process"].clone();
     drop(stack);
     let deadline = Instant::now() + Duration::from_secs(5);
     while exists(&process) {
-        assert!(Instant::now() < deadline, "{process} lives");
+        assert!(Instant::now() < deadline, "{process} is still running");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 #[tokio::test]
-async fn requests_beyond_the_routes_are_answered_as_api_gateway_does() {
+async fn unknown_routes_and_large_bodies_return_the_errors_of_api_gateway() {
     let (stack, _) = start().await;
     let client = reqwest::Client::new();
     for (method, path) in [
@@ -306,7 +316,7 @@ async fn requests_beyond_the_routes_are_answered_as_api_gateway_does() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_may_call() {
+async fn cors_allows_only_the_configured_origins() {
     let (mut options, _) = options();
     options.cors_origins = vec![
         "https://a.example.com".to_owned(),
@@ -327,7 +337,7 @@ async fn pages_of_allowed_origins_may_call() {
             .get("access-control-allow-origin")
             .map(|value| value.to_str().unwrap());
         assert_eq!(header, allowed);
-        // The mailbox is nobody else's.
+        // No other origin can read the mailbox.
         let request = client
             .get(stack.url().to_owned() + "/_local/mailbox.json")
             .header("origin", origin);
@@ -344,7 +354,7 @@ async fn pages_of_allowed_origins_may_call() {
 }
 
 #[tokio::test]
-async fn records_of_the_stream_reach_their_function() {
+async fn a_function_receives_the_stream_records_that_match_its_filter() {
     let (stack, lines) = start().await;
     put_grant(&stack, "SESSION#1").await;
     put_grant(&stack, "MAIL#1").await;
@@ -375,7 +385,7 @@ async fn a_record_that_was_not_delivered_is_delivered_after_a_restart() {
     };
     let (stack, lines) = run(true).await;
     put_grant(&stack, "MAIL#1").await;
-    line(&lines, "gets the record again").await;
+    line(&lines, "failed to handle a record. Retrying").await;
     stack.stop().await;
 
     let (stack, lines) = run(false).await;
@@ -398,7 +408,7 @@ async fn a_record_that_was_not_delivered_is_delivered_after_a_restart() {
 }
 
 #[tokio::test]
-async fn two_stacks_do_not_share_a_data_folder() {
+async fn a_data_folder_that_another_stack_uses_is_rejected() {
     let folder = Folder::new("shared");
     let start = async || {
         let (mut options, _) = options();
@@ -408,7 +418,7 @@ async fn two_stacks_do_not_share_a_data_folder() {
     let stack = start().await.unwrap();
     let error = start().await.err().unwrap().to_string();
     assert!(
-        error.contains("Another stack is running on the data in") && error.contains("--data-dir"),
+        error.contains("Another stack is using the data folder") && error.contains("--data-dir"),
         "{error}"
     );
     stack.stop().await;
@@ -416,7 +426,7 @@ async fn two_stacks_do_not_share_a_data_folder() {
 }
 
 #[tokio::test]
-async fn a_data_folder_of_other_tables_is_refused() {
+async fn a_data_folder_with_other_tables_is_rejected() {
     let folder = Folder::new("tables");
     let start = async |template: PathBuf| {
         let (mut options, _) = options();
@@ -435,13 +445,13 @@ async fn a_data_folder_of_other_tables_is_refused() {
     .unwrap();
     let error = start(changed).await.err().unwrap().to_string();
     assert!(
-        error.contains("a table GrantsTable of another form"),
+        error.contains("The table GrantsTable in the data folder does not match the template"),
         "{error}"
     );
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_with_what_to_do() {
+async fn the_error_for_a_port_in_use_names_the_option_to_change() {
     let (stack, _) = start().await;
     let (mut options, _) = options();
     options.listen = stack.url().trim_start_matches("http://").parse().unwrap();
@@ -454,7 +464,7 @@ async fn a_port_in_use_is_told_with_what_to_do() {
 }
 
 #[tokio::test]
-async fn the_secret_is_the_same_at_every_read_and_has_no_previous_version() {
+async fn a_generated_secret_is_stable_and_has_no_previous_version() {
     let (stack, _) = start().await;
     let read = async |body: Value| {
         let request = reqwest::Client::new()
@@ -483,7 +493,7 @@ async fn the_secret_is_the_same_at_every_read_and_has_no_previous_version() {
 }
 
 #[tokio::test]
-async fn pages_bring_nothing_from_elsewhere_and_no_token_is_logged() {
+async fn pages_load_nothing_from_other_origins_and_tokens_are_not_logged() {
     let (stack, lines) = start().await;
     for path in ["/?reset_token=s3cret", "/_local/mailbox?reset_token=s3cret"] {
         let response = reqwest::get(stack.url().to_owned() + path).await.unwrap();
@@ -501,7 +511,7 @@ async fn pages_bring_nothing_from_elsewhere_and_no_token_is_logged() {
             "{path}"
         );
     }
-    // The page to try the API at starts its script in the page itself.
+    // The API explorer contains an inline script.
     let response = reqwest::get(stack.url().to_owned() + "/_local/api")
         .await
         .unwrap();
@@ -541,7 +551,7 @@ async fn pages_bring_nothing_from_elsewhere_and_no_token_is_logged() {
 }
 
 #[tokio::test]
-async fn the_mailbox_is_kept_over_a_restart_until_it_is_emptied() {
+async fn the_mailbox_is_kept_across_restarts_until_it_is_emptied() {
     let folder = Folder::new("mailbox");
     let start = async || {
         let (mut options, _) = options();

@@ -1,13 +1,15 @@
-//! What takes time in a function and is not waiting: `cargo bench`.
+//! Computing time of the rules and of parsing, without I/O: `cargo bench`.
 
-#![expect(clippy::expect_used, reason = "a benchmark that cannot go on fails")]
+#![expect(clippy::expect_used, reason = "a benchmark that cannot run fails")]
 
 use divan::{Bencher, black_box};
 use lambda_http::{Body, Request, http::header::CONTENT_TYPE};
 use shared::{
     domain::{
-        email_address::{EmailAddress, lookup_key},
+        email_address::{AccountKey, EmailAddress},
         password::{Hasher, Password, PasswordRule, Strength, parse_params},
+        token_id::TokenId,
+        user::Uid,
     },
     http::Form,
     platform::clock::Timestamp,
@@ -27,11 +29,11 @@ fn runtime() -> Runtime {
 }
 
 fn hasher(params: &str) -> Hasher {
-    Hasher::new(parse_params(params).expect("good parameters")).expect("a hasher")
+    Hasher::new(parse_params(params).expect("valid parameters")).expect("a hasher")
 }
 
-/// A password against a hash, with the parameters that are the default and with others that OWASP
-/// names.
+/// Verification of a password, with the default parameters and with two others that the OWASP
+/// Password Storage Cheat Sheet recommends.
 #[divan::bench(args = ["m=19456,t=2,p=1", "m=12288,t=3,p=1", "m=47104,t=1,p=1"], sample_count = 30, sample_size = 1)]
 fn hash_verify(bencher: Bencher, params: &str) {
     let runtime = runtime();
@@ -42,15 +44,15 @@ fn hash_verify(bencher: Bencher, params: &str) {
 }
 
 fn signing_keys() -> SigningKeys {
-    SigningKeys::from_secrets("a secret of sufficient length for anybody", None).expect("keys")
+    SigningKeys::from_secrets("a secret of sufficient length for signing", None).expect("keys")
 }
 
 fn claims() -> Claims {
     Claims::new(
         Purpose::Session,
-        "jti",
-        "ID0123456789",
-        "ada@example.com",
+        TokenId::from_text("jti"),
+        Uid::generate("ID"),
+        AccountKey::of("ada@example.com"),
         NOW,
         NOW + 86_400,
     )
@@ -111,8 +113,8 @@ fn email_parse() -> bool {
 }
 
 #[divan::bench]
-fn email_lookup_key() -> String {
-    lookup_key(black_box(" Ada.Lovelace+list@Mail.Example.com "))
+fn account_key() -> AccountKey {
+    AccountKey::of(black_box(" Ada.Lovelace+list@Mail.Example.com "))
 }
 
 #[divan::bench(args = [PASSWORD, "password1", "aB3$kL9!vQ2#xZ7&mN4*"])]
@@ -120,7 +122,7 @@ fn password_entropy(password: &str) -> Strength {
     Strength::of(password)
 }
 
-/// Most of what `user-create` does at its start.
+/// Most of the computing time of `user-create` at its start.
 #[divan::bench]
 fn password_rule_parse() -> bool {
     PasswordRule::parse(black_box(

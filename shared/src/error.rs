@@ -1,4 +1,4 @@
-//! What is answered when an operation does not succeed: one table from error to status and keys.
+//! The errors of operations, with one table that maps each to a status code and error keys.
 
 use std::fmt;
 
@@ -6,315 +6,310 @@ use lambda_http::http::StatusCode;
 
 use crate::BoxError;
 
-/// Why an operation did not succeed. The first group is the client's doing; the last two are
-/// failures, whose cause is logged and never told.
-#[derive(Debug)]
+/// Why an operation failed. The last two variants are failures of the service: their cause is
+/// logged, and no response contains it. All others are errors of the request.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub enum Error {
-    /// The body is not what its media type says, or a value is not text.
+    /// The body does not match its media type or is not valid base64, or a value is not text.
     MalformedBody,
-    /// The body is of a media type that is not read.
+    /// The media type of the body is missing or not supported.
     UnsupportedMediaType,
-    /// The body is longer than what is read.
+    /// The body is larger than 16 KiB.
     BodyTooLarge,
     /// Parameters are missing, blank, too long or of the wrong type.
     Parameters(Vec<ParameterFault>),
-    /// What the parameters say is not acceptable, in the order of the parameters.
+    /// Values are invalid, in the order of the parameters.
     Fields(Vec<FieldFault>),
-    /// Unknown address or wrong password: one answer, so that it does not tell which.
+    /// The address is unknown or the password is wrong. Both are one error, so that the response
+    /// does not disclose which addresses have an account.
     InvalidCredentials,
-    /// Right password, banned account.
+    /// The password is correct, but the account is banned.
     AccountBanned,
-    /// Right password, deleted account.
+    /// The password is correct, but the account is deleted.
     AccountDeleted,
-    /// Right password, an account in any other state that must not sign in.
+    /// The password is correct, but the account is in another state that forbids sign-in.
     AccountNotActive,
-    /// A second factor is on and its code was not given.
+    /// The password is correct, but the account has a second factor and the code is missing.
     OtpMissing,
-    /// The code of the second factor is wrong or was used before.
+    /// The password is correct, but the code of the second factor is wrong or was used before.
     OtpInvalid,
-    /// No session was presented.
+    /// A sign-out presents neither a session cookie nor a bearer token.
     SessionMissing,
-    /// What was presented is not a live session.
+    /// A sign-out presents a token that is forged or expired, or whose session has ended.
     SessionNotFound,
-    /// No such user to reset the password of.
+    /// No account has the address of a password reset, or the account is deleted.
     UserDoesntExist,
     /// The password and its repetition differ.
     PasswordsDontMatch,
-    /// The token is malformed, forged, expired or made for another purpose.
+    /// The token is malformed, forged, expired or issued for another purpose.
     TokenInvalid,
-    /// The token was used, or a newer one was made.
+    /// The token was used, or a newer one was issued.
     TokenUtilized,
-    /// The user of the token is gone.
+    /// The user or session that the request names does not exist, or the captcha provider is off.
     RecordNotFound,
-    /// The user of the token is gone, or not waiting for a confirmation.
+    /// The user of the token does not exist, or their address needs no confirmation.
     NothingToConfirm,
-    /// The referral is not a uid.
+    /// The referral does not have the form of a uid.
     ReferralInvalid,
-    /// The referral is nobody's uid.
+    /// No user has the uid of the referral.
     ReferralUnknown,
-    /// Too many attempts: to be tried again after so many seconds.
+    /// A rate limit or a back-off rejects the request.
     TooManyAttempts {
-        /// Seconds, at least one.
+        /// Seconds until the next attempt is accepted, at least 1.
         retry_after: i64,
     },
-    /// The operation wants a captcha, and its answer is absent.
+    /// The operation requires a captcha, and the request has no captcha response.
     CaptchaRequired,
-    /// The answer to the captcha is wrong, or nobody could say.
+    /// The captcha response is wrong, or the provider could not verify it.
     CaptchaRefused,
-    /// Nothing was presented that is a live session.
+    /// The request presents no live session.
     NotSignedIn,
-    /// The session is used by another client than it was begun by.
+    /// The client differs from the one that opened the session.
     ClientMismatch,
-    /// The session came as a cookie, and the header that proves who sent it is absent.
+    /// The request presents the session as a cookie and lacks the csrf token.
     CsrfTokenMissing,
-    /// That header is another session's.
+    /// The csrf token is not the one of the session.
     CsrfTokenMismatch,
-    /// The account of the session must not be used.
+    /// The account of the session is neither active nor pending.
     UserNotActive,
     /// The new password and its repetition differ.
     NewPasswordsDontMatch,
-    /// The password that was to be changed is another.
+    /// The current password of a password change is wrong.
     PreviousPasswordWrong,
-    /// The new password is the old one.
+    /// The new password equals the current one.
     PasswordUnchanged,
-    /// A second factor is on.
+    /// The account has a second factor already.
     OtpAlreadyEnabled,
-    /// No second factor is on.
+    /// The account has no second factor.
     OtpNotEnabled,
-    /// A code of the second factor is wrong or was used before, of one who is signed in.
+    /// A signed-in user entered a code that is wrong or was used before.
     OtpRefused,
-    /// There is no such topic of activities.
+    /// The activity log has no such topic.
     TopicUnknown,
-    /// There are no activities of the topic.
+    /// The user has no activities of the topic.
     NoActivity,
-    /// Something that is needed did not answer, or was too busy to.
+    /// The request could not be completed in time, for example because DynamoDB did not respond.
     Unavailable(BoxError),
-    /// What should not happen did.
+    /// An unexpected failure.
     Internal(BoxError),
 }
 
-/// A parameter that is not as declared, in an operation whose keys begin with `module`.
+/// A parameter that is missing, or whose value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterFault {
-    /// What the key begins with, as `identity.session`.
+    /// Prefix of the operation's error keys, for example `identity.session`.
     pub module: &'static str,
-    /// The parameter's name.
+    /// Name of the parameter in the request.
     pub parameter: &'static str,
-    /// What is wrong with it.
+    /// The fault, which selects the error key.
     pub kind: ParameterFaultKind,
 }
 
-/// What is wrong with a parameter.
+/// The faults that a parameter can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterFaultKind {
-    /// Absent.
+    /// The request does not contain the parameter.
     Missing,
-    /// Present, nothing but white space.
+    /// The value is empty or white space.
     Blank,
-    /// Longer than the parameter may be.
+    /// The value is longer than the limit of the parameter.
     TooLong,
-    /// Neither text nor an object (of `captcha_response`).
+    /// A `captcha_response` that is neither text nor an object.
     InvalidFormat,
 }
 
-/// A value that is not acceptable.
+/// A value that a rule of its parameter rejects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldFault {
-    /// Not an e-mail address.
+    /// The address is not a valid e-mail address.
     EmailInvalid,
-    /// The address has an account.
+    /// The address already has an account.
     EmailTaken,
-    /// The password does not match the rule.
+    /// The password does not match `IDENTITY_PASSWORD_REGEXP`.
     PasswordRequirements,
-    /// The password is too easy to guess.
+    /// The estimated entropy of the password is below `IDENTITY_PASSWORD_MIN_ENTROPY`.
     PasswordWeak,
-    /// The password is known from a breach of another service.
+    /// The password is known from a data breach.
     PasswordBreached,
-    /// The data is not a JSON text.
+    /// The value of `data` is not a JSON text (RFC 8259).
     DataInvalid,
 }
 
 impl Error {
-    /// The status of the answer.
+    /// The status code of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
-        self.answer().status
+        self.row().status
     }
 
-    /// The keys of the answer, in the order of the parameters.
+    /// The error keys of the response, in the order of the parameters.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {
-        self.answer().keys
+        self.row().keys
     }
 
-    /// Seconds after which the client may try again, if that is known.
+    /// Seconds until the client may retry (`Retry-After`, RFC 9110, section 10.2.3).
     #[must_use]
     pub fn retry_after(&self) -> Option<i64> {
-        self.answer().retry_after
+        self.row().retry_after
     }
 
-    /// The cause of a failure, for the log. A refusal of the client's input has none.
+    /// The cause of a failure of the service, for the log.
     #[must_use]
     pub fn cause(&self) -> Option<&BoxError> {
-        self.answer().cause
+        self.row().cause
     }
 
-    /// The table. Every variant has its row; there is no catch-all, so that a new one cannot be
-    /// forgotten.
-    #[expect(
-        clippy::too_many_lines,
-        reason = "a table has as many rows as there are errors"
-    )]
-    fn answer(&self) -> Answer<'_> {
+    /// The text for the log.
+    fn text(&self) -> String {
+        let keys = self.keys().join(", ");
+        match self.cause() {
+            Some(cause) => format!("{keys}: {cause}"),
+            None => keys,
+        }
+    }
+
+    /// The table. It has no `_` arm, so that a new variant does not compile without a row.
+    #[expect(clippy::too_many_lines, reason = "the table has a row for each error")]
+    fn row(&self) -> Row<'_> {
         match self {
-            Self::MalformedBody => Answer::of(StatusCode::BAD_REQUEST, "request.malformed_body"),
-            Self::UnsupportedMediaType => Answer::of(
+            Self::MalformedBody => Row::of(StatusCode::BAD_REQUEST, "request.malformed_body"),
+            Self::UnsupportedMediaType => Row::of(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "request.unsupported_media_type",
             ),
-            Self::BodyTooLarge => Answer::of(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
+            Self::BodyTooLarge => Row::of(StatusCode::PAYLOAD_TOO_LARGE, "request.too_large"),
             Self::Parameters(faults) => {
-                let absent = faults.iter().any(|fault| {
+                let is_absent = faults.iter().any(|fault| {
                     matches!(
                         fault.kind,
                         ParameterFaultKind::Missing | ParameterFaultKind::Blank
                     )
                 });
-                let status = if absent {
+                let status = if is_absent {
                     StatusCode::BAD_REQUEST
                 } else {
                     StatusCode::UNPROCESSABLE_ENTITY
                 };
-                Answer::of_keys(status, faults.iter().map(ToString::to_string).collect())
+                Row::of_keys(status, faults.iter().map(ToString::to_string).collect())
             }
-            Self::Fields(faults) => Answer::of_keys(
+            Self::Fields(faults) => Row::of_keys(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 faults.iter().map(|fault| fault.key().to_owned()).collect(),
             ),
             Self::InvalidCredentials => {
-                Answer::of(StatusCode::NOT_FOUND, "identity.session.invalid_params")
+                Row::of(StatusCode::NOT_FOUND, "identity.session.invalid_params")
             }
-            Self::AccountBanned => Answer::of(StatusCode::UNAUTHORIZED, "identity.session.banned"),
-            Self::AccountDeleted => {
-                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.deleted")
-            }
+            Self::AccountBanned => Row::of(StatusCode::UNAUTHORIZED, "identity.session.banned"),
+            Self::AccountDeleted => Row::of(StatusCode::UNAUTHORIZED, "identity.session.deleted"),
             Self::AccountNotActive => {
-                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.not_active")
+                Row::of(StatusCode::UNAUTHORIZED, "identity.session.not_active")
             }
-            Self::OtpMissing => {
-                Answer::of(StatusCode::UNAUTHORIZED, "identity.session.missing_otp")
-            }
-            Self::OtpInvalid => Answer::of(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
+            Self::OtpMissing => Row::of(StatusCode::UNAUTHORIZED, "identity.session.missing_otp"),
+            Self::OtpInvalid => Row::of(StatusCode::FORBIDDEN, "identity.session.invalid_otp"),
             Self::SessionMissing => {
-                Answer::of(StatusCode::BAD_REQUEST, "identity.session.missing_session")
+                Row::of(StatusCode::BAD_REQUEST, "identity.session.missing_session")
             }
-            Self::SessionNotFound => {
-                Answer::of(StatusCode::NOT_FOUND, "identity.session.not_found")
-            }
+            Self::SessionNotFound => Row::of(StatusCode::NOT_FOUND, "identity.session.not_found"),
             Self::UserDoesntExist => {
-                Answer::of(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist")
+                Row::of(StatusCode::NOT_FOUND, "identity.password.user_doesnt_exist")
             }
-            Self::PasswordsDontMatch => Answer::of(
+            Self::PasswordsDontMatch => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.passwords_doesnt_match",
             ),
             Self::TokenInvalid => {
-                Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify")
+                Row::of(StatusCode::UNPROCESSABLE_ENTITY, "jwt.decode_and_verify")
             }
-            Self::TokenUtilized => Answer::of(
+            Self::TokenUtilized => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.utilized_token",
             ),
-            Self::RecordNotFound => Answer::of(StatusCode::NOT_FOUND, "record.not_found"),
-            Self::NothingToConfirm => Answer::of(
+            Self::RecordNotFound => Row::of(StatusCode::NOT_FOUND, "record.not_found"),
+            Self::NothingToConfirm => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.active_or_doesnt_exist",
             ),
-            Self::ReferralInvalid => Answer::of(
+            Self::ReferralInvalid => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.invalid_referral_format",
             ),
-            Self::ReferralUnknown => Answer::of(
+            Self::ReferralUnknown => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.referral_doesnt_exist",
             ),
-            Self::TooManyAttempts { retry_after } => Answer {
+            Self::TooManyAttempts { retry_after } => Row {
                 retry_after: Some(*retry_after),
-                ..Answer::of(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts")
+                ..Row::of(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts")
             },
-            Self::CaptchaRequired => {
-                Answer::of(StatusCode::BAD_REQUEST, "identity.captcha.required")
-            }
-            Self::CaptchaRefused => Answer::of(
+            Self::CaptchaRequired => Row::of(StatusCode::BAD_REQUEST, "identity.captcha.required"),
+            Self::CaptchaRefused => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.captcha.verification_failed",
             ),
-            Self::NotSignedIn => Answer::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
+            Self::NotSignedIn => Row::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
             Self::ClientMismatch => {
-                Answer::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch")
+                Row::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch")
             }
-            Self::CsrfTokenMissing => {
-                Answer::of(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token")
-            }
+            Self::CsrfTokenMissing => Row::of(StatusCode::UNAUTHORIZED, "authz.missing_csrf_token"),
             Self::CsrfTokenMismatch => {
-                Answer::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch")
+                Row::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch")
             }
-            Self::UserNotActive => Answer::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
-            Self::NewPasswordsDontMatch => Answer::of(
+            Self::UserNotActive => Row::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
+            Self::NewPasswordsDontMatch => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.password.doesnt_match",
             ),
-            Self::PreviousPasswordWrong => Answer::of(
+            Self::PreviousPasswordWrong => Row::of(
                 StatusCode::BAD_REQUEST,
                 "resource.password.prev_pass_not_correct",
             ),
-            Self::PasswordUnchanged => Answer::of(
+            Self::PasswordUnchanged => Row::of(
                 StatusCode::BAD_REQUEST,
                 "resource.password.no_change_provided",
             ),
             Self::OtpAlreadyEnabled => {
-                Answer::of(StatusCode::BAD_REQUEST, "resource.otp.already_enabled")
+                Row::of(StatusCode::BAD_REQUEST, "resource.otp.already_enabled")
             }
-            Self::OtpNotEnabled => Answer::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
-            Self::OtpRefused => {
-                Answer::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid")
-            }
-            Self::TopicUnknown => Answer::of(
+            Self::OtpNotEnabled => Row::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
+            Self::OtpRefused => Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
+            Self::TopicUnknown => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.user.wrong_topic",
             ),
-            Self::NoActivity => Answer::of(
+            Self::NoActivity => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.user.no_activity",
             ),
-            Self::Unavailable(cause) => Answer {
+            Self::Unavailable(cause) => Row {
                 retry_after: Some(1),
                 cause: Some(cause),
-                ..Answer::of(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable")
+                ..Row::of(StatusCode::SERVICE_UNAVAILABLE, "server.unavailable")
             },
-            Self::Internal(cause) => Answer {
+            Self::Internal(cause) => Row {
                 cause: Some(cause),
-                ..Answer::of(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error")
+                ..Row::of(StatusCode::INTERNAL_SERVER_ERROR, "server.internal_error")
             },
         }
     }
 
-    /// A failure that should not happen.
+    /// An [`Error::Internal`] with this cause.
     pub fn internal(cause: impl Into<BoxError>) -> Self {
         Self::Internal(cause.into())
     }
 }
 
 /// A row of the table.
-struct Answer<'a> {
+struct Row<'a> {
     status: StatusCode,
     keys: Vec<String>,
-    /// Seconds.
+    /// In seconds.
     retry_after: Option<i64>,
     cause: Option<&'a BoxError>,
 }
 
-impl Answer<'_> {
+impl Row<'_> {
     fn of(status: StatusCode, key: &str) -> Self {
         Self::of_keys(status, vec![key.to_owned()])
     }
@@ -342,7 +337,7 @@ impl FieldFault {
     }
 }
 
-/// The key.
+/// Writes the error key.
 impl fmt::Display for ParameterFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -351,7 +346,7 @@ impl fmt::Display for ParameterFault {
             kind,
         } = self;
         match (kind, *parameter) {
-            // Barong's key for the absent token is another than for the blank one.
+            // Barong names this parameter differently if it is missing than if it is blank.
             (ParameterFaultKind::Missing, "reset_password_token") => {
                 write!(f, "{module}.missing_pass_token")
             }
@@ -368,18 +363,7 @@ impl fmt::Display for ParameterFault {
     }
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.cause() {
-            Some(cause) => write!(f, "{}: {cause}", self.keys().join(", ")),
-            None => f.write_str(&self.keys().join(", ")),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
-/// The error and what caused it, each once.
+/// The text of an error and of its sources, without repetitions.
 pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -407,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "it is one table")]
+    #[expect(clippy::too_many_lines, reason = "the table has a row for each error")]
     fn every_error_has_its_status_and_key() {
         for (error, status, key) in [
             (Error::MalformedBody, 400, "request.malformed_body"),
@@ -543,7 +527,7 @@ mod tests {
     }
 
     #[test]
-    fn every_parameter_fault_has_its_key_and_absence_its_status() {
+    fn every_parameter_fault_has_its_key_and_missing_or_blank_parameters_return_400() {
         use ParameterFaultKind::{Blank, InvalidFormat, Missing, TooLong};
         for (parameter, kind, status, key) in [
             ("email", Missing, 400, "identity.user.missing_email"),
@@ -577,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_of_causes_is_told_without_repetition() {
+    fn the_text_of_an_error_contains_each_source_once() {
         let inner = std::io::Error::other("refused");
         let outer = std::io::Error::other(inner);
         assert_eq!(causes(&outer), "refused");

@@ -1,9 +1,8 @@
-//! What two of Latchkey's endpoints need.
+//! Code that Latchkey's endpoints share.
 //!
-//! Rules are pure functions that take the time as a parameter. What a client sends is parsed once,
-//! at the door ([`http`]), into types that cannot be wrong; nothing behind the door checks it
-//! again. Every answer that is not a success is an [`Error`], whose one table maps it to a status
-//! and a key.
+//! [`domain`] holds the rules, as pure functions that take the time as a parameter. [`http`] parses
+//! each request once, into types that are always valid, so that later code does not validate
+//! again. Each failure is an [`Error`], and one table maps errors to status codes and error keys.
 
 #![warn(missing_docs)]
 
@@ -18,5 +17,5 @@ pub mod tokens;
 
 pub use error::{Error, FieldFault, ParameterFault};
 
-/// An error of any kind, for what is only logged.
+/// An error of any type, for causes that are only logged.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -11,8 +11,8 @@ use crate::harness::{
 const PATH: &str = "/auth/request";
 const ROUTE: &str = "/auth/{proxy+}";
 
-/// Asserts that the gateway is told to refuse, with the key where it can find it, and that nothing
-/// of the user changes.
+/// Asserts a rejection with the key in the body and in `X-Auth-Error`, and that no item of the user
+/// changes.
 async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) {
     let before = latchkey.items_of(user).await;
     is_refused(&request.send().await, key);
@@ -32,7 +32,7 @@ fn is_refused(answer: &Answer, key: &str) {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
+async fn a_valid_session_gets_an_access_token_with_the_claims_of_the_user() {
     let latchkey = latchkey().await;
     let referrer = latchkey.signed_up("auth-referrer").await;
     let before = now();
@@ -54,7 +54,7 @@ async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
             .header("x-csrf-token", &user.csrf_token),
     ] {
         let answer = request.send().await;
-        let mut told = latchkey
+        let mut claims = latchkey
             .verified(bearer_of(&answer))
             .await
             .expect("a genuine token");
@@ -62,22 +62,22 @@ async fn who_is_signed_in_is_let_through_with_a_token_that_says_who_it_is() {
             (answer.header("cache-control"), answer.header("set-cookie")),
             (Some("no-store"), None)
         );
-        let made_at = told["iat"].as_i64().unwrap();
-        assert!((before..=now()).contains(&made_at), "{told}");
-        assert_eq!(told["exp"], made_at + 300);
-        for drawn in ["iat", "exp", "jti"] {
-            told.as_object_mut().unwrap().remove(drawn);
+        let issued_at = claims["iat"].as_i64().unwrap();
+        assert!((before..=now()).contains(&issued_at), "{claims}");
+        assert_eq!(claims["exp"], issued_at + 300);
+        for name in ["iat", "exp", "jti"] {
+            claims.as_object_mut().unwrap().remove(name);
         }
         let expected = json!({
             "iss": latchkey.domain(), "aud": "latchkey", "sub": "session", "uid": user.uid, "email": user.email, "role": "member",
             "level": 3, "state": "pending", "referral_uid": referrer.uid,
         });
-        assert_eq!(told, expected);
+        assert_eq!(claims, expected);
     }
 }
 
 #[tokio::test]
-async fn every_token_is_another_and_who_was_referred_by_nobody_says_so() {
+async fn token_ids_are_unique_and_the_referral_uid_is_null_without_a_referrer() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-jti").await;
     let mut tokens = Vec::new();
@@ -90,7 +90,7 @@ async fn every_token_is_another_and_who_was_referred_by_nobody_says_so() {
 }
 
 #[tokio::test]
-async fn issuer_and_audience_are_the_operators_to_choose() {
+async fn issuer_and_audience_are_configurable() {
     let variables = [
         ("IDENTITY_ACCESS_TOKEN_ISSUER", "https://id.example"),
         ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "shop"),
@@ -106,7 +106,7 @@ async fn issuer_and_audience_are_the_operators_to_choose() {
 }
 
 #[tokio::test]
-async fn whatever_the_method_and_the_path_the_session_decides_and_the_body_is_not_read() {
+async fn method_path_and_body_do_not_affect_the_decision() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-any").await;
     for method in ["GET", "PUT", "PATCH", "DELETE", "POST"] {
@@ -128,7 +128,7 @@ async fn whatever_the_method_and_the_path_the_session_decides_and_the_body_is_no
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_refused() {
+async fn a_request_without_a_valid_session_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-out").await;
     let other = latchkey.signed_up("auth-other").await;
@@ -162,7 +162,7 @@ async fn who_is_not_signed_in_is_refused() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_no_session() {
+async fn an_access_token_does_not_work_as_a_session_and_vice_versa() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-kinds").await;
     let answer = latchkey.get(PATH).bearer(&user.session).send().await;
@@ -193,10 +193,10 @@ async fn an_access_token_is_no_session() {
 }
 
 #[tokio::test]
-async fn who_must_not_use_the_account_is_refused_at_once() {
+async fn a_change_of_the_account_state_takes_effect_at_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-state").await;
-    for (state, is_let_through) in [
+    for (state, is_allowed) in [
         ("active", true),
         ("banned", false),
         ("deleted", false),
@@ -205,7 +205,7 @@ async fn who_must_not_use_the_account_is_refused_at_once() {
     ] {
         latchkey.set_state(&user, state).await;
         let request = latchkey.get(PATH).cookie(&user.session);
-        if is_let_through {
+        if is_allowed {
             let answer = request.send().await;
             assert_eq!(
                 latchkey.verified(bearer_of(&answer)).await.unwrap()["state"],
@@ -218,7 +218,7 @@ async fn who_must_not_use_the_account_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn a_session_that_another_client_uses_is_ended() {
+async fn a_request_from_another_client_ends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-client").await;
     let request = latchkey
@@ -237,7 +237,7 @@ async fn a_session_that_another_client_uses_is_ended() {
 }
 
 #[tokio::test]
-async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
+async fn a_state_changing_request_with_a_cookie_requires_the_csrf_token() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-csrf").await;
     let other = latchkey.signed_up("auth-csrf-2").await;
@@ -256,12 +256,17 @@ async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cooki
 }
 
 #[tokio::test]
-async fn a_header_that_tells_the_method_can_only_tighten() {
+async fn a_method_header_can_require_but_not_waive_the_csrf_token() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-method").await;
     for name in ["x-original-method", "x-forwarded-method"] {
-        for told in ["POST", "DELETE", "post", "", "GET,POST"] {
-            let request = || latchkey.get(PATH).cookie(&user.session).header(name, told);
+        for method in ["POST", "DELETE", "post", "", "GET,POST"] {
+            let request = || {
+                latchkey
+                    .get(PATH)
+                    .cookie(&user.session)
+                    .header(name, method)
+            };
             refuses(latchkey, &user, request(), "authz.missing_csrf_token").await;
             bearer_of(
                 &request()
@@ -278,16 +283,16 @@ async fn a_header_that_tells_the_method_can_only_tighten() {
                 .send()
                 .await,
         );
-        let loosened = latchkey
+        let downgraded = latchkey
             .post(PATH)
             .cookie(&user.session)
             .header(name, "GET");
-        refuses(latchkey, &user, loosened, "authz.missing_csrf_token").await;
+        refuses(latchkey, &user, downgraded, "authz.missing_csrf_token").await;
     }
 }
 
 #[tokio::test]
-async fn a_use_keeps_the_session_alive() {
+async fn a_request_extends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-touch").await;
     latchkey.age_session(&user, &user.session, 1700).await;
@@ -297,8 +302,8 @@ async fn a_use_keeps_the_session_alive() {
     assert!(number(&session, "last_used_at") >= before);
 }
 
-/// Asks as from an address, with what is told of others.
-async fn asked_from(
+/// The response to a request from the reported address, with an `X-Forwarded-For` header.
+async fn response_from(
     latchkey: &Latchkey,
     user: &User,
     reported: &str,
@@ -313,15 +318,15 @@ async fn asked_from(
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_and_nobody_else_tells_where_the_client_is() {
+async fn only_a_trusted_proxy_can_report_the_address_of_the_client() {
     let latchkey =
         Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24,2001:db8::/32")]).await;
-    for (number, (reported, forwarded_for, is_let_through)) in [
+    for (number, (reported, forwarded_for, is_allowed)) in [
         ("203.0.113.7", "127.0.0.1, 203.0.113.7", true),
         ("203.0.113.7", "127.0.0.1, 2001:db8::1, 203.0.113.7", true),
         ("2001:db8::7", "198.51.100.1, 127.0.0.1, 2001:db8::7", true),
         ("127.0.0.1", "198.51.100.1, 127.0.0.1", true),
-        // A client cannot say it of itself, neither to the proxy nor past it.
+        // Addresses claimed by the client are ignored, with and without the proxy.
         ("203.0.113.7", "127.0.0.1, 198.51.100.1, 203.0.113.7", false),
         ("198.51.100.1", "127.0.0.1, 198.51.100.1", false),
         (
@@ -336,25 +341,25 @@ async fn a_trusted_proxy_and_nobody_else_tells_where_the_client_is() {
     .enumerate()
     {
         let user = latchkey.signed_up(&format!("proxy-{number}")).await;
-        let answer = asked_from(&latchkey, &user, reported, forwarded_for).await;
-        let told = (
+        let answer = response_from(&latchkey, &user, reported, forwarded_for).await;
+        let outcome = (
             answer["statusCode"].as_u64(),
             answer["headers"]["x-auth-error"].as_str(),
         );
-        let expected = if is_let_through {
+        let expected = if is_allowed {
             (Some(200), None)
         } else {
             (Some(401), Some("authz.client_session_mismatch"))
         };
-        assert_eq!(told, expected, "{reported}: {forwarded_for}: {answer}");
+        assert_eq!(outcome, expected, "{reported}: {forwarded_for}: {answer}");
     }
 }
 
 #[tokio::test]
-async fn without_trusted_proxies_no_header_tells_where_the_client_is() {
+async fn without_trusted_proxies_the_forwarded_address_is_ignored() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("proxy-none").await;
-    let answer = asked_from(latchkey, &user, "203.0.113.7", "127.0.0.1, 203.0.113.7").await;
+    let answer = response_from(latchkey, &user, "203.0.113.7", "127.0.0.1, 203.0.113.7").await;
     assert_eq!(
         answer["headers"]["x-auth-error"], "authz.client_session_mismatch",
         "{answer}"

@@ -1,7 +1,8 @@
-//! Authorizer of other HTTP APIs
+//! The Lambda authorizer of other HTTP APIs
 
 use serde_json::{Value, json};
 use shared::{
+    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
     platform::clock,
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
@@ -10,8 +11,8 @@ use crate::harness::{Latchkey, User, event, forgeries, latchkey, now, number};
 
 const FUNCTION: &str = "AuthorizeFunction";
 
-/// A request to another API, as its API Gateway tells of it.
-fn asked(method: &str, headers: Value) -> Value {
+/// The event of a request to another API.
+fn authorizer_event(method: &str, headers: Value) -> Value {
     let mut event = event(method, "/orders");
     event["type"] = json!("REQUEST");
     event["identitySource"] = json!(["127.0.0.1"]);
@@ -21,13 +22,13 @@ fn asked(method: &str, headers: Value) -> Value {
 }
 
 fn with_cookie(method: &str, user: &User) -> Value {
-    let mut event = asked(method, json!({}));
+    let mut event = authorizer_event(method, json!({}));
     event["cookies"] = json!(["theme=dark", format!("_barong_session={}", user.session)]);
     event
 }
 
 fn with_bearer(method: &str, token: &str) -> Value {
-    asked(
+    authorizer_event(
         method,
         json!({ "authorization": format!("Bearer {token}") }),
     )
@@ -35,7 +36,7 @@ fn with_bearer(method: &str, token: &str) -> Value {
 
 async fn refuses(latchkey: &Latchkey, user: &User, event: Value) {
     let before = latchkey.items_of(user).await;
-    // Not a word of why.
+    // The response gives no reason.
     assert_eq!(
         latchkey.invoke(FUNCTION, event).await,
         Ok(json!({ "isAuthorized": false }))
@@ -44,31 +45,31 @@ async fn refuses(latchkey: &Latchkey, user: &User, event: Value) {
 }
 
 #[track_caller]
-fn is_let_through(answer: Result<Value, String>) -> Value {
+fn is_allowed(answer: Result<Value, String>) -> Value {
     let answer = answer.unwrap();
     assert_eq!(answer["isAuthorized"], true, "{answer}");
     answer["context"].clone()
 }
 
 #[tokio::test]
-async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
+async fn a_valid_session_is_allowed_with_the_user_in_the_context() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize").await;
-    let mut in_the_headers = asked(
+    let mut cookie_in_headers = authorizer_event(
         "GET",
         json!({ "cookie": format!("a=b; _barong_session={}", user.session) }),
     );
-    in_the_headers["cookies"] = Value::Null;
+    cookie_in_headers["cookies"] = Value::Null;
     let mut with_csrf = with_cookie("DELETE", &user);
     with_csrf["headers"]["x-csrf-token"] = json!(user.csrf_token);
     for event in [
         with_cookie("GET", &user),
-        in_the_headers,
+        cookie_in_headers,
         with_bearer("GET", &user.session),
         with_bearer("POST", &user.session),
         with_csrf,
     ] {
-        let mut context = is_let_through(latchkey.invoke(FUNCTION, event).await);
+        let mut context = is_allowed(latchkey.invoke(FUNCTION, event).await);
         let token = context["token"].take();
         let expected = json!({ "uid": user.uid, "email": user.email, "role": "member", "level": 0, "state": "pending", "token": null });
         assert_eq!(context, expected);
@@ -81,16 +82,16 @@ async fn who_is_signed_in_is_let_through_with_what_the_service_needs_to_know() {
 }
 
 #[tokio::test]
-async fn who_is_not_signed_in_is_refused_without_a_reason() {
+async fn a_request_without_a_valid_session_is_denied_without_a_reason() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-out").await;
     let other = latchkey.signed_up("authorize-other").await;
-    refuses(latchkey, &user, asked("GET", json!({}))).await;
+    refuses(latchkey, &user, authorizer_event("GET", json!({}))).await;
     for (_, forged) in forgeries(&user.session, &other.session) {
         refuses(latchkey, &user, with_bearer("GET", &forged)).await;
     }
     let ended = latchkey.signed_in(&user).await;
-    is_let_through(latchkey.invoke(FUNCTION, with_bearer("GET", &ended)).await);
+    is_allowed(latchkey.invoke(FUNCTION, with_bearer("GET", &ended)).await);
     latchkey.sign_out(&ended).send().await.is_empty(204);
     refuses(latchkey, &user, with_bearer("GET", &ended)).await;
     latchkey.set_state(&user, "banned").await;
@@ -98,10 +99,10 @@ async fn who_is_not_signed_in_is_refused_without_a_reason() {
 }
 
 #[tokio::test]
-async fn an_access_token_opens_nothing_here() {
+async fn an_access_token_does_not_work_as_a_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-kinds").await;
-    let context = is_let_through(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
+    let context = is_allowed(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
     refuses(
         latchkey,
         &user,
@@ -111,7 +112,7 @@ async fn an_access_token_opens_nothing_here() {
 }
 
 #[tokio::test]
-async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cookie() {
+async fn a_state_changing_request_with_a_cookie_requires_the_csrf_token() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-csrf").await;
     let other = latchkey.signed_up("authorize-csrf-2").await;
@@ -130,12 +131,12 @@ async fn what_changes_something_needs_the_csrf_token_when_the_session_is_a_cooki
         event["headers"]["x-csrf-token"] = json!(other.csrf_token);
         refuses(latchkey, &user, event.clone()).await;
         event["headers"]["x-csrf-token"] = json!(user.csrf_token);
-        is_let_through(latchkey.invoke(FUNCTION, event).await);
+        is_allowed(latchkey.invoke(FUNCTION, event).await);
     }
 }
 
 #[tokio::test]
-async fn a_session_that_another_client_uses_is_ended() {
+async fn a_request_from_another_client_ends_the_session() {
     let latchkey = latchkey().await;
     for (name, change) in [
         ("agent", "/headers/user-agent"),
@@ -158,7 +159,7 @@ async fn a_session_that_another_client_uses_is_ended() {
 }
 
 #[tokio::test]
-async fn no_header_tells_where_the_client_is() {
+async fn the_forwarded_address_is_ignored() {
     let latchkey = Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24")]).await;
     let user = latchkey.signed_up("authorize-proxy").await;
     let mut event = with_cookie("GET", &user);
@@ -171,7 +172,7 @@ async fn no_header_tells_where_the_client_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_such_event_is_an_error_which_opens_nothing_and_quotes_nothing() {
+async fn a_malformed_event_is_an_error_that_quotes_nothing() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("authorize-odd").await;
     let before = latchkey.items_of(&user).await;
@@ -207,7 +208,7 @@ async fn what_is_no_such_event_is_an_error_which_opens_nothing_and_quotes_nothin
         assert!(
             answer
                 .as_ref()
-                .is_err_and(|error| error.contains("no event of an authorizer")),
+                .is_err_and(|error| error.contains("not an authorizer event")),
             "{event}: {answer:?}"
         );
     }
@@ -221,7 +222,7 @@ async fn what_is_no_such_event_is_an_error_which_opens_nothing_and_quotes_nothin
 }
 
 #[tokio::test]
-async fn headers_that_no_http_request_has_present_nothing() {
+async fn headers_with_invalid_names_or_values_are_ignored() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-headers").await;
     let bearer = format!("Bearer {}", user.session);
@@ -231,24 +232,24 @@ async fn headers_that_no_http_request_has_present_nothing() {
         json!({ "authorization": format!("{bearer}\u{1f40e}") }),
         Value::Null,
     ] {
-        refuses(latchkey, &user, asked("GET", headers)).await;
+        refuses(latchkey, &user, authorizer_event("GET", headers)).await;
     }
-    let mut names_and_all = with_cookie("GET", &user);
-    names_and_all["headers"] =
+    let mut with_invalid_headers = with_cookie("GET", &user);
+    with_invalid_headers["headers"] =
         json!({ "": "x", "a b": "\r\n", "x-odd": "\u{0}", "X-Upper": "\u{1f40e}" });
-    is_let_through(latchkey.invoke(FUNCTION, names_and_all).await);
+    is_allowed(latchkey.invoke(FUNCTION, with_invalid_headers).await);
 }
 
 #[tokio::test]
-async fn without_the_database_nobody_is_let_through_and_nobody_is_refused() {
+async fn without_the_database_the_invocation_fails_instead_of_a_decision() {
     let latchkey = Latchkey::start(&[("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9")]).await;
     let signing_keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let now = clock::now();
     let claims = Claims::new(
         Purpose::Session,
-        "a-session",
-        "ID0123456789",
-        "a@example.com",
+        TokenId::generate(),
+        Uid::parse("ID0123456789").unwrap(),
+        AccountKey::of("a@example.com"),
         now,
         now + 60,
     );
@@ -263,7 +264,7 @@ async fn without_the_database_nobody_is_let_through_and_nobody_is_refused() {
 }
 
 #[tokio::test]
-async fn the_sample_events_are_understood_and_refused() {
+async fn the_sample_events_are_parsed_and_denied() {
     let latchkey = latchkey().await;
     for name in ["authorize", "authorize-bearer"] {
         let file = crate::harness::workspace().join(format!("events/{name}.json"));
@@ -277,12 +278,12 @@ async fn the_sample_events_are_understood_and_refused() {
 }
 
 #[tokio::test]
-async fn a_use_keeps_the_session_alive() {
+async fn a_request_extends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("authorize-touch").await;
     latchkey.age_session(&user, &user.session, 1700).await;
     let before = now();
-    is_let_through(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
+    is_allowed(latchkey.invoke(FUNCTION, with_cookie("GET", &user)).await);
     let session = latchkey.session_item(&user, &user.session).await.unwrap();
     assert!(number(&session, "last_used_at") >= before);
 }

@@ -9,7 +9,7 @@ use crate::harness::{Answer, Folder, PASSWORD, Program, bearer_of, kid, latchkey
 const PATH: &str = "/.well-known/jwks.json";
 
 #[tokio::test]
-async fn the_public_key_is_published_and_may_be_kept_for_a_minute() {
+async fn the_public_key_is_published_and_cacheable_for_a_minute() {
     let latchkey = latchkey().await;
     let answer = latchkey.get(PATH).send().await;
     assert_eq!(
@@ -27,7 +27,7 @@ async fn the_public_key_is_published_and_may_be_kept_for_a_minute() {
         .keys()
         .map(String::as_str)
         .collect();
-    // Above all not `d`, which is the private half.
+    // In particular not `d`, the private key.
     assert_eq!(
         names,
         BTreeSet::from(["alg", "crv", "kid", "kty", "use", "x"])
@@ -43,7 +43,7 @@ async fn the_public_key_is_published_and_may_be_kept_for_a_minute() {
 }
 
 #[tokio::test]
-async fn a_session_token_is_not_signed_by_a_key_that_is_published() {
+async fn a_session_token_does_not_verify_by_a_published_key() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("jwks-session").await;
     let published = latchkey.jwks().await;
@@ -57,7 +57,7 @@ async fn a_session_token_is_not_signed_by_a_key_that_is_published() {
     assert_eq!(verified(&published, "latchkey", &user.session), None);
 }
 
-/// A stack that is stopped, and started again with another secret.
+/// The data folder of a stack that is restarted with another token secret.
 struct Rotating(Folder);
 
 const CREDENTIALS: [(&str, &str); 2] = [("email", "rotation@example.com"), ("password", PASSWORD)];
@@ -74,8 +74,7 @@ impl Rotating {
         (Self(folder), program)
     }
 
-    /// Makes the current value the previous one; the new one was set so many seconds ago, if that
-    /// is known.
+    /// Restarts the stack with a new current secret, `age` seconds old, or of unknown age.
     async fn rotate(&self, program: Program, secret: &str, age: Option<i64>) -> Program {
         assert!(program.end("INT").await);
         let file = format!("{}/secrets.json", self.0.path());
@@ -91,7 +90,7 @@ impl Rotating {
     }
 }
 
-/// An access token of the user, who signs in for it.
+/// Signs in and returns an access token.
 async fn access_token(program: &Program) -> String {
     let session = program
         .post("/identity/sessions", &CREDENTIALS)
@@ -103,7 +102,7 @@ async fn access_token(program: &Program) -> String {
     bearer_of(&program.send(request).await).to_owned()
 }
 
-/// What a token says, wherever the stack was when it was made: a restart takes another port.
+/// The claims of a token, with any issuer: the port, and so the issuer, changes with a restart.
 fn verified_by(answer: &Answer, token: &str) -> Option<Value> {
     let issuer = crate::harness::claims(token)["iss"]
         .as_str()
@@ -113,7 +112,7 @@ fn verified_by(answer: &Answer, token: &str) -> Option<Value> {
 }
 
 #[tokio::test]
-async fn during_a_rotation_both_keys_are_published_and_the_tokens_of_both_verify() {
+async fn during_a_rotation_both_keys_are_published_and_their_tokens_verify() {
     let (stack, program) = Rotating::start("jwks-rotation").await;
     let old = access_token(&program).await;
     let before = program.get(PATH).await;
@@ -141,7 +140,7 @@ async fn a_new_key_is_published_before_it_signs() {
     let early = access_token(&program).await;
     let after = program.get(PATH).await;
     assert_eq!(after.json()["keys"].as_array().unwrap().len(), 2);
-    // Whoever has not heard of the new key can verify what is signed now.
+    // The new token verifies also by a cached key set without the new key.
     assert!(verified_by(&before, &early).is_some() && verified_by(&after, &early).is_some());
 
     let program = stack.rotate(program, "2", Some(600)).await;

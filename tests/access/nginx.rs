@@ -1,5 +1,4 @@
-//! The configuration of docs/examples/nginx.conf, in a real nginx: between clients, the stack and a
-//! service
+//! docs/examples/nginx.conf in a real nginx, between clients, the stack and a service
 
 use std::{
     fs,
@@ -17,10 +16,11 @@ use crate::harness::{
     Answer, Folder, Latchkey, PASSWORD, Request, User, eventually, spawn, workspace,
 };
 
-/// Where the client comes from, which is far from where nginx does.
+/// The client's address, in another /16 than that of nginx.
 const CLIENT: [u8; 4] = [127, 77, 0, 1];
 
-/// Where nginx is. A machine that checks changes has it; on another it may be missing.
+/// The path of nginx. It must be installed where `CI` is set; elsewhere the tests are skipped
+/// without it.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let folders = path
@@ -36,13 +36,13 @@ fn program() -> Option<PathBuf> {
             "nginx is not installed: apt-get install nginx"
         );
         eprintln!(
-            "SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tried"
+            "SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tested"
         );
     }
     found
 }
 
-/// A stack, nginx before it, and a service behind that writes down what reaches it.
+/// A stack, nginx in front of it, and a service that records the requests that reach it.
 struct Guarded {
     latchkey: Latchkey,
     client: reqwest::Client,
@@ -95,8 +95,8 @@ impl Guarded {
             let log =
                 || fs::read_to_string(format!("{}/error.log", folder.path())).unwrap_or_default();
             assert!(ended.is_none(), "nginx ended: {}", log());
-            let is_there = TcpStream::connect(&listen).is_ok();
-            async move { is_there.then_some(()) }
+            let accepts = TcpStream::connect(&listen).is_ok();
+            async move { accepts.then_some(()) }
         })
         .await;
         let client = reqwest::Client::builder()
@@ -114,7 +114,7 @@ impl Guarded {
         }
     }
 
-    /// Somebody who signed up without passing nginx.
+    /// A user who signed up at the stack directly.
     async fn signed_up(&self, name: &str) -> User {
         let fields = [
             ("email", format!("{name}@example.com")),
@@ -133,7 +133,7 @@ impl Guarded {
             .into()
     }
 
-    /// What reached the service since it was last asked.
+    /// Removes and returns the requests that reached the service.
     fn reached(&self) -> Vec<Value> {
         std::mem::take(&mut *self.reached.lock().unwrap())
     }
@@ -171,7 +171,7 @@ impl Guarded {
     }
 }
 
-/// One process that stays where it was started, as who started it, and writes nothing elsewhere.
+/// A single process in the foreground, which writes only to its folder and does not change user.
 const AROUND: &str = "
 daemon off;
 master_process off;
@@ -188,7 +188,7 @@ http {
 }
 ";
 
-/// Starts a service, and tells where it is.
+/// Starts the service and returns its URL.
 async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
     let listener = spawn(tokio::net::TcpListener::bind("127.0.0.1:0"))
         .await
@@ -219,7 +219,7 @@ async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
 }
 
 #[tokio::test]
-async fn who_is_signed_in_reaches_the_service_and_nobody_else_does() {
+async fn only_requests_with_a_valid_session_reach_the_service() {
     let Some(nginx) = program() else { return };
     let guarded =
         Guarded::start(nginx, "nginx", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
@@ -235,10 +235,10 @@ async fn who_is_signed_in_reaches_the_service_and_nobody_else_does() {
         (&request["method"], &request["path"]),
         (&json!("GET"), &json!("/orders?reset_token=1%20"))
     );
-    // The session stays with nginx.
+    // nginx does not forward the session.
     assert_eq!(request["headers"].get("cookie"), None);
     assert!(!request.to_string().contains(&user.session));
-    // Not even the path is told to Latchkey.
+    // Latchkey does not receive the path.
     assert!(
         guarded
             .latchkey
@@ -266,7 +266,7 @@ async fn who_is_signed_in_reaches_the_service_and_nobody_else_does() {
             .await,
         "authz.invalid_session",
     );
-    // What nginx asks with is not for others to ask with.
+    // nginx's internal location is not reachable from outside.
     let answer = guarded
         .request("GET", "/_latchkey")
         .cookie(&user.session)
@@ -285,7 +285,7 @@ async fn who_is_signed_in_reaches_the_service_and_nobody_else_does() {
 }
 
 #[tokio::test]
-async fn what_changes_something_needs_the_csrf_token_and_keeps_its_body() {
+async fn a_state_changing_request_requires_the_csrf_token_and_keeps_its_body() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
         nginx,
@@ -322,7 +322,7 @@ async fn what_changes_something_needs_the_csrf_token_and_keeps_its_body() {
 }
 
 #[tokio::test]
-async fn what_the_client_says_in_authorization_never_reaches_the_service() {
+async fn the_authorization_header_of_the_client_never_reaches_the_service() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
         nginx,
@@ -332,7 +332,7 @@ async fn what_the_client_says_in_authorization_never_reaches_the_service() {
     .await;
     let user = guarded.signed_up("nginx-own").await;
     let other = guarded.signed_up("nginx-other").await;
-    // The access token of somebody else, which the service would believe.
+    // Another user's access token, which the service would accept.
     let answer = guarded
         .request("GET", "/")
         .cookie(&other.session)
@@ -342,7 +342,7 @@ async fn what_the_client_says_in_authorization_never_reaches_the_service() {
         .as_str()
         .unwrap()
         .to_owned();
-    // A bearer counts where both come, and this one is no session.
+    // A bearer token takes precedence over the cookie, and an access token is not a session.
     let answer = guarded
         .request("GET", "/")
         .cookie(&user.session)
@@ -366,7 +366,7 @@ async fn what_the_client_says_in_authorization_never_reaches_the_service() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_believed() {
+async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
         nginx.clone(),
@@ -380,8 +380,8 @@ async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_
         .cookie(&user.session)
         .header("x-forwarded-for", "198.51.100.1");
     guarded.passed(&claimed.send().await, &user).await;
-    // Somebody elsewhere who says to be where the user is.
-    let elsewhere = Request::from(
+    // A client in another network that claims the user's address.
+    let remote = Request::from(
         reqwest::Client::builder()
             .user_agent("browser")
             .local_address(IpAddr::from([127, 78, 0, 1]))
@@ -389,7 +389,7 @@ async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_
             .unwrap()
             .get(&guarded.url),
     );
-    let answer = elsewhere
+    let answer = remote
         .cookie(&user.session)
         .header("x-forwarded-for", "127.77.0.1")
         .send()
@@ -407,7 +407,7 @@ async fn a_gateway_that_is_trusted_tells_where_the_client_is_and_another_is_not_
 }
 
 #[tokio::test]
-async fn without_latchkey_nobody_reaches_the_service() {
+async fn without_latchkey_no_request_reaches_the_service() {
     let Some(nginx) = program() else { return };
     let variables = [
         ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),

@@ -1,10 +1,10 @@
-//! Captchas, whoever provides them: what they stand before, and in which order
+//! Captchas at the protected operations, independent of the provider
 
 use serde_json::{Value, json};
 
 use super::providers::{PROTECTED, everything, request};
 use crate::harness::{
-    Latchkey, Outside, PASSWORD, all_at_once, borrowed,
+    ExternalServices, Latchkey, PASSWORD, all_at_once, borrowed,
     captcha::{self, SECRET, SECRET_NAME, solution},
 };
 
@@ -12,14 +12,14 @@ const REQUIRED: &[&str] = &["identity.captcha.required"];
 const REFUSED: &[&str] = &["identity.captcha.verification_failed"];
 
 #[tokio::test]
-async fn without_a_solution_a_protected_operation_does_nothing_and_asks_nobody() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("turnstile", &[]).await;
+async fn without_a_solution_a_protected_operation_has_no_effect_and_calls_no_provider() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("turnstile", &[]).await;
     let user = latchkey
         .signed_up_with("blank", &json!({ "captcha_response": "yes" }))
         .await;
     let before = everything(&latchkey).await;
-    let asked = outside.asked().len();
+    let calls = services.requests().len();
     for operation in PROTECTED {
         for blank in [json!(null), json!(""), json!(" \t")] {
             request(&latchkey, operation, &user.email, &blank)
@@ -36,15 +36,15 @@ async fn without_a_solution_a_protected_operation_does_nothing_and_asks_nobody()
             .is_refused(400, REQUIRED);
     }
     assert_eq!(
-        (everything(&latchkey).await, outside.asked().len()),
-        (before, asked)
+        (everything(&latchkey).await, services.requests().len()),
+        (before, calls)
     );
 }
 
 #[tokio::test]
-async fn parameters_come_before_the_captcha() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("turnstile", &[]).await;
+async fn parameters_are_checked_before_the_captcha() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("turnstile", &[]).await;
     for (path, body, status, key) in [
         (
             "/identity/sessions",
@@ -90,42 +90,42 @@ async fn parameters_come_before_the_captcha() {
             .await
             .is_refused(status, &[key]);
     }
-    assert_eq!(outside.asked().len(), 0);
+    assert_eq!(services.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn limits_come_before_the_captcha() {
-    let outside = Outside::start().await;
+async fn limits_are_checked_before_the_captcha() {
+    let services = ExternalServices::start().await;
     let limits = [
         ("IDENTITY_MAIL_INTERVAL", "3600"),
         ("IDENTITY_MAILS_PER_HOUR", "5"),
         ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1"),
     ];
-    let latchkey = outside.protects("turnstile", &limits).await;
+    let latchkey = services.stack_with_captcha("turnstile", &limits).await;
     let user = latchkey
         .signed_up_with("limits", &json!({ "captcha_response": "yes" }))
         .await;
-    let late = ["password_reset", "email_confirmation"].map(|name| {
+    let mail_requests = ["password_reset", "email_confirmation"].map(|name| {
         PROTECTED
             .iter()
             .find(|operation| operation.name == name)
             .unwrap()
     });
-    for operation in late {
+    for operation in mail_requests {
         request(&latchkey, operation, &user.email, &json!("yes"))
             .send()
             .await
             .is_empty(201);
     }
-    // Each failure doubles the wait, so that the last one is still on when the next attempt comes.
+    // Each failure doubles the wait, so the last wait outlasts the next attempt.
     let wrong = || {
         latchkey.post("/identity/sessions").json(
             &json!({ "email": user.email, "password": "Wrong-Horse-7", "captcha_response": "yes" }),
         )
     };
     while wrong().send().await.status != 429 {}
-    let asked = outside.asked().len();
-    for operation in late {
+    let calls = services.requests().len();
+    for operation in mail_requests {
         request(&latchkey, operation, &user.email, &json!("yes"))
             .send()
             .await
@@ -135,16 +135,16 @@ async fn limits_come_before_the_captcha() {
         .send()
         .await
         .is_refused(429, &["request.too_many_attempts"]);
-    assert_eq!(outside.asked().len(), asked);
+    assert_eq!(services.requests().len(), calls);
 }
 
 #[tokio::test]
-async fn the_limit_of_a_client_comes_before_the_captcha() {
-    let outside = Outside::start().await;
-    let latchkey = outside
-        .protects("turnstile", &[("IDENTITY_REQUESTS_PER_MINUTE", "1")])
+async fn the_rate_limit_of_the_client_is_checked_before_the_captcha() {
+    let services = ExternalServices::start().await;
+    let latchkey = services
+        .stack_with_captcha("turnstile", &[("IDENTITY_REQUESTS_PER_MINUTE", "1")])
         .await;
-    // Two calendar minutes at the most pass under these, so that two of four are refused at least.
+    // The requests span at most two calendar minutes, so at least two of the four are rejected.
     let mut admitted = 0;
     for operation in PROTECTED {
         let answer = request(&latchkey, operation, "limited@example.com", &json!("no"))
@@ -157,14 +157,14 @@ async fn the_limit_of_a_client_comes_before_the_captcha() {
         );
     }
     assert!((1..=2).contains(&admitted));
-    assert_eq!(outside.asked().len(), admitted);
+    assert_eq!(services.requests().len(), admitted);
 }
 
 #[tokio::test]
-async fn a_refused_request_counts_as_no_mail() {
-    let outside = Outside::start().await;
-    let latchkey = outside
-        .protects(
+async fn a_rejected_request_does_not_count_as_a_mail() {
+    let services = ExternalServices::start().await;
+    let latchkey = services
+        .stack_with_captcha(
             "turnstile",
             &[
                 ("IDENTITY_MAIL_INTERVAL", "3600"),
@@ -199,11 +199,11 @@ async fn a_refused_request_counts_as_no_mail() {
 }
 
 #[tokio::test]
-async fn a_captcha_comes_before_everything_that_an_answer_could_tell_of_an_account() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("turnstile", &[]).await;
+async fn the_captcha_is_checked_before_any_answer_that_depends_on_an_account() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("turnstile", &[]).await;
     let user = latchkey
-        .signed_up_with("told", &json!({ "captcha_response": "yes" }))
+        .signed_up_with("registered", &json!({ "captcha_response": "yes" }))
         .await;
     for email in [user.email.as_str(), "nobody@example.com"] {
         for operation in PROTECTED {
@@ -217,8 +217,7 @@ async fn a_captcha_comes_before_everything_that_an_answer_could_tell_of_an_accou
                 .is_refused(422, REFUSED);
         }
     }
-    // An address that is none asks for a captcha too where such an address is answered like any
-    // other.
+    // Where an invalid address gets the same answer as any other, it requires a captcha too.
     let (path, _) = PROTECTED[3].form("");
     latchkey
         .post(path)
@@ -235,26 +234,26 @@ async fn a_captcha_comes_before_everything_that_an_answer_could_tell_of_an_accou
 }
 
 #[tokio::test]
-async fn only_the_operations_of_the_list_want_a_captcha() {
-    let outside = Outside::start().await;
-    for wanted in PROTECTED {
-        let latchkey = outside
-            .protects(
+async fn only_the_configured_operations_require_a_captcha() {
+    let services = ExternalServices::start().await;
+    for protected in PROTECTED {
+        let latchkey = services
+            .stack_with_captcha(
                 "turnstile",
-                &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", wanted.name)],
+                &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", protected.name)],
             )
             .await;
         let user = latchkey
             .signed_up_with("listed", &json!({ "captcha_response": "yes" }))
             .await;
-        let asked = outside.asked().len();
+        let calls = services.requests().len();
         for operation in PROTECTED {
             let answer = request(&latchkey, operation, &user.email, &Value::Null)
                 .send()
                 .await;
             assert_eq!(
                 answer.status,
-                if operation.name == wanted.name {
+                if operation.name == protected.name {
                     400
                 } else {
                     201
@@ -263,14 +262,14 @@ async fn only_the_operations_of_the_list_want_a_captcha() {
                 operation.name
             );
         }
-        assert_eq!(outside.asked().len(), asked);
+        assert_eq!(services.requests().len(), calls);
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_never_answers_is_not_waited_for() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("hcaptcha", &[]).await;
+async fn a_provider_that_never_answers_leads_to_a_rejection() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("hcaptcha", &[]).await;
     let user = latchkey
         .signed_up_with("never", &json!({ "captcha_response": "yes" }))
         .await;
@@ -285,7 +284,7 @@ async fn a_provider_that_never_answers_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_provider_that_is_down_lets_nobody_pass() {
+async fn an_unreachable_provider_leads_to_a_rejection() {
     let url = "http://127.0.0.1:9/siteverify";
     for (provider, url) in [("recaptcha", url), ("geetest", "http://127.0.0.1:9")] {
         let latchkey = Latchkey::start(&[
@@ -311,10 +310,10 @@ async fn a_provider_that_is_down_lets_nobody_pass() {
 }
 
 #[tokio::test]
-async fn a_secret_that_is_not_there_lets_nobody_pass() {
-    let outside = Outside::start().await;
-    let latchkey = outside
-        .protects("recaptcha", &[("IDENTITY_CAPTCHA_SECRET_ARN", "another")])
+async fn a_missing_secret_is_an_internal_error() {
+    let services = ExternalServices::start().await;
+    let latchkey = services
+        .stack_with_captcha("recaptcha", &[("IDENTITY_CAPTCHA_SECRET_ARN", "another")])
         .await;
     for operation in PROTECTED {
         request(&latchkey, operation, "secret@example.com", &json!("yes"))
@@ -322,18 +321,18 @@ async fn a_secret_that_is_not_there_lets_nobody_pass() {
             .await
             .is_refused(500, &["server.internal_error"]);
     }
-    assert!(everything(&latchkey).await.is_empty() && outside.asked().is_empty());
+    assert!(everything(&latchkey).await.is_empty() && services.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_solution_may_have_4096_characters() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("turnstile", &[]).await;
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("turnstile", &[]).await;
     let long = format!("yes{}", "ж".repeat(4093));
     latchkey
         .signed_up_with("long", &json!({ "captcha_response": long }))
         .await;
-    assert_eq!(outside.asked()[0].fields["response"], long);
+    assert_eq!(services.requests()[0].fields["response"], long);
     let longer = format!("{long}x");
     for (operation, key) in PROTECTED.iter().zip(["user", "session", "user", "user"]) {
         let key = format!("identity.{key}.too_long_captcha_response");
@@ -345,11 +344,11 @@ async fn a_solution_may_have_4096_characters() {
 }
 
 #[tokio::test]
-async fn neither_secret_nor_solution_is_in_any_log_line_but_why_nobody_passed_is() {
-    let outside = Outside::start().await;
+async fn the_log_has_the_reason_of_a_rejection_but_neither_secret_nor_solution() {
+    let services = ExternalServices::start().await;
     let words = ["no", "garbage", "error", "redirect", "long"];
     for provider in ["hcaptcha", "geetest"] {
-        let latchkey = outside.protects(provider, &[]).await;
+        let latchkey = services.stack_with_captcha(provider, &[]).await;
         for word in words {
             request(
                 &latchkey,
@@ -383,7 +382,7 @@ async fn neither_secret_nor_solution_is_in_any_log_line_but_why_nobody_passed_is
             "{provider}: {log:#?}"
         );
         assert!(
-            count("answered with status 500") == 1 && count("answered with status 307") == 1,
+            count("has status 500") == 1 && count("has status 307") == 1,
             "{log:#?}"
         );
         assert_eq!((count(SECRET), count("marked-")), (0, 0), "{log:#?}");

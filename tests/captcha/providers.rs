@@ -1,15 +1,15 @@
-//! Captchas: what each provider is asked, and what its answers mean at each operation
+//! Verification of captchas at each provider
 
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Latchkey, Outside, PASSWORD, Request, User,
+    ExternalServices, Latchkey, PASSWORD, Request, User,
     captcha::{ID, PROVIDERS, REFUSED, SECRET, solution},
 };
 
-/// An operation that a captcha can stand before.
+/// An operation that a captcha can protect.
 pub struct Protected {
-    /// In the configuration.
+    /// The name in `IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS`.
     pub name: &'static str,
     path: &'static str,
     with_password: bool,
@@ -39,10 +39,9 @@ pub const PROTECTED: &[Protected] = &[
 ];
 
 impl Protected {
-    /// Path and fields of a request that succeeds, but for a captcha, for a user who waits for a
-    /// confirmation.
+    /// Path and fields of a request that lacks only a captcha, for an unconfirmed user.
     pub fn form(&self, email: &str) -> (&'static str, Vec<(&'static str, String)>) {
-        // Everybody signs up once.
+        // The address itself is taken.
         let email = if self.name == "user_create" {
             format!("another-{email}")
         } else {
@@ -56,7 +55,7 @@ impl Protected {
     }
 }
 
-/// The same with a solution.
+/// The request of [`Protected::form`] with a solution.
 pub fn request(
     latchkey: &Latchkey,
     operation: &Protected,
@@ -72,8 +71,7 @@ pub fn request(
     latchkey.post(path).json(&body.into())
 }
 
-/// Everything that is stored, but for counts of failures that are none: an attempt that was taken
-/// back leaves a zero.
+/// [`Latchkey::everything`] without zero counts, which an attempt that was taken back leaves.
 pub async fn everything(latchkey: &Latchkey) -> crate::harness::Snapshot {
     let mut all = latchkey.everything().await;
     all.retain(|key, item| {
@@ -82,11 +80,11 @@ pub async fn everything(latchkey: &Latchkey) -> crate::harness::Snapshot {
     all
 }
 
-/// Somebody who signed up with a captcha.
+/// A user who signed up with a captcha.
 async fn signed_up(latchkey: &Latchkey, provider: &str) -> User {
     latchkey
         .signed_up_with(
-            "somebody",
+            "captcha-user",
             &json!({ "captcha_response": solution(provider, "yes") }),
         )
         .await
@@ -95,8 +93,8 @@ async fn signed_up(latchkey: &Latchkey, provider: &str) -> User {
 #[tokio::test]
 async fn with_a_solved_captcha_every_operation_succeeds() {
     for provider in PROVIDERS {
-        let outside = Outside::start().await;
-        let latchkey = outside.protects(provider, &[]).await;
+        let services = ExternalServices::start().await;
+        let latchkey = services.stack_with_captcha(provider, &[]).await;
         let user = signed_up(&latchkey, provider).await;
         for operation in PROTECTED {
             let answer = request(
@@ -113,15 +111,15 @@ async fn with_a_solved_captcha_every_operation_succeeds() {
                 operation.name
             );
         }
-        assert_eq!(outside.asked().len(), 1 + PROTECTED.len());
+        assert_eq!(services.requests().len(), 1 + PROTECTED.len());
     }
 }
 
 #[tokio::test]
-async fn with_any_other_answer_of_the_provider_no_operation_does_anything() {
+async fn without_a_success_from_the_provider_no_operation_has_an_effect() {
     for provider in PROVIDERS {
-        let outside = Outside::start().await;
-        let latchkey = outside.protects(provider, &[]).await;
+        let services = ExternalServices::start().await;
+        let latchkey = services.stack_with_captcha(provider, &[]).await;
         let user = signed_up(&latchkey, provider).await;
         latchkey.mail_to(&user.email, 1, |_| true).await;
         let before = everything(&latchkey).await;
@@ -135,13 +133,13 @@ async fn with_any_other_answer_of_the_provider_no_operation_does_anything() {
         }
         assert_eq!(everything(&latchkey).await, before, "{provider}");
         assert!(
-            outside
-                .asked()
+            services
+                .requests()
                 .iter()
-                .all(|asked| asked.path != "/redirected"),
+                .all(|request| request.path != "/redirected"),
             "{provider}"
         );
-        // Seven refused sign-ins were no wrong passwords: the next one waits for nothing.
+        // The rejected sign-ins did not count as wrong passwords.
         let answer = request(
             &latchkey,
             &PROTECTED[1],
@@ -159,18 +157,18 @@ async fn with_any_other_answer_of_the_provider_no_operation_does_anything() {
 }
 
 #[tokio::test]
-async fn a_provider_is_sent_what_it_needs_and_no_more() {
+async fn a_provider_receives_only_the_required_fields() {
     for provider in PROVIDERS {
-        let outside = Outside::start().await;
-        let latchkey = outside.protects(provider, &[]).await;
+        let services = ExternalServices::start().await;
+        let latchkey = services.stack_with_captcha(provider, &[]).await;
         signed_up(&latchkey, provider).await;
-        let asked = &outside.asked()[0];
-        let fields: Vec<(&str, &str)> = asked
+        let received = &services.requests()[0];
+        let fields: Vec<(&str, &str)> = received
             .fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_str()))
             .collect();
-        let own: &[(&str, &str)] = match provider {
+        let expected: &[(&str, &str)] = match provider {
             "geetest" => &[
                 ("captchaid", ID),
                 ("challenge", "challenge-1"),
@@ -190,13 +188,13 @@ async fn a_provider_is_sent_what_it_needs_and_no_more() {
                 ("secret", SECRET),
             ],
         };
-        assert_eq!(fields, own, "{provider}");
+        assert_eq!(fields, expected, "{provider}");
         assert_eq!(
-            asked.headers["content-type"],
+            received.headers["content-type"],
             "application/x-www-form-urlencoded"
         );
         assert!(
-            asked.headers["user-agent"]
+            received.headers["user-agent"]
                 .to_str()
                 .unwrap()
                 .starts_with("Latchkey/")
@@ -205,9 +203,9 @@ async fn a_provider_is_sent_what_it_needs_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_token_is_text() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("recaptcha", &[]).await;
+async fn a_recaptcha_solution_must_be_text() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("recaptcha", &[]).await;
     for operation in PROTECTED {
         let object = request(
             &latchkey,
@@ -220,13 +218,13 @@ async fn a_token_is_text() {
             .await
             .is_refused(422, &["identity.captcha.verification_failed"]);
     }
-    assert_eq!(outside.asked().len(), 0);
+    assert_eq!(services.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn the_solution_of_geetest_is_an_object_or_its_text_and_signed_with_the_secret_key() {
-    let outside = Outside::start().await;
-    let latchkey = outside.protects("geetest", &[]).await;
+async fn a_geetest_solution_is_a_signed_object_or_its_text() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_captcha("geetest", &[]).await;
     let genuine = solution("geetest", "yes");
     let with = |name: &str, value: Value| {
         let mut changed = genuine.clone();
@@ -255,7 +253,7 @@ async fn the_solution_of_geetest_is_an_object_or_its_text_and_signed_with_the_se
             answer.is_refused(422, &["identity.captcha.verification_failed"]);
         }
     }
-    assert_eq!(outside.asked().len(), 0);
+    assert_eq!(services.requests().len(), 0);
     for (number, response) in [genuine.clone(), json!(genuine.to_string())]
         .iter()
         .enumerate()
@@ -270,7 +268,7 @@ async fn the_solution_of_geetest_is_an_object_or_its_text_and_signed_with_the_se
         .await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
-    // As browsers send it, who know no objects.
+    // HTML forms can only send the object as text.
     let (path, mut fields) = PROTECTED[0].form("geetest-form@example.com");
     fields.push(("captcha_response", genuine.to_string()));
     assert_eq!(

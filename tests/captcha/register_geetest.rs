@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::harness::{
-    Latchkey, Outside,
+    ExternalServices, Latchkey,
     captcha::{CHALLENGE, ID, SECRET, SECRET_NAME},
     latchkey,
 };
@@ -11,12 +11,12 @@ use crate::harness::{
 const PATH: &str = "/identity/users/register_geetest";
 
 #[tokio::test]
-async fn a_captcha_is_begun_with_a_challenge_of_the_provider_that_carries_the_secret_key() {
-    let outside = Outside::start().await;
-    // The provider's older servers answer with the bare text.
+async fn the_challenge_is_derived_from_that_of_the_provider_and_the_secret_key() {
+    let services = ExternalServices::start().await;
+    // The provider's older servers respond with plain text.
     for id in [ID, "plain"] {
-        let latchkey = outside
-            .protects("geetest", &[("IDENTITY_CAPTCHA_ID", id)])
+        let latchkey = services
+            .stack_with_captcha("geetest", &[("IDENTITY_CAPTCHA_ID", id)])
             .await;
         let answer = latchkey.get(PATH).send().await;
         assert_eq!(
@@ -25,32 +25,32 @@ async fn a_captcha_is_begun_with_a_challenge_of_the_provider_that_carries_the_se
         );
         answer.has_names(&["gt", "challenge"]);
         assert_eq!(answer.header("cache-control"), Some("no-store"));
-        let asked = outside.asked().pop().unwrap();
+        let received = services.requests().pop().unwrap();
         assert_eq!(
             (
-                asked.method.as_str(),
-                asked.path.as_str(),
-                asked.fields["gt"].as_str()
+                received.method.as_str(),
+                received.path.as_str(),
+                received.fields["gt"].as_str()
             ),
             ("GET", "/register.php", id)
         );
-        assert!(!format!("{asked:?}{answer:?}{:?}", latchkey.log()).contains(SECRET));
+        assert!(!format!("{received:?}{answer:?}{:?}", latchkey.log()).contains(SECRET));
     }
 }
 
 #[tokio::test]
-async fn without_a_challenge_of_the_provider_there_is_none() {
-    let outside = Outside::start().await;
+async fn without_a_challenge_of_the_provider_the_service_is_unavailable() {
+    let services = ExternalServices::start().await;
     for id in ["zero", "page", "error"] {
-        let latchkey = outside
-            .protects("geetest", &[("IDENTITY_CAPTCHA_ID", id)])
+        let latchkey = services
+            .stack_with_captcha("geetest", &[("IDENTITY_CAPTCHA_ID", id)])
             .await;
         let answer = latchkey.get(PATH).send().await;
         answer.is_refused(503, &["server.unavailable"]);
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
-    let latchkey = outside
-        .protects("geetest", &[("IDENTITY_CAPTCHA_URL", "http://127.0.0.1:9")])
+    let latchkey = services
+        .stack_with_captcha("geetest", &[("IDENTITY_CAPTCHA_URL", "http://127.0.0.1:9")])
         .await;
     latchkey
         .get(PATH)
@@ -60,8 +60,8 @@ async fn without_a_challenge_of_the_provider_there_is_none() {
 }
 
 #[tokio::test]
-async fn other_captchas_are_not_begun() {
-    let outside = Outside::start().await;
+async fn other_providers_have_no_challenge() {
+    let services = ExternalServices::start().await;
     latchkey()
         .await
         .get(PATH)
@@ -69,21 +69,21 @@ async fn other_captchas_are_not_begun() {
         .await
         .is_refused(404, &["record.not_found"]);
     for provider in ["recaptcha", "hcaptcha", "turnstile"] {
-        outside
-            .protects(provider, &[])
+        services
+            .stack_with_captcha(provider, &[])
             .await
             .get(PATH)
             .send()
             .await
             .is_refused(404, &["record.not_found"]);
     }
-    assert_eq!(outside.asked().len(), 0);
+    assert_eq!(services.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn it_is_begun_whatever_the_captcha_stands_before() {
-    let outside = Outside::start().await;
-    let url = outside.url.as_str();
+async fn a_challenge_is_available_for_any_set_of_protected_operations() {
+    let services = ExternalServices::start().await;
+    let url = services.url.as_str();
     let latchkey = Latchkey::start(&[
         ("IDENTITY_CAPTCHA", "geetest"),
         ("IDENTITY_CAPTCHA_ID", ID),

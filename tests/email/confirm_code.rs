@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use shared::{
+    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
     platform::clock::Timestamp,
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
@@ -17,7 +18,7 @@ fn confirm(latchkey: &Latchkey, token: &str) -> Request {
     latchkey.post(PATH).form(&[("token", token)])
 }
 
-/// The token of the mail that followed the sign-up.
+/// The token in the confirmation mail of the sign-up.
 async fn token_of(latchkey: &Latchkey, user: &User) -> String {
     let mail = latchkey
         .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
@@ -26,7 +27,7 @@ async fn token_of(latchkey: &Latchkey, user: &User) -> String {
 }
 
 #[tokio::test]
-async fn the_token_must_be_given() {
+async fn a_missing_or_empty_token_is_rejected() {
     let latchkey = latchkey().await;
     latchkey
         .post(PATH)
@@ -43,7 +44,7 @@ async fn the_token_must_be_given() {
 }
 
 #[tokio::test]
-async fn a_confirmed_user_is_active_and_labelled_and_has_a_session() {
+async fn a_confirmation_activates_and_labels_the_user_and_opens_a_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-email").await;
     let token = token_of(latchkey, &user).await;
@@ -77,7 +78,7 @@ async fn a_confirmed_user_is_active_and_labelled_and_has_a_session() {
 }
 
 #[tokio::test]
-async fn who_has_a_second_factor_gets_no_session_by_it() {
+async fn a_confirmation_opens_no_session_for_a_user_with_a_second_factor() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -104,7 +105,7 @@ async fn who_has_a_second_factor_gets_no_session_by_it() {
 }
 
 #[tokio::test]
-async fn a_token_works_once() {
+async fn a_confirmation_code_works_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-once").await;
     let token = token_of(latchkey, &user).await;
@@ -120,7 +121,7 @@ async fn a_token_works_once() {
 }
 
 #[tokio::test]
-async fn of_eight_confirmations_of_one_code_at_once_one_succeeds() {
+async fn only_one_of_eight_concurrent_confirmations_with_one_code_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-race").await;
     let token = token_of(latchkey, &user).await;
@@ -140,7 +141,7 @@ async fn of_eight_confirmations_of_one_code_at_once_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_forged_token_or_one_of_another_purpose_is_refused() {
+async fn a_forged_token_or_a_token_of_another_purpose_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-forged").await;
     let other = latchkey.signed_up("confirmed-forger").await;
@@ -166,7 +167,7 @@ async fn a_forged_token_or_one_of_another_purpose_is_refused() {
 }
 
 #[tokio::test]
-async fn a_genuine_token_is_refused_once_it_has_expired() {
+async fn an_expired_token_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-late").await;
     let genuine = token_of(latchkey, &user).await;
@@ -176,9 +177,9 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
     let expired = keys
         .sign(&Claims::new(
             Purpose::Confirmation,
-            text("jti"),
-            text("uid"),
-            text("user"),
+            TokenId::from_text(text("jti")),
+            Uid::parse(text("uid")).unwrap(),
+            AccountKey::of(text("user")),
             Timestamp::from_seconds(now() - 3600),
             Timestamp::from_seconds(now() - 1),
         ))
@@ -194,7 +195,7 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test]
-async fn an_account_that_waits_for_no_confirmation_is_told_so() {
+async fn an_account_that_is_not_pending_cannot_be_confirmed() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-closed").await;
     let token = token_of(latchkey, &user).await;
@@ -221,7 +222,7 @@ async fn an_account_that_waits_for_no_confirmation_is_told_so() {
 }
 
 #[tokio::test]
-async fn the_session_that_it_opens_is_like_any_other() {
+async fn the_session_is_a_new_one_with_the_usual_maximum_age() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-session").await;
     let answer = confirm(latchkey, &token_of(latchkey, &user).await)

@@ -11,7 +11,7 @@ fn is_confirmation(mail: &Mail) -> bool {
 }
 
 #[tokio::test]
-async fn the_address_must_be_given() {
+async fn a_missing_or_empty_address_is_rejected() {
     let latchkey = latchkey().await;
     latchkey
         .post(PATH)
@@ -27,7 +27,7 @@ async fn the_address_must_be_given() {
 }
 
 #[tokio::test]
-async fn who_has_not_confirmed_yet_gets_another_mail_in_the_place_of_the_first() {
+async fn a_new_confirmation_mail_invalidates_the_previous_one() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmation-again").await;
     let first = latchkey.mail_to(&user.email, 1, is_confirmation).await;
@@ -61,7 +61,7 @@ async fn who_has_not_confirmed_yet_gets_another_mail_in_the_place_of_the_first()
 }
 
 #[tokio::test]
-async fn whoever_asks_gets_the_same_answer_and_only_who_waits_for_it_a_mail() {
+async fn every_address_gets_the_same_answer_and_only_a_pending_user_gets_a_mail() {
     let latchkey = Latchkey::start(&[]).await;
     let waiting = latchkey.signed_up("waiting").await;
     let expected = latchkey
@@ -103,14 +103,16 @@ async fn whoever_asks_gets_the_same_answer_and_only_who_waits_for_it_a_mail() {
 #[tokio::test]
 async fn a_captcha_response_is_text_or_an_object() {
     let latchkey = latchkey().await;
-    let ask = |captcha: Value| {
+    let request_with = |captcha: Value| {
         latchkey
             .post(PATH)
             .json(&json!({ "email": "nobody@example.com", "captcha_response": captcha }))
             .send()
     };
-    ask(json!(1))
+    request_with(json!(1))
         .await
         .is_refused(422, &["identity.user.invalid_captcha_format"]);
-    ask(json!({ "geetest_challenge": "x" })).await.is_empty(201);
+    request_with(json!({ "geetest_challenge": "x" }))
+        .await
+        .is_empty(201);
 }

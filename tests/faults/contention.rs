@@ -1,23 +1,23 @@
-//! What DynamoDB does under load and its emulator never: conflicts, throttled transactions, batches
-//! that are done in part
+//! Contention in DynamoDB, which its emulator does not show: conflicts, throttled transactions and
+//! partly executed batches
 
 use serde_json::json;
 
-use super::services::{is_unavailable, loses_and_opens_nothing};
+use super::services::{is_unavailable, leads_to_503_without_effect};
 use crate::harness::{Fault, Faulty, PASSWORD, User, eventually, otp};
 
 const CONFLICT: Fault = Fault::Cancelled(&["TransactionConflict"]);
-/// What passes, alone and with other reasons.
-const PASSING: [Fault; 6] = [
+/// Transient cancellations, alone and with other reasons.
+const TRANSIENT: [Fault; 6] = [
     CONFLICT,
     Fault::Cancelled(&["None", "TransactionConflict"]),
     Fault::Cancelled(&["ThrottlingError"]),
     Fault::Cancelled(&["None", "ProvisionedThroughputExceeded"]),
     Fault::Cancelled(&["TransactionConflict", "ThrottlingError"]),
-    // Whether the first condition holds is not known, so the outcome is unknown.
+    // The outcome is unknown: the condition of the first write was not evaluated.
     Fault::Cancelled(&["TransactionConflict", "ConditionalCheckFailed"]),
 ];
-/// Retries that always fit into the budget.
+/// Number of retries that the time budget always allows.
 const RETRIES: usize = 6;
 
 async fn stack(name: &str) -> (Faulty, User) {
@@ -27,7 +27,7 @@ async fn stack(name: &str) -> (Faulty, User) {
     ])
     .await;
     let user = faulty.latchkey.signed_up(name).await;
-    // The function that sends mails calls the database too.
+    // The function `mail-send` calls the database too.
     let is_settled = async || {
         let mails = faulty.latchkey.queued_mails(&user).await;
         mails
@@ -39,8 +39,8 @@ async fn stack(name: &str) -> (Faulty, User) {
     (faulty, user)
 }
 
-/// Whether the session is one.
-async fn is_live(faulty: &Faulty, session: &str) -> bool {
+/// Whether the session is valid.
+async fn is_valid(faulty: &Faulty, session: &str) -> bool {
     faulty
         .latchkey
         .get("/resource/users/me")
@@ -52,9 +52,9 @@ async fn is_live(faulty: &Faulty, session: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_transaction_that_loses_six_times_in_a_row_is_not_noticed() {
+async fn a_transaction_succeeds_after_six_transient_cancellations() {
     let (faulty, user) = stack("contention-passing").await;
-    for fault in PASSING {
+    for fault in TRANSIENT {
         let session = faulty.latchkey.signed_in(&user).await;
         faulty.fail("TransactWriteItems", RETRIES, fault);
         faulty
@@ -64,12 +64,12 @@ async fn a_transaction_that_loses_six_times_in_a_row_is_not_noticed() {
             .await
             .is_empty(204);
         assert_eq!(faulty.calls("TransactWriteItems"), RETRIES + 1, "{fault:?}");
-        assert!(!is_live(&faulty, &session).await);
+        assert!(!is_valid(&faulty, &session).await);
     }
 }
 
 #[tokio::test]
-async fn all_tries_of_a_transaction_have_one_token() {
+async fn all_attempts_of_a_transaction_have_the_same_token() {
     let (faulty, user) = stack("contention-token").await;
     faulty.fail("TransactWriteItems", 2, CONFLICT);
     faulty
@@ -92,12 +92,12 @@ async fn all_tries_of_a_transaction_have_one_token() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_and_then_a_conflict_are_still_a_success() {
+async fn a_lost_answer_followed_by_a_conflict_is_still_a_success() {
     let (faulty, user) = stack("contention-lost-answer").await;
-    let mut coming = vec![CONFLICT, Fault::AnswerLost];
+    let mut planned = vec![CONFLICT, Fault::AnswerLost];
     faulty.plan(move |operation| {
         if operation == "TransactWriteItems" {
-            coming.pop()
+            planned.pop()
         } else {
             None
         }
@@ -112,23 +112,23 @@ async fn a_lost_answer_and_then_a_conflict_are_still_a_success() {
 }
 
 #[tokio::test]
-async fn transactions_that_always_conflict_lose_and_open_nothing() {
-    loses_and_opens_nothing(CONFLICT, &["TransactWriteItems"]).await;
+async fn a_transaction_that_always_conflicts_leads_to_503_without_effect() {
+    leads_to_503_without_effect(CONFLICT, &["TransactWriteItems"]).await;
 }
 
 #[tokio::test]
-async fn transactions_that_always_fail_for_the_moment_are_unavailable() {
+async fn a_transaction_that_is_always_cancelled_for_transient_reasons_leads_to_503() {
     let (faulty, user) = stack("contention-always").await;
-    for fault in &PASSING[1..] {
+    for fault in &TRANSIENT[1..] {
         faulty.fail_always("TransactWriteItems", *fault);
         is_unavailable(&faulty.latchkey.sign_out(&user.session).send().await);
         assert!(faulty.calls("TransactWriteItems") > RETRIES, "{fault:?}");
     }
-    assert!(is_live(&faulty, &user.session).await);
+    assert!(is_valid(&faulty, &user.session).await);
 }
 
 #[tokio::test]
-async fn a_condition_that_is_known_to_be_lost_is_final_whatever_is_beside_it() {
+async fn a_failed_condition_is_final_also_next_to_transient_reasons() {
     let (faulty, user) = stack("contention-lost").await;
     let token = faulty.latchkey.reset_token(&user).await;
     for (fault, status, key) in [
@@ -156,7 +156,7 @@ async fn a_condition_that_is_known_to_be_lost_is_final_whatever_is_beside_it() {
 }
 
 #[tokio::test]
-async fn a_reason_that_is_not_known_is_neither_success_nor_a_lost_condition() {
+async fn an_unknown_cancellation_reason_is_an_internal_error() {
     let (faulty, user) = stack("contention-unknown").await;
     for fault in [
         Fault::Cancelled(&["SomethingNew"]),
@@ -172,12 +172,12 @@ async fn a_reason_that_is_not_known_is_neither_success_nor_a_lost_condition() {
             .await
             .is_refused(500, &["server.internal_error"]);
         assert_eq!(faulty.calls("TransactWriteItems"), 1, "{fault:?}");
-        assert!(is_live(&faulty, &user.session).await);
+        assert!(is_valid(&faulty, &user.session).await);
     }
 }
 
 #[tokio::test]
-async fn a_single_write_of_an_item_in_a_transaction_is_tried_again() {
+async fn a_single_write_that_conflicts_with_a_transaction_is_retried() {
     let (faulty, user) = stack("contention-single").await;
     faulty.fail("UpdateItem", 2, Fault::Conflict);
     faulty.latchkey.signed_in(&user).await;
@@ -186,17 +186,17 @@ async fn a_single_write_of_an_item_in_a_transaction_is_tried_again() {
         4,
         "the client's counter and the account's"
     );
-    loses_and_opens_nothing(Fault::Conflict, &["UpdateItem"]).await;
+    leads_to_503_without_effect(Fault::Conflict, &["UpdateItem"]).await;
 }
 
 #[tokio::test]
-async fn a_batch_of_writes_that_is_done_in_parts_is_not_noticed_and_no_part_is_written_twice() {
+async fn a_batch_of_writes_executed_in_parts_succeeds_and_writes_nothing_twice() {
     let (faulty, user) = stack("contention-writes").await;
     for fault in [Fault::SomeLeftOut, Fault::AllLeftOut] {
         faulty.fail("BatchWriteItem", 3, fault);
         let session = faulty.latchkey.signed_in(&user).await;
-        assert!(is_live(&faulty, &session).await);
-        // The second sign-in clears what the first left uncounted too.
+        assert!(is_valid(&faulty, &session).await);
+        // The second sign-in also deletes the counter that the first one left unsettled.
         let sizes: Vec<usize> = faulty
             .requests("BatchWriteItem")
             .iter()
@@ -223,18 +223,18 @@ async fn a_batch_of_writes_that_is_done_in_parts_is_not_noticed_and_no_part_is_w
 }
 
 #[tokio::test]
-async fn a_batch_of_writes_that_is_never_done_opens_nothing() {
+async fn a_batch_of_writes_that_is_never_executed_leads_to_503_without_effect() {
     for fault in [Fault::SomeLeftOut, Fault::AllLeftOut] {
-        loses_and_opens_nothing(fault, &["BatchWriteItem"]).await;
+        leads_to_503_without_effect(fault, &["BatchWriteItem"]).await;
     }
 }
 
 #[tokio::test]
-async fn a_batch_of_reads_that_is_done_in_parts_is_not_noticed() {
+async fn a_batch_of_reads_executed_in_parts_succeeds() {
     let (faulty, user) = stack("contention-reads").await;
     for fault in [Fault::SomeLeftOut, Fault::AllLeftOut] {
         faulty.fail("BatchGetItem", RETRIES, fault);
-        assert!(is_live(&faulty, &user.session).await);
+        assert!(is_valid(&faulty, &user.session).await);
         assert_eq!(faulty.calls("BatchGetItem"), RETRIES + 1);
         let keys = |request: &serde_json::Value| {
             request["RequestItems"]
@@ -256,14 +256,14 @@ async fn a_batch_of_reads_that_is_done_in_parts_is_not_noticed() {
 }
 
 #[tokio::test]
-async fn a_batch_of_reads_that_is_never_done_loses_and_opens_nothing() {
+async fn a_batch_of_reads_that_is_never_executed_leads_to_503_without_effect() {
     for fault in [Fault::SomeLeftOut, Fault::AllLeftOut] {
-        loses_and_opens_nothing(fault, &["BatchGetItem"]).await;
+        leads_to_503_without_effect(fault, &["BatchGetItem"]).await;
     }
 }
 
 #[tokio::test]
-async fn a_user_is_erased_whole_although_batches_are_done_in_parts() {
+async fn a_user_is_erased_completely_although_batches_are_executed_in_parts() {
     let (faulty, user) = stack("contention-erase").await;
     for _ in 0..4 {
         faulty.latchkey.signed_in(&user).await;

@@ -1,4 +1,4 @@
-//! An instance that Lambda froze, whose connections ended in that time: it answers at once, with at most one retry of a call
+//! Instances frozen by Lambda, whose connections ended in that time
 
 use std::time::Duration;
 
@@ -7,10 +7,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::harness::{Fault, Faulty, Lambda, User, event, forgeries, otp};
 
-/// How long the process is frozen: longer than the SDK waits for any call.
+/// Duration of a freeze, longer than the timeout of any call.
 const FROZEN: Duration = Duration::from_secs(5);
-/// A single try of a call waits 1.4 s for its answer, so less than that says that nothing was
-/// waited for.
+/// The timeout of one attempt of a call. A faster answer did not wait for a dead connection.
 const AT_ONCE: Duration = Duration::from_millis(1400);
 
 fn me(user: &User) -> Value {
@@ -20,11 +19,11 @@ fn me(user: &User) -> Value {
     event
 }
 
-/// Freezes the process, ends its connections, thaws it, and has it answer.
+/// Freezes the process, ends its connections, thaws it and invokes it. Asserts a prompt answer.
 async fn answers_at_once_after_a_freeze(faulty: &Faulty, lambda: &mut Lambda, user: &User) {
     lambda.freeze();
     faulty.hang_up();
-    // What is tested is that time passes.
+    // The test needs real time to pass: timeouts expire during the freeze.
     sleep(FROZEN).await;
     faulty.heal();
     lambda.thaw();
@@ -39,7 +38,7 @@ async fn answers_at_once_after_a_freeze(faulty: &Faulty, lambda: &mut Lambda, us
     let calls = (faulty.calls("GetSecretValue"), faulty.calls("BatchGetItem"));
     println!("after the freeze: {elapsed:?}, {calls:?}");
     assert!(elapsed < AT_ONCE, "{elapsed:?}, {calls:?}");
-    // Two versions of the secret.
+    // At most one retry for each of the two versions of the secret.
     assert!(calls.0 <= 4 && calls.1 <= 2, "{calls:?}");
 }
 
@@ -60,30 +59,30 @@ async fn stack(name: &str) -> (Faulty, User) {
 }
 
 #[tokio::test]
-async fn an_instance_that_is_frozen_while_it_fetches_the_secret_answers_at_once() {
+async fn an_instance_frozen_while_it_fetches_the_secret_answers_at_once() {
     let (faulty, user) = stack("frozen-fetching").await;
     faulty.fail_always("GetSecretValue", Fault::Silence);
     let mut lambda = Lambda::start(&faulty, "user-me").await;
-    lambda.has_asked(1).await;
+    lambda.has_polled(1).await;
     faulty.called("GetSecretValue", 2).await;
     answers_at_once_after_a_freeze(&faulty, &mut lambda, &user).await;
 }
 
 #[tokio::test]
-async fn an_instance_that_is_frozen_after_init_and_between_events_answers_at_once() {
+async fn an_instance_frozen_after_init_and_between_events_answers_at_once() {
     let (faulty, user) = stack("frozen-between").await;
     faulty.heal();
     let mut lambda = Lambda::start(&faulty, "user-me").await;
-    lambda.has_asked(1).await;
+    lambda.has_polled(1).await;
     faulty.called("GetSecretValue", 2).await;
     for events in 1..=3 {
         answers_at_once_after_a_freeze(&faulty, &mut lambda, &user).await;
-        lambda.has_asked(events + 1).await;
+        lambda.has_polled(events + 1).await;
     }
 }
 
 #[tokio::test]
-async fn forged_key_ids_within_a_minute_of_a_look_up_cause_none() {
+async fn forged_key_ids_do_not_cause_another_fetch_of_the_secret_within_a_minute() {
     let (faulty, user) = stack("frozen-forged").await;
     let other = faulty.latchkey.signed_up("frozen-forger").await;
     faulty.fail_always("GetSecretValue", Fault::Failed);

@@ -1,5 +1,4 @@
-//! The database does what it is asked, and its answer is lost: the function asks again, and what
-//! succeeded stays a success
+//! Lost answers of DynamoDB: the function retries the executed call and still reports success
 
 use crate::harness::{Fault, Faulty, Mail, PASSWORD, User, otp};
 
@@ -21,7 +20,7 @@ async fn opens(faulty: &Faulty, user: &User, password: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_reset_changes_the_password_once_and_is_no_used_token() {
+async fn a_retried_reset_succeeds_and_its_code_works_once() {
     let faulty = stack().await;
     for (number, fault) in [Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut]
         .into_iter()
@@ -55,7 +54,7 @@ async fn a_reset_changes_the_password_once_and_is_no_used_token() {
 }
 
 #[tokio::test]
-async fn a_sign_up_is_no_taken_address() {
+async fn a_retried_sign_up_does_not_find_its_own_address_taken() {
     let faulty = stack().await;
     faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
     let user = faulty.latchkey.signed_up("lost-sign-up").await;
@@ -64,7 +63,7 @@ async fn a_sign_up_is_no_taken_address() {
 }
 
 #[tokio::test]
-async fn a_sign_in_opens_one_session() {
+async fn a_retried_sign_in_opens_one_session() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-sign-in").await;
     faulty.fail("BatchWriteItem", 1, Fault::AnswerLost);
@@ -81,7 +80,7 @@ async fn a_sign_in_opens_one_session() {
 }
 
 #[tokio::test]
-async fn a_sign_in_with_a_code_is_no_used_code() {
+async fn a_retried_sign_in_does_not_find_its_own_code_used() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-otp").await;
     faulty.latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -112,7 +111,7 @@ async fn a_sign_in_with_a_code_is_no_used_code() {
 }
 
 #[tokio::test]
-async fn a_sign_out_finds_its_session() {
+async fn a_retried_sign_out_succeeds() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-sign-out").await;
     faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
@@ -125,7 +124,7 @@ async fn a_sign_out_finds_its_session() {
 }
 
 #[tokio::test]
-async fn a_confirmation_is_no_used_token() {
+async fn a_retried_confirmation_does_not_find_its_own_code_used() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-confirmation").await;
     let mail = faulty.latchkey.mail_to(&user.email, 1, |_| true).await;
@@ -144,10 +143,10 @@ async fn a_confirmation_is_no_used_token() {
 }
 
 #[tokio::test]
-async fn a_change_of_the_password_is_no_wrong_old_one() {
+async fn a_retried_password_change_succeeds() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-change").await;
-    // The last of its transactions: the one before takes the attempt back.
+    // The second of its transactions; the first takes the counted attempt back.
     let mut seen = 0;
     faulty.plan(move |operation| {
         seen += usize::from(operation == "TransactWriteItems");
@@ -164,7 +163,7 @@ async fn a_change_of_the_password_is_no_wrong_old_one() {
 }
 
 #[tokio::test]
-async fn an_attempt_is_taken_back_once() {
+async fn a_retried_take_back_lowers_the_count_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-take-back").await;
     for _ in 0..3 {
@@ -173,7 +172,7 @@ async fn an_attempt_is_taken_back_once() {
     faulty.latchkey.set_state(&user, "banned").await;
     let mut seen = 0;
     faulty.plan(move |operation| {
-        // The refusal is recorded by a write of its own kind.
+        // The rejection is recorded by another kind of write.
         seen += usize::from(operation == "TransactWriteItems");
         (operation == "TransactWriteItems" && seen == 1).then_some(Fault::AnswerLost)
     });
@@ -188,7 +187,7 @@ async fn an_attempt_is_taken_back_once() {
 }
 
 #[tokio::test]
-async fn a_claimed_mail_is_sent_by_who_claimed_it() {
+async fn a_retried_claim_of_a_mail_sends_the_mail() {
     let faulty = stack().await;
     faulty.fail("UpdateItem", 1, Fault::AnswerLost);
     let user = faulty.latchkey.signed_up("lost-claim").await;
@@ -196,7 +195,7 @@ async fn a_claimed_mail_is_sent_by_who_claimed_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_counts_at_least_once() {
+async fn a_wrong_password_counts_once_or_twice() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-count").await;
     faulty.fail("UpdateItem", 2, Fault::AnswerLost);

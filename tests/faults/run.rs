@@ -1,5 +1,5 @@
-//! Some hundred operations while calls to the services fail at random: what was injected, and what
-//! was lost of what was acknowledged
+//! A long run of operations while calls to AWS services fail at random; it reports the faults, and
+//! how much of the acknowledged state was lost
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,8 +16,8 @@ use crate::harness::{Answer, Fault, Faulty, PASSWORD, TIMEOUT, User, otp, text, 
 const STEPS: usize = 300;
 const SEED: u64 = 20_261_102;
 
-/// Numbers that look random and are the same at each run (a linear congruential generator, by
-/// Knuth).
+/// Pseudorandom numbers with a fixed seed, so that runs can be repeated (Knuth's linear
+/// congruential generator).
 #[derive(Clone)]
 struct Dice(Arc<Mutex<u64>>);
 
@@ -31,14 +31,14 @@ impl Dice {
     }
 }
 
-/// What was acknowledged to somebody, who relies on it.
+/// A user with the state that acknowledged operations led to.
 struct Person {
     user: User,
-    /// The password; after a change that was answered 503, either.
+    /// The current password. After an unacknowledged change, the old one and the new one.
     passwords: Vec<String>,
-    /// Sessions that no acknowledged operation ended.
+    /// Sessions that no operation may have ended.
     sessions: Vec<String>,
-    /// Every password and session of the run, also those that are no longer good.
+    /// Every password and session of the run, including those that are no longer valid.
     secrets: Vec<String>,
 }
 
@@ -52,8 +52,8 @@ struct Tally {
 }
 
 impl Tally {
-    /// Whether an operation was acknowledged. If not, it may have happened or not. The answer
-    /// is 503 with `Retry-After`, or 500 if what was read was of a wrong type.
+    /// Counts an operation and returns whether it was acknowledged. One that was not may have taken
+    /// effect: its status is 503, or 500 if an attribute had a wrong type.
     #[track_caller]
     fn is_done(&mut self, answer: &Answer, success: u16) -> bool {
         let count = match answer.status {
@@ -123,7 +123,7 @@ async fn step(
                 .form(&fields)
                 .send()
                 .await;
-            // The others are ended by it, if it happened.
+            // If the change took effect, it ended all other sessions.
             person.sessions.clear();
             if tally.is_done(&answer, 201) {
                 person.passwords = vec![new];
@@ -146,7 +146,7 @@ async fn step(
     }
 }
 
-/// What was acknowledged and is not there.
+/// The number of acknowledged sessions, passwords and mails that are missing.
 async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
     let latchkey = &faulty.latchkey;
     let mut lost = 0;
@@ -171,8 +171,8 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
             );
         }
         lost += usize::from(opened != 1);
-        // One confirmation, and one notice for each change that happened. A mail that could not be
-        // given back is its claim's for a minute, which need not be waited for.
+        // One confirmation, and one notice per change that took effect. A mail whose release failed
+        // keeps its lease for a minute; removing the lease avoids that wait.
         for mail in latchkey.queued_mails(&person.user).await {
             latchkey
                 .edit_grant(&person.user, text(&mail, "sk"), |item| {
@@ -181,7 +181,7 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
                 .await;
         }
         let queued = latchkey.queued_mails(&person.user).await.len();
-        // The stream's next try may be half a minute away.
+        // The stream may retry only after half a minute.
         let arriving = async {
             while latchkey.mails_to(&person.user.email).await.len() < queued {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -193,7 +193,7 @@ async fn losses(faulty: &Faulty, people: &[Person]) -> usize {
     lost
 }
 
-/// Lines of the log that hold a password, a session, or a stored hash.
+/// The number of log lines that contain a password, a session or a stored hash.
 async fn leaks(faulty: &Faulty, people: &[Person]) -> usize {
     let mut secrets: Vec<String> = people
         .iter()
@@ -209,7 +209,7 @@ async fn leaks(faulty: &Faulty, people: &[Person]) -> usize {
     let log = faulty.latchkey.log();
     assert!(
         !log.is_empty() && secrets.len() > people.len(),
-        "there is nothing to look for, or nowhere to look"
+        "the log or the list of secrets is empty"
     );
     log.iter()
         .filter(|line| secrets.iter().any(|secret| line.contains(secret.as_str())))
@@ -217,7 +217,7 @@ async fn leaks(faulty: &Faulty, people: &[Person]) -> usize {
 }
 
 #[tokio::test]
-async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
+async fn acknowledged_operations_survive_injected_faults() {
     let faulty = Faulty::start(&otp::FOR_RACES).await;
     let dice = Dice(Arc::new(Mutex::new(SEED)));
     let mut people = Vec::new();
@@ -228,14 +228,13 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
         if injecting.roll(5) != 0 {
             return None;
         }
-        // A mail whose acceptance is lost comes twice, as the manual says: it would not be counted
-        // as lost either way.
+        // A mail whose acceptance is lost is sent twice, as documented, so it cannot be counted.
         let is_certain = |fault: &Fault| {
             operation != "SendEmail"
                 || ![Fault::AnswerLost, Fault::AnswerCut, Fault::BodyCut].contains(fault)
         };
-        // Each call meets the kind that its operation has met least, so that none is left out by
-        // chance.
+        // Each call gets the fault that its operation has had least often, so that every fault
+        // occurs.
         let met = |fault: &Fault| {
             chosen
                 .get(&(operation.to_owned(), *fault))
@@ -263,7 +262,7 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
     assert_eq!((tally.lost, tally.leaked), (0, 0), "{report}");
     let injected = faulty.injected();
     let count = |fault: Fault| injected.get(&fault).copied().unwrap_or_default();
-    // An operation that failed for good did so by an answer of a wrong type, and by nothing else.
+    // Only attributes of a wrong or unknown type may cause a status 500.
     assert!(
         tally.unreadable <= count(Fault::WrongType) + count(Fault::UnknownType),
         "{report}"
@@ -286,13 +285,14 @@ async fn a_run_of_faults_loses_nothing_that_was_acknowledged() {
 
 fn report(injected: &BTreeMap<Fault, usize>, tally: &Tally, people: usize) -> String {
     let mut text = format!(
-        "# A run of faults
+        "# Fault injection
 
-{STEPS} operations, one after another: signing up, in and out, changing the password, asking who one is.
-Meanwhile one call in five to DynamoDB, SES and Secrets Manager met a fault, in the proxy between
-the functions and the development stack.
+This page reports a run of {STEPS} sequential steps. A step performs one operation at most: sign-up,
+sign-in, sign-out, change of the password, or reading the user. During the run, a proxy between the
+functions and the development stack injected a fault into every fifth call, on average, to DynamoDB,
+SES and Secrets Manager.
 
-| injected | calls |
+| fault | calls |
 | --- | --- |
 "
     );
@@ -312,18 +312,19 @@ the functions and the development stack.
 | outcome | |
 | --- | --- |
 | operations acknowledged | {acknowledged} |
-| answered 503, to be tried again | {unavailable} |
-| answered 500, for what was read was of a wrong type | {unreadable} |
-| accounts made | {people} |
-| acknowledged and lost: accounts, passwords, sessions, mails | {lost} |
-| lines of the log that hold a password, a session or a stored hash | {leaked} |
+| status 503, to be retried | {unavailable} |
+| status 500, because an attribute that was read had a wrong type | {unreadable} |
+| accounts created | {people} |
+| acknowledged accounts, passwords, sessions and mails that were lost | {lost} |
+| log lines with a password, a session or a stored hash | {leaked} |
 
-Any other answer would have failed the run, and so would a password that does not open its account
-afterwards, a session that is gone, two passwords that both open an account, or a mail that was
-queued and did not arrive once. (Calls of SES whose answer is lost were left out: such a mail
-arrives twice.)
+The run fails on any other status. It also fails if a password does not sign in to its account
+afterwards, if two passwords of an account sign in, if a session is missing, or if a queued mail
+does not arrive exactly once. Lost responses of SES are not injected, because such a mail is sent
+twice.
 
-`LATCHKEY_FAULT_REPORT=1 cargo test --test api a_run_of_faults` regenerates this page.
+This command regenerates the page:
+`LATCHKEY_FAULT_REPORT=1 cargo test --test api acknowledged_operations_survive`.
 "
     );
     text

@@ -1,4 +1,4 @@
-//! What is answered when a service of AWS does not do what it is asked, and that nothing came of it
+//! Failures of AWS services: the answer, and the absence of effects
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -6,9 +6,9 @@ use serde_json::json;
 use crate::harness::{Fault, Faulty, Mail, PASSWORD, Request, User, eventually, otp};
 
 const OTHER: &str = "Other-Horse-7-Battery";
-/// How often the SDK tries a call.
+/// Attempts of a call by the SDK.
 const TRIES: usize = 3;
-/// All calls of the operations.
+/// All DynamoDB calls of the operations.
 const CALLS: [&str; 6] = [
     "GetItem",
     "UpdateItem",
@@ -24,8 +24,7 @@ pub(super) fn is_unavailable(answer: &crate::harness::Answer) {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-/// What the operations ask of the database: a request of each kind, and the calls that it cannot do
-/// without.
+/// A request of each kind, and the DynamoDB calls that it depends on.
 pub(super) fn requests(
     faulty: &Faulty,
     user: &User,
@@ -79,10 +78,9 @@ pub(super) fn requests(
     ]
 }
 
-/// A fault in each call of each operation: the answer is 503 with `Retry-After`, the call is not tried
-/// more than a few times, and nothing has changed. (An answer that is only lost may have changed
-/// something: see `lost_answers`.)
-pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
+/// Injects a fault into each call of each operation. Asserts 503 with `Retry-After`, few attempts
+/// and no effect. (Lost answers have an effect: see `lost_answers`.)
+pub(super) async fn leads_to_503_without_effect(fault: Fault, affected: &[&str]) {
     let faulty = Faulty::start(&[
         otp::FOR_RACES[1],
         ("IDENTITY_REQUESTS_PER_MINUTE", "100000"),
@@ -98,7 +96,7 @@ pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
             faulty.fail_always(call, fault);
             is_unavailable(&request.send().await);
             let tried = faulty.calls(call);
-            // What the SDK does not try again by itself is tried for two seconds.
+            // Calls that the SDK does not retry itself are retried for two seconds.
             let most = if Fault::QUICK.contains(&fault) || fault == Fault::Conflict {
                 3 * TRIES
             } else {
@@ -116,7 +114,7 @@ pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
     }
     faulty.heal();
     assert_eq!(faulty.latchkey.everything().await, before);
-    // One that passes is not noticed.
+    // A transient fault has no effect on the answer.
     for call in ["GetItem", "UpdateItem", "BatchWriteItem"]
         .iter()
         .filter(|call| affected.contains(call))
@@ -127,32 +125,32 @@ pub(super) async fn loses_and_opens_nothing(fault: Fault, affected: &[&str]) {
 }
 
 #[tokio::test]
-async fn a_database_that_is_throttled_loses_and_opens_nothing() {
-    loses_and_opens_nothing(Fault::Throttled, &CALLS).await;
+async fn a_throttled_database_leads_to_503_without_effect() {
+    leads_to_503_without_effect(Fault::Throttled, &CALLS).await;
 }
 
 #[tokio::test]
-async fn a_database_that_fails_loses_and_opens_nothing() {
-    loses_and_opens_nothing(Fault::Failed, &CALLS).await;
+async fn a_failing_database_leads_to_503_without_effect() {
+    leads_to_503_without_effect(Fault::Failed, &CALLS).await;
 }
 
 #[tokio::test]
-async fn a_database_that_hangs_up_loses_and_opens_nothing() {
-    loses_and_opens_nothing(Fault::Cut, &CALLS).await;
+async fn a_database_that_closes_connections_leads_to_503_without_effect() {
+    leads_to_503_without_effect(Fault::Cut, &CALLS).await;
 }
 
 #[tokio::test]
-async fn something_else_that_answers_loses_and_opens_nothing() {
-    loses_and_opens_nothing(Fault::Garbage, &CALLS).await;
+async fn an_answer_that_is_not_json_leads_to_503_without_effect() {
+    leads_to_503_without_effect(Fault::Garbage, &CALLS).await;
 }
 
 #[tokio::test]
-async fn reads_whose_answers_are_cut_short_lose_and_open_nothing() {
-    loses_and_opens_nothing(Fault::BodyCut, &["GetItem", "BatchGetItem", "Query"]).await;
+async fn truncated_answers_to_reads_lead_to_503_without_effect() {
+    leads_to_503_without_effect(Fault::BodyCut, &["GetItem", "BatchGetItem", "Query"]).await;
 }
 
 #[tokio::test]
-async fn a_counter_that_cannot_be_written_lets_nobody_through() {
+async fn without_the_counter_no_sign_in_succeeds() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let user = faulty.latchkey.signed_up("faults-counter").await;
     faulty.fail_always("UpdateItem", Fault::Throttled);
@@ -169,7 +167,7 @@ async fn a_counter_that_cannot_be_written_lets_nobody_through() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_silent_is_not_waited_for_until_lambda_gives_up() {
+async fn a_silent_database_leads_to_503_before_the_timeout_of_the_function() {
     let faulty = Faulty::start(&[]).await;
     let user = faulty.latchkey.signed_up("faults-silence").await;
     faulty.fail_always("BatchGetItem", Fault::Silence);
@@ -185,7 +183,7 @@ async fn a_database_that_is_silent_is_not_waited_for_until_lambda_gives_up() {
 }
 
 #[tokio::test]
-async fn a_secret_that_cannot_be_read_at_the_start_is_read_when_it_can_be() {
+async fn the_token_secret_is_fetched_as_soon_as_it_is_available() {
     for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
         let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
         faulty.fail_always("GetSecretValue", fault);
@@ -202,7 +200,7 @@ async fn a_secret_that_cannot_be_read_at_the_start_is_read_when_it_can_be() {
                 .await,
         );
         assert!(faulty.latchkey.everything().await.is_empty());
-        // Once at the start and once when it was needed, both versions of it.
+        // Both versions, once at the start and once for the request.
         assert!(
             faulty.calls("GetSecretValue") <= 4 * TRIES,
             "{}",
@@ -234,7 +232,7 @@ async fn a_secret_that_cannot_be_read_at_the_start_is_read_when_it_can_be() {
 }
 
 #[tokio::test]
-async fn a_mail_that_ses_does_not_take_is_sent_when_it_does_and_once() {
+async fn a_mail_that_ses_rejects_for_a_while_is_sent_once() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     for fault in [Fault::Throttled, Fault::Failed, Fault::Cut, Fault::Garbage] {
         faulty.fail_always("SendEmail", fault);
@@ -242,7 +240,7 @@ async fn a_mail_that_ses_does_not_take_is_sent_when_it_does_and_once() {
             .latchkey
             .signed_up(&format!("faults-mail-{fault:?}"))
             .await;
-        eventually("SES is asked again", || async {
+        eventually("another call of SES", || async {
             (faulty.calls("SendEmail") >= 2).then_some(())
         })
         .await;
@@ -267,21 +265,21 @@ async fn a_mail_that_ses_does_not_take_is_sent_when_it_does_and_once() {
 }
 
 #[tokio::test]
-async fn a_mail_that_cannot_be_read_holds_up_nobody() {
+async fn an_unreadable_mail_does_not_block_the_mails_behind_it() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let latchkey = &faulty.latchkey;
     let user = latchkey.signed_up("faults-poison").await;
     latchkey.mail_to(&user.email, 1, |_| true).await;
-    // Of the same user, so behind it in the stream.
+    // Items of the same user, so that the next mail follows them in the stream.
     let mail = latchkey.queued_mails(&user).await.remove(0);
-    for spoiled in ["kind", "email"] {
+    for missing in ["kind", "email"] {
         let item = mail
             .clone()
             .into_iter()
-            .filter(|(name, _)| !["settled_at", spoiled].contains(&name.as_str()));
+            .filter(|(name, _)| !["settled_at", missing].contains(&name.as_str()));
         let id = [(
             "sk".to_owned(),
-            AttributeValue::S(format!("MAIL#without-{spoiled}")),
+            AttributeValue::S(format!("MAIL#without-{missing}")),
         )];
         latchkey.put_grant(item.chain(id).collect()).await;
     }
@@ -295,19 +293,19 @@ async fn a_mail_that_cannot_be_read_holds_up_nobody() {
             .count(),
         2
     );
-    // What is no mail at all is left too.
-    let nothing = json!({ "Records": [{
+    // A record that is not a mail is skipped too.
+    let no_mail = json!({ "Records": [{
         "eventID": "1", "eventName": "INSERT", "awsRegion": "us-east-1",
         "dynamodb": { "ApproximateCreationDateTime": 0, "Keys": { "pk": { "N": "1" } }, "SequenceNumber": "1", "SizeBytes": 1 },
     }] });
     latchkey
-        .invoke("MailSendFunction", nothing)
+        .invoke("MailSendFunction", no_mail)
         .await
-        .expect("a record that is left");
+        .expect("the record is skipped");
 }
 
 #[tokio::test]
-async fn a_user_who_cannot_be_read_is_a_failure_that_is_told_once() {
+async fn an_unreadable_user_item_is_an_internal_error_logged_once() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let user = faulty.latchkey.signed_up("faults-user").await;
     faulty

@@ -1,5 +1,4 @@
-//! Items whose attributes are of a type that nobody expects: a failure of that request, and no
-//! panic
+//! Stored attributes of an unexpected type
 
 use serde_json::json;
 
@@ -7,7 +6,7 @@ use super::services::requests;
 use crate::harness::{Fault, Faulty, PASSWORD, otp};
 
 #[tokio::test]
-async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
+async fn an_attribute_of_an_unexpected_type_is_an_internal_error_without_a_panic() {
     let faulty = Faulty::start(&[
         otp::FOR_RACES[1],
         ("IDENTITY_REQUESTS_PER_MINUTE", "100000"),
@@ -16,7 +15,7 @@ async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
     let latchkey = &faulty.latchkey;
     let user = latchkey.signed_up("types").await;
     let token = latchkey.reset_token(&user).await;
-    // The mails are settled before anything goes wrong.
+    // The mails are delivered before the first fault.
     latchkey.mail_to(&user.email, 2, |_| true).await;
     let before = latchkey.everything().await;
     let mut failed = 0;
@@ -36,7 +35,7 @@ async fn an_attribute_of_another_type_is_a_failure_and_no_panic() {
                 failed += 1;
             }
         }
-        // What is counted comes back from the write.
+        // The count is part of the answer to the write.
         faulty.plan(move |operation| (operation == "UpdateItem").then_some(fault));
         latchkey
             .sign_in(&user.email, PASSWORD)

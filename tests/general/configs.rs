@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use crate::harness::{Latchkey, Outside, PASSWORD, captcha, latchkey};
+use crate::harness::{ExternalServices, Latchkey, PASSWORD, captcha, latchkey};
 
 const DEFAULT_REGEXP: &str = r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
 
 #[tokio::test]
-async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
+async fn the_public_configuration_is_cacheable_for_a_minute() {
     let answer = latchkey().await.get("/identity/configs").send().await;
     assert_eq!(answer.status, 200);
     let cache = answer.header("cache-control").unwrap();
@@ -15,7 +15,7 @@ async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
         cache.contains("max-age=60") && !cache.contains("no-store"),
         "{cache}"
     );
-    // No captcha, no `captcha_id`.
+    // Without a captcha there is no `captcha_id`.
     let expected = json!({
         "session_expire_time": 1800,
         "captcha_type": "none",
@@ -32,7 +32,7 @@ async fn front_ends_are_told_the_rules_and_may_keep_them_for_a_minute() {
 }
 
 #[tokio::test]
-async fn the_rules_that_are_told_are_the_rules_that_hold() {
+async fn the_published_password_rules_are_the_enforced_ones() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_SESSION_EXPIRE_TIME", "600"),
         ("IDENTITY_PASSWORD_REGEXP", "^[a-z ]{10,40}$"),
@@ -65,11 +65,11 @@ async fn the_rules_that_are_told_are_the_rules_that_hold() {
 }
 
 #[tokio::test]
-async fn front_ends_are_told_which_captcha_to_show() {
-    let outside = Outside::start().await;
+async fn the_configuration_names_the_captcha_provider_and_its_public_key() {
+    let services = ExternalServices::start().await;
     for provider in captcha::PROVIDERS {
-        let answer = outside
-            .protects(provider, &[])
+        let answer = services
+            .stack_with_captcha(provider, &[])
             .await
             .get("/identity/configs")
             .send()

@@ -11,7 +11,7 @@ async fn a_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn a_query_string_changes_nothing() {
+async fn a_query_string_is_ignored() {
     for query in ["a=b", "<script>", "%", "%zz&%00", "a=\"b\"&`{|}^\\"] {
         let answer = latchkey()
             .await

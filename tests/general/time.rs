@@ -3,7 +3,7 @@
 use crate::harness::{latchkey, now};
 
 #[tokio::test]
-async fn the_time_is_told_in_seconds_and_never_cached() {
+async fn the_time_is_in_seconds_and_never_cached() {
     let before = now();
     let answer = latchkey().await.get("/identity/time").send().await;
     assert_eq!(answer.status, 200);

@@ -5,7 +5,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use crate::harness::{latchkey, now};
 
 #[tokio::test]
-async fn the_build_that_answers_is_told_and_may_be_cached_for_a_minute() {
+async fn the_build_information_is_cacheable_for_a_minute() {
     let answer = latchkey().await.get("/identity/version").send().await;
     assert_eq!(answer.status, 200);
     let cache = answer.header("cache-control").unwrap();

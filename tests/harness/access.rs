@@ -1,11 +1,11 @@
-//! What a service behind Latchkey does with an access token.
+//! Verification of access tokens, as a service behind Latchkey does it.
 
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::Value;
 
 use super::{Answer, stack::Latchkey};
 
-/// The access token of an answer that lets a request through.
+/// The access token in a response that allows a request.
 #[track_caller]
 pub fn bearer_of(answer: &Answer) -> &str {
     assert_eq!((answer.status, answer.text()), (200, ""), "{answer:?}");
@@ -16,12 +16,12 @@ pub fn bearer_of(answer: &Answer) -> &str {
         .unwrap()
 }
 
-/// The id of the key that a token says it is signed by.
+/// The key id in the header of a token.
 pub fn kid(token: &str) -> Option<String> {
     decode_header(token).unwrap().kid
 }
 
-/// What a token says, if it is an access token of that issuer, by a key that is published.
+/// The claims of a token, if it is an access token of that issuer, signed by a published key.
 pub fn verified(published: &Value, issuer: &str, token: &str) -> Option<Value> {
     let published: JwkSet = serde_json::from_value(published.clone()).unwrap();
     let key = published.find(&decode_header(token).ok()?.kid?)?;
@@ -35,12 +35,12 @@ pub fn verified(published: &Value, issuer: &str, token: &str) -> Option<Value> {
 }
 
 impl Latchkey {
-    /// The keys that are published.
+    /// The published keys.
     pub async fn jwks(&self) -> Value {
         self.get("/.well-known/jwks.json").send().await.json()
     }
 
-    /// What an access token of this stack says.
+    /// The claims of a token, if it is a valid access token of this stack.
     pub async fn verified(&self, token: &str) -> Option<Value> {
         verified(&self.jwks().await, &self.domain(), token)
     }

@@ -14,8 +14,8 @@ use tokio::{
 
 use super::{eventually, spawn};
 
-/// Where the driver is. A machine that checks changes has it and the browser; on another they may
-/// be missing.
+/// The path of chromedriver. It must be installed where `CI` is set; elsewhere the browser tests
+/// are skipped without it.
 fn program() -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path
@@ -28,7 +28,7 @@ fn program() -> Option<PathBuf> {
             "chromedriver is not installed: apt-get install chromium chromium-driver"
         );
         eprintln!(
-            "SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver), so no page was looked at"
+            "SKIPPED: chromedriver is not installed (apt-get install chromium chromium-driver), so the pages were not tested in a browser"
         );
     }
     found
@@ -42,7 +42,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser of its own, with nothing in it. `None` where there is none.
+    /// Starts a browser with an empty profile. Returns `None` where chromedriver is not installed.
     pub async fn start(origin: &str) -> Option<Self> {
         let program = program()?;
         let port = TcpListener::bind("127.0.0.1:0")
@@ -63,7 +63,7 @@ impl Browser {
         })
         .await;
         let mut capabilities: ChromeCapabilities = DesiredCapabilities::chrome();
-        // The sandbox is not for root, which tests in a container are run by.
+        // Chromium's sandbox does not run as root, and tests in a container do.
         for argument in [
             "--headless=new",
             "--no-sandbox",
@@ -87,7 +87,7 @@ impl Browser {
         })
     }
 
-    /// Opens a path of the stack, or a link to it.
+    /// Opens a path of the stack, or a full URL.
     pub async fn open(&self, path: &str) {
         let url = if path.starts_with("http") {
             path.to_owned()
@@ -125,8 +125,8 @@ impl Browser {
             .unwrap_or_else(|error| panic!("{css}: {error}"));
     }
 
-    /// Waits until the page has something visible there, and returns its text.
-    pub async fn sees(&self, css: &str) -> String {
+    /// Waits until the element is visible, and returns its text.
+    pub async fn shows(&self, css: &str) -> String {
         eventually(css, || async {
             let element = self.driver.find(By::Css(css)).await.ok()?;
             element.is_displayed().await.ok()?.then_some(())?;
@@ -135,8 +135,8 @@ impl Browser {
         .await
     }
 
-    /// Waits until the page says that.
-    pub async fn is_told(&self, text: &str) {
+    /// Waits until the page's message contains the text.
+    pub async fn shows_message(&self, text: &str) {
         eventually(text, || async {
             let message = self
                 .driver
@@ -151,7 +151,7 @@ impl Browser {
         .await;
     }
 
-    /// Waits until the browser is there.
+    /// Waits until the browser shows the page at that path.
     pub async fn is_at(&self, path: &str) {
         eventually(path, || async {
             let url = self.driver.current_url().await.ok()?;
@@ -164,7 +164,7 @@ impl Browser {
         self.driver.current_url().await.unwrap().to_string()
     }
 
-    /// Types into whatever has the focus.
+    /// Types into the focused element.
     pub async fn types(&self, keys: impl Into<thirtyfour::TypingData>) {
         self.driver
             .active_element()
@@ -179,7 +179,7 @@ impl Browser {
         self.types(Key::Tab).await;
     }
 
-    /// What a script of the page's would be answered.
+    /// Runs a script in the page and returns its result.
     pub async fn evaluate(&self, script: &str) -> Value {
         self.driver
             .execute(script, Vec::new())
@@ -189,7 +189,7 @@ impl Browser {
             .clone()
     }
 
-    /// What the person's system says that she prefers, `light` or `dark`.
+    /// Sets the preferred colour scheme, `light` or `dark`.
     pub async fn prefers(&self, scheme: &str) {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         let session = self.driver.session_id().to_string();
@@ -204,9 +204,9 @@ impl Browser {
         self.driver.screenshot_as_png().await.unwrap()
     }
 
-    /// Nothing went wrong in the page that a developer would be told of: no error, nothing that the
-    /// policy stopped. Refusals of the API are logged by the browser too.
-    pub async fn has_no_complaints(&self) {
+    /// Asserts that the console shows no error, warning or violation of the content security
+    /// policy. The browser also logs error responses of the API; those are ignored.
+    pub async fn has_no_console_errors(&self) {
         let session = self.driver.session_id().to_string();
         let log = self
             .ask(
@@ -214,7 +214,7 @@ impl Browser {
                 json!({ "type": "browser" }),
             )
             .await;
-        let complaints: Vec<&Value> = log["value"]
+        let errors: Vec<&Value> = log["value"]
             .as_array()
             .unwrap()
             .iter()
@@ -226,7 +226,7 @@ impl Browser {
                     .contains("Failed to load resource")
             })
             .collect();
-        assert!(complaints.is_empty(), "{complaints:#?}");
+        assert!(errors.is_empty(), "{errors:#?}");
     }
 
     async fn ask(&self, path: &str, body: Value) -> Value {
@@ -240,7 +240,7 @@ impl Browser {
     }
 
     pub async fn close(self) {
-        self.has_no_complaints().await;
+        self.has_no_console_errors().await;
         self.driver.quit().await.unwrap();
     }
 }

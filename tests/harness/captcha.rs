@@ -1,5 +1,5 @@
-//! What stands in for the services outside AWS: the four providers of captchas, and who knows
-//! breached passwords. What is sent decides what is answered, so tests do not meet.
+//! Fakes of the services outside AWS: the four captcha providers and the list of breached
+//! passwords. The response depends only on the request, so concurrent tests do not interfere.
 
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use tokio::net::TcpListener;
 
 use super::{Latchkey, stack::spawn};
 
-/// The secret key of every captcha, and where the stack keeps it.
+/// The secret key of every captcha, and the name of the secret that holds it.
 pub const SECRET: &str = "captcha-key";
 pub const SECRET_NAME: &str = "CaptchaSecret";
 /// The public key of every captcha.
@@ -30,15 +30,16 @@ pub const ID: &str = "captcha-id";
 
 pub const PROVIDERS: [&str; 4] = ["recaptcha", "hcaptcha", "turnstile", "geetest"];
 
-/// Solutions that do not pass, by what the provider answers to them.
+/// Solutions that are rejected, named after the provider's response.
 pub const REFUSED: [&str; 7] = [
     "no", "unclear", "garbage", "empty", "error", "redirect", "long",
 ];
 
-/// Passwords by what is known of them.
+/// A password in the list of breached passwords.
 pub const BREACHED: &str = "Breached-Horse-7-Battery";
+/// A password in the list with a count of 0, which marks padding.
 pub const PADDING: &str = "Padding-Horse-7-Battery";
-/// Nobody knows of these, because there is no list.
+/// Passwords for which the service returns no valid list.
 pub const UNANSWERED: [&str; 4] = [
     "Error-Horse-7-Battery",
     "Garbage-Horse-7-Battery",
@@ -55,44 +56,43 @@ const CONFIRMED: [(&str, &str); 4] = [
     ("redirect", "f17ca2c829680ada2fec9fc87bc5f606"),
     ("long", "0f5264038205edfb1ac05fbb0e8c5e94"),
 ];
-/// What `GeeTest`'s challenges are made of, and the challenge that this one becomes: MD5 of it and
-/// the key.
+/// The value that `GeeTest` returns at registration, and the challenge that results: MD5 of that
+/// value and the key.
 const ORIGIN: &str = "origin-1";
 pub const CHALLENGE: &str = "b6dfba86446f780236e1eecfc6e308b5";
 
-/// A request that came.
+/// A request that the services received.
 #[derive(Clone, Debug)]
-pub struct CodeRequestOutcome {
+pub struct ReceivedRequest {
     pub method: String,
     pub path: String,
-    /// Of its query and its body.
+    /// The fields of the query and of the body.
     pub fields: BTreeMap<String, String>,
     pub headers: HeaderMap,
 }
 
-/// The services, on a port of their own.
-pub struct Outside {
+pub struct ExternalServices {
     pub url: String,
-    asked: Arc<Mutex<Vec<CodeRequestOutcome>>>,
+    received: Arc<Mutex<Vec<ReceivedRequest>>>,
 }
 
-impl Outside {
+impl ExternalServices {
     pub async fn start() -> Self {
-        let asked = Arc::<Mutex<Vec<CodeRequestOutcome>>>::default();
+        let received = Arc::<Mutex<Vec<ReceivedRequest>>>::default();
         let router = Router::new()
             .fallback(answer)
-            .with_state(Arc::clone(&asked));
+            .with_state(Arc::clone(&received));
         let listener = spawn(TcpListener::bind("127.0.0.1:0"))
             .await
             .unwrap()
             .unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         spawn(async move { axum::serve(listener, router).await });
-        Self { url, asked }
+        Self { url, received }
     }
 
-    /// A stack with a captcha of that provider, and further variables.
-    pub async fn protects(&self, provider: &str, more: &[(&str, &str)]) -> Latchkey {
+    /// Starts a stack with a captcha of that provider and further variables.
+    pub async fn stack_with_captcha(&self, provider: &str, more: &[(&str, &str)]) -> Latchkey {
         let url = if provider == "geetest" {
             self.url.clone()
         } else {
@@ -107,8 +107,8 @@ impl Outside {
         Latchkey::start(&[&captcha, more].concat()).await
     }
 
-    /// A stack that asks here whether passwords are known.
-    pub async fn knows_passwords(&self) -> Latchkey {
+    /// Starts a stack that looks passwords up in the list of breached passwords.
+    pub async fn stack_with_breach_check(&self) -> Latchkey {
         let url = format!("{}/range/", self.url);
         Latchkey::start(&[
             ("IDENTITY_BREACHED_PASSWORDS", "hibp"),
@@ -117,9 +117,9 @@ impl Outside {
         .await
     }
 
-    /// Everything that was asked so far.
-    pub fn asked(&self) -> Vec<CodeRequestOutcome> {
-        self.asked.lock().unwrap().clone()
+    /// The requests received so far.
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.received.lock().unwrap().clone()
     }
 }
 
@@ -139,7 +139,7 @@ pub fn sha1(password: &str) -> String {
 }
 
 async fn answer(
-    State(asked): State<Arc<Mutex<Vec<CodeRequestOutcome>>>>,
+    State(received): State<Arc<Mutex<Vec<ReceivedRequest>>>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -156,7 +156,7 @@ async fn answer(
         .into_owned()
         .collect();
     let path = uri.path().to_owned();
-    asked.lock().unwrap().push(CodeRequestOutcome {
+    received.lock().unwrap().push(ReceivedRequest {
         method: method.to_string(),
         path: path.clone(),
         fields: fields.clone(),
@@ -213,8 +213,8 @@ async fn verify(word: &str, yes: &Value, no: &Value) -> Response {
     }
 }
 
-/// As Have I Been Pwned answers: the rest of each hash and how often it was seen, with entries that
-/// were made up.
+/// A response in the format of Have I Been Pwned: the rest of each hash and its count, with filler
+/// entries.
 async fn range(prefix: &str) -> Response {
     let [error, garbage, redirect, never] =
         UNANSWERED.map(|password| sha1(password)[..5] == *prefix);

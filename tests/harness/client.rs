@@ -26,7 +26,8 @@ impl Latchkey {
     }
 }
 
-/// A request that is being put together. It presents no session unless told to.
+/// A request under construction. Without [`Request::cookie`] or [`Request::bearer`] it presents no
+/// session.
 pub struct Request(RequestBuilder);
 
 impl From<RequestBuilder> for Request {
@@ -36,7 +37,7 @@ impl From<RequestBuilder> for Request {
 }
 
 impl Request {
-    /// Parameters as a browser's form sends them.
+    /// Parameters as a browser form sends them.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         Self(self.0.form(fields))
     }
@@ -59,7 +60,7 @@ impl Request {
         self.header("content-type", media_type).untyped_body(bytes)
     }
 
-    /// A body that does not say what it is.
+    /// A body without a content type.
     pub fn untyped_body(self, bytes: impl Into<Vec<u8>>) -> Self {
         Self(self.0.body(bytes.into()))
     }
@@ -107,7 +108,7 @@ impl Request {
     }
 }
 
-/// Sends all requests before the first answer.
+/// Sends all requests before the first answer is awaited.
 pub async fn all_at_once(requests: impl IntoIterator<Item = Request>) -> Vec<Answer> {
     let sent: Vec<_> = requests
         .into_iter()
@@ -150,8 +151,7 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// The body is an object with just these names, in this order: people read it, and clients may
-    /// too.
+    /// Asserts that the body is an object with exactly these names, in this order.
     #[track_caller]
     pub fn has_names(&self, names: &[&str]) {
         let object = self.json();
@@ -176,7 +176,7 @@ impl Answer {
         pair.split_once('=').unwrap().1.to_owned()
     }
 
-    /// The answer is a refusal with just these keys, and it opens no session.
+    /// Asserts that the answer is an error with exactly these keys, without a cookie.
     #[track_caller]
     pub fn is_refused(&self, status: u16, keys: &[&str]) {
         let expected = serde_json::json!({ "errors": keys }).to_string();
@@ -189,14 +189,14 @@ impl Answer {
         assert_eq!(self.header("set-cookie"), None);
     }
 
-    /// The answer is a success that has nothing to say.
+    /// Asserts the status and that the body is empty.
     #[track_caller]
     pub fn is_empty(&self, status: u16) {
         assert_eq!((self.status, self.text()), (status, ""), "{self:?}");
     }
 
-    /// Everything that a client can compare with another answer: not when it was given, nor which
-    /// number the gateway gave it.
+    /// The answer without the headers that differ between any two answers: the date and the
+    /// gateway's request id.
     pub fn comparable(mut self) -> Self {
         self.headers
             .retain(|(name, _)| name != "date" && name != "apigw-requestid");

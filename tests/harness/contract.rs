@@ -1,4 +1,4 @@
-//! openapi.yaml, and whether an answer is described in it.
+//! openapi.yaml, and the comparison of answers with it.
 
 use std::{
     collections::HashMap,
@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 
 use super::{Answer, workspace};
 
-/// The document that the API publishes.
+/// The parsed openapi.yaml.
 pub static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::read);
 
 pub struct Contract {
     pub document: Value,
-    /// By the place of the schema in the document. Most answers are of few kinds.
+    /// Compiled schemas by JSON pointer. Most answers share a few schemas.
     validators: Mutex<HashMap<String, Validator>>,
 }
 
@@ -29,7 +29,7 @@ impl Contract {
         }
     }
 
-    /// Method, path and place of every operation.
+    /// Method, path and JSON pointer of every operation.
     pub fn operations(&self) -> Vec<(String, String, String)> {
         let paths = self.document["paths"].as_object().unwrap();
         let operation = |path: &str, method: &str| {
@@ -50,21 +50,21 @@ impl Contract {
             .collect()
     }
 
-    /// Panics unless the answer is one that the operation is described with. What is no operation
-    /// is API Gateway's to answer.
+    /// Panics unless openapi.yaml describes the answer for the operation. Answers to other requests
+    /// come from API Gateway and are not checked.
     pub fn describes(&self, method: &str, path: &str, answer: &Answer) {
         let operations = self.operations();
         let matching = operations
             .iter()
             .filter(|(known, template, _)| known == method && matches(template, path));
-        // `/resource/sessions` is none of `/resource/sessions/{id}`, and nothing else here is both.
+        // A path without parameters takes precedence.
         let Some((_, _, place)) = matching.max_by_key(|(_, template, _)| !template.contains('{'))
         else {
             return;
         };
         if let Err(difference) = self.difference(place, answer) {
             panic!(
-                "openapi.yaml does not describe what {method} {path} was answered: {difference}\n{answer:?}"
+                "openapi.yaml does not describe the answer to {method} {path}: {difference}\n{answer:?}"
             );
         }
     }
@@ -72,20 +72,20 @@ impl Contract {
     fn difference(&self, operation: &str, answer: &Answer) -> Result<(), String> {
         let place = self
             .resolve(&format!("{operation}/responses/{}", answer.status))
-            .ok_or("no such status")?;
+            .ok_or("the status is not described")?;
         let response = self.at(&place);
         let described = response
             .get("headers")
             .and_then(Value::as_object)
             .cloned()
             .unwrap_or_default();
-        // API Gateway's own answers are its own in all.
+        // API Gateway's own answers lack headers that the functions set.
         let is_gateways = answer.header("content-type") == Some("application/json")
             && answer.text().starts_with("{\"message\":");
         for name in described.keys() {
             let header = self.at(&self
                 .resolve(&format!("{place}/headers/{name}"))
-                .ok_or("a header without its description")?);
+                .ok_or("the reference of a header does not resolve")?);
             match answer.header(&name.to_lowercase()) {
                 Some(text) => {
                     let is_number = header["schema"]["type"] == "integer";
@@ -109,7 +109,7 @@ impl Contract {
                 None => {}
             }
         }
-        let telling = [
+        let significant = [
             "set-cookie",
             "retry-after",
             "total",
@@ -127,22 +127,22 @@ impl Contract {
         if let Some((name, _)) = answer
             .headers
             .iter()
-            .find(|(name, _)| telling.contains(&name.as_str()) && !known(name))
+            .find(|(name, _)| significant.contains(&name.as_str()) && !known(name))
         {
             return Err(format!("{name} is not described"));
         }
         match (response.get("content"), answer.header("content-type")) {
             (None, _) if answer.body.is_empty() => Ok(()),
-            (None, _) => Err("a body, where there is to be none".to_owned()),
+            (None, _) => Err("an unexpected body".to_owned()),
             (Some(_), Some("application/json")) => self.validate(
                 &format!("{place}/content/application~1json/schema"),
                 &answer.json(),
             ),
-            (Some(_), other) => Err(format!("the content type {other:?}")),
+            (Some(_), other) => Err(format!("the content type {other:?} is not described")),
         }
     }
 
-    /// Whether a value is of the schema at that place.
+    /// Validates a value against the schema at that JSON pointer.
     pub fn validate(&self, place: &str, value: &Value) -> Result<(), String> {
         let mut validators = self.validators.lock().unwrap();
         let validator = validators.entry(place.to_owned()).or_insert_with(|| {
@@ -161,7 +161,7 @@ impl Contract {
             .unwrap_or_else(|| panic!("nothing at {place}"))
     }
 
-    /// Where what is meant by a place stands: there, or where it refers to.
+    /// Follows the `$ref` at a JSON pointer, if there is one.
     pub fn resolve(&self, place: &str) -> Option<String> {
         let reference = self
             .document
@@ -176,8 +176,8 @@ impl Contract {
     }
 }
 
-/// Whether a path is one of a template's: `{name}` stands for a segment, and at the end of `/auth`
-/// for any number of them.
+/// Whether a path matches a template: `{name}` stands for one segment, `{path}` at the end for any
+/// number of segments.
 fn matches(template: &str, path: &str) -> bool {
     if let Some(front) = template.strip_suffix("{path}") {
         return path

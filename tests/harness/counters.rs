@@ -1,4 +1,4 @@
-//! What is counted: wrong passwords and codes, and mails.
+//! Counters of failed sign-ins and of mails.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -10,8 +10,8 @@ use super::{
 };
 
 impl Latchkey {
-    /// Forgets the wrong passwords and codes of an address, as quiet minutes do.
-    pub async fn forgive(&self, email: &str) {
+    /// Deletes the counter of failed sign-ins of an address, as its expiry does.
+    pub async fn reset_failures(&self, email: &str) {
         let pk = failures_key(email);
         let sk = AttributeValue::S("-".to_owned());
         let delete = self
@@ -23,8 +23,8 @@ impl Latchkey {
         spawn(delete.send()).await.unwrap().unwrap();
     }
 
-    /// How many wrong passwords and codes of an address are counted: without the attempt that
-    /// succeeded, which may be among them until it matters.
+    /// The number of failed sign-ins of an address. The stored count may include a successful
+    /// attempt that is not settled yet; it is subtracted.
     pub async fn failures(&self, email: &str) -> i64 {
         let Some(item) = self.failures_item(email).await else {
             return 0;
@@ -57,12 +57,12 @@ impl Latchkey {
         activity.is_some_and(|activity| activity["result"].as_s().unwrap() == "succeed")
     }
 
-    /// What is stored of them.
+    /// The counter of failed sign-ins of an address.
     pub async fn failures_item(&self, email: &str) -> Option<Item> {
         self.item(GRANTS, &failures_key(email), Some("-")).await
     }
 
-    /// Lets so many seconds pass for them.
+    /// Moves the times of the counter of failed sign-ins back by that many seconds.
     pub async fn age_failures(&self, email: &str, seconds: i64) {
         let mut item = self.failures_item(email).await.expect("failures");
         move_back(&mut item, "retry_at", seconds * 1000);
@@ -70,7 +70,7 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
-    /// Lets so many seconds pass for the mails of a kind that were asked for to an address.
+    /// Moves the times of the requested mails of a kind back by that many seconds.
     pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
         let pk = format!(
             "LIMIT#{kind}#{}",
@@ -93,8 +93,7 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
-    /// So many wrong ones are counted for an address, and the next attempt has to wait for so many
-    /// seconds.
+    /// Sets the number of failed sign-ins of an address and the remaining wait in seconds.
     pub async fn edit_failures(&self, email: &str, count: i64, wait: i64) {
         let number = |number: i64| AttributeValue::N(number.to_string());
         let item = [
@@ -112,7 +111,7 @@ impl Latchkey {
     }
 }
 
-/// The key under which the wrong passwords and codes of an address are counted.
+/// The key of the counter of failed sign-ins of an address.
 fn failures_key(email: &str) -> String {
     format!(
         "LIMIT#sign_in#{}",

@@ -1,8 +1,8 @@
-//! Events as API Gateway sends them (payload 2.0), for what no HTTP client could make it send.
+//! Events of API Gateway (payload 2.0), for input that no HTTP client can produce.
 
 use serde_json::{Value, json};
 
-/// A request without a body.
+/// The event of a request without a body.
 pub fn event(method: &str, path: &str) -> Value {
     let route = format!("{method} {path}");
     json!({

@@ -1,45 +1,45 @@
-//! What can go wrong with a call of a service, and what its answer looks like then.
+//! Faults of calls to AWS services, and the answers that they lead to.
 
 use serde_json::{Value, json};
 
-/// What happens to a call.
+/// A fault of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
-    /// The service says that there is too much to do.
+    /// The service answers with a throttling error.
     Throttled,
-    /// The service says that it failed.
+    /// The service answers with an internal error.
     Failed,
-    /// The connection ends before the service has the call.
+    /// The connection ends before the call reaches the service.
     Cut,
-    /// The service does what it is asked, and the connection ends before its answer.
+    /// The service executes the call, and the connection ends before its answer.
     AnswerLost,
-    /// The service does what it is asked, and half of its answer arrives.
+    /// The service executes the call, and the connection ends within its answer.
     AnswerCut,
-    /// The same, and the length that the answer tells is that of the half.
+    /// The service executes the call, and its answer is truncated with a matching `Content-Length`.
     BodyCut,
-    /// What arrives is no answer of the service.
+    /// The answer is not JSON.
     Garbage,
-    /// Nothing arrives.
+    /// No answer arrives, and the connection stays open.
     Silence,
-    /// A transaction is cancelled for these reasons, one for each of its first writes. Nothing is
-    /// written.
+    /// A transaction is cancelled for these reasons, one for each of its first writes. It writes
+    /// nothing.
     Cancelled(&'static [&'static str]),
-    /// The item of a single write is part of a transaction.
+    /// A single write conflicts with a transaction on the same item.
     Conflict,
-    /// A batch is done but for every second of its items, beginning with the first.
+    /// A batch is executed without every second of its items, beginning with the first.
     SomeLeftOut,
-    /// Nothing of a batch is done.
+    /// A batch is answered with all of its items unprocessed.
     AllLeftOut,
-    /// The attributes of the items in an answer are of another type, with their values.
+    /// The attributes of the items in an answer have another type.
     WrongType,
-    /// They are of a type that does not exist yet.
+    /// The attributes of the items in an answer have a type that the SDK does not know.
     UnknownType,
-    /// The service refuses the call with this status and code, and its message quotes the request.
+    /// The service rejects the call with this status and code, and its message quotes the request.
     Refused(u16, &'static str),
 }
 
 impl Fault {
-    /// All that are over at once and can happen to any call.
+    /// The faults without delay that any call can meet.
     pub const QUICK: [Self; 7] = [
         Self::Throttled,
         Self::Failed,
@@ -50,7 +50,7 @@ impl Fault {
         Self::Garbage,
     ];
 
-    /// All that are over at once and can happen to a call of that operation.
+    /// The faults without delay that a call of that operation can meet.
     pub fn of(operation: &str) -> Vec<Self> {
         let more: &[Self] = match operation {
             "TransactWriteItems" => &[
@@ -73,34 +73,34 @@ impl Fault {
         [&Self::QUICK, more].concat()
     }
 
-    /// What it is, for people.
+    /// The text in the report of the run of faults.
     pub fn description(self) -> String {
         match self {
-            Self::Throttled => "the service is throttled".to_owned(),
-            Self::Failed => "the service fails".to_owned(),
-            Self::Cut => "the connection ends before the call arrives".to_owned(),
-            Self::AnswerLost => "the call is done, its answer is lost".to_owned(),
-            Self::AnswerCut => "the call is done, half of its answer arrives".to_owned(),
+            Self::Throttled => "the service throttles the call".to_owned(),
+            Self::Failed => "the service returns an internal error".to_owned(),
+            Self::Cut => "the connection closes before the call arrives".to_owned(),
+            Self::AnswerLost => "the call takes effect, its response is lost".to_owned(),
+            Self::AnswerCut => "the call takes effect, half of its response arrives".to_owned(),
             Self::BodyCut => {
-                "the call is done, half of its answer arrives with a `Content-Length` that fits"
+                "the call takes effect, half of its response arrives with a matching `Content-Length`"
                     .to_owned()
             }
-            Self::Garbage => "something else answers".to_owned(),
-            Self::Silence => "nothing answers".to_owned(),
+            Self::Garbage => "the response is not one of the service".to_owned(),
+            Self::Silence => "no response arrives".to_owned(),
             Self::Cancelled(reasons) => {
                 format!("a transaction is cancelled: `{}`", reasons.join("`, `"))
             }
             Self::Conflict => "`TransactionConflictException` for a single write".to_owned(),
-            Self::SomeLeftOut => "a part of a batch is left out".to_owned(),
-            Self::AllLeftOut => "all of a batch is left out".to_owned(),
-            Self::WrongType => "attributes are of another type".to_owned(),
-            Self::UnknownType => "attributes are of a type that does not exist yet".to_owned(),
+            Self::SomeLeftOut => "a part of a batch is unprocessed".to_owned(),
+            Self::AllLeftOut => "a whole batch is unprocessed".to_owned(),
+            Self::WrongType => "attributes have another type".to_owned(),
+            Self::UnknownType => "attributes have an unknown type".to_owned(),
             Self::Refused(status, code) => format!("{status} `{code}`"),
         }
     }
 }
 
-/// An answer of HTTP.
+/// An HTTP response.
 pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status} Injected\r\n{headers}content-type: application/x-amz-json-1.0\r\n"
@@ -112,7 +112,7 @@ pub(super) fn answer(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// An error as AWS's JSON protocols tell it.
+/// An error in the format of AWS's JSON protocols.
 pub(super) fn refusal(status: u16, code: &str, more: &Value) -> Vec<u8> {
     let mut body = json!({ "__type": format!("com.amazonaws#{code}"), "message": "injected" });
     body.as_object_mut()
@@ -125,7 +125,7 @@ pub(super) fn refusal(status: u16, code: &str, more: &Value) -> Vec<u8> {
     )
 }
 
-/// The refusal of a transaction of so many writes.
+/// The cancellation of a transaction of that many writes.
 pub(super) fn cancellation(reasons: &[&str], writes: usize) -> Vec<u8> {
     let codes: Vec<&str> = reasons
         .iter()
@@ -145,7 +145,7 @@ pub(super) fn cancellation(reasons: &[&str], writes: usize) -> Vec<u8> {
     )
 }
 
-/// A refusal whose message quotes all that was sent, as SES names the address.
+/// An error whose message quotes the request, as SES quotes the address.
 pub(super) fn quoting_refusal(status: u16, code: &str, request: &[u8]) -> Vec<u8> {
     let message = format!("refused: {}", String::from_utf8_lossy(request));
     refusal(
@@ -155,8 +155,8 @@ pub(super) fn quoting_refusal(status: u16, code: &str, request: &[u8]) -> Vec<u8
     )
 }
 
-/// Takes every second item out of a batch, or all of them. Returns what is left to be done, if
-/// anything, and what was taken out.
+/// Takes every second item out of a batch, or all of them. Returns the remaining batch, if any, and
+/// the items taken out.
 pub(super) fn split(request: &Value, all: bool) -> (Option<Value>, Value) {
     let mut kept = request.clone();
     let mut left_out = json!({});
@@ -198,7 +198,7 @@ pub(super) fn split(request: &Value, all: bool) -> (Option<Value>, Value) {
     ((!is_empty).then_some(kept), left_out)
 }
 
-/// Gives the attributes of the items in an answer another type.
+/// Changes the type of the attributes in an answer.
 pub(super) fn retype(value: &mut Value, is_known: bool) {
     match value {
         Value::Object(object) => {

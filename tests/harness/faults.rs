@@ -1,4 +1,4 @@
-//! A proxy that misbehaves, between the functions and the services of AWS.
+//! A fault-injecting proxy between the functions and the services of AWS.
 
 use std::{
     collections::BTreeMap,
@@ -18,15 +18,15 @@ use super::{
     stack::{Latchkey, spawn},
 };
 
-/// Which fault a call meets, by the name of what is called, as `UpdateItem`.
+/// Returns the fault of a call, given the name of the operation (`UpdateItem`).
 type Plan = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 
 #[derive(Default)]
 struct State {
     plan: Option<Plan>,
-    /// How often each operation was called.
+    /// Number of calls by operation.
     calls: BTreeMap<String, usize>,
-    /// What was sent, by operation.
+    /// Bodies of the calls by operation.
     requests: BTreeMap<String, Vec<Value>>,
     injected: BTreeMap<Fault, usize>,
 }
@@ -35,15 +35,15 @@ struct State {
 struct Proxy {
     state: Arc<Mutex<State>>,
     upstream: Arc<OnceLock<String>>,
-    /// Changes when every connection is to end.
+    /// Changes when every connection must end.
     hang_up: Arc<watch::Sender<()>>,
 }
 
 /// A stack whose functions reach the services only through the proxy. The tests, the stream and the
-/// mailbox do without.
+/// mailbox connect directly.
 pub struct Faulty {
     pub latchkey: Latchkey,
-    /// Where its functions find DynamoDB, which no other stack's do.
+    /// The proxy's URL for DynamoDB, unique to this stack.
     pub dynamodb_url: String,
     state: Arc<Mutex<State>>,
     hang_up: Arc<watch::Sender<()>>,
@@ -84,7 +84,7 @@ impl Faulty {
         self.hang_up.send_replace(());
     }
 
-    /// Waits until an operation was called so often since the last plan.
+    /// Waits until an operation was called `times` times since the last plan.
     pub async fn called(&self, operation: &str, times: usize) {
         eventually(operation, || async {
             (self.calls(operation) >= times).then_some(())
@@ -92,7 +92,7 @@ impl Faulty {
         .await;
     }
 
-    /// From now on calls meet what the plan says.
+    /// Replaces the plan and clears the recorded calls.
     pub fn plan(&self, plan: impl FnMut(&str) -> Option<Fault> + Send + 'static) {
         let mut state = self.state.lock().unwrap();
         state.calls.clear();
@@ -100,7 +100,7 @@ impl Faulty {
         state.plan = Some(Box::new(plan));
     }
 
-    /// The next calls of an operation meet a fault, so many of them.
+    /// The next `times` calls of an operation meet a fault.
     pub fn fail(&self, operation: &'static str, mut times: usize, fault: Fault) {
         self.plan(move |called| {
             let hit = called == operation && times > 0;
@@ -114,12 +114,12 @@ impl Faulty {
         self.fail(operation, usize::MAX, fault);
     }
 
-    /// Nothing misbehaves any more.
+    /// Ends the injection of faults.
     pub fn heal(&self) {
         self.plan(|_| None);
     }
 
-    /// How often an operation was called since the last plan.
+    /// Number of calls of an operation since the last plan.
     pub fn calls(&self, operation: &str) -> usize {
         self.state
             .lock()
@@ -141,7 +141,7 @@ impl Faulty {
             .unwrap_or_default()
     }
 
-    /// How many calls met each fault so far.
+    /// Number of calls that met each fault so far.
     pub fn injected(&self) -> BTreeMap<Fault, usize> {
         self.state.lock().unwrap().injected.clone()
     }
@@ -178,7 +178,7 @@ impl Proxy {
         (url, proxy)
     }
 
-    /// Serves calls until either side has enough. `None` ends the connection.
+    /// Serves calls until either side closes the connection. `None` ends the connection.
     async fn serve(self, mut client: TcpStream) -> Option<()> {
         loop {
             let (head, message) = message(&mut client).await?;
@@ -206,11 +206,11 @@ impl Proxy {
                 }
                 Fault::BodyCut => {
                     let body = self.forwarded_body(&message).await?;
-                    // What an empty object is cut to must not be one.
+                    // A truncated empty object must not be valid JSON.
                     answer(200, "", &body[..(body.len() * 4 / 5).max(1)])
                 }
                 Fault::Silence => {
-                    // Until who called gives up.
+                    // Returns when the caller closes the connection.
                     let _ = client.read(&mut [0]).await;
                     return None;
                 }
@@ -232,13 +232,12 @@ impl Proxy {
         }
     }
 
-    /// Has a part of a batch done, and tells what was left out.
+    /// Executes a part of a batch and reports the rest as unprocessed.
     async fn leave_out(&self, head: &str, request: &Value, fault: Fault) -> Option<Vec<u8>> {
         let is_read = operation(head) == "BatchGetItem";
         let (kept, left_out) = split(request, fault == Fault::AllLeftOut);
         let mut done = match kept {
-            // The signature is another's then, which the stack need not mind: it is the tests'
-            // request now.
+            // The signature no longer matches the body; the development stack does not verify it.
             Some(kept) => json(
                 &self
                     .forwarded_body(&with_body(head, &kept.to_string()))
@@ -295,8 +294,7 @@ fn with_body(head: &str, body: &str) -> Vec<u8> {
     format!("{head}\r\ncontent-length: {}\r\n\r\n{body}", body.len()).into_bytes()
 }
 
-/// What is called: the operation of DynamoDB or Secrets Manager that the header names, or SES's
-/// one.
+/// The operation of DynamoDB or Secrets Manager in the header. SES has only one and no such header.
 fn operation(head: &str) -> String {
     let target = header(head, "x-amz-target").and_then(|target| target.rsplit_once('.'));
     target.map_or_else(

@@ -1,4 +1,4 @@
-//! What a forger can make of a token without the key.
+//! Tokens forged without the key.
 
 use aws_lc_rs::{
     hmac,
@@ -7,12 +7,12 @@ use aws_lc_rs::{
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 
-/// What a token says; its signature is not looked at.
+/// The claims of a token, without verification.
 pub fn claims(token: &str) -> Value {
     part(token, 1)
 }
 
-/// The identifier of a token, which names what is stored of it.
+/// The `jti` claim, from which the key of the stored item is derived.
 pub fn jti(token: &str) -> String {
     claims(token)["jti"].as_str().unwrap().to_owned()
 }
@@ -26,8 +26,9 @@ fn encode(value: &Value) -> String {
     BASE64URL_NOPAD.encode(value.to_string().as_bytes())
 }
 
-/// Tokens that look like a genuine one of somebody, each with what was done to it.
-pub fn forgeries(genuine: &str, somebody_else: &str) -> Vec<(String, String)> {
+/// Variants of a genuine token, each with a description. `other` is a genuine token of another
+/// user.
+pub fn forgeries(genuine: &str, other: &str) -> Vec<(String, String)> {
     let [header, payload, signature] = genuine.split('.').collect::<Vec<_>>().try_into().unwrap();
     let with_header = |name: &str, value: Value| {
         let mut header = part(genuine, 0);
@@ -91,7 +92,7 @@ pub fn forgeries(genuine: &str, somebody_else: &str) -> Vec<(String, String)> {
                 signed_by_another_key(&with_header("kid", json!("mine"))),
             ),
             (
-                "another key, brought along",
+                "another key, embedded in the header",
                 signed_by_another_key(&with_header("jwk", own_key)),
             ),
             (
@@ -105,15 +106,15 @@ pub fn forgeries(genuine: &str, somebody_else: &str) -> Vec<(String, String)> {
             ("another purpose", with_claim("sub", json!("confirmation"))),
             (
                 "another identifier",
-                with_claim("jti", claims(somebody_else)["jti"].clone()),
+                with_claim("jti", claims(other)["jti"].clone()),
             ),
             (
                 "another user",
-                with_claim("uid", claims(somebody_else)["uid"].clone()),
+                with_claim("uid", claims(other)["uid"].clone()),
             ),
             (
-                "somebody else's claims",
-                format!("{header}.{}.{signature}", encode(&claims(somebody_else))),
+                "another token's claims",
+                format!("{header}.{}.{signature}", encode(&claims(other))),
             ),
             ("no signature", format!("{header}.{payload}.")),
             ("two parts", format!("{header}.{payload}")),

@@ -1,5 +1,5 @@
-//! What is stored, read and changed behind the functions' back: to prove that a refusal changed
-//! nothing, to let time pass, and to bring users into states that no operation brings them into.
+//! Direct access to the stored items: to show that a rejected request changes nothing, to simulate
+//! elapsed time, and to set up states that no operation leads to.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -36,16 +36,16 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
 }
 
 impl Latchkey {
-    /// Every item of somebody. What becomes of a mail meanwhile is no change that an operation
-    /// made; what is written for nobody, so that an unknown address takes the time of a known one,
-    /// is of no account; and what is counted and recorded of refusals too has tests of its own.
+    /// Every item that a rejected request must leave unchanged. Left out: the delivery state of
+    /// mails, the dummy writes for unknown addresses, the counters and activities (which rejected
+    /// requests write too), and expired items.
     pub async fn everything(&self) -> Snapshot {
         let mut all = self.stored().await;
         all.retain(|key, item| {
             item.retain(|name, _| {
                 !["leased_until", "leased_by", "released_at", "settled_at"].contains(&name.as_str())
             });
-            // What has expired is swept at any moment.
+            // Expired items may be deleted at any moment.
             let has_expired = item
                 .get("expires_at")
                 .is_some_and(|_| number(item, "expires_at") <= now());
@@ -57,7 +57,7 @@ impl Latchkey {
         all
     }
 
-    /// Every item there is, by its table and key.
+    /// Every stored item, by its table and key.
     pub async fn stored(&self) -> Snapshot {
         let mut all = Snapshot::new();
         for table in [USERS, GRANTS] {
@@ -81,8 +81,8 @@ impl Latchkey {
         all
     }
 
-    /// Copies an item into the users' table, as from one that was restored, if nobody is there.
-    pub async fn copy_back(&self, item: Item) {
+    /// Copies an item into the Users table, as from a restored table, unless one has that key.
+    pub async fn restore_item(&self, item: Item) {
         let put = self
             .tables
             .put_item()
@@ -92,7 +92,7 @@ impl Latchkey {
         spawn(put.send()).await.unwrap().unwrap();
     }
 
-    /// Every item that belongs to the user.
+    /// The items of [`Latchkey::everything`] that belong to the user.
     pub async fn items_of(&self, user: &User) -> Snapshot {
         let mut all = self.everything().await;
         let address = format!("USER#{}", user.email.trim().to_lowercase());
@@ -100,32 +100,31 @@ impl Latchkey {
         all
     }
 
-    /// Asserts that the request is refused with just these keys, and that nothing of the user
-    /// changes by it.
+    /// Asserts that the request is rejected with exactly these keys, and that it changes none of
+    /// the user's items.
     pub async fn refuses(&self, user: &User, request: Request, status: u16, keys: &[&str]) {
         let before = self.items_of(user).await;
         request.send().await.is_refused(status, keys);
         assert_eq!(self.items_of(user).await, before);
     }
 
-    /// The user's own item.
+    /// The user's item in the Users table.
     pub async fn user_item(&self, user: &User) -> Item {
         self.item(USERS, &format!("USER#{}", user.email.to_lowercase()), None)
             .await
             .expect("a user")
     }
 
-    /// What the user holds under a key, as `RESET`.
+    /// The user's grant item with that sort key, as `RESET`.
     pub async fn grant(&self, user: &User, key: &str) -> Option<Item> {
         self.item(GRANTS, &user.uid, Some(key)).await
     }
 
-    /// What is stored of a session.
+    /// The stored item of a session.
     pub async fn session_item(&self, user: &User, session: &str) -> Option<Item> {
         self.grant(user, &session_key(session)).await
     }
 
-    /// Changes the user's item.
     pub async fn edit_user(&self, user: &User, edit: impl FnOnce(&mut Item)) {
         let mut item = self.user_item(user).await;
         edit(&mut item);
@@ -139,7 +138,6 @@ impl Latchkey {
         .await;
     }
 
-    /// Turns the second factor on.
     pub async fn set_otp_secret(&self, user: &User, secret: &str) {
         self.edit_user(user, |item| {
             drop(item.insert(
@@ -150,24 +148,21 @@ impl Latchkey {
         .await;
     }
 
-    /// Changes what the user holds under a key.
     pub async fn edit_grant(&self, user: &User, key: &str, edit: impl FnOnce(&mut Item)) {
         let mut item = self.grant(user, key).await.expect("a grant");
         edit(&mut item);
         self.put(GRANTS, item).await;
     }
 
-    /// Stores something that no operation did.
     pub async fn put_grant(&self, item: Item) {
         self.put(GRANTS, item).await;
     }
 
-    /// Changes what is stored of a session.
     pub async fn edit_session(&self, user: &User, session: &str, edit: impl FnOnce(&mut Item)) {
         self.edit_grant(user, &session_key(session), edit).await;
     }
 
-    /// Lets so many seconds pass for what is stored of a session: all its times move back.
+    /// Moves all times of a session back by that many seconds.
     pub async fn age_session(&self, user: &User, session: &str, seconds: i64) {
         self.edit_session(user, session, |item| {
             for name in ["began_at", "last_used_at", "expires_at"] {
@@ -177,18 +172,18 @@ impl Latchkey {
         .await;
     }
 
-    /// The same for what is stored of a reset code.
+    /// Moves the expiry of the reset code back by that many seconds.
     pub async fn age_code(&self, user: &User, seconds: i64) {
         self.age_grant(user, "RESET", seconds).await;
     }
 
-    /// The same for what is stored under a key.
+    /// Moves the expiry of a grant item back by that many seconds.
     pub async fn age_grant(&self, user: &User, key: &str, seconds: i64) {
         self.edit_grant(user, key, |item| move_back(item, "expires_at", seconds))
             .await;
     }
 
-    /// Notes that the session was used just now.
+    /// Sets the last use of a session to the present.
     pub async fn use_session(&self, user: &User, session: &str) {
         let now = AttributeValue::N(now().to_string());
         self.edit_session(user, session, |item| {
@@ -197,17 +192,18 @@ impl Latchkey {
         .await;
     }
 
-    /// What was done to the user's account, as `login succeed`, the oldest first.
+    /// The user's activities as `login succeed`, oldest first.
     pub async fn activities(&self, user: &User) -> Vec<String> {
-        let told = |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
-        self.held(user, "ACTIVITY#")
+        let action_and_result =
+            |item: &Item| format!("{} {}", text(item, "action"), text(item, "result"));
+        self.grants_with_prefix(user, "ACTIVITY#")
             .await
             .iter()
-            .map(told)
+            .map(action_and_result)
             .collect()
     }
 
-    /// Takes the user away, and leaves what is stored under the uid.
+    /// Deletes the user's item, and leaves the items under the uid.
     pub async fn delete_user(&self, user: &User) {
         let key = AttributeValue::S(format!("USER#{}", user.email.to_lowercase()));
         spawn(
@@ -222,12 +218,12 @@ impl Latchkey {
         .unwrap();
     }
 
-    /// The mails that were queued for the user, with what became of them.
+    /// The mail items of the user, with their delivery state.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
-        self.held(user, "MAIL#").await
+        self.grants_with_prefix(user, "MAIL#").await
     }
 
-    async fn held(&self, user: &User, prefix: &str) -> Vec<Item> {
+    async fn grants_with_prefix(&self, user: &User, prefix: &str) -> Vec<Item> {
         let query = self
             .tables
             .query()
@@ -271,12 +267,11 @@ pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
     item.insert(name.to_owned(), AttributeValue::N(earlier.to_string()));
 }
 
-/// What a session is stored and listed by.
+/// The id under which a session is stored and listed.
 pub fn session_id(session: &str) -> String {
     shared::platform::random::sha256_hex(&jti(session))
 }
 
-/// The key under which a session is stored.
 fn session_key(session: &str) -> String {
     format!("SESSION#{}", session_id(session))
 }

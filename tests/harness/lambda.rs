@@ -1,5 +1,4 @@
-//! Lambda for one process, which the test may freeze: an event is handed over when the test says
-//! so.
+//! A Runtime API for one process that a test can freeze and invoke.
 
 use std::{fs, sync::Arc};
 
@@ -18,31 +17,31 @@ use tokio::{
 
 use super::{Faulty, children_of, now, signal, spawn, stack::binaries};
 
-/// A function's process that was started for nobody yet.
+/// A function process that starts without an invocation.
 pub struct Lambda {
     process: Child,
     events: mpsc::UnboundedSender<Value>,
     answers: mpsc::UnboundedReceiver<Value>,
-    asked: watch::Receiver<usize>,
+    polls: watch::Receiver<usize>,
 }
 
 /// The Runtime API.
 struct Api {
     events: Mutex<mpsc::UnboundedReceiver<Value>>,
     answers: mpsc::UnboundedSender<Value>,
-    asked: watch::Sender<usize>,
+    polls: watch::Sender<usize>,
 }
 
 impl Lambda {
-    /// Starts the function as the stack starts it, of which an instance must be running.
+    /// Starts the function with the environment of the stack's own instance, which must be running.
     pub async fn start(faulty: &Faulty, function: &str) -> Self {
         let (events, taken) = mpsc::unbounded_channel();
         let (answers, given) = mpsc::unbounded_channel();
-        let (asked, has_asked) = watch::channel(0);
+        let (polls, received_polls) = watch::channel(0);
         let api = Arc::new(Api {
             events: Mutex::new(taken),
             answers,
-            asked,
+            polls,
         });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
@@ -67,13 +66,13 @@ impl Lambda {
                 .unwrap(),
             events,
             answers: given,
-            asked: has_asked,
+            polls: received_polls,
         }
     }
 
-    /// Waits until the process has asked for so many events.
-    pub async fn has_asked(&mut self, times: usize) {
-        self.asked.wait_for(|asked| *asked >= times).await.unwrap();
+    /// Waits until the process has requested `times` events.
+    pub async fn has_polled(&mut self, times: usize) {
+        self.polls.wait_for(|polls| *polls >= times).await.unwrap();
     }
 
     pub fn freeze(&self) {
@@ -84,7 +83,7 @@ impl Lambda {
         signal(self.process.id().unwrap(), "CONT");
     }
 
-    /// What the process answers to an event.
+    /// Sends an event to the process and returns its response.
     pub async fn invoke(&mut self, event: Value) -> Value {
         self.events.send(event).unwrap();
         tokio::time::timeout(super::TIMEOUT, self.answers.recv())
@@ -94,7 +93,7 @@ impl Lambda {
     }
 }
 
-/// The variables of the stack's own instance of the function.
+/// The environment of the stack's own instance of the function.
 fn environment(faulty: &Faulty, function: &str) -> Vec<(String, String)> {
     let instances = children_of(std::process::id())
         .into_iter()
@@ -114,7 +113,7 @@ fn environment(faulty: &Faulty, function: &str) -> Vec<(String, String)> {
 }
 
 async fn next(State(api): State<Arc<Api>>) -> impl IntoResponse {
-    api.asked.send_modify(|asked| *asked += 1);
+    api.polls.send_modify(|polls| *polls += 1);
     let event = api.events.lock().await.recv().await.unwrap_or_default();
     let headers = [
         ("lambda-runtime-aws-request-id", "frozen".to_owned()),

@@ -1,10 +1,10 @@
-//! What people find in their mail.
+//! Mails sent by the stack.
 
 use serde_json::Value;
 
-use super::{Answer, User, eventually, stack::Latchkey};
+use super::{Answer, User, eventually_or, stack::Latchkey};
 
-/// A mail that arrived.
+/// A delivered mail.
 #[derive(Clone, Debug)]
 pub struct Mail {
     pub from: String,
@@ -37,14 +37,13 @@ impl Mail {
         }
     }
 
-    /// The link of the mail, if there is one.
     pub fn link(&self) -> Option<&str> {
         self.text
             .split_whitespace()
             .find(|word| word.starts_with("http"))
     }
 
-    /// The value of a parameter of the link.
+    /// The value of a query parameter of the link.
     pub fn parameter(&self, name: &str) -> Option<&str> {
         let (_, query) = self.link()?.split_once('?')?;
         query
@@ -60,13 +59,13 @@ impl Mail {
         self.parameter("confirmation_token")
     }
 
-    /// A mail without a link that carries a token tells that something happened.
+    /// Whether the mail is a notice, which carries no token.
     pub fn is_notice(&self) -> bool {
         self.reset_token().is_none() && self.confirmation_token().is_none()
     }
 }
 
-/// The mails that a mailbox tells of, oldest first.
+/// The mails in a response of the mailbox, oldest first.
 pub fn mails_of(mailbox: &Answer) -> Vec<Mail> {
     mailbox.json()["messages"]
         .as_array()
@@ -84,7 +83,7 @@ impl Latchkey {
             .collect()
     }
 
-    /// Waits until so many mails of a kind are there, and returns the newest of them.
+    /// Waits for `count` mails of a kind to the address, and returns the newest.
     pub async fn mail_to(
         &self,
         email: &str,
@@ -92,7 +91,7 @@ impl Latchkey {
         is_kind: impl Fn(&Mail) -> bool,
     ) -> Mail {
         let is_kind = &is_kind;
-        eventually(&format!("{count} mails to {email}"), || async move {
+        let newest = || async move {
             let mails: Vec<Mail> = self
                 .mails_to(email)
                 .await
@@ -100,16 +99,23 @@ impl Latchkey {
                 .filter(is_kind)
                 .collect();
             (mails.len() >= count).then(|| mails[count - 1].clone())
-        })
-        .await
+        };
+        // A delivery that is retried delays the mails behind it.
+        let retries = || {
+            let log = self.log().into_iter();
+            log.filter(|line| line.contains("failed to handle") || line.contains("ERROR"))
+                .collect::<Vec<_>>()
+                .join("\n")
+        };
+        eventually_or(&format!("{count} mails to {email}"), newest, retries).await
     }
 
-    /// Asks for a reset and waits for the mail.
+    /// Requests a reset code and waits for the mail.
     pub async fn reset_mail(&self, email: &str) -> Mail {
         self.reset_mail_in(email, "").await
     }
 
-    /// The same in a language.
+    /// Requests a reset code in a language and waits for the mail.
     pub async fn reset_mail_in(&self, email: &str, lang: &str) -> Mail {
         let is_reset = |mail: &Mail| mail.reset_token().is_some();
         let before = self
@@ -126,7 +132,7 @@ impl Latchkey {
         self.mail_to(email, before + 1, is_reset).await
     }
 
-    /// The token of a reset that the user asked for.
+    /// Requests a reset code and returns its token.
     pub async fn reset_token(&self, user: &User) -> String {
         self.reset_mail(&user.email)
             .await

@@ -1,4 +1,4 @@
-//! What operations consume of DynamoDB.
+//! Capacity units that operations consume.
 
 use local::Consumed;
 
@@ -7,7 +7,6 @@ use super::{
     stack::{Latchkey, spawn},
 };
 
-/// Capacity units.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Units {
     pub read: f64,
@@ -17,13 +16,14 @@ pub struct Units {
 pub struct Meter(local::Meter);
 
 impl Meter {
-    /// Of one mail: it is claimed, its user is read, it is settled.
+    /// Consumption of one mail: two writes to its item (claim and settlement) and one read of the
+    /// user.
     pub const MAIL: Units = Units {
         read: 1.0,
         written: 2.0,
     };
 
-    /// A stack whose functions have these variables and reach their tables through the meter.
+    /// Starts a stack with these variables, whose functions reach their tables through the meter.
     pub async fn start(variables: &[(&str, &str)]) -> (Latchkey, Self) {
         let meter = spawn(local::Meter::start()).await.unwrap().unwrap();
         let latchkey =
@@ -33,7 +33,7 @@ impl Meter {
         (latchkey, Self(meter))
     }
 
-    /// What an operation consumes, without that of so many mails that it has sent.
+    /// The consumption of an operation, without that of the mails that it queues.
     pub async fn units<T>(&self, mails: usize, operation: impl Future<Output = T>) -> (Units, T) {
         self.0.forget();
         let outcome = operation.await;

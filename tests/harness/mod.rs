@@ -1,4 +1,4 @@
-//! What the tests share: a stack, a client, people, their mail and what is stored of them.
+//! Shared by the tests: the stack, an HTTP client, users, mails and stored items.
 
 mod access;
 mod browser;
@@ -26,7 +26,7 @@ use std::time::Duration;
 
 pub use access::{bearer_of, kid, verified};
 pub use browser::Browser;
-pub use captcha::Outside;
+pub use captcha::ExternalServices;
 pub use client::{Answer, Request, all_at_once};
 pub use contract::CONTRACT;
 pub use event::event;
@@ -44,7 +44,7 @@ pub use program::{Folder, Program, command};
 pub use stack::{Latchkey, binaries, latchkey, spawn};
 pub use template::{Function, Template, workspace};
 
-/// How long anything may take that a test waits for.
+/// Limit of every wait in a test.
 pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Seconds since the Unix epoch.
@@ -52,10 +52,16 @@ pub fn now() -> i64 {
     shared::platform::clock::now().seconds()
 }
 
-/// Asks again and again until there is an answer.
-pub async fn eventually<T, F: Future<Output = Option<T>>>(
+/// Polls until the closure returns a value.
+pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    eventually_or(what, ask, String::new).await
+}
+
+/// The same. A timeout also reports what the second closure returns.
+pub async fn eventually_or<T, F: Future<Output = Option<T>>>(
     what: &str,
     mut ask: impl FnMut() -> F,
+    explain: impl FnOnce() -> String,
 ) -> T {
     let asking = async {
         loop {
@@ -68,5 +74,5 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     };
     tokio::time::timeout(TIMEOUT, asking)
         .await
-        .unwrap_or_else(|_| panic!("{what}: not within {TIMEOUT:?}"))
+        .unwrap_or_else(|_| panic!("{what}: not within {TIMEOUT:?}\n{}", explain()))
 }

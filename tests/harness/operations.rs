@@ -1,18 +1,18 @@
-//! The operations that take parameters, for the rules that hold for each of them.
+//! The operations with parameters, for rules that apply to each of them.
 
 use super::{Latchkey, Request, Template, User};
 
-/// An operation that takes parameters.
+/// An operation with parameters.
 pub struct Operation {
     pub method: &'static str,
     pub path: &'static str,
-    /// Whether it is only for who is signed in.
+    /// Whether it requires a session.
     pub signed_in: bool,
-    /// What its keys begin with.
+    /// Prefix of its error keys.
     pub module: &'static str,
-    /// Its parameters and the most characters of each, in their order.
+    /// Its parameters in order, each with its greatest length in characters.
     pub parameters: &'static [(&'static str, usize)],
-    /// What it answers when nothing is given.
+    /// The error keys for a request without parameters.
     pub missing: &'static [&'static str],
 }
 
@@ -118,8 +118,7 @@ pub const OPERATIONS: [Operation; 8] = [
     },
 ];
 
-/// Method and path of every operation that is only for who is signed in, with values for the
-/// parameters of the paths.
+/// Method and path of every operation that requires a session, with values for path parameters.
 pub fn signed_in_operations() -> Vec<(String, String)> {
     let routes = Template::read()
         .functions
@@ -137,12 +136,12 @@ pub fn signed_in_operations() -> Vec<(String, String)> {
 }
 
 impl Operation {
-    /// A request to it, by the user where it is only for who is signed in.
+    /// A request of the operation, with the user's session where it requires one.
     pub fn request(&self, latchkey: &Latchkey, user: &User) -> Request {
         self.request_with(latchkey, user, "")
     }
 
-    /// The same with a query string.
+    /// [`Operation::request`] with a query string.
     pub fn request_with(&self, latchkey: &Latchkey, user: &User, query: &str) -> Request {
         let path = format!("{}{query}", self.path);
         if self.signed_in {
@@ -152,8 +151,9 @@ impl Operation {
         }
     }
 
-    /// Values of all parameters that are well-formed, and open nothing: the address has an account
-    /// and the token is none.
+    /// Well-formed values of all parameters, for a request that opens no session and changes no
+    /// password. The address must have an account; the password is wrong and the token is not a
+    /// token.
     pub fn harmless(&self, email: &str) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {
             "email" => email.to_owned(),
@@ -171,7 +171,7 @@ impl Operation {
             .collect()
     }
 
-    /// The same, but for one of them.
+    /// [`Operation::harmless`] with another value of one parameter.
     pub fn harmless_but(
         &self,
         email: &str,
@@ -187,7 +187,7 @@ impl Operation {
     }
 }
 
-/// Fields as requests take them.
+/// Fields as [`Request::form`] accepts them.
 pub fn borrowed<'a>(fields: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
     fields
         .iter()

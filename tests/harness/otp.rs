@@ -1,4 +1,4 @@
-//! The authenticator app: RFC 6238 with SHA-1, six digits and thirty seconds.
+//! An authenticator app: RFC 6238 with SHA-1, six digits and steps of thirty seconds.
 
 use aws_lc_rs::hmac;
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -6,11 +6,10 @@ use data_encoding::{BASE32_NOPAD, BASE64};
 
 use super::{Answer, Request, User, items::number, now, stack::Latchkey};
 
-/// The shared secret of those who have the second factor on: that of the standard's examples.
+/// The shared secret of the examples in RFC 6238.
 pub const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
-/// Variables of a stack on which many try the same at once: their number is another test's matter,
-/// and hashes are cheap.
+/// Variables of a stack for concurrent attempts: no back-off, and cheap hashes.
 pub const FOR_RACES: [(&str, &str); 2] = [
     ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0"),
     ("IDENTITY_ARGON2", "m=8192,t=1,p=1"),
@@ -21,7 +20,7 @@ pub fn step() -> i64 {
     now() / 30
 }
 
-/// The code of a step, of those who have [`SECRET`].
+/// The code of a step for [`SECRET`].
 pub fn code(step: i64) -> String {
     code_of(SECRET, step)
 }
@@ -39,7 +38,7 @@ pub fn code_of(secret: &str, step: i64) -> String {
     format!("{:06}", number % 1_000_000)
 }
 
-/// A code that no step near the present one has.
+/// A code that differs from those of all steps near the present one.
 pub fn wrong_code() -> String {
     wrong_code_of(SECRET)
 }
@@ -54,7 +53,7 @@ pub fn wrong_code_of(secret: &str) -> String {
         .unwrap()
 }
 
-/// What somebody has who turned the second factor on.
+/// The second factor of a user.
 #[derive(Clone)]
 pub struct Authenticator {
     pub secret: String,
@@ -62,7 +61,7 @@ pub struct Authenticator {
 }
 
 impl Authenticator {
-    /// What it shows now.
+    /// The code of the present step.
     pub fn code(&self) -> String {
         code_of(&self.secret, step())
     }
@@ -72,8 +71,8 @@ impl Authenticator {
     }
 }
 
-/// What the camera of an authenticator sees: the size of the picture, and what its QR code says.
-pub fn photograph(barcode: &str) -> ((usize, usize), String) {
+/// Decodes a barcode: the size of the image in pixels and the text of its QR code.
+pub fn scan_qr_code(barcode: &str) -> ((usize, usize), String) {
     let png = BASE64.decode(barcode.as_bytes()).unwrap();
     let mut decoder = png::Decoder::new(std::io::Cursor::new(png));
     decoder.set_transformations(png::Transformations::EXPAND);
@@ -93,7 +92,7 @@ pub fn photograph(barcode: &str) -> ((usize, usize), String) {
     ((width, height), text)
 }
 
-/// The value of a parameter of an authenticator's URL.
+/// The value of a query parameter of an `otpauth` URL.
 pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
     url.split_once('?')?
         .1
@@ -102,7 +101,7 @@ pub fn parameter<'a>(url: &'a str, name: &str) -> Option<&'a str> {
 }
 
 impl Latchkey {
-    /// A request of an operation of the second factor, as the user. A bearer needs no csrf token.
+    /// A request of an operation of the second factor. A bearer token needs no CSRF token.
     pub fn otp(&self, operation: &str, session: &str, code: &str) -> Request {
         self.post(&format!("/resource/otp/{operation}"))
             .bearer(session)
@@ -118,8 +117,8 @@ impl Latchkey {
         self.post("/identity/sessions").form(&fields)
     }
 
-    /// Has a secret drawn.
-    pub async fn drawn_secret(&self, user: &User) -> String {
+    /// Generates a shared secret and returns it.
+    pub async fn generated_secret(&self, user: &User) -> String {
         let answer = self
             .post("/resource/otp/generate_qrcode")
             .bearer(&user.session)
@@ -131,9 +130,10 @@ impl Latchkey {
             .to_owned()
     }
 
-    /// Turns the second factor on, some time ago: the code of the present step is unused.
+    /// Enables the second factor, and moves the last used step back so that the code of the present
+    /// step is unused.
     pub async fn enroll(&self, user: &User) -> Authenticator {
-        let secret = self.drawn_secret(user).await;
+        let secret = self.generated_secret(user).await;
         let answer = self
             .otp("enable", &user.session, &code_of(&secret, step()))
             .send()
@@ -152,21 +152,21 @@ impl Latchkey {
         }
     }
 
-    /// Somebody who signed up and turned it on.
+    /// A new user with the second factor enabled.
     pub async fn enrolled(&self, name: &str) -> (User, Authenticator) {
         let user = self.signed_up(name).await;
         let authenticator = self.enroll(&user).await;
         (user, authenticator)
     }
 
-    /// What is recorded of the user's second factor, as `enable 2FA succeed`, the oldest first.
+    /// The activities of the user's second factor as `enable 2FA succeed`, oldest first.
     pub async fn otp_activities(&self, user: &User) -> Vec<String> {
         let all = self.activities(user).await.into_iter();
         all.filter(|activity| activity.contains("2FA")).collect()
     }
 }
 
-/// The recovery codes that an answer tells.
+/// The recovery codes in an answer.
 #[track_caller]
 pub fn recovery_codes(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -178,8 +178,8 @@ pub fn recovery_codes(answer: &Answer) -> Vec<String> {
 }
 
 #[test]
-fn the_codes_are_those_of_the_standard() {
-    // RFC 6238, appendix B: the last six of its eight digits.
+fn codes_match_the_examples_of_rfc_6238() {
+    // Appendix B, the last six of its eight digits.
     for (time, expected) in [
         (59, "287082"),
         (1_111_111_109, "081804"),

@@ -1,13 +1,13 @@
-//! The people of the tests. They come to be through the public API.
+//! Users of the tests, created through the public API.
 
 use serde_json::{Value, json};
 
 use super::{Answer, Request, stack::Latchkey};
 
-/// A password that the rule accepts.
+/// A password that the password rule accepts.
 pub const PASSWORD: &str = "Correct-Horse-7-Battery";
 
-/// What a user's answer holds.
+/// The members of a user in an answer.
 pub const USER_NAMES: [&str; 15] = [
     "email",
     "uid",
@@ -26,7 +26,7 @@ pub const USER_NAMES: [&str; 15] = [
     "data_storages",
 ];
 
-/// Somebody who signed up.
+/// A user who signed up.
 #[derive(Clone, Debug)]
 pub struct User {
     pub email: String,
@@ -53,12 +53,12 @@ impl User {
 }
 
 impl Latchkey {
-    /// A user whose address is made of the name, which no other test may use.
+    /// A new user. The address is derived from the name, which no other test may use.
     pub async fn signed_up(&self, name: &str) -> User {
         self.signed_up_with(name, &json!({})).await
     }
 
-    /// A user who signed up with further parameters.
+    /// A new user who signed up with further parameters.
     pub async fn signed_up_with(&self, name: &str, more: &Value) -> User {
         let mut body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });
         body.as_object_mut()
@@ -75,22 +75,22 @@ impl Latchkey {
             .form(&[("email", email), ("password", password)])
     }
 
-    /// The user with a session of her own for this.
-    pub async fn signed_in_anew(&self, user: &User) -> User {
+    /// The user with a new session.
+    pub async fn with_new_session(&self, user: &User) -> User {
         User::from_answer(
             &self.sign_in(&user.email, &user.password).send().await,
             &user.password,
         )
     }
 
-    /// A request of somebody who is signed in, as a page of the front end sends it.
+    /// A request with the user's session cookie and CSRF token, as a front end sends it.
     pub fn by(&self, user: &User, method: &str, path: &str) -> Request {
         self.request(method.parse().unwrap(), path)
             .cookie(&user.session)
             .csrf(&user.csrf_token)
     }
 
-    /// The ids of her sessions that the user is told, newest first.
+    /// The listed session ids of the user, newest first.
     pub async fn session_ids(&self, user: &User) -> Vec<String> {
         let answer = self.by(user, "GET", "/resource/sessions").send().await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -113,7 +113,7 @@ impl Latchkey {
             .form(&fields)
     }
 
-    /// The token of a new session of the user.
+    /// Signs in and returns the token of the new session.
     pub async fn signed_in(&self, user: &User) -> String {
         let answer = self.sign_in(&user.email, &user.password).send().await;
         assert_eq!(answer.status, 201, "{answer:?}");

@@ -1,12 +1,12 @@
-//! The processes of a stack that runs as a program of its own, as Linux tells of them.
+//! Processes, read from `/proc`.
 
 use std::{fs, process::Command};
 
-/// A process that another one started.
+/// A child process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Child {
     pub id: u32,
-    /// Name of its program, of which the system keeps 15 characters.
+    /// Name of its program, truncated by Linux to 15 characters.
     pub name: String,
 }
 
@@ -15,7 +15,7 @@ impl Child {
         read(self.id).is_some_and(|(child, _)| child == *self)
     }
 
-    /// Whether something was sent to it that it has not read.
+    /// Whether one of its sockets has data that it has not read.
     pub fn has_unread(&self) -> bool {
         let links = fs::read_dir(format!("/proc/{}/fd", self.id))
             .unwrap()
@@ -37,7 +37,7 @@ impl Child {
     }
 }
 
-/// The children of a process, and theirs.
+/// All descendants of a process.
 pub fn children_of(parent: u32) -> Vec<Child> {
     let ids = fs::read_dir("/proc")
         .unwrap()
@@ -54,7 +54,7 @@ pub fn children_of(parent: u32) -> Vec<Child> {
     [children, theirs].concat()
 }
 
-/// Sends a signal, as `INT`.
+/// Sends a signal by its name without `SIG`, as `INT`.
 pub fn signal(process: u32, name: &str) {
     assert!(
         Command::new("kill")

@@ -1,4 +1,4 @@
-//! The stack as people run it: the program `latchkey`.
+//! The development stack as a program: `latchkey`.
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -9,11 +9,10 @@ use tokio::{
 
 use super::{Answer, children_of, eventually, processes, signal, stack::binaries};
 
-/// How long the program may take to be ready: it has cargo look whether the functions are up to
-/// date.
+/// Limit of the program's start, which includes a build of the functions if they are out of date.
 const START: Duration = Duration::from_mins(5);
 
-/// A folder for one test, gone with it.
+/// A temporary folder, deleted when dropped.
 pub struct Folder(PathBuf);
 
 impl Folder {
@@ -31,17 +30,17 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left behind is in the system's folder for such things.
+        // A folder that cannot be deleted stays in the system's temporary folder.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
-/// The program, taking requests.
+/// The running program.
 pub struct Program {
     process: Child,
     pub url: String,
     pub dynamodb_url: String,
-    /// What else it says on standard output.
+    /// Its further lines on standard output.
     output: Lines<BufReader<ChildStdout>>,
 }
 
@@ -63,7 +62,7 @@ impl Program {
     }
 
     pub async fn start_with(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
-        // Nobody reads what it logs.
+        // Without a reader a pipe of standard error would fill up and block the program.
         let mut process = command(arguments)
             .await
             .envs(variables.iter().copied())
@@ -93,8 +92,8 @@ impl Program {
         }
     }
 
-    /// The next line with the text.
-    pub async fn says(&mut self, text: &str) {
+    /// Waits for a line with the text.
+    pub async fn prints(&mut self, text: &str) {
         while let Some(line) = tokio::time::timeout(START, self.output.next_line())
             .await
             .expect("a line in time")
@@ -104,7 +103,7 @@ impl Program {
                 return;
             }
         }
-        panic!("it does not say {text}");
+        panic!("no line contains {text}");
     }
 
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
@@ -129,7 +128,7 @@ impl Program {
         self.process.id().unwrap()
     }
 
-    /// Its instances of a function.
+    /// The running instances of a function.
     pub fn instances(&self, function: &str) -> Vec<processes::Child> {
         children_of(self.id())
             .into_iter()
@@ -137,8 +136,8 @@ impl Program {
             .collect()
     }
 
-    /// Sends it a signal, waits for its end, and for that of every process that it started. Returns
-    /// whether it ended well.
+    /// Sends the program a signal, and waits until it and all its child processes have ended.
+    /// Returns whether it ended with status 0.
     pub async fn end(mut self, name: &str) -> bool {
         let children = children_of(self.id());
         assert!(!children.is_empty());

@@ -1,4 +1,4 @@
-//! The stack that the tests talk to.
+//! The development stack in the test process.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +14,16 @@ use tokio::{runtime::Runtime, sync::OnceCell, task::JoinHandle};
 
 use super::{captcha, eventually};
 
-/// Runs what outlives a single test: the stacks, and the connections to them.
+/// Runs what outlives a single test: the stacks and the connections to them.
 static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
 static BINARIES: OnceCell<Result<PathBuf, String>> = OnceCell::const_new();
 static SHARED: OnceCell<Latchkey> = OnceCell::const_new();
 
-/// Calls of functions, in any stack, that their policies did not allow.
+/// Calls that a function's policy did not allow, in any stack.
 static DENIALS: LazyLock<Arc<Mutex<Vec<String>>>> = LazyLock::new(Arc::default);
 
-/// Fails the test if a function was denied a call: on AWS it would not work. Each answer that a
-/// test gets checks this, so what fails may be a test that only shares the stack; the message names
-/// the function.
+/// Fails the test if a policy denied a function a call, as AWS would. Checked with every answer, so
+/// the failing test may be another one on the same stack; the message names the function.
 #[track_caller]
 pub fn no_call_was_denied() {
     let denials = DENIALS.lock().unwrap();
@@ -34,12 +33,12 @@ pub fn no_call_was_denied() {
     );
 }
 
-/// Runs a future where it may outlive the test that started it.
+/// Runs a future that may outlive the test.
 pub fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
     RUNTIME.spawn(future)
 }
 
-/// The folder of the functions' binaries and of `latchkey`. They are built once, also when that
+/// The folder of the functions' binaries and of `latchkey`. They are built once, even if the build
 /// fails.
 pub async fn binaries() -> &'static Path {
     let build = || async {
@@ -51,12 +50,12 @@ pub async fn binaries() -> &'static Path {
     BINARIES.get_or_init(build).await.as_ref().expect("a build")
 }
 
-/// The stack that most tests share. Each has users of its own in it, so they do not meet.
+/// The stack that most tests share. Each test creates its own users, so tests do not interfere.
 pub async fn latchkey() -> &'static Latchkey {
     SHARED.get_or_init(|| Latchkey::start(&[])).await
 }
 
-/// A stack in memory, with what a test needs of it.
+/// A stack with its data in memory.
 pub struct Latchkey {
     pub(super) stack: Arc<Stack>,
     pub(super) tables: aws_sdk_dynamodb::Client,
@@ -65,10 +64,10 @@ pub struct Latchkey {
 }
 
 impl Latchkey {
-    /// Origins of browsers that may call.
+    /// The allowed browser origins.
     pub const ORIGINS: [&str; 2] = ["https://app.example", "https://admin.example"];
 
-    /// Starts a stack whose functions have these variables.
+    /// Starts a stack with these variables of the functions.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
         let log = Arc::default();
         let options = Options {
@@ -106,27 +105,27 @@ impl Latchkey {
         }
     }
 
-    /// Where the API is.
+    /// The URL of the API.
     pub fn url(&self) -> &str {
         self.stack.url()
     }
 
-    /// Where DynamoDB is, and where the other services of AWS are.
+    /// The URLs of DynamoDB and of the other AWS services.
     pub fn services(&self) -> (&str, &str) {
         (self.stack.dynamodb_url(), self.stack.aws_url())
     }
 
-    /// What links in mails begin with.
+    /// The base of links in mails.
     pub fn domain(&self) -> String {
         self.url().replace("127.0.0.1", "localhost")
     }
 
-    /// Calls a function by its logical id, without the gateway.
+    /// Invokes a function by its logical id, without the gateway.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, String> {
         self.invoke_later(function, event).await.unwrap()
     }
 
-    /// The same, begun at once and not waited for.
+    /// Starts the invocation of a function, without waiting for it.
     pub fn invoke_later(&self, function: &str, event: Value) -> JoinHandle<Result<Value, String>> {
         let stack = Arc::clone(&self.stack);
         let function = function.to_owned();
@@ -138,7 +137,7 @@ impl Latchkey {
         })
     }
 
-    /// The secret that the keys of all tokens come from, asked for as the functions do.
+    /// The token secret, fetched from Secrets Manager.
     pub async fn token_secret(&self) -> String {
         let body = r#"{"SecretId":"TokenSecret"}"#;
         let request = self
@@ -153,13 +152,13 @@ impl Latchkey {
         answer["SecretString"].as_str().unwrap().to_owned()
     }
 
-    /// Every line that the stack and its functions wrote so far. A function's line may come after
-    /// its answer.
+    /// Every line logged by the stack and its functions so far. A function's line may follow its
+    /// answer.
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap().clone()
     }
 
-    /// The same, once so many lines have such a text.
+    /// The log, as soon as `count` lines contain the text.
     pub async fn log_with(&self, count: usize, text: &str) -> Vec<String> {
         eventually(text, || async {
             let log = self.log();
@@ -168,7 +167,7 @@ impl Latchkey {
         .await
     }
 
-    /// The JSON lines that the functions wrote so far.
+    /// The JSON lines logged by the functions so far.
     pub fn json_lines(&self) -> Vec<Value> {
         self.log()
             .iter()
@@ -176,16 +175,16 @@ impl Latchkey {
             .collect()
     }
 
-    /// The fields of the lines in which that function told what it did, once there are so many.
+    /// The fields of the operation's log lines with that message, as soon as there are `count`.
     pub async fn invocations(&self, operation: &str, message: &str, count: usize) -> Vec<Value> {
         eventually(operation, || async {
-            let told =
+            let is_wanted =
                 |fields: &Value| fields["operation"] == operation && fields["message"] == message;
             let lines: Vec<Value> = self
                 .json_lines()
                 .into_iter()
                 .map(|mut line| line["fields"].take())
-                .filter(|fields| told(fields))
+                .filter(|fields| is_wanted(fields))
                 .collect();
             (lines.len() >= count).then_some(lines)
         })

@@ -1,10 +1,10 @@
-//! What template.yaml says of the functions.
+//! The functions, parameters and variables of template.yaml.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use serde_yaml_ng::Value;
 
-/// The folder of the checkout.
+/// The root of the checkout.
 pub fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -16,7 +16,7 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// Names of the parameters, with their defaults.
     pub parameters: BTreeMap<String, Option<String>>,
-    /// The functions' variables, with what each refers to.
+    /// The functions' variables, with the parameter or resource that each refers to.
     pub variables: BTreeMap<String, String>,
 }
 
@@ -83,7 +83,7 @@ impl Function {
         }
     }
 
-    /// Where the endpoint, its test and its binary are: area and verb, as `session` and `create`.
+    /// The area and verb of the endpoint, its test and its binary, as `session` and `create`.
     pub fn place(&self) -> (String, String) {
         if self.binary == "pages" {
             return ("pages".to_owned(), "serve".to_owned());
@@ -98,8 +98,7 @@ impl Function {
     }
 }
 
-/// What an intrinsic refers to: `!Ref Name` and `!GetAtt Name.Arn` are `Name`; anything else is its
-/// text.
+/// The name in `!Ref Name` or `!GetAtt Name.Arn`; the text of any other value.
 fn reference(value: &Value) -> String {
     match value {
         Value::Tagged(tagged) if tagged.tag == "Ref" => scalar(&tagged.value),

@@ -1,4 +1,4 @@
-//! How mails leave the outbox
+//! Delivery of mails from the outbox
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Map, Value, json};
@@ -7,7 +7,7 @@ use crate::harness::{Item, Latchkey, Mail, User, eventually, latchkey, now, numb
 
 const FUNCTION: &str = "MailSendFunction";
 
-/// The event by which the stream tells that the item was written.
+/// The stream record of a write of the item.
 fn event(item: &Item) -> Value {
     let attributes = |names: &dyn Fn(&str) -> bool| -> Value {
         let chosen = item
@@ -38,13 +38,13 @@ fn attribute(value: &AttributeValue) -> Value {
     match value {
         AttributeValue::S(text) => json!({ "S": text }),
         AttributeValue::N(number) => json!({ "N": number }),
-        other => panic!("in no mail: {other:?}"),
+        other => panic!("unexpected attribute of a mail: {other:?}"),
     }
 }
 
-/// The mail that was queued at sign-up, once it has been sent.
-async fn sent(latchkey: &Latchkey, user: &User) -> Item {
-    eventually("the mail is marked as sent", || async {
+/// Waits until the confirmation mail is settled, and returns its item.
+async fn settled_mail(latchkey: &Latchkey, user: &User) -> Item {
+    eventually("the mail is settled", || async {
         latchkey
             .queued_mails(user)
             .await
@@ -55,33 +55,33 @@ async fn sent(latchkey: &Latchkey, user: &User) -> Item {
 }
 
 #[tokio::test]
-async fn a_mail_is_sent_and_marked() {
+async fn a_mail_is_sent_and_settled() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("delivery").await;
-    let mail = sent(latchkey, &user).await;
+    let mail = settled_mail(latchkey, &user).await;
     assert!((now() - number(&mail, "settled_at")).abs() < 60);
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_record_that_is_delivered_again_sends_no_second_mail() {
+async fn a_repeated_record_sends_no_second_mail() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("delivery-again").await;
-    let mail = sent(latchkey, &user).await;
+    let mail = settled_mail(latchkey, &user).await;
     for _ in 0..3 {
         latchkey
             .invoke(FUNCTION, event(&mail))
             .await
-            .expect("a record that needs nothing more");
+            .expect("the record is skipped");
     }
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 1);
 }
 
 #[tokio::test]
-async fn a_mail_that_is_not_marked_as_sent_is_sent_until_its_code_has_expired() {
+async fn a_mail_that_is_not_settled_is_sent_until_its_code_expires() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("delivery-late").await;
-    let mail = sent(latchkey, &user).await;
+    let mail = settled_mail(latchkey, &user).await;
     let key = text(&mail, "sk").to_owned();
 
     latchkey
@@ -90,7 +90,7 @@ async fn a_mail_that_is_not_marked_as_sent_is_sent_until_its_code_has_expired() 
     latchkey
         .invoke(FUNCTION, event(&mail))
         .await
-        .expect("a mail that is sent");
+        .expect("the mail is sent");
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
 
     let expired = AttributeValue::N((now() - 1).to_string());
@@ -111,14 +111,14 @@ async fn a_mail_that_is_not_marked_as_sent_is_sent_until_its_code_has_expired() 
     latchkey
         .invoke(FUNCTION, event(&late))
         .await
-        .expect("a record that needs nothing more");
+        .expect("the record is skipped");
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_sent_to_holds_up_nobody_else() {
+async fn an_undeliverable_address_does_not_block_other_mails() {
     let latchkey = Latchkey::start(&[]).await;
-    // SES takes no address whose local part is not ASCII.
+    // SES rejects addresses whose local part is not ASCII.
     for number in 0..3 {
         latchkey
             .signed_up_with(
@@ -135,7 +135,7 @@ async fn an_address_that_cannot_be_sent_to_holds_up_nobody_else() {
 }
 
 #[tokio::test]
-async fn an_internationalised_domain_is_sent_to_as_ses_spells_it() {
+async fn an_internationalised_domain_is_sent_in_punycode() {
     let latchkey = latchkey().await;
     latchkey
         .signed_up_with("-", &json!({ "email": "bestellung@bücher.example" }))

@@ -1,4 +1,4 @@
-//! What SES tells of mails that it took
+//! Bounces and complaints reported by SES
 
 use serde_json::{Value, json};
 use shared::platform::clock::Timestamp;
@@ -7,23 +7,23 @@ use crate::harness::{Latchkey, User, eventually, latchkey, now, number, text};
 
 const FUNCTION: &str = "MailFeedbackFunction";
 
-/// The event that tells of a mail to the user that did not just arrive, as from her address.
-fn event(user: &User, kind: &str, told: &Value) -> Value {
+/// An event of SES about a mail to the user.
+fn event(user: &User, kind: &str, details: &Value) -> Value {
     let mut detail = json!({
         "eventType": kind,
         "mail": { "destination": [user.email], "tags": { "uid": [user.uid], "mail": ["some-mail"] } },
     });
-    detail[kind.to_lowercase()] = told.clone();
+    detail[kind.to_lowercase()] = details.clone();
     json!({ "source": "aws.ses", "id": "event", "detail-type": "Email Bounced", "detail": detail })
 }
 
 fn bounce_at(user: &User, address: &str, kind: &str, at: i64) -> Value {
-    let told = json!({
+    let details = json!({
         "bounceType": kind,
         "bouncedRecipients": [{ "emailAddress": address }],
         "timestamp": Timestamp::from_seconds(at).rfc3339(),
     });
-    event(user, "Bounce", &told)
+    event(user, "Bounce", &details)
 }
 
 fn bounce(user: &User, address: &str) -> Value {
@@ -31,15 +31,15 @@ fn bounce(user: &User, address: &str) -> Value {
 }
 
 fn complaint(user: &User, kind: Option<&str>) -> Value {
-    let told = json!({
+    let details = json!({
         "complainedRecipients": [{ "emailAddress": user.email }],
         "complaintFeedbackType": kind,
         "timestamp": Timestamp::from_seconds(now()).rfc3339(),
     });
-    event(user, "Complaint", &told)
+    event(user, "Complaint", &details)
 }
 
-/// What the labels of the user say, as `email: verified`.
+/// The labels of the user as `private email: verified`.
 async fn labels(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let item = latchkey.user_item(user).await;
     let labels = item["labels"]
@@ -59,7 +59,7 @@ async fn labels(latchkey: &Latchkey, user: &User) -> Vec<String> {
         .collect()
 }
 
-/// Waits until every mail that was queued for the user is settled; how many there are.
+/// Waits until every mail to the user is settled, and returns their number.
 async fn settled(latchkey: &Latchkey, user: &User) -> usize {
     eventually("every mail settled", || async {
         let mails = latchkey.queued_mails(user).await;
@@ -71,7 +71,7 @@ async fn settled(latchkey: &Latchkey, user: &User) -> usize {
     .await
 }
 
-/// Somebody whose first mail has arrived.
+/// A new user whose confirmation mail is settled.
 async fn signed_up(latchkey: &Latchkey, name: &str) -> User {
     let user = latchkey.signed_up(name).await;
     assert_eq!(settled(latchkey, &user).await, 1);
@@ -79,7 +79,7 @@ async fn signed_up(latchkey: &Latchkey, name: &str) -> User {
 }
 
 #[tokio::test]
-async fn an_address_that_bounces_or_complains_is_labelled_and_gets_no_more_mail() {
+async fn an_address_with_a_bounce_or_complaint_is_labelled_and_gets_no_more_mail() {
     let latchkey = Latchkey::start(&[]).await;
     for mailbox in ["bounce", "complaint", "suppressionlist"] {
         let email = format!("{mailbox}+label@simulator.amazonses.com");
@@ -94,7 +94,7 @@ async fn an_address_that_bounces_or_complains_is_labelled_and_gets_no_more_mail(
         latchkey.ask_for_code(&email).send().await.is_empty(201);
         assert_eq!(settled(&latchkey, &user).await, 2);
         assert_eq!(latchkey.mails_to(&email).await.len(), 1);
-        // Nothing else is taken from her.
+        // The user can still sign in.
         let answer = latchkey.sign_in(&email, &user.password).send().await;
         assert_eq!(
             (answer.status, answer.json()["labels"][0]["value"].as_str()),
@@ -116,7 +116,7 @@ async fn an_address_that_bounces_or_complains_is_labelled_and_gets_no_more_mail(
 }
 
 #[tokio::test]
-async fn an_address_is_recognised_as_ses_spells_it() {
+async fn addresses_are_matched_in_the_spelling_of_ses() {
     let latchkey = latchkey().await;
     let jane = signed_up(latchkey, "feedback-Jane").await;
     let address = "Jane <FEEDBACK-jane@example.com>";
@@ -138,7 +138,7 @@ async fn an_address_is_recognised_as_ses_spells_it() {
 }
 
 #[tokio::test]
-async fn what_may_pass_and_what_is_no_complaint_changes_nothing() {
+async fn transient_bounces_and_other_events_have_no_effect() {
     let latchkey = latchkey().await;
     let user = signed_up(latchkey, "feedback-transient").await;
     let before = latchkey.items_of(&user).await;
@@ -157,11 +157,11 @@ async fn what_may_pass_and_what_is_no_complaint_changes_nothing() {
 }
 
 #[tokio::test]
-async fn events_about_nobody_or_of_another_form_are_ignored() {
+async fn malformed_events_and_events_without_a_matching_user_are_ignored() {
     let latchkey = Latchkey::start(&[]).await;
     let user = signed_up(&latchkey, "feedback-odd").await;
     let other = signed_up(&latchkey, "feedback-other").await;
-    let gone = User {
+    let unknown = User {
         uid: "ID0000000000".to_owned(),
         ..user.clone()
     };
@@ -179,9 +179,9 @@ async fn events_about_nobody_or_of_another_form_are_ignored() {
     };
     let before = latchkey.everything().await;
     for event in [
-        // Somebody else's address, and a uid that is nobody's.
+        // Another user's address, and an unknown uid.
         bounce(&user, &other.email),
-        bounce(&gone, &user.email),
+        bounce(&unknown, &user.email),
         bounce(&user, ""),
         without("/detail/mail/tags/uid"),
         without("/detail/mail"),
@@ -210,7 +210,7 @@ async fn events_about_nobody_or_of_another_form_are_ignored() {
 }
 
 #[tokio::test]
-async fn an_event_that_comes_again_or_several_times_at_once_changes_nothing_more() {
+async fn repeated_and_concurrent_events_have_no_further_effect() {
     let latchkey = latchkey().await;
     let user = signed_up(latchkey, "feedback-again").await;
     let events = [bounce(&user, &user.email), complaint(&user, None)];
@@ -232,7 +232,7 @@ async fn an_event_that_comes_again_or_several_times_at_once_changes_nothing_more
 }
 
 #[tokio::test]
-async fn who_confirms_the_address_afterwards_gets_mail_again() {
+async fn a_later_confirmation_of_the_address_resumes_mail() {
     let latchkey = latchkey().await;
     let user = signed_up(latchkey, "feedback-confirmed").await;
     let mail = latchkey
@@ -255,11 +255,11 @@ async fn who_confirms_the_address_afterwards_gets_mail_again() {
             .is_some()
     );
 
-    // The bounce that was before is told once more.
+    // A repeated report of the earlier bounce has no effect.
     let before = latchkey.user_item(&user).await;
     latchkey.invoke(FUNCTION, event).await.unwrap();
     assert_eq!(latchkey.user_item(&user).await, before);
-    // One that comes after it counts, and leaves the rest of the user as it was.
+    // A later bounce changes only the label.
     latchkey
         .invoke(FUNCTION, bounce(&user, &user.email))
         .await

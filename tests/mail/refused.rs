@@ -1,8 +1,8 @@
-//! What becomes of a mail that SES refuses: lost, or tried again, and what the log tells of it
+//! Mails that SES rejects
 
 use crate::harness::{Fault, Faulty, eventually, otp};
 
-/// SES's refusals of one mail, which are final.
+/// Errors that reject one mail for good.
 const FINAL: [(u16, &str); 5] = [
     (400, "BadRequestException"),
     (400, "MessageRejected"),
@@ -10,8 +10,8 @@ const FINAL: [(u16, &str); 5] = [
     (403, "AccessDeniedException"),
     (403, "AccessDenied"),
 ];
-/// Refusals that concern every mail, and may pass.
-const PASSING: [(u16, &str); 9] = [
+/// Errors that concern every mail and may be transient.
+const TRANSIENT: [(u16, &str); 9] = [
     (429, "TooManyRequestsException"),
     (400, "LimitExceededException"),
     (400, "MailFromDomainNotVerifiedException"),
@@ -24,12 +24,12 @@ const PASSING: [(u16, &str); 9] = [
 ];
 
 #[tokio::test]
-async fn a_refusal_of_one_mail_is_final_and_holds_up_none_behind_it() {
+async fn a_final_rejection_does_not_block_the_mails_behind_it() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let latchkey = &faulty.latchkey;
     for (number, (status, code)) in FINAL.into_iter().enumerate() {
         faulty.fail("SendEmail", 1, Fault::Refused(status, code));
-        // Of one user, so that the second is behind the first in its shard.
+        // Both mails are to one user, so that the second follows the first in its shard.
         let user = latchkey
             .signed_up(&format!("whistle-blower-{number}"))
             .await;
@@ -60,7 +60,7 @@ async fn a_refusal_of_one_mail_is_final_and_holds_up_none_behind_it() {
         );
         assert_eq!(latchkey.mails_to(&user.email).await.len(), 1, "{code}");
     }
-    // Each is counted by the metric that the alarm for lost mails is on.
+    // Each is counted by the metric of the alarm for lost mails.
     let log = latchkey
         .log_with(FINAL.len(), r#""Outcome":"refused""#)
         .await;
@@ -71,10 +71,10 @@ async fn a_refusal_of_one_mail_is_final_and_holds_up_none_behind_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_that_may_pass_loses_no_mail() {
+async fn a_transient_rejection_loses_no_mail() {
     let faulty = Faulty::start(&otp::FOR_RACES[1..]).await;
     let latchkey = &faulty.latchkey;
-    for (number, (status, code)) in PASSING.into_iter().enumerate() {
+    for (number, (status, code)) in TRANSIENT.into_iter().enumerate() {
         faulty.fail_always("SendEmail", Fault::Refused(status, code));
         let user = latchkey
             .signed_up(&format!("whistle-blower-{number}"))

@@ -1,4 +1,4 @@
-//! What mails say, and in which language
+//! Content and language of mails
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ fn is_reset(mail: &Mail) -> bool {
     mail.reset_token().is_some()
 }
 
-/// Every mail has a sender, a subject of one line, and two parts that say the same.
+/// Asserts the sender, the recipient, a subject of one line, and the same link in both parts.
 #[track_caller]
 fn is_complete(mail: &Mail, user: &User) {
     assert_eq!(mail.from, "\"Latchkey\" <noreply@example.com>");
@@ -82,12 +82,12 @@ async fn every_mail_is_written_in_every_language() {
 }
 
 #[tokio::test]
-async fn the_language_asked_for_comes_before_the_users_own_and_that_before_the_default() {
+async fn the_requested_language_takes_precedence_over_the_users_and_the_default() {
     let latchkey = latchkey().await;
     let user = latchkey
         .signed_up_with("mail-language", &json!({ "data": r#"{"language":"FR"}"# }))
         .await;
-    for (asked, expected) in [
+    for (lang, expected) in [
         ("de", "de"),
         ("DE", "de"),
         ("pt-BR", "pt"),
@@ -100,8 +100,8 @@ async fn the_language_asked_for_comes_before_the_users_own_and_that_before_the_d
         ("../../etc", "fr"),
         ("<b>", "fr"),
     ] {
-        let mail = latchkey.reset_mail_in(&user.email, asked).await;
-        assert_eq!(mail.parameter("lang"), Some(expected), "{asked}");
+        let mail = latchkey.reset_mail_in(&user.email, lang).await;
+        assert_eq!(mail.parameter("lang"), Some(expected), "{lang}");
     }
     for (number, data) in [
         "{}",
@@ -126,7 +126,7 @@ async fn the_language_asked_for_comes_before_the_users_own_and_that_before_the_d
 }
 
 #[tokio::test]
-async fn what_an_operator_sets_is_in_the_mails_and_escaped() {
+async fn configured_names_and_addresses_are_used_in_mails_and_escaped() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_APP_NAME", "<b>Bits & Bobs</b>"),
         ("IDENTITY_SENDER_EMAIL", "hello@mail.example"),
@@ -138,7 +138,7 @@ async fn what_an_operator_sets_is_in_the_mails_and_escaped() {
     .await;
     let user = latchkey.signed_up("operator").await;
     let mail = latchkey.reset_mail(&user.email).await;
-    // The comma would make two addresses of it.
+    // Without quotes the comma would separate two addresses.
     assert_eq!(mail.from, "\"Bits, Bobs\" <hello@mail.example>");
     let link = format!(
         "https://id.example/accounts/password_reset?reset_token={}&lang=es",
@@ -169,11 +169,11 @@ async fn what_an_operator_sets_is_in_the_mails_and_escaped() {
 }
 
 #[tokio::test]
-async fn a_sender_without_a_name_of_its_own_has_that_of_the_application() {
+async fn the_sender_name_defaults_to_the_application_name() {
     let latchkey = Latchkey::start(&[("IDENTITY_APP_NAME", "Bodega Añil")]).await;
     let user = latchkey.signed_up("sender").await;
     let from = latchkey.mail_to(&user.email, 1, |_| true).await.from;
-    // As it is, or as RFC 2047 writes what is not ASCII.
+    // In plain text, or encoded by RFC 2047.
     assert!(
         from.contains("Bodega") && from.ends_with("<noreply@example.com>")
             || from.starts_with("=?"),
@@ -182,7 +182,7 @@ async fn a_sender_without_a_name_of_its_own_has_that_of_the_application() {
 }
 
 #[tokio::test]
-async fn no_mail_is_sent_for_what_is_refused() {
+async fn a_rejected_request_sends_no_mail() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("mail-none").await;
     latchkey.mail_to(&user.email, 1, |_| true).await;
@@ -198,7 +198,7 @@ async fn no_mail_is_sent_for_what_is_refused() {
         .send()
         .await
         .is_refused(422, &["email.taken"]);
-    // What would have come has come once a later mail is there.
+    // Mails to one user are sent in order, so any other mail would have arrived before this one.
     let reset = latchkey.reset_mail(&user.email).await;
     assert!(is_reset(&reset));
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);

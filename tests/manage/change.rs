@@ -1,4 +1,4 @@
-//! Changing users
+//! Changes of users
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ async fn change(latchkey: &Latchkey, user: &User, action: &str, fields: Value) -
     answer["user"].clone()
 }
 
-/// Asserts that only this changed of what is stored.
+/// Asserts that the action changes only these attributes of the user's item, and no other item.
 async fn changes_only(
     latchkey: &Latchkey,
     user: &User,
@@ -37,7 +37,7 @@ async fn changes_only(
 }
 
 #[tokio::test]
-async fn who_is_banned_or_deleted_loses_every_session_at_once_and_for_good() {
+async fn banning_or_deleting_a_user_ends_every_session_for_good() {
     let latchkey = latchkey().await;
     for (state, key) in [
         ("banned", "identity.session.banned"),
@@ -80,7 +80,7 @@ async fn who_is_banned_or_deleted_loses_every_session_at_once_and_for_good() {
 }
 
 #[tokio::test]
-async fn other_states_leave_sessions_as_they_are() {
+async fn other_states_do_not_end_sessions() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-active").await;
     changes_only(
@@ -95,7 +95,7 @@ async fn other_states_leave_sessions_as_they_are() {
 }
 
 #[tokio::test]
-async fn sign_ins_that_are_under_way_while_their_user_is_banned_leave_no_session() {
+async fn sign_ins_concurrent_with_a_ban_leave_no_session() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-ban-race").await;
     let sign_ins: Vec<_> = (0..6)
@@ -120,7 +120,7 @@ async fn sign_ins_that_are_under_way_while_their_user_is_banned_leave_no_session
 async fn role_and_level_are_set_together_or_alone() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-role").await;
-    let told = |user: &Value| {
+    let role_and_level = |user: &Value| {
         (
             user["role"].as_str().unwrap().to_owned(),
             user["level"].as_u64().unwrap(),
@@ -132,7 +132,7 @@ async fn role_and_level_are_set_together_or_alone() {
         (json!({ "level": 0 }), "super-admin_2", 0),
     ] {
         assert_eq!(
-            told(&change(latchkey, &user, "set-role", fields).await),
+            role_and_level(&change(latchkey, &user, "set-role", fields).await),
             (role.to_owned(), level)
         );
     }
@@ -148,7 +148,7 @@ async fn role_and_level_are_set_together_or_alone() {
 }
 
 #[tokio::test]
-async fn of_changes_at_once_none_is_lost() {
+async fn concurrent_changes_are_all_applied() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-roles").await;
     let changes: Vec<_> = [json!({ "role": "admin" }), json!({ "level": 5 })]
@@ -194,7 +194,7 @@ async fn every_session_can_be_ended() {
 }
 
 #[tokio::test]
-async fn who_lost_the_second_factor_gets_in_without_it_again() {
+async fn disabling_the_second_factor_allows_sign_in_without_it() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("manage-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -210,7 +210,7 @@ async fn who_lost_the_second_factor_gets_in_without_it_again() {
 }
 
 #[tokio::test]
-async fn an_address_that_bounced_is_given_another_chance() {
+async fn verifying_an_address_that_bounced_resumes_mail() {
     let latchkey = Latchkey::start(&[]).await;
     let email = "bounce+manage@simulator.amazonses.com";
     let user = latchkey
@@ -220,7 +220,7 @@ async fn an_address_that_bounced_is_given_another_chance() {
         manage(&latchkey, json!({ "action": "show", "email": email })).await["user"]["labels"]
             .clone()
     };
-    crate::harness::eventually("the mark", || async {
+    crate::harness::eventually("the label", || async {
         (labels().await[0]["value"] == "bounced").then_some(())
     })
     .await;
@@ -237,6 +237,6 @@ async fn an_address_that_bounced_is_given_another_chance() {
         (after.as_array().unwrap().len(), &after[0]["value"]),
         (1, &json!("verified"))
     );
-    // So it is sent to, and bounces, once more.
+    // A mail is sent again (and bounces).
     latchkey.reset_mail(email).await;
 }

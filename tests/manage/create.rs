@@ -1,11 +1,11 @@
-//! Creating users
+//! Creation of users
 
 use serde_json::{Value, json};
 
 use super::users::{manage, refuses};
 use crate::harness::{Latchkey, PASSWORD, latchkey, now, number, text};
 
-/// `Pass-123-word`, by libxcrypt.
+/// Hash of `Pass-123-word`, computed with libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
 
 fn create(fields: &Value) -> Value {
@@ -15,7 +15,7 @@ fn create(fields: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_user_is_created_as_told_and_may_sign_in() {
+async fn a_user_is_created_with_the_given_fields_and_can_sign_in() {
     let latchkey = latchkey().await;
     let fields = json!({
         "email": "Manage.Create@example.com",
@@ -47,7 +47,7 @@ async fn a_user_is_created_as_told_and_may_sign_in() {
         (signed_in.status, &signed_in.json()["uid"]),
         (201, &json!("UAC0FFEE0001"))
     );
-    // It is found by both keys, and has had no mail.
+    // The user is found by uid, and no mail was sent.
     let shown = manage(latchkey, json!({ "action": "show", "uid": "UAC0FFEE0001" })).await;
     assert_eq!(shown["user"], *user);
     assert!(
@@ -59,7 +59,7 @@ async fn a_user_is_created_as_told_and_may_sign_in() {
 }
 
 #[tokio::test]
-async fn a_user_may_come_with_the_hash_of_the_password() {
+async fn a_user_can_be_created_with_a_password_hash() {
     let latchkey = latchkey().await;
     let fields =
         json!({ "email": "manage-hash@example.com", "password_hash": BCRYPT, "state": "pending" });
@@ -80,7 +80,7 @@ async fn a_user_may_come_with_the_hash_of_the_password() {
 }
 
 #[tokio::test]
-async fn what_no_user_can_be_is_refused() {
+async fn invalid_fields_are_rejected_without_effect() {
     let latchkey = Latchkey::start(&[]).await;
     let taken = latchkey.signed_up("manage-taken").await;
     let good = json!({ "email": "manage-new@example.com", "password": PASSWORD });
@@ -166,12 +166,12 @@ async fn what_no_user_can_be_is_refused() {
             .log()
             .iter()
             .all(|line| !line.contains("\"ERROR\"")),
-        "none of it is a failure"
+        "invalid input is logged as an error"
     );
 }
 
 #[tokio::test]
-async fn of_sixteen_creations_of_an_address_or_of_a_uid_at_once_one_wins() {
+async fn only_one_of_sixteen_concurrent_creations_of_an_address_or_uid_succeeds() {
     let latchkey = Latchkey::start(&[]).await;
     let create = |number: usize, email: String, uid: Option<&str>| {
         let fields = json!({ "action": "create", "email": email, "password_hash": BCRYPT, "uid": uid, "role": format!("role-{number}") });
@@ -215,7 +215,7 @@ async fn of_sixteen_creations_of_an_address_or_of_a_uid_at_once_one_wins() {
         let shown = manage(&latchkey, json!({ "action": "show", "uid": winner["uid"] })).await;
         assert_eq!(shown["user"], winner);
     }
-    // Two users, each under two keys.
+    // Two users, each with two items.
     assert_eq!(
         latchkey
             .everything()
@@ -228,7 +228,7 @@ async fn of_sixteen_creations_of_an_address_or_of_a_uid_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn what_is_not_given_is_as_after_a_sign_up() {
+async fn the_defaults_are_those_of_a_sign_up() {
     let latchkey = latchkey().await;
     let signed_up = latchkey.signed_up("manage-plain").await;
     manage(latchkey, create(&json!({ "email": "manage-plain2@example.com", "password": PASSWORD, "state": "pending" }))).await;

@@ -1,4 +1,4 @@
-//! Erasing users
+//! Erasure of users
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
@@ -17,12 +17,12 @@ fn delete(
 }
 
 #[tokio::test]
-async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
+async fn erasure_deletes_every_item_of_the_user_and_no_other() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-delete").await;
     let other = latchkey.signed_up("manage-stays").await;
     latchkey.reset_mail(&user.email).await;
-    // More than one batch of what she holds.
+    // More items than fit into one batch.
     for _ in 0..30 {
         latchkey.signed_in(&user).await;
     }
@@ -58,13 +58,13 @@ async fn nothing_is_left_of_who_is_deleted_and_everything_of_others() {
         .is_refused(404, &["identity.session.invalid_params"]);
     let again = manage(&latchkey, json!({ "action": "delete", "uid": user.uid })).await;
     assert_eq!(again["error"]["code"], "not_found");
-    // The address is free.
-    let anew = latchkey.signed_up("manage-delete").await;
-    assert_ne!(anew.uid, user.uid);
+    // The address is free again.
+    let second = latchkey.signed_up("manage-delete").await;
+    assert_ne!(second.uid, user.uid);
 }
 
 #[tokio::test]
-async fn who_was_deleted_by_mistake_is_back_when_both_items_are_copied_from_a_restored_table() {
+async fn an_erased_user_is_restored_by_copying_both_items_from_a_backup() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-restored").await;
     let backup = latchkey.stored().await;
@@ -78,7 +78,7 @@ async fn who_was_deleted_by_mistake_is_back_when_both_items_are_copied_from_a_re
         .into_iter()
         .filter(|(key, _)| key.starts_with("UsersTable "))
     {
-        latchkey.copy_back(item).await;
+        latchkey.restore_item(item).await;
     }
     let answer = latchkey.sign_in(&user.email, &user.password).send().await;
     assert_eq!(
@@ -92,10 +92,10 @@ async fn who_was_deleted_by_mistake_is_back_when_both_items_are_copied_from_a_re
 }
 
 #[tokio::test]
-async fn who_was_half_erased_is_erased_by_asking_again() {
+async fn an_interrupted_erasure_can_be_repeated() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-half").await;
-    // As after a call that failed in its middle.
+    // The state after an interrupted erasure.
     latchkey.set_state(&user, "deleted").await;
     latchkey
         .edit_user(&user, |item| {
@@ -110,7 +110,7 @@ async fn who_was_half_erased_is_erased_by_asking_again() {
 }
 
 #[tokio::test]
-async fn sign_ins_while_their_user_is_deleted_leave_nothing_that_works() {
+async fn sign_ins_concurrent_with_an_erasure_leave_no_session() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("manage-delete-race").await;
     let sign_ins: Vec<_> = (0..6)

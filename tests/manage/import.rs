@@ -1,4 +1,4 @@
-//! Moving users: exports and imports
+//! Exports and imports of users
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::users::manage;
 use crate::harness::{Latchkey, User, latchkey, otp};
 
-/// `Pass-123-word`, by libxcrypt.
+/// Hash of `Pass-123-word`, computed with libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
 const ARGON2: &str = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
 
@@ -19,7 +19,7 @@ async fn import(latchkey: &Latchkey, lines: &[Value]) -> Value {
     manage(latchkey, json!({ "action": "import", "lines": lines })).await
 }
 
-/// Every line of an export, taken so many at a time.
+/// Every line of an export with pages of `limit` lines.
 async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut after = Value::Null;
@@ -29,15 +29,15 @@ async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
             json!({ "action": "export", "limit": limit, "after": after }),
         )
         .await;
-        let told: Vec<String> = page["lines"]
+        let page_lines: Vec<String> = page["lines"]
             .as_str()
             .unwrap()
             .lines()
             .map(ToOwned::to_owned)
             .collect();
-        assert_eq!(page["count"], told.len());
-        assert!(told.len() <= limit);
-        lines.extend(told);
+        assert_eq!(page["count"], page_lines.len());
+        assert!(page_lines.len() <= limit);
+        lines.extend(page_lines);
         after = page["next"].clone();
         if after.is_null() {
             return lines;
@@ -45,7 +45,7 @@ async fn export(latchkey: &Latchkey, limit: usize) -> Vec<String> {
     }
 }
 
-/// What Barong tells of somebody.
+/// A line of an import in Barong's format.
 fn barong(name: &str) -> Value {
     json!({
         "id": 7,
@@ -69,7 +69,7 @@ fn barong(name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn users_of_barong_are_imported_and_sign_in_with_their_passwords() {
+async fn users_of_barong_are_imported_and_can_sign_in() {
     let latchkey = latchkey().await;
     let line = barong("import-barong");
     let answer = import(latchkey, std::slice::from_ref(&line)).await;
@@ -120,10 +120,10 @@ async fn users_of_barong_are_imported_and_sign_in_with_their_passwords() {
 }
 
 #[tokio::test]
-async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
+async fn every_line_has_an_outcome_and_existing_users_do_not_change() {
     let latchkey = Latchkey::start(&[]).await;
-    let there = latchkey.signed_up("import-there").await;
-    let before = latchkey.items_of(&there).await;
+    let existing = latchkey.signed_up("import-there").await;
+    let before = latchkey.items_of(&existing).await;
     let with = |name: &str, more: Value| {
         let mut line = barong(name);
         line.as_object_mut()
@@ -140,9 +140,9 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         "[]".to_owned(),
         "\"text\"".to_owned(),
         with("import-there", json!({ "password_digest": BCRYPT })),
-        with("import-there", json!({ "uid": there.uid })),
+        with("import-there", json!({ "uid": existing.uid })),
         with("import-there", json!({ "uid": null })),
-        with("import-bb", json!({ "uid": there.uid })),
+        with("import-bb", json!({ "uid": existing.uid })),
         with("import-ccc", json!({ "password_digest": "secret-digest" })),
         with("import-ccc", json!({ "password_digest": null })),
         with("import-ccc", json!({ "uid": "1" })),
@@ -157,7 +157,7 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
     ]
     .join("\r\n");
     let answer = manage(&latchkey, json!({ "action": "import", "lines": lines })).await;
-    let told: Vec<String> = answer["results"]
+    let outcomes: Vec<String> = answer["results"]
         .as_array()
         .unwrap()
         .iter()
@@ -189,7 +189,7 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         "17 invalid otp_secret",
         "18 imported -",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(outcomes, expected);
     assert_eq!(
         [
             &answer["imported"],
@@ -210,17 +210,17 @@ async fn every_line_has_its_outcome_and_nobody_who_is_there_is_changed() {
         assert!(!answer.to_string().contains(secret), "{answer}");
         assert!(!latchkey.log().iter().any(|line| line.contains(secret)));
     }
-    assert_eq!(latchkey.items_of(&there).await, before);
+    assert_eq!(latchkey.items_of(&existing).await, before);
     let keys = latchkey
         .everything()
         .await
         .into_keys()
         .filter(|key| key.starts_with("UsersTable"));
-    assert_eq!(keys.count(), 6, "three users, whole");
+    assert_eq!(keys.count(), 6, "three users with two items each");
 }
 
 #[tokio::test]
-async fn an_export_holds_all_that_is_stored_and_its_import_stores_the_same() {
+async fn an_export_contains_everything_stored_and_its_import_restores_it() {
     let from = Latchkey::start(&[]).await;
     let to = Latchkey::start(&[]).await;
     let user = from
@@ -295,7 +295,7 @@ fn n(number: &str) -> AttributeValue {
     AttributeValue::N(number.to_owned())
 }
 
-/// A set has no order.
+/// Sorts the recovery codes, which are stored as a set.
 fn sorted(mut item: crate::harness::Item) -> crate::harness::Item {
     if let Some(AttributeValue::Ss(codes)) = item.get_mut("otp_recovery_codes") {
         codes.sort();
@@ -304,7 +304,7 @@ fn sorted(mut item: crate::harness::Item) -> crate::harness::Item {
 }
 
 #[tokio::test]
-async fn a_large_table_moves_page_by_page() {
+async fn a_large_table_is_exported_and_imported_in_pages() {
     const USERS: usize = 2500;
     let from = Latchkey::start(&[]).await;
     let to = Latchkey::start(&[]).await;
@@ -335,9 +335,9 @@ async fn a_large_table_moves_page_by_page() {
         .collect();
     uids.sort();
     uids.dedup();
-    assert_eq!(uids.len(), USERS, "each once");
+    assert_eq!(uids.len(), USERS, "every user is exported once");
 
-    // An import that was broken off goes on by sending everything again.
+    // An interrupted import can be repeated.
     for (lines, outcome) in [
         (&lines[..900], "imported"),
         (&lines[..900], "exists"),
@@ -355,7 +355,7 @@ async fn a_large_table_moves_page_by_page() {
     let mut lines = lines;
     moved.sort();
     lines.sort();
-    assert!(moved == lines, "what was moved is what was there");
+    assert!(moved == lines, "the tables differ");
     let user = User {
         email: "user1234@example.com".to_owned(),
         password: "Pass-123-word".to_owned(),
@@ -367,7 +367,7 @@ async fn a_large_table_moves_page_by_page() {
 }
 
 #[tokio::test]
-async fn an_answer_stays_below_lambdas_limit() {
+async fn a_page_of_an_export_stays_below_the_response_limit_of_lambda() {
     let latchkey = Latchkey::start(&[]).await;
     let data = "\\\"".repeat(10_000);
     for start in 0..10 {

@@ -1,4 +1,4 @@
-//! `latchkey users`, from the terminal to the running stack
+//! `latchkey users` with a running stack
 
 use std::{fs, process::Stdio};
 
@@ -7,17 +7,17 @@ use tokio::io::AsyncWriteExt;
 
 use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command};
 
-/// `Pass-123-word`, by libxcrypt.
+/// Hash of `Pass-123-word`, computed with libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
 
-/// What a command did: its exit code, its output and its errors.
-struct Ran {
+/// The exit code, standard output and standard error of a command.
+struct Outcome {
     code: Option<i32>,
     output: String,
     errors: String,
 }
 
-impl Ran {
+impl Outcome {
     #[track_caller]
     fn json(&self) -> Value {
         assert_eq!(self.code, Some(0), "{}", self.errors);
@@ -41,7 +41,7 @@ impl Ran {
     }
 }
 
-async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
+async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Outcome {
     let arguments = [&["users", "--data-dir", folder.path()], arguments].concat();
     let mut process = command(&arguments)
         .await
@@ -49,7 +49,7 @@ async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
         .spawn()
         .unwrap();
     let mut stdin = process.stdin.take().unwrap();
-    // Who refuses its arguments reads nothing.
+    // With invalid arguments the program ends without reading its input.
     let _ = stdin.write_all(input.as_bytes()).await;
     drop(stdin);
     let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output())
@@ -57,7 +57,7 @@ async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Ran {
         .expect("an end in time")
         .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Ran {
+    Outcome {
         code: ended.status.code(),
         output: text(ended.stdout),
         errors: text(ended.stderr),
@@ -126,21 +126,21 @@ async fn users_are_managed_from_the_terminal() {
         .is_refused(&["no second factor"]);
     users(&folder, &["show", "nobody@example.com"], "")
         .await
-        .is_refused(&["email: nobody's"]);
+        .is_refused(&["email: no user has this e-mail address"]);
     users(&folder, &["create", email, "--hash"], BCRYPT)
         .await
-        .is_refused(&["email: somebody has this address"]);
+        .is_refused(&["email: another user has this e-mail address"]);
     users(&folder, &["create", "weak@example.com"], "weak")
         .await
         .is_refused(&["password: "]);
     users(&folder, &["create", "none@example.com"], "")
         .await
         .is_refused(&["standard input"]);
-    let unsure = users(&folder, &["delete", email], "").await;
+    let unconfirmed = users(&folder, &["delete", email], "").await;
     assert!(
-        unsure.code == Some(2) && unsure.errors.contains("--yes"),
+        unconfirmed.code == Some(2) && unconfirmed.errors.contains("--yes"),
         "{}",
-        unsure.errors
+        unconfirmed.errors
     );
     assert_eq!(
         users(&folder, &["delete", email, "--yes"], "").await.json()["uid"],
@@ -148,7 +148,7 @@ async fn users_are_managed_from_the_terminal() {
     );
     users(&folder, &["show", uid], "")
         .await
-        .is_refused(&["uid: nobody's"]);
+        .is_refused(&["uid: no user has this uid"]);
     assert!(program.end("INT").await);
 }
 
@@ -169,7 +169,7 @@ async fn users_move_from_one_stack_to_another() {
     imported.is_refused(&[
         "line 601: email: required",
         "line 603: not a JSON object",
-        "600 imported, 0 there already, 2 refused",
+        "600 imported, 0 already present, 2 rejected",
     ]);
 
     let exported = users(&old, &["export", "--page", "250"], "").await;
@@ -187,9 +187,9 @@ async fn users_move_from_one_stack_to_another() {
     );
     let file = format!("{}/users.jsonl", new.path());
     fs::write(&file, &exported.output).unwrap();
-    for told in [
-        "600 imported, 0 there already, 0 refused",
-        "0 imported, 600 there already, 0 refused",
+    for summary in [
+        "600 imported, 0 already present, 0 rejected",
+        "0 imported, 600 already present, 0 rejected",
     ] {
         let imported = users(&new, &["import", &file], "").await;
         assert_eq!(
@@ -198,7 +198,7 @@ async fn users_move_from_one_stack_to_another() {
             "{}",
             imported.errors
         );
-        assert!(imported.errors.contains(told), "{}", imported.errors);
+        assert!(imported.errors.contains(summary), "{}", imported.errors);
     }
     let credentials = [
         ("email", "moved599@example.com"),
@@ -209,7 +209,7 @@ async fn users_move_from_one_stack_to_another() {
         201
     );
 
-    // An export that was broken off goes on where it was told to.
+    // An interrupted export is resumed with `--after`.
     let all: Vec<&str> = exported.output.lines().collect();
     let email = serde_json::from_str::<Value>(all[399]).unwrap()["email"]
         .as_str()
@@ -221,7 +221,7 @@ async fn users_move_from_one_stack_to_another() {
 }
 
 #[tokio::test]
-async fn without_a_stack_it_is_told_what_to_do() {
+async fn without_a_running_stack_the_error_names_the_folder_and_the_remedy() {
     let folder = Folder::new("manage-none");
     users(&folder, &["show", "ann@example.com"], "")
         .await
@@ -231,7 +231,7 @@ async fn without_a_stack_it_is_told_what_to_do() {
             "cargo run",
             "--endpoint",
         ]);
-    // One that was killed leaves word of where it was.
+    // A killed stack leaves its file behind.
     let program = start(&folder).await;
     assert!(!program.end("KILL").await);
     assert!(fs::exists(format!("{}/stack.json", folder.path())).unwrap());
@@ -241,7 +241,7 @@ async fn without_a_stack_it_is_told_what_to_do() {
     let program = start(&folder).await;
     users(&folder, &["show", "ann@example.com"], "")
         .await
-        .is_refused(&["nobody's"]);
+        .is_refused(&["no user has this e-mail address"]);
     assert!(program.end("INT").await);
     assert!(!fs::exists(format!("{}/stack.json", folder.path())).unwrap());
 }

@@ -1,16 +1,16 @@
-//! What operators do to users: what can be asked for, and what is told
+//! The function `manage-users`: validation, output and log
 
 use serde_json::{Value, json};
 
 use crate::harness::{Latchkey, latchkey, otp, text};
 
-/// Has the function do something.
+/// Invokes the function.
 pub async fn manage(latchkey: &Latchkey, event: Value) -> Value {
     let answer = latchkey.invoke("ManageUsersFunction", event.clone()).await;
     answer.unwrap_or_else(|error| panic!("{event}: {error}"))
 }
 
-/// Asserts that this is refused, and that nothing changes by it.
+/// Asserts an error with this field and code, and that the event has no effect.
 pub async fn refuses(latchkey: &Latchkey, event: Value, field: Option<&str>, code: &str) {
     let before = latchkey.everything().await;
     let answer = manage(latchkey, event.clone()).await;
@@ -33,7 +33,7 @@ pub async fn refuses(latchkey: &Latchkey, event: Value, field: Option<&str>, cod
 }
 
 #[tokio::test]
-async fn what_is_not_understood_is_refused_in_words() {
+async fn an_invalid_event_is_rejected_with_a_message() {
     let latchkey = Latchkey::start(&[]).await;
     let email = latchkey.signed_up("manage-odd").await.email;
     for (event, field, code) in [
@@ -151,17 +151,17 @@ async fn what_is_not_understood_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_user_is_shown_without_hash_and_secret() {
+async fn a_user_is_shown_without_password_hash_and_otp_secret() {
     let latchkey = latchkey().await;
     let user = latchkey
         .signed_up_with("manage-show", &json!({ "data": "{\"a\":1}" }))
         .await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    for who in [
+    for identifier in [
         json!({ "email": " MANAGE-show@Example.com " }),
         json!({ "uid": user.uid }),
     ] {
-        let mut event = who;
+        let mut event = identifier;
         event["action"] = json!("show");
         let answer = manage(latchkey, event).await;
         let shown = &answer["user"];
@@ -182,7 +182,7 @@ async fn a_user_is_shown_without_hash_and_secret() {
 }
 
 #[tokio::test]
-async fn what_is_done_is_logged_without_secrets() {
+async fn actions_are_logged_without_secrets() {
     let latchkey = Latchkey::start(&[]).await;
     let email = "log.me@example.com";
     let password = "Correct-Horse-7-Battery&";

@@ -3,7 +3,7 @@
 use crate::harness::{Answer, Latchkey, Mail, all_at_once, latchkey, number, otp};
 
 #[tokio::test]
-async fn a_code_of_either_kind_turns_it_off_and_leaves_nothing_of_it() {
+async fn a_totp_code_or_a_recovery_code_disables_the_second_factor_and_deletes_its_data() {
     let latchkey = latchkey().await;
     for name in ["otp-disable-code", "otp-disable-recovery"] {
         let (user, authenticator) = latchkey.enrolled(name).await;
@@ -48,7 +48,7 @@ async fn a_code_of_either_kind_turns_it_off_and_leaves_nothing_of_it() {
 }
 
 #[tokio::test]
-async fn other_sessions_go_on() {
+async fn disabling_does_not_end_other_sessions() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-disable-sessions").await;
     let other = latchkey
@@ -67,7 +67,7 @@ async fn other_sessions_go_on() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_refused_and_recorded() {
+async fn a_wrong_code_is_rejected_and_recorded() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-disable-wrong").await;
     let spent = &authenticator.recovery_codes[0];
@@ -94,10 +94,10 @@ async fn a_wrong_code_is_refused_and_recorded() {
 }
 
 #[tokio::test]
-async fn what_is_off_cannot_be_turned_off() {
+async fn a_disabled_second_factor_cannot_be_disabled() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-disable-off").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     for code in [
         otp::code_of(&secret, otp::step()),
         "123456".to_owned(),
@@ -116,7 +116,7 @@ async fn what_is_off_cannot_be_turned_off() {
 }
 
 #[tokio::test]
-async fn of_sixteen_that_disable_by_one_code_at_once_one_wins() {
+async fn only_one_of_sixteen_concurrent_requests_with_one_code_disables() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("otp-disable-race").await;
     let code = authenticator.code();
@@ -135,9 +135,9 @@ async fn of_sixteen_that_disable_by_one_code_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn a_new_secret_begins_anew_with_its_own_steps_and_recovery_codes() {
+async fn a_new_secret_has_its_own_last_step_and_recovery_codes() {
     let latchkey = latchkey().await;
-    let (user, before) = latchkey.enrolled("otp-disable-anew").await;
+    let (user, before) = latchkey.enrolled("otp-disable-again").await;
     let step = otp::step();
     let last = latchkey
         .otp(
@@ -148,8 +148,8 @@ async fn a_new_secret_begins_anew_with_its_own_steps_and_recovery_codes() {
         .send()
         .await;
     last.is_empty(200);
-    let secret = latchkey.drawn_secret(&user).await;
-    // A step that is at or below the last one of the secret before.
+    let secret = latchkey.generated_secret(&user).await;
+    // A step that is lower than the last one of the previous secret.
     let answer = latchkey
         .otp("enable", &user.session, &otp::code_of(&secret, step))
         .send()

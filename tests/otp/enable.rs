@@ -7,10 +7,10 @@ use serde_json::json;
 use crate::harness::{Answer, Latchkey, Mail, all_at_once, latchkey, number, otp, text};
 
 #[tokio::test]
-async fn a_right_code_turns_it_on_and_tells_ten_recovery_codes() {
+async fn a_right_code_enables_the_second_factor_and_returns_ten_recovery_codes() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-enable").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     let step = otp::step();
     let answer = latchkey
         .otp("enable", &user.session, &otp::code_of(&secret, step))
@@ -42,7 +42,7 @@ async fn a_right_code_turns_it_on_and_tells_ten_recovery_codes() {
     for code in &codes {
         assert!(
             !stored.contains(code) && !stored.contains(&code.replace('-', "")),
-            "a recovery code is stored as it is"
+            "a recovery code is stored in plain text"
         );
     }
     assert_eq!(
@@ -67,7 +67,7 @@ async fn a_right_code_turns_it_on_and_tells_ten_recovery_codes() {
 }
 
 #[tokio::test]
-async fn every_other_session_ends_and_a_notice_is_mailed_in_the_users_language() {
+async fn enabling_ends_every_other_session_and_mails_a_notice_in_the_users_language() {
     let latchkey = latchkey().await;
     let user = latchkey
         .signed_up_with(
@@ -96,7 +96,7 @@ async fn every_other_session_ends_and_a_notice_is_mailed_in_the_users_language()
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_refused_and_recorded() {
+async fn a_wrong_code_is_rejected_and_recorded() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-enable-wrong").await;
     let refused = async |code: &str| {
@@ -110,7 +110,7 @@ async fn a_wrong_code_is_refused_and_recorded() {
             .await;
     };
     refused("123456").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     for code in [
         otp::wrong_code_of(&secret),
         "ABCDE-FGH23".to_owned(),
@@ -118,11 +118,11 @@ async fn a_wrong_code_is_refused_and_recorded() {
     ] {
         refused(&code).await;
     }
-    let drawn = "request QR code for 2FA succeed";
+    let generated = "request QR code for 2FA succeed";
     let failed = "enable 2FA failed";
     assert_eq!(
         latchkey.otp_activities(&user).await,
-        [failed, drawn, failed, failed, failed]
+        [failed, generated, failed, failed, failed]
     );
     assert!(
         latchkey
@@ -134,7 +134,7 @@ async fn a_wrong_code_is_refused_and_recorded() {
 }
 
 #[tokio::test]
-async fn it_is_turned_on_once() {
+async fn an_enabled_second_factor_cannot_be_enabled_again() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-enable-on").await;
     for code in [
@@ -151,10 +151,10 @@ async fn it_is_turned_on_once() {
 }
 
 #[tokio::test]
-async fn of_sixteen_that_enable_by_one_code_at_once_one_wins_and_its_recovery_codes_count() {
+async fn only_one_of_sixteen_concurrent_requests_enables_and_its_recovery_codes_work() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let user = latchkey.signed_up("otp-enable-race").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());
     let answers = all_at_once((0..16).map(|_| latchkey.otp("enable", &user.session, &code))).await;
     let (winners, losers): (Vec<Answer>, Vec<Answer>) =
@@ -176,10 +176,10 @@ async fn of_sixteen_that_enable_by_one_code_at_once_one_wins_and_its_recovery_co
 }
 
 #[tokio::test]
-async fn a_code_that_enables_verifies_nothing_at_the_same_moment() {
+async fn the_code_that_enables_works_in_no_concurrent_request() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let user = latchkey.signed_up("otp-enable-verify").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     let code = otp::code_of(&secret, otp::step());
     let operations = ["enable", "verify", "verify", "disable", "verify", "disable"];
     let answers =
@@ -187,7 +187,7 @@ async fn a_code_that_enables_verifies_nothing_at_the_same_moment() {
             .await;
     let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
     assert_eq!(statuses[0], 201);
-    // Before it was on, and after.
+    // 400 before the second factor is enabled, 422 afterwards.
     assert!(
         statuses[1..]
             .iter()

@@ -6,22 +6,22 @@ use crate::harness::{Answer, Latchkey, User, latchkey, otp, text};
 
 const PATH: &str = "/resource/otp/generate_qrcode";
 
-async fn draw(latchkey: &Latchkey, user: &User) -> Answer {
+async fn generate(latchkey: &Latchkey, user: &User) -> Answer {
     let answer = latchkey.post(PATH).bearer(&user.session).send().await;
     assert_eq!(answer.status, 201, "{answer:?}");
     answer
 }
 
 #[tokio::test]
-async fn the_picture_says_what_the_url_says() {
+async fn the_qr_code_contains_the_url() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("Otp.Draw+Qr").await;
-    let answer = draw(latchkey, &user).await;
+    let answer = generate(latchkey, &user).await;
     answer.has_names(&["data"]);
     let data = answer.json()["data"].clone();
     assert_eq!(data.as_object().unwrap().len(), 2);
     let url = data["url"].as_str().unwrap();
-    let (size, seen) = otp::photograph(data["barcode"].as_str().unwrap());
+    let (size, seen) = otp::scan_qr_code(data["barcode"].as_str().unwrap());
     assert_eq!((size, seen.as_str()), ((300, 300), url));
 
     let secret = otp::parameter(url, "secret").unwrap();
@@ -37,28 +37,28 @@ async fn the_picture_says_what_the_url_says() {
 }
 
 #[tokio::test]
-async fn the_issuer_is_the_app_name_encoded_as_a_url_needs_it() {
+async fn the_issuer_is_the_percent_encoded_app_name() {
     let latchkey = Latchkey::start(&[("IDENTITY_APP_NAME", "Bits & Bobs")]).await;
     let user = latchkey.signed_up("otp-issuer").await;
-    let data = draw(&latchkey, &user).await.json()["data"].clone();
+    let data = generate(&latchkey, &user).await.json()["data"].clone();
     let url = data["url"].as_str().unwrap();
     assert!(
         url.starts_with("otpauth://totp/Bits%20%26%20Bobs:otp-issuer@example.com?"),
         "{url}"
     );
     assert_eq!(otp::parameter(url, "issuer"), Some("Bits%20%26%20Bobs"));
-    assert_eq!(otp::photograph(data["barcode"].as_str().unwrap()).1, url);
+    assert_eq!(otp::scan_qr_code(data["barcode"].as_str().unwrap()).1, url);
 }
 
 #[tokio::test]
-async fn the_longest_address_has_a_picture_that_a_camera_can_read() {
+async fn the_qr_code_of_the_longest_address_is_readable() {
     let latchkey = latchkey().await;
     for letter in ["x", "ж", "𝒜"] {
         let user = latchkey
             .signed_up(&format!("otp{}", letter.repeat(239)))
             .await;
-        let data = draw(latchkey, &user).await.json()["data"].clone();
-        let (size, seen) = otp::photograph(data["barcode"].as_str().unwrap());
+        let data = generate(latchkey, &user).await.json()["data"].clone();
+        let (size, seen) = otp::scan_qr_code(data["barcode"].as_str().unwrap());
         assert_eq!(
             (size, Some(seen.as_str())),
             ((300, 300), data["url"].as_str())
@@ -67,10 +67,10 @@ async fn the_longest_address_has_a_picture_that_a_camera_can_read() {
 }
 
 #[tokio::test]
-async fn a_secret_counts_for_nothing_before_a_code_of_it_is_given() {
+async fn a_generated_secret_has_no_effect_until_it_is_enabled() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-draw-pending").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     let item = latchkey.user_item(&user).await;
     assert_eq!(
         (text(&item, "otp_pending_secret"), item.get("otp_secret")),
@@ -91,11 +91,11 @@ async fn a_secret_counts_for_nothing_before_a_code_of_it_is_given() {
 }
 
 #[tokio::test]
-async fn a_new_secret_voids_the_one_before() {
+async fn a_new_secret_replaces_the_pending_one() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-draw-twice").await;
-    let first = latchkey.drawn_secret(&user).await;
-    let second = latchkey.drawn_secret(&user).await;
+    let first = latchkey.generated_secret(&user).await;
+    let second = latchkey.generated_secret(&user).await;
     assert_ne!(first, second);
     let enable =
         |secret: &str| latchkey.otp("enable", &user.session, &otp::code_of(secret, otp::step()));
@@ -106,7 +106,7 @@ async fn a_new_secret_voids_the_one_before() {
 }
 
 #[tokio::test]
-async fn no_secret_is_drawn_while_the_second_factor_is_on() {
+async fn no_secret_is_generated_while_the_second_factor_is_enabled() {
     let latchkey = latchkey().await;
     let (user, _) = latchkey.enrolled("otp-draw-on").await;
     let request = latchkey.post(PATH).bearer(&user.session);

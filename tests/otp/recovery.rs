@@ -11,7 +11,7 @@ async fn recovery_codes_left(latchkey: &Latchkey, user: &User) -> usize {
 }
 
 #[tokio::test]
-async fn each_stands_in_once_for_a_code_however_it_is_spelled() {
+async fn each_recovery_code_works_once_in_any_spelling() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery").await;
     let spell: [fn(&str) -> String; 5] = [
@@ -37,7 +37,7 @@ async fn each_stands_in_once_for_a_code_however_it_is_spelled() {
             .refuses(&user, again, 403, &["identity.session.invalid_otp"])
             .await;
     }
-    // The authenticator goes on when all are used up.
+    // TOTP codes still work when all recovery codes are used.
     assert_eq!(
         latchkey
             .sign_in_with(&user, &authenticator.code())
@@ -49,17 +49,17 @@ async fn each_stands_in_once_for_a_code_however_it_is_spelled() {
 }
 
 #[tokio::test]
-async fn a_wrong_one_is_refused_and_counts_and_a_right_one_clears_the_count() {
+async fn a_wrong_recovery_code_counts_and_a_right_one_resets_the_count() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("recovery-wrong").await;
     let (other, _) = latchkey.enrolled("recovery-other").await;
-    let mine = &authenticator.recovery_codes[0];
-    let flipped = format!(
+    let own = &authenticator.recovery_codes[0];
+    let altered = format!(
         "{}{}",
-        if mine.starts_with('A') { 'B' } else { 'A' },
-        &mine[1..]
+        if own.starts_with('A') { 'B' } else { 'A' },
+        &own[1..]
     );
-    for (count, code) in ["ABCDE-FGH23", &flipped, &mine[..10]]
+    for (count, code) in ["ABCDE-FGH23", &altered, &own[..10]]
         .into_iter()
         .enumerate()
     {
@@ -79,17 +79,17 @@ async fn a_wrong_one_is_refused_and_counts_and_a_right_one_clears_the_count() {
     latchkey
         .refuses(
             &other,
-            latchkey.sign_in_with(&other, mine),
+            latchkey.sign_in_with(&other, own),
             403,
             &["identity.session.invalid_otp"],
         )
         .await;
-    assert_eq!(latchkey.sign_in_with(&user, mine).send().await.status, 201);
+    assert_eq!(latchkey.sign_in_with(&user, own).send().await.status, 201);
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
 
 #[tokio::test]
-async fn the_password_is_checked_first_and_the_code_is_not_used_up() {
+async fn a_wrong_password_does_not_use_the_recovery_code() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("recovery-order").await;
     let stranger = User {
@@ -109,7 +109,7 @@ async fn the_password_is_checked_first_and_the_code_is_not_used_up() {
 }
 
 #[tokio::test]
-async fn of_one_code_sixteen_times_at_once_one_signs_in() {
+async fn only_one_of_sixteen_concurrent_sign_ins_with_one_recovery_code_succeeds() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-race").await;
     let code = &authenticator.recovery_codes[0];
@@ -126,7 +126,7 @@ async fn of_one_code_sixteen_times_at_once_one_signs_in() {
 }
 
 #[tokio::test]
-async fn two_codes_at_the_same_moment_both_sign_in() {
+async fn concurrent_sign_ins_with_different_recovery_codes_all_succeed() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-two").await;
     let requests: Vec<Request> = authenticator
@@ -144,7 +144,7 @@ async fn two_codes_at_the_same_moment_both_sign_in() {
 }
 
 #[tokio::test]
-async fn a_code_signs_in_or_turns_off_at_the_same_moment_not_both() {
+async fn a_recovery_code_works_in_only_one_of_two_concurrent_requests() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("recovery-disable").await;
     let code = &authenticator.recovery_codes[0];
@@ -158,7 +158,7 @@ async fn a_code_signs_in_or_turns_off_at_the_same_moment_not_both() {
         .map(|answer| answer.status)
         .collect();
     let is_off = !latchkey.user_item(&user).await.contains_key("otp_secret");
-    // Once it is off, nobody asks for a code.
+    // A sign-in after the second factor is disabled requires no code.
     assert!(
         matches!(
             (&statuses[..], is_off),

@@ -1,4 +1,4 @@
-//! What holds for each of the operations of the second factor
+//! Rules of every operation of the second factor
 
 use crate::harness::{Request, latchkey, otp};
 
@@ -15,7 +15,7 @@ fn path(operation: &str) -> String {
 }
 
 #[tokio::test]
-async fn only_who_is_signed_in_may() {
+async fn every_operation_requires_a_session_and_with_a_cookie_the_csrf_token() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-rules-signed-in").await;
     for (operation, _) in OPERATIONS {
@@ -43,11 +43,11 @@ async fn only_who_is_signed_in_may() {
                 &["authz.missing_csrf_token"],
             )
             .await;
-        let mistaken = request()
+        let mismatched = request()
             .cookie(&user.session)
             .header("x-csrf-token", "another");
         latchkey
-            .refuses(&user, mistaken, 401, &["authz.csrf_token_mismatch"])
+            .refuses(&user, mismatched, 401, &["authz.csrf_token_mismatch"])
             .await;
     }
     let verify = latchkey
@@ -63,7 +63,7 @@ async fn only_who_is_signed_in_may() {
 }
 
 #[tokio::test]
-async fn a_code_must_be_given_and_is_asked_for_before_anything_is_looked_at() {
+async fn the_code_parameter_is_validated_before_the_state_of_the_second_factor() {
     let latchkey = latchkey().await;
     let (on, _) = latchkey.enrolled("otp-rules-code").await;
     let off = latchkey.signed_up("otp-rules-code-off").await;
@@ -114,7 +114,7 @@ async fn a_code_must_be_given_and_is_asked_for_before_anything_is_looked_at() {
 }
 
 #[tokio::test]
-async fn bodies_are_read_by_the_rules_of_every_operation() {
+async fn unsupported_and_malformed_bodies_are_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-rules-bodies").await;
     for (operation, _) in OPERATIONS {
@@ -148,13 +148,13 @@ async fn bodies_are_read_by_the_rules_of_every_operation() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_counts_nor_clears() {
+async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_counts_nor_resets() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-rules-count").await;
     assert_eq!(
         latchkey.failures(&user.email).await,
         0,
-        "the code that enabled it"
+        "the code that enabled the second factor is counted"
     );
     latchkey
         .sign_in(&user.email, "Wrong-Horse-7-Battery")
@@ -186,7 +186,7 @@ async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_count
         .is_empty(200);
     assert_eq!(latchkey.failures(&user.email).await, 3);
 
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     let wrong = latchkey.otp("enable", &user.session, &otp::wrong_code_of(&secret));
     latchkey
         .refuses(&user, wrong, 422, &["resource.otp.invalid"])
@@ -204,11 +204,11 @@ async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_count
 }
 
 #[tokio::test]
-async fn during_the_wait_no_code_is_looked_at() {
+async fn during_a_wait_no_code_is_evaluated() {
     let latchkey = latchkey().await;
     let (on, authenticator) = latchkey.enrolled("otp-rules-wait").await;
     let off = latchkey.signed_up("otp-rules-wait-off").await;
-    let secret = latchkey.drawn_secret(&off).await;
+    let secret = latchkey.generated_secret(&off).await;
     for user in [&on, &off] {
         latchkey
             .sign_in(&user.email, "Wrong-Horse-7-Battery")
@@ -241,8 +241,8 @@ async fn during_the_wait_no_code_is_looked_at() {
             (before, 12)
         );
     }
-    // What needs no code waits for nothing, and what makes no sense is told first.
-    latchkey.drawn_secret(&off).await;
+    // The wait does not apply to operations without a code, and the state is checked before it.
+    latchkey.generated_secret(&off).await;
     latchkey
         .otp("enable", &on.session, "123456")
         .send()
@@ -255,8 +255,7 @@ async fn during_the_wait_no_code_is_looked_at() {
         .is_refused(400, &["resource.otp.not_enabled"]);
 }
 
-/// The back-off begins at the sixth wrong code, also after a sign-in whose success has yet to be
-/// read.
+/// The preceding sign-in leaves an unsettled attempt, which must not count.
 #[tokio::test]
 async fn five_wrong_codes_are_free_after_a_sign_in() {
     let latchkey = latchkey().await;
@@ -268,7 +267,7 @@ async fn five_wrong_codes_are_free_after_a_sign_in() {
             .signed_up(&format!("otp-rules-free-{operation}"))
             .await;
         let wrong = if operation == "enable" {
-            let secret = latchkey.drawn_secret(&user).await;
+            let secret = latchkey.generated_secret(&user).await;
             assert_eq!(
                 latchkey
                     .sign_in(&user.email, &user.password)

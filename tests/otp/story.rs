@@ -1,23 +1,26 @@
-//! The second factor from its beginning to its end, as somebody lives with it
+//! The life of a second factor: enrolment, loss of the authenticator, recovery
 
 use data_encoding::BASE64;
 
 use crate::harness::{Latchkey, Mail, otp};
 
 #[tokio::test]
-async fn somebody_enrols_loses_the_authenticator_and_recovers() {
+async fn a_user_enrols_loses_the_authenticator_and_recovers() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("Mia.Story").await;
-    let at_the_library = latchkey.signed_in(&user).await;
+    let other_session = latchkey.signed_in(&user).await;
 
-    // She photographs the picture with her authenticator, which shows a code.
-    let drawn = latchkey
+    // The authenticator app scans the QR code and shows a code.
+    let generated = latchkey
         .post("/resource/otp/generate_qrcode")
         .bearer(&user.session)
         .send()
         .await;
-    let picture = drawn.json()["data"]["barcode"].as_str().unwrap().to_owned();
-    let (_, url) = otp::photograph(&picture);
+    let picture = generated.json()["data"]["barcode"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let (_, url) = otp::scan_qr_code(&picture);
     let secret = otp::parameter(&url, "secret").unwrap();
     let step = otp::step();
     let enabled = latchkey
@@ -26,9 +29,9 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         .await;
     let recovery_codes = otp::recovery_codes(&enabled);
 
-    // The session that she forgot to end is over, and she is told what happened.
+    // Enrolment ends the user's other session and mails a notice.
     latchkey
-        .sign_out(&at_the_library)
+        .sign_out(&other_session)
         .send()
         .await
         .is_refused(404, &["identity.session.not_found"]);
@@ -38,7 +41,7 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         "Two-factor authentication is on for Latchkey"
     );
 
-    // From now on the password alone does not do.
+    // The password alone is no longer sufficient.
     latchkey
         .sign_in(&user.email, &user.password)
         .send()
@@ -50,8 +53,8 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         .await;
     assert_eq!(with_code.status, 201, "{with_code:?}");
 
-    // She loses the authenticator. A recovery code signs her in, turns the second factor off, and
-    // she enrols anew.
+    // The user loses the authenticator, signs in and disables the second factor with recovery
+    // codes, and enrols again.
     let recovered = latchkey
         .sign_in_with(&user, &recovery_codes[0])
         .send()
@@ -72,13 +75,14 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         notice.subject,
         "Two-factor authentication is off for Latchkey"
     );
-    let found = crate::harness::User {
+    let recovered_user = crate::harness::User {
         session: recovered.session(),
         ..user.clone()
     };
-    let authenticator = latchkey.enroll(&found).await;
+    let authenticator = latchkey.enroll(&recovered_user).await;
 
-    // Whoever found the lost one, and is still signed in with it, is out.
+    // The session opened with the lost authenticator has ended, and the old recovery codes are
+    // void.
     latchkey
         .sign_out(&with_code.session())
         .send()
@@ -98,7 +102,7 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         201
     );
 
-    // Nothing of all this is in any log line.
+    // No log line contains a secret.
     let secrets = recovery_codes
         .iter()
         .chain(&authenticator.recovery_codes)
@@ -107,9 +111,9 @@ async fn somebody_enrols_loses_the_authenticator_and_recovers() {
         .chain([secret.to_owned(), authenticator.secret, picture])
         .collect();
     for line in latchkey.log() {
-        let told = secrets.iter().find(|secret| {
+        let logged = secrets.iter().find(|secret| {
             line.contains(*secret) || line.contains(&BASE64.encode(secret.as_bytes()))
         });
-        assert_eq!(told, None, "{line}");
+        assert_eq!(logged, None, "{line}");
     }
 }

@@ -3,7 +3,7 @@
 use crate::harness::{Latchkey, all_at_once, latchkey, number, otp};
 
 #[tokio::test]
-async fn a_right_code_is_taken_once_here_and_at_sign_in_and_at_disable() {
+async fn a_code_works_once_across_verify_disable_and_sign_in() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-verify").await;
     let step = otp::step();
@@ -48,7 +48,7 @@ async fn a_right_code_is_taken_once_here_and_at_sign_in_and_at_disable() {
 }
 
 #[tokio::test]
-async fn a_recovery_code_is_no_code_here_and_is_not_used_up() {
+async fn a_recovery_code_is_rejected_and_stays_valid() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-recovery").await;
     let code = &authenticator.recovery_codes[0];
@@ -64,7 +64,7 @@ async fn a_recovery_code_is_no_code_here_and_is_not_used_up() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_refused() {
+async fn a_wrong_code_is_rejected() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-wrong").await;
     let far = otp::code_of(&authenticator.secret, otp::step() + 5);
@@ -86,10 +86,10 @@ async fn a_wrong_code_is_refused() {
 }
 
 #[tokio::test]
-async fn who_has_no_second_factor_is_told_so() {
+async fn without_an_enabled_second_factor_the_error_is_not_enabled() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-verify-off").await;
-    let secret = latchkey.drawn_secret(&user).await;
+    let secret = latchkey.generated_secret(&user).await;
     for code in [otp::code_of(&secret, otp::step()), "123456".to_owned()] {
         latchkey
             .refuses(
@@ -103,7 +103,7 @@ async fn who_has_no_second_factor_is_told_so() {
 }
 
 #[tokio::test]
-async fn of_one_code_sixteen_times_at_once_here_and_at_sign_in_one_is_taken() {
+async fn only_one_of_sixteen_concurrent_uses_of_one_code_succeeds() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let (user, authenticator) = latchkey.enrolled("otp-verify-race").await;
     let code = authenticator.code();

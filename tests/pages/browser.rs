@@ -1,4 +1,4 @@
-//! The pages as people use them, in a browser
+//! The hosted pages in a browser
 
 use serde_json::json;
 
@@ -10,7 +10,7 @@ async fn stack() -> Latchkey {
     Latchkey::start(&otp::FOR_RACES[1..]).await
 }
 
-/// Fills the form of the page and sends it.
+/// Submits the sign-in form.
 async fn sign_in(browser: &Browser, email: &str, password: &str) {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", password).await;
@@ -18,7 +18,7 @@ async fn sign_in(browser: &Browser, email: &str, password: &str) {
 }
 
 #[tokio::test]
-async fn from_sign_up_to_a_second_factor() {
+async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {
         return;
@@ -28,33 +28,32 @@ async fn from_sign_up_to_a_second_factor() {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("#sign-up button").await;
-    browser.is_told("Das Konto ist angelegt.").await;
-    assert_eq!(browser.sees("#who").await, email);
+    browser.shows_message("Das Konto ist angelegt.").await;
+    assert_eq!(browser.shows("#who").await, email);
     assert!(
         browser
-            .sees("#pending")
+            .shows("#pending")
             .await
             .contains("noch nicht bestätigt")
     );
 
-    // The mail is in her language, and leads here.
     let mail = latchkey
         .mail_to(email, 1, |mail| mail.confirmation_token().is_some())
         .await;
     browser.open(mail.link().unwrap()).await;
-    browser.sees("#confirm button").await;
+    browser.shows("#confirm button").await;
     assert!(
         !browser.url().await.contains("token"),
         "{}",
         browser.url().await
     );
     browser.click("#confirm button").await;
-    browser.is_told("Die Adresse ist bestätigt.").await;
+    browser.shows_message("Die Adresse ist bestätigt.").await;
 
     browser.open("/accounts/settings?lang=en").await;
-    browser.sees("#factor-begin button").await;
+    browser.shows("#factor-begin button").await;
     browser.click("#factor-begin button").await;
-    let secret = browser.sees("#key").await;
+    let secret = browser.shows("#key").await;
     assert_eq!(
         browser
             .evaluate("return document.getElementById('barcode').naturalWidth")
@@ -65,27 +64,27 @@ async fn from_sign_up_to_a_second_factor() {
         .fill("#factor-enable [name=code]", &otp::wrong_code_of(&secret))
         .await;
     browser.click("#factor-enable button").await;
-    browser.is_told("The code is wrong").await;
+    browser.shows_message("The code is wrong").await;
     let step = otp::step();
     browser
         .fill("#factor-enable [name=code]", &otp::code_of(&secret, step))
         .await;
     browser.click("#factor-enable button").await;
-    browser.is_told("The second factor is on.").await;
-    let codes = browser.sees("#recovery-codes").await;
+    browser.shows_message("The second factor is on.").await;
+    let codes = browser.shows("#recovery-codes").await;
     assert_eq!(codes.lines().count(), 10, "{codes}");
 
     browser.click("#sign-out button").await;
     browser.is_at("/accounts/sign_in").await;
     sign_in(&browser, email, PASSWORD).await;
-    browser.is_told("Please enter the code").await;
-    browser.sees("#otp").await;
+    browser.shows_message("Please enter the code").await;
+    browser.shows("#otp").await;
     browser
         .fill("[name=otp_code]", codes.lines().next().unwrap())
         .await;
     browser.click("#sign-in button").await;
     browser.is_at("/accounts/settings").await;
-    browser.sees("#factor-disable").await;
+    browser.shows("#factor-disable").await;
     browser.close().await;
 }
 
@@ -99,20 +98,20 @@ async fn a_mailed_link_sets_a_password_once() {
     browser.open("/accounts/password_reset?lang=en").await;
     browser.fill("#ask-reset [name=email]", &user.email).await;
     browser.click("#ask-reset button").await;
-    browser.is_told("a mail is on its way").await;
+    browser.shows_message("a mail is on its way").await;
     let mail = latchkey
         .mail_to(&user.email, 1, |mail: &Mail| mail.reset_token().is_some())
         .await;
     let link = mail.link().unwrap();
 
     browser.open(link).await;
-    browser.sees("#set-password").await;
+    browser.shows("#set-password").await;
     assert!(
         !browser.url().await.contains("token"),
         "{}",
         browser.url().await
     );
-    // The other languages are links that still work.
+    // The links to other languages keep the token.
     assert!(
         browser
             .element(".languages a[lang=fr]")
@@ -123,7 +122,7 @@ async fn a_mailed_link_sets_a_password_once() {
             .unwrap()
             .contains("reset_token")
     );
-    for (password, repeated, told) in [
+    for (password, repeated, message) in [
         ("", "", "Please fill in every field."),
         (OTHER, PASSWORD, "The two passwords differ."),
         ("short", "short", "does not have the form"),
@@ -135,7 +134,7 @@ async fn a_mailed_link_sets_a_password_once() {
             .fill("#set-password [name=confirm_password]", repeated)
             .await;
         browser.click("#set-password button").await;
-        browser.is_told(told).await;
+        browser.shows_message(message).await;
     }
     assert_eq!(
         browser
@@ -152,7 +151,7 @@ async fn a_mailed_link_sets_a_password_once() {
         .fill("#set-password [name=confirm_password]", OTHER)
         .await;
     browser.click("#set-password button").await;
-    browser.is_told("The password is changed.").await;
+    browser.shows_message("The password is changed.").await;
     assert_eq!(
         latchkey.sign_in(&user.email, OTHER).send().await.status,
         201
@@ -166,29 +165,29 @@ async fn a_mailed_link_sets_a_password_once() {
         .fill("#set-password [name=confirm_password]", PASSWORD)
         .await;
     browser.click("#set-password button").await;
-    browser.is_told("The link was used already.").await;
+    browser.shows_message("The link was used already.").await;
     browser.close().await;
 }
 
 #[tokio::test]
-async fn sessions_are_seen_and_ended() {
+async fn sessions_are_listed_and_can_be_ended() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {
         return;
     };
     let user = latchkey.signed_up("browser-sessions").await;
     browser.open("/accounts/settings?lang=en").await;
-    // Nobody is signed in.
+    // Without a session the page redirects.
     browser.is_at("/accounts/sign_in").await;
     sign_in(&browser, &user.email, OTHER).await;
     browser
-        .is_told("The address or the password is wrong.")
+        .shows_message("The address or the password is wrong.")
         .await;
     sign_in(&browser, &user.email, PASSWORD).await;
     browser.is_at("/accounts/settings").await;
-    browser.sees("#sessions button").await;
+    browser.shows("#sessions button").await;
     browser.click("#sessions button").await;
-    browser.is_told("The session is ended.").await;
+    browser.shows_message("The session is ended.").await;
     latchkey
         .get("/resource/users/me")
         .bearer(&user.session)
@@ -201,7 +200,7 @@ async fn sessions_are_seen_and_ended() {
         .fill("#change-password [name=confirm_password]", OTHER)
         .await;
     browser.click("#change-password button").await;
-    browser.is_told("The password is changed.").await;
+    browser.shows_message("The password is changed.").await;
     assert_eq!(
         latchkey.sign_in(&user.email, OTHER).send().await.status,
         201
@@ -210,14 +209,14 @@ async fn sessions_are_seen_and_ended() {
 }
 
 #[tokio::test]
-async fn the_keyboard_is_enough() {
+async fn sign_in_works_by_keyboard_alone() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {
         return;
     };
     let user = latchkey.signed_up("browser-keyboard").await;
     browser.open("/accounts/sign_in?lang=en").await;
-    // The first field has the focus.
+    // The first field is focused.
     browser.types(user.email.as_str()).await;
     browser.presses_tab().await;
     browser.types(PASSWORD).await;
@@ -226,14 +225,14 @@ async fn the_keyboard_is_enough() {
     browser.close().await;
 }
 
-/// The relative luminance of `rgb(r, g, b)`, and the contrast of two colours (WCAG 2.2).
+/// Returns the visible elements whose contrast ratio is below 4.5:1 (WCAG 2.2, relative luminance).
 const CONTRAST: &str = r"
     const luminance = (colour) => {
         const [r, g, b] = colour.match(/[\d.]+/g).map(Number).map((c) => c / 255)
             .map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
         return 0.2126 * r + 0.7152 * g + 0.0722 * b;
     };
-    const ground = (element) => {
+    const background = (element) => {
         for (let at = element; at; at = at.parentElement) {
             const colour = getComputedStyle(at).backgroundColor;
             if (!/, 0\)$|transparent/.test(colour)) return colour;
@@ -242,18 +241,19 @@ const CONTRAST: &str = r"
     };
     const shown = [...document.querySelectorAll('h1, p, label, small, a, button, input')].filter((one) => one.checkVisibility());
     return shown.map((element) => {
-        const [one, other] = [luminance(getComputedStyle(element).color), luminance(ground(element))];
-        return { what: element.outerHTML.slice(0, 80), contrast: (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05) };
+        const [one, other] = [luminance(getComputedStyle(element).color), luminance(background(element))];
+        return { element: element.outerHTML.slice(0, 80), contrast: (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05) };
     }).filter(({ contrast }) => contrast < 4.5);
 ";
 
-const NAMELESS: &str = r"
+/// Returns the inputs, buttons and links without an accessible name.
+const UNNAMED: &str = r"
     const named = (input) => input.labels?.length > 0 || input.getAttribute('aria-label') || input.textContent.trim();
     return [...document.querySelectorAll('input, button, a')].filter((one) => !named(one)).map((one) => one.outerHTML);
 ";
 
 #[tokio::test]
-async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
+async fn pages_have_sufficient_contrast_accessible_names_and_no_overflow() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {
         return;
@@ -276,16 +276,16 @@ async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
             browser.prefers(scheme).await;
             browser.resize(width, 800).await;
             browser.open(&format!("/accounts/{page}?lang=de")).await;
-            browser.sees("h1").await;
+            browser.shows("h1").await;
             if page == "settings" {
-                browser.sees("#sessions li").await;
+                browser.shows("#sessions li").await;
             }
             assert_eq!(
                 browser.evaluate(CONTRAST).await,
                 json!([]),
                 "{page}, {scheme}"
             );
-            assert_eq!(browser.evaluate(NAMELESS).await, json!([]), "{page}");
+            assert_eq!(browser.evaluate(UNNAMED).await, json!([]), "{page}");
             let headings = "return document.querySelectorAll('h1').length";
             assert_eq!(browser.evaluate(headings).await, json!(1), "{page}");
             let overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth";
@@ -299,9 +299,9 @@ async fn everybody_can_read_and_name_what_is_there_on_any_screen() {
     browser.close().await;
 }
 
-/// Makes the pictures of docs/images anew, when `LATCHKEY_SCREENSHOTS` is set.
+/// Regenerates the screenshots in docs/images if `LATCHKEY_SCREENSHOTS` is set.
 #[tokio::test]
-async fn pictures_for_the_manual() {
+async fn screenshots_for_the_documentation() {
     if shared::platform::environment::variable("LATCHKEY_SCREENSHOTS").is_none() {
         return;
     }
@@ -334,11 +334,11 @@ async fn pictures_for_the_manual() {
         browser.resize(width, height).await;
         browser.open(&format!("/accounts/{page}")).await;
         if name == "settings" {
-            browser.sees("#factor-begin button").await;
+            browser.shows("#factor-begin button").await;
             browser.click("#factor-begin button").await;
-            browser.sees("#key").await;
+            browser.shows("#key").await;
         }
-        browser.sees("main").await;
+        browser.shows("main").await;
         std::fs::write(
             folder.join(format!("pages-{name}.png")),
             browser.screenshot().await,

@@ -19,7 +19,7 @@ async fn page(latchkey: &Latchkey, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn every_page_is_there_in_every_language_and_names_nothing_from_elsewhere() {
+async fn every_page_exists_in_every_language_and_loads_nothing_from_other_hosts() {
     let latchkey = latchkey().await;
     let mut titles = BTreeSet::new();
     for name in PAGES {
@@ -43,13 +43,13 @@ async fn every_page_is_there_in_every_language_and_names_nothing_from_elsewhere(
                 .split("</h1>")
                 .next()
                 .unwrap();
-            assert!(titles.insert(title.to_owned()), "{title} twice");
+            assert!(titles.insert(title.to_owned()), "duplicate title: {title}");
         }
     }
 }
 
 #[tokio::test]
-async fn a_page_lets_nothing_in_and_is_kept_by_nobody() {
+async fn pages_have_a_strict_content_security_policy_and_are_not_cached() {
     let answer = page(latchkey().await, "sign_in").await;
     let policy = answer.header("content-security-policy").unwrap();
     for directive in [
@@ -77,7 +77,7 @@ async fn a_page_lets_nothing_in_and_is_kept_by_nobody() {
 }
 
 #[tokio::test]
-async fn the_language_is_the_one_asked_for_or_the_browsers_or_the_default() {
+async fn the_language_is_the_requested_one_the_browsers_or_the_default() {
     let latchkey = Latchkey::start(&[("IDENTITY_DEFAULT_LANGUAGE", "pt")]).await;
     for (query, accepted, expected) in [
         ("?lang=fr-CA", "de", "fr"),
@@ -100,7 +100,7 @@ async fn the_language_is_the_one_asked_for_or_the_browsers_or_the_default() {
 }
 
 #[tokio::test]
-async fn what_a_client_sends_stands_in_no_page() {
+async fn no_page_contains_input_of_the_client() {
     let latchkey = latchkey().await;
     for path in [
         "%3Cscript%3E",
@@ -125,7 +125,7 @@ async fn what_a_client_sends_stands_in_no_page() {
 }
 
 #[tokio::test]
-async fn assets_may_be_kept_and_have_another_address_when_they_change() {
+async fn assets_are_cacheable_and_their_urls_are_versioned() {
     let latchkey = latchkey().await;
     let html = page(latchkey, "sign_in").await;
     for (name, kind) in [("style.css", "text/css"), ("script.js", "text/javascript")] {
@@ -147,9 +147,8 @@ async fn assets_may_be_kept_and_have_another_address_when_they_change() {
     }
 }
 
-/// Every key that an operation answers which a page calls is one that the pages have words for.
 #[tokio::test]
-async fn there_are_words_for_every_error() {
+async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
     let html = page(latchkey().await, "sign_in?lang=en").await;
     let texts = html
         .text()
@@ -193,8 +192,8 @@ async fn there_are_words_for_every_error() {
             || key.starts_with("authz.");
         let alias =
             ["resource.password.doesnt_match", "resource.otp.invalid"].contains(&key.as_str());
-        // What only a program can do wrong is told like a failure.
-        let of_programs = [
+        // Errors that only a program can cause are shown as a general failure.
+        let only_by_programs = [
             "request.malformed_body",
             "identity.session.missing_session",
             "identity.session.not_found",
@@ -206,14 +205,14 @@ async fn there_are_words_for_every_error() {
         ]
         .contains(&key.as_str());
         assert!(
-            by_form || alias || of_programs || texts[key.as_str()].is_string(),
+            by_form || alias || only_by_programs || texts[key.as_str()].is_string(),
             "{key}"
         );
     }
 }
 
 #[tokio::test]
-async fn a_captchas_widget_is_all_that_may_come_from_elsewhere() {
+async fn the_content_security_policy_allows_only_the_host_of_the_captcha() {
     for (provider, host) in [
         ("turnstile", "https://challenges.cloudflare.com"),
         ("hcaptcha", "https://hcaptcha.com"),

@@ -1,9 +1,9 @@
-//! Passwords that are known from breaches of other services
+//! Rejection of breached passwords
 
 use serde_json::json;
 
 use crate::harness::{
-    Latchkey, Outside, PASSWORD,
+    ExternalServices, Latchkey, PASSWORD,
     captcha::{BREACHED, PADDING, UNANSWERED, sha1},
     latchkey,
 };
@@ -11,9 +11,9 @@ use crate::harness::{
 const PATH: &str = "/identity/users";
 
 #[tokio::test]
-async fn nobody_signs_up_with_a_breached_password() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn a_breached_password_is_rejected_at_sign_up() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     let fields = [("email", "breached@example.com"), ("password", BREACHED)];
     latchkey
         .post(PATH)
@@ -30,13 +30,13 @@ async fn nobody_signs_up_with_a_breached_password() {
             )
             .await;
     }
-    assert_eq!(outside.asked().len(), 3);
+    assert_eq!(services.requests().len(), 3);
 }
 
 #[tokio::test]
-async fn it_is_told_in_the_passwords_place() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn the_error_keeps_the_order_of_the_parameters() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     let user = latchkey.signed_up("place").await;
     let fields = [
         ("data", "{"),
@@ -58,16 +58,16 @@ async fn it_is_told_in_the_passwords_place() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_about_a_password_that_is_refused_as_it_is() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn the_service_is_not_called_for_a_request_that_is_rejected_anyway() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     for (password, refid, key) in [
         ("password", "", "password.requirements"),
         ("Password1", "", "password.weak"),
         (BREACHED, "nobody", "identity.user.invalid_referral_format"),
     ] {
         let fields = [
-            ("email", "asked@example.com"),
+            ("email", "rejected@example.com"),
             ("password", password),
             ("refid", refid),
         ];
@@ -78,59 +78,59 @@ async fn nobody_is_asked_about_a_password_that_is_refused_as_it_is() {
             .await
             .is_refused(422, &[key]);
     }
-    assert_eq!(outside.asked().len(), 0);
+    assert_eq!(services.requests().len(), 0);
 }
 
 #[tokio::test]
-async fn no_more_than_five_characters_of_the_hash_leave_the_function() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn only_five_characters_of_the_hash_are_sent() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     latchkey
         .post(PATH)
         .form(&[("email", "five@example.com"), ("password", BREACHED)])
         .send()
         .await;
-    let asked = outside.asked().pop().unwrap();
+    let received = services.requests().pop().unwrap();
     assert_eq!(
-        (asked.method.as_str(), asked.path),
+        (received.method.as_str(), received.path),
         ("GET", format!("/range/{}", &sha1(BREACHED)[..5]))
     );
-    assert_eq!(asked.headers["add-padding"], "true");
+    assert_eq!(received.headers["add-padding"], "true");
     assert!(
-        asked.headers["user-agent"]
+        received.headers["user-agent"]
             .to_str()
             .unwrap()
             .starts_with("Latchkey/")
     );
     assert!(
-        asked.fields.values().all(String::is_empty)
-            && !format!("{:?}", asked.headers).contains(&sha1(BREACHED)[5..])
+        received.fields.values().all(String::is_empty)
+            && !format!("{:?}", received.headers).contains(&sha1(BREACHED)[5..])
     );
 }
 
 #[tokio::test]
-async fn where_nobody_answers_the_password_passes_and_that_is_logged() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn without_a_valid_answer_the_password_is_accepted_and_the_failure_is_logged() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     for (number, password) in UNANSWERED.iter().enumerate() {
         latchkey
             .signed_up_with(&format!("outage{number}"), &json!({ "password": password }))
             .await;
     }
     assert!(
-        outside
-            .asked()
+        services
+            .requests()
             .iter()
-            .all(|asked| asked.path != "/redirected")
+            .all(|request| request.path != "/redirected")
     );
     let log = latchkey
         .log_with(UNANSWERED.len(), "breached_passwords_unavailable")
         .await;
-    let told: Vec<&String> = log
+    let failures: Vec<&String> = log
         .iter()
         .filter(|line| line.contains(r#""event":"breached_passwords_unavailable""#))
         .collect();
-    assert_eq!(told.len(), UNANSWERED.len(), "{log:#?}");
+    assert_eq!(failures.len(), UNANSWERED.len(), "{log:#?}");
     for password in UNANSWERED {
         assert!(
             !log.iter()
@@ -141,7 +141,7 @@ async fn where_nobody_answers_the_password_passes_and_that_is_logged() {
 }
 
 #[tokio::test]
-async fn where_nobody_is_there_the_password_passes() {
+async fn without_a_connection_the_password_is_accepted() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_BREACHED_PASSWORDS", "hibp"),
         (
@@ -150,13 +150,13 @@ async fn where_nobody_is_there_the_password_passes() {
         ),
     ])
     .await;
-    latchkey.signed_up("nobody-there").await;
+    latchkey.signed_up("no-connection").await;
 }
 
 #[tokio::test]
-async fn a_reset_to_a_breached_password_changes_nothing_and_leaves_the_token_usable() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn a_reset_to_a_breached_password_is_rejected_and_the_code_stays_valid() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     let user = latchkey.signed_up("breached-reset").await;
     let token = latchkey.reset_token(&user).await;
     latchkey
@@ -177,11 +177,11 @@ async fn a_reset_to_a_breached_password_changes_nothing_and_leaves_the_token_usa
 }
 
 #[tokio::test]
-async fn a_change_to_a_breached_password_changes_nothing() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn a_change_to_a_breached_password_is_rejected() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     let user = latchkey.signed_up("breached-change").await;
-    let asked = outside.asked().len();
+    let calls = services.requests().len();
     latchkey
         .refuses(
             &user,
@@ -191,9 +191,9 @@ async fn a_change_to_a_breached_password_changes_nothing() {
         )
         .await;
     assert_eq!(
-        outside.asked().len(),
-        asked,
-        "what is refused as it is is told nobody"
+        services.requests().len(),
+        calls,
+        "a request that is rejected anyway calls the service"
     );
     latchkey
         .refuses(
@@ -208,23 +208,23 @@ async fn a_change_to_a_breached_password_changes_nothing() {
         .send()
         .await
         .is_empty(201);
-    assert_eq!(outside.asked().len(), asked + 2);
+    assert_eq!(services.requests().len(), calls + 2);
 }
 
 #[tokio::test]
-async fn a_password_that_has_been_breached_still_signs_in() {
-    let outside = Outside::start().await;
-    let latchkey = outside.knows_passwords().await;
+async fn a_breached_password_still_works_at_sign_in() {
+    let services = ExternalServices::start().await;
+    let latchkey = services.stack_with_breach_check().await;
     let user = latchkey.signed_up("breached-later").await;
-    let asked = outside.asked().len();
+    let calls = services.requests().len();
     latchkey.signed_in(&user).await;
-    assert_eq!(outside.asked().len(), asked);
+    assert_eq!(services.requests().len(), calls);
 }
 
 #[tokio::test]
-async fn nobody_is_asked_unless_the_operator_wants_it() {
+async fn by_default_breached_passwords_are_accepted() {
     latchkey()
         .await
-        .signed_up_with("not-asked", &json!({ "password": BREACHED }))
+        .signed_up_with("not-checked", &json!({ "password": BREACHED }))
         .await;
 }

@@ -14,7 +14,7 @@ fn change(latchkey: &Latchkey, user: &User, fields: &[(&str, &str)]) -> Request 
     latchkey.by(user, "PUT", PATH).form(fields)
 }
 
-/// Results and reasons of the changes that were tried, oldest first.
+/// Results and reasons of the recorded changes, oldest first.
 async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let activities = latchkey
         .get("/resource/users/activity/password")
@@ -27,18 +27,18 @@ async fn recorded(latchkey: &Latchkey, user: &User) -> Vec<String> {
         .unwrap()
         .iter()
         .filter(|activity| activity["action"] == "password change");
-    let told = |activity: &Value| {
+    let result_and_reason = |activity: &Value| {
         format!(
             "{} {}",
             activity["result"].as_str().unwrap(),
             activity["data"].as_str().unwrap_or("-")
         )
     };
-    changes.map(told).rev().collect()
+    changes.map(result_and_reason).rev().collect()
 }
 
 #[tokio::test]
-async fn all_three_parameters_must_be_given() {
+async fn missing_or_empty_parameters_are_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-absent").await;
     let [no_old, no_new, no_repetition] = [
@@ -97,13 +97,13 @@ async fn all_three_parameters_must_be_given() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
+async fn the_first_failed_check_determines_the_error_and_nothing_changes() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-order").await;
     let reset = latchkey.reset_token(&user).await;
     latchkey.signed_in(&user).await;
     for (old, new, repetition, status, key) in [
-        // Each of the later ones could be told too.
+        // These values would fail the later checks too.
         (
             WRONG,
             "weak",
@@ -192,14 +192,14 @@ async fn what_is_wrong_is_told_in_its_order_and_changes_nothing() {
             .iter()
             .all(|mail| !mail.is_notice())
     );
-    // No session was ended, the code that was out works, and so does the password.
+    // The sessions, the reset code and the password are still valid.
     assert_eq!(latchkey.session_ids(&user).await.len(), 2);
     latchkey.signed_in(&user).await;
     latchkey.confirm(&reset, NEW).send().await.is_empty(201);
 }
 
 #[tokio::test]
-async fn an_old_password_that_is_no_longer_good_enough_is_told_to_be_the_same() {
+async fn an_unchanged_password_is_rejected() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_PASSWORD_REGEXP", "^[\\s\\S]{4,80}$"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "0"),
@@ -263,16 +263,16 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
             .await
             .is_refused(404, &["identity.session.not_found"]);
     }
-    // One's own goes on with the same cookie and the same csrf token.
+    // The session of the request stays valid, with the same cookie and CSRF token.
     assert_eq!(
         latchkey.session_ids(&user).await,
         [session_id(&user.session)]
     );
-    let renamed = User {
+    let updated = User {
         password: NEW.to_owned(),
         ..user.clone()
     };
-    latchkey.signed_in(&renamed).await;
+    latchkey.signed_in(&updated).await;
     latchkey
         .change_password(&user, NEW, PASSWORD)
         .send()
@@ -282,9 +282,9 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
 }
 
 #[tokio::test]
-async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
+async fn a_notice_is_mailed_in_the_users_language_or_the_default() {
     let latchkey = latchkey().await;
-    for (name, data, lang, same_as) in [
+    for (name, data, lang, expected) in [
         ("change-de", r#"{"language":"de"}"#, "fr", "de"),
         ("change-xx", r#"{"language":"xx"}"#, "fr", "en"),
         ("change-en", "[]", "", "en"),
@@ -292,7 +292,7 @@ async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
         let user = latchkey
             .signed_up_with(name, &json!({ "data": data }))
             .await;
-        // The operation has no such parameter.
+        // The operation ignores `lang`.
         let fields = [
             ("old_password", PASSWORD),
             ("new_password", NEW),
@@ -312,7 +312,7 @@ async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
             ("reset_password_token", token.as_str()),
             ("password", NEW),
             ("confirm_password", NEW),
-            ("lang", same_as),
+            ("lang", expected),
         ];
         latchkey
             .post("/identity/users/password/confirm_code")
@@ -335,7 +335,7 @@ async fn a_notice_is_mailed_in_the_users_language_or_the_default_one() {
 }
 
 #[tokio::test]
-async fn an_outstanding_reset_code_is_voided() {
+async fn a_change_invalidates_an_outstanding_reset_code() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-reset").await;
     let token = latchkey.reset_token(&user).await;
@@ -356,7 +356,7 @@ async fn an_outstanding_reset_code_is_voided() {
 }
 
 #[tokio::test]
-async fn a_bearer_needs_no_csrf_token_and_every_media_type_will_do() {
+async fn a_bearer_token_needs_no_csrf_token_and_json_and_multipart_are_accepted() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-bearer").await;
     let password = " \u{1f40e} New+Horse%20 7-Battery\t";
@@ -383,7 +383,7 @@ async fn a_bearer_needs_no_csrf_token_and_every_media_type_will_do() {
 }
 
 #[tokio::test]
-async fn the_second_factor_stays_as_it_is() {
+async fn a_change_does_not_affect_the_second_factor() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -400,7 +400,7 @@ async fn the_second_factor_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn every_change_that_is_tried_is_recorded_with_its_result() {
+async fn every_attempted_change_is_recorded_with_its_result() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-recorded").await;
     let fields = [
@@ -436,7 +436,7 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
     let user = latchkey.signed_up("change-wait").await;
     let other = latchkey.signed_up("change-other").await;
     let wrong = ["resource.password.prev_pass_not_correct"];
-    // What is no wrong password counts neither way, however often it comes.
+    // Other errors neither count nor reset.
     for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")]
         .into_iter()
         .cycle()
@@ -457,7 +457,7 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
             &wrong,
         )
         .await;
-    // A change that is refused for another reason does not reset the counter.
+    // A change that is rejected for another reason does not reset the counter.
     latchkey
         .refuses(
             &user,
@@ -479,9 +479,9 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
             .await
             .is_refused(429, &["request.too_many_attempts"]);
     }
-    // It was not looked at.
+    // The password was not evaluated.
     assert_eq!(recorded(&latchkey, &user).await, before);
-    // Nothing else of hers waits, nor does anybody else.
+    // The wait applies neither to other operations nor to other users.
     assert_eq!(
         latchkey.session_ids(&user).await,
         [session_id(&user.session)]
@@ -494,7 +494,7 @@ async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
 }
 
 #[tokio::test]
-async fn wrong_old_passwords_start_the_wait_of_the_sign_in() {
+async fn wrong_old_passwords_start_the_back_off_of_the_sign_in() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-sixth").await;
     for _ in 0..5 {
@@ -521,19 +521,18 @@ async fn wrong_old_passwords_start_the_wait_of_the_sign_in() {
 }
 
 #[tokio::test]
-async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
-    // Without waits, so that all of them are looked at.
+async fn only_one_of_sixteen_concurrent_changes_succeeds() {
+    // Without back-off, so that all of them are evaluated.
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
     let user = latchkey.signed_up("change-race").await;
-    let mut people = vec![user.clone(); 8];
+    let mut users = vec![user.clone(); 8];
     for _ in 0..8 {
-        people.push(latchkey.signed_in_anew(&user).await);
+        users.push(latchkey.with_new_session(&user).await);
     }
     let password = |number: usize| format!("Racing-Horse-{number}-Battery");
-    let requests = people
-        .iter()
-        .enumerate()
-        .map(|(number, person)| latchkey.change_password(person, PASSWORD, &password(number)));
+    let requests = users.iter().enumerate().map(|(number, user_with_session)| {
+        latchkey.change_password(user_with_session, PASSWORD, &password(number))
+    });
     let answers = all_at_once(requests).await;
 
     let winners: Vec<usize> = (0..16)
@@ -547,8 +546,8 @@ async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
         .enumerate()
         .filter(|(number, _)| *number != winner)
     {
-        // The session of the winner goes on, and finds another password; the others are over.
-        if people[number].session == people[winner].session {
+        // The winner's session stays valid, but the old password is wrong now; other sessions end.
+        if users[number].session == users[winner].session {
             loser.is_refused(400, &["resource.password.prev_pass_not_correct"]);
         } else {
             loser.is_refused(401, &["authz.invalid_session"]);
@@ -572,7 +571,7 @@ async fn of_sixteen_changes_of_one_password_at_once_exactly_one_succeeds() {
 }
 
 #[tokio::test]
-async fn a_change_that_others_overtake_is_as_one_that_comes_after_them() {
+async fn a_change_concurrent_with_other_writes_to_the_user_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-overtaken").await;
     let end_others = || latchkey.by(&user, "DELETE", "/resource/sessions");

@@ -6,7 +6,7 @@ const PATH: &str = "/identity/users/password/confirm_code";
 const NEW: &str = "Newer-Horse-7-Battery";
 
 #[tokio::test]
-async fn all_three_parameters_must_be_given() {
+async fn missing_or_empty_parameters_are_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-absent").await;
     let token = latchkey.reset_token(&user).await;
@@ -65,7 +65,7 @@ async fn all_three_parameters_must_be_given() {
 }
 
 #[tokio::test]
-async fn two_passwords_that_differ_are_told_before_the_token_is_looked_at() {
+async fn differing_passwords_are_rejected_before_the_token_is_verified() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-differ").await;
     let token = latchkey.reset_token(&user).await;
@@ -92,7 +92,7 @@ async fn two_passwords_that_differ_are_told_before_the_token_is_looked_at() {
 }
 
 #[tokio::test]
-async fn a_password_against_the_rule_is_refused_and_the_token_stays_usable() {
+async fn a_password_against_the_rule_is_rejected_and_the_code_stays_valid() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-rule").await;
     let token = latchkey.reset_token(&user).await;
@@ -103,7 +103,7 @@ async fn a_password_against_the_rule_is_refused_and_the_token_stays_usable() {
         ("NO-LOWER-CASE-7", "password.requirements"),
         ("No-Digit-At-All", "password.requirements"),
         (too_long.as_str(), "password.requirements"),
-        // Against the rule and weak: the rule is told alone.
+        // The rule is checked before the entropy.
         ("password", "password.requirements"),
         ("Password1", "password.weak"),
     ] {
@@ -115,7 +115,7 @@ async fn a_password_against_the_rule_is_refused_and_the_token_stays_usable() {
 }
 
 #[tokio::test]
-async fn a_new_password_replaces_the_old_one_and_ends_every_session() {
+async fn a_reset_replaces_the_password_and_ends_every_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm").await;
     let sessions = [user.session.clone(), latchkey.signed_in(&user).await];
@@ -155,7 +155,7 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_session() {
 }
 
 #[tokio::test]
-async fn a_password_is_taken_exactly_as_it_was_received() {
+async fn the_password_is_used_exactly_as_received() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-exact").await;
     let password = " \u{1f40e} New+Horse%20 7-Battery\t";
@@ -176,7 +176,7 @@ async fn a_password_is_taken_exactly_as_it_was_received() {
 }
 
 #[tokio::test]
-async fn otp_and_the_state_of_the_account_stay_as_they_are() {
+async fn a_reset_does_not_affect_the_second_factor_and_the_account_state() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-state").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -205,7 +205,7 @@ async fn otp_and_the_state_of_the_account_stay_as_they_are() {
 }
 
 #[tokio::test]
-async fn a_token_works_once() {
+async fn a_reset_code_works_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-once").await;
     let token = latchkey.reset_token(&user).await;
@@ -229,7 +229,7 @@ async fn a_token_works_once() {
 }
 
 #[tokio::test]
-async fn a_sign_in_with_the_old_password_at_the_same_moment_opens_no_lasting_session() {
+async fn a_concurrent_sign_in_with_the_old_password_leaves_no_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-overtaken").await;
     let token = latchkey.reset_token(&user).await;
@@ -260,7 +260,7 @@ async fn a_sign_in_with_the_old_password_at_the_same_moment_opens_no_lasting_ses
 }
 
 #[tokio::test]
-async fn of_sixteen_confirmations_of_one_code_at_once_exactly_one_succeeds() {
+async fn only_one_of_sixteen_concurrent_resets_with_one_code_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-race").await;
     let token = latchkey.reset_token(&user).await;
@@ -289,9 +289,9 @@ async fn of_sixteen_confirmations_of_one_code_at_once_exactly_one_succeeds() {
             .await
             .status;
         assert_eq!(status, if number == winner { 201 } else { 404 }, "{number}");
-        latchkey.forgive(&user.email).await;
+        latchkey.reset_failures(&user.email).await;
     }
-    // One change, one notice: of the mails that are queued, only the notice has no code.
+    // One change sends one notice. Among the queued mails only a notice has no code.
     let notices = latchkey
         .queued_mails(&user)
         .await

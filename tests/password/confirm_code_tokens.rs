@@ -1,6 +1,7 @@
-//! `POST /identity/users/password/confirm_code`: whose token counts, and which do not
+//! `POST /identity/users/password/confirm_code`: verification of the token
 
 use shared::{
+    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
     platform::clock::Timestamp,
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
@@ -10,7 +11,7 @@ use crate::harness::{PASSWORD, claims, forgeries, latchkey, now};
 const NEW: &str = "Newer-Horse-7-Battery";
 
 #[tokio::test]
-async fn a_forged_token_is_refused() {
+async fn a_forged_token_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-forged").await;
     let other = latchkey.signed_up("confirm-forger").await;
@@ -34,7 +35,7 @@ async fn a_forged_token_is_refused() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_purpose_is_refused() {
+async fn a_token_of_another_purpose_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-purpose").await;
     latchkey.reset_token(&user).await;
@@ -58,7 +59,7 @@ async fn a_token_of_another_purpose_is_refused() {
 }
 
 #[tokio::test]
-async fn a_genuine_token_is_refused_once_it_has_expired() {
+async fn an_expired_token_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-expired").await;
     let genuine = latchkey.reset_token(&user).await;
@@ -68,9 +69,9 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
         let text = |name: &str| claims[name].as_str().unwrap();
         keys.sign(&Claims::new(
             Purpose::Reset,
-            text("jti"),
-            text("uid"),
-            text("user"),
+            TokenId::from_text(text("jti")),
+            Uid::parse(text("uid")).unwrap(),
+            AccountKey::of(text("user")),
             Timestamp::from_seconds(began),
             Timestamp::from_seconds(ends),
         ))
@@ -87,7 +88,7 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
             )
             .await;
     }
-    // The same with time left works, so it was the time that it was refused for.
+    // The same token with a later expiry works, so only the expiry was wrong.
     latchkey
         .confirm(&token(now(), now() + 60), NEW)
         .send()
@@ -96,15 +97,15 @@ async fn a_genuine_token_is_refused_once_it_has_expired() {
 }
 
 #[tokio::test]
-async fn a_code_that_has_expired_in_the_table_does_not_work_either() {
+async fn a_code_whose_stored_item_has_expired_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-aged").await;
     let token = latchkey.reset_token(&user).await;
     latchkey.age_code(&user, 3601).await;
-    let hash = latchkey.user_item(&user).await;
+    let before = latchkey.user_item(&user).await;
     let answer = latchkey.confirm(&token, NEW).send().await;
     assert_eq!(answer.status, 422, "{answer:?}");
-    assert_eq!(latchkey.user_item(&user).await, hash);
+    assert_eq!(latchkey.user_item(&user).await, before);
     assert_eq!(
         latchkey.sign_in(&user.email, PASSWORD).send().await.status,
         201
@@ -112,7 +113,7 @@ async fn a_code_that_has_expired_in_the_table_does_not_work_either() {
 }
 
 #[tokio::test]
-async fn a_token_whose_user_is_gone_finds_no_record() {
+async fn a_token_of_a_deleted_user_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-gone").await;
     let token = latchkey.reset_token(&user).await;
@@ -128,7 +129,7 @@ async fn a_token_whose_user_is_gone_finds_no_record() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_its_own_user_alone() {
+async fn a_reset_affects_only_the_user_of_the_token() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirm-own").await;
     let other = latchkey.signed_up("confirm-other").await;

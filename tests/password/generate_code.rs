@@ -7,7 +7,7 @@ use crate::harness::{Latchkey, all_at_once, claims, latchkey, now, number, text}
 const PATH: &str = "/identity/users/password/generate_code";
 
 #[tokio::test]
-async fn the_address_must_be_given() {
+async fn a_missing_or_empty_address_is_rejected() {
     let latchkey = latchkey().await;
     latchkey
         .post(PATH)
@@ -30,7 +30,7 @@ async fn the_address_must_be_given() {
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_told_so() {
+async fn an_invalid_address_is_rejected() {
     for email in [
         "nobody",
         "a@b",
@@ -50,7 +50,7 @@ async fn what_is_no_address_is_told_so() {
 }
 
 #[tokio::test]
-async fn who_has_no_account_or_a_deleted_one_gets_no_code() {
+async fn an_unknown_address_or_a_deleted_account_gets_no_code() {
     let latchkey = latchkey().await;
     latchkey
         .ask_for_code("nobody@example.com")
@@ -73,14 +73,14 @@ async fn a_captcha_response_is_text_or_an_object() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-captcha").await;
     let before = latchkey.items_of(&user).await;
-    let ask = |captcha: Value| {
+    let request_with = |captcha: Value| {
         latchkey
             .post(PATH)
             .json(&json!({ "email": user.email, "captcha_response": captcha }))
             .send()
     };
     for captcha in [json!(1), json!(false), json!([])] {
-        ask(captcha)
+        request_with(captcha)
             .await
             .is_refused(422, &["identity.user.invalid_captcha_format"]);
     }
@@ -90,12 +90,12 @@ async fn a_captcha_response_is_text_or_an_object() {
         json!({ "geetest_challenge": "x" }),
         json!(null),
     ] {
-        ask(captcha).await.is_empty(201);
+        request_with(captcha).await.is_empty(201);
     }
 }
 
 #[tokio::test]
-async fn a_code_is_stored_and_its_mail_sent() {
+async fn a_code_is_stored_and_mailed() {
     let latchkey = latchkey().await;
     for state in ["pending", "active", "banned"] {
         let user = latchkey.signed_up(&format!("code-{state}")).await;
@@ -124,7 +124,7 @@ async fn a_code_is_stored_and_its_mail_sent() {
             )
         );
         assert_eq!(claims["exp"], number(&code, "expires_at"));
-        // Whoever asked: nothing else of the user changed.
+        // Anyone can request a code, so nothing else of the user may change.
         assert_eq!(
             (
                 latchkey.session_item(&user, &user.session).await,
@@ -156,7 +156,7 @@ async fn only_the_newest_code_of_a_user_works() {
 }
 
 #[tokio::test]
-async fn of_codes_asked_for_at_once_one_is_the_newest() {
+async fn of_concurrently_requested_codes_only_one_works() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-race").await;
     for answer in all_at_once((0..8).map(|_| latchkey.ask_for_code(&user.email))).await {
@@ -185,7 +185,7 @@ async fn of_codes_asked_for_at_once_one_is_the_newest() {
 }
 
 #[tokio::test]
-async fn the_link_is_made_from_the_configured_domain_and_never_from_a_header() {
+async fn the_link_uses_the_configured_domain_and_no_header() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("code-host").await;
     let headers = [
@@ -214,7 +214,7 @@ async fn the_link_is_made_from_the_configured_domain_and_never_from_a_header() {
 }
 
 #[tokio::test]
-async fn where_existence_is_no_answer_an_unknown_address_is_answered_like_a_known_one() {
+async fn with_existence_errors_prevented_an_unknown_address_gets_the_answer_of_a_known_one() {
     let latchkey = Latchkey::start(&[("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "true")]).await;
     let known = latchkey.signed_up("known").await;
     let deleted = latchkey.signed_up("deleted").await;
@@ -234,7 +234,7 @@ async fn where_existence_is_no_answer_an_unknown_address_is_answered_like_a_know
         );
     }
     assert_eq!(latchkey.everything().await, before);
-    // What a client can see for itself is told as ever.
+    // Errors that do not depend on an account are still reported.
     latchkey
         .ask_for_code("nobody")
         .send()
@@ -245,7 +245,7 @@ async fn where_existence_is_no_answer_an_unknown_address_is_answered_like_a_know
         .send()
         .await
         .is_refused(400, &["identity.user.empty_email"]);
-    // A client that signs somebody up has to be told.
+    // A sign-up must report a taken address.
     let taken = latchkey
         .post("/identity/users")
         .form(&[("email", &known.email), ("password", &known.password)])

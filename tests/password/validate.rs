@@ -20,7 +20,7 @@ async fn entropy(password: &str) -> f64 {
 }
 
 #[tokio::test]
-async fn a_password_must_be_given() {
+async fn a_missing_or_empty_password_is_rejected() {
     let path = "/identity/password/validate";
     latchkey()
         .await
@@ -36,7 +36,7 @@ async fn a_password_must_be_given() {
 }
 
 #[tokio::test]
-async fn a_weak_password_is_told_why() {
+async fn a_weak_password_has_a_warning_and_suggestions() {
     let answer = validate("password").await;
     assert_eq!(answer.status, 201);
     let body = answer.json();
@@ -64,22 +64,22 @@ async fn a_strong_password_has_no_warning() {
 }
 
 #[tokio::test]
-async fn the_first_64_characters_are_judged() {
+async fn only_the_first_64_characters_are_evaluated() {
     // Characters, not bytes.
     for letter in ["a", "ж"] {
         let shorter = format!("{}Zy9", letter.repeat(60));
-        let judged = format!("{shorter}!");
-        let whole = entropy(&judged).await;
+        let evaluated = format!("{shorter}!");
+        let whole = entropy(&evaluated).await;
         assert!((entropy(&shorter).await - whole).abs() > 0.1, "{letter}");
         assert!(
-            (entropy(&format!("{judged}xw-Kq7")).await - whole).abs() < 1e-9,
+            (entropy(&format!("{evaluated}xw-Kq7")).await - whole).abs() < 1e-9,
             "{letter}"
         );
     }
 }
 
 #[tokio::test]
-async fn every_password_that_the_length_limit_lets_in_is_estimated() {
+async fn every_password_up_to_the_length_limit_is_estimated() {
     let hostile = [
         "a",
         "4@8({[<369&#!1|0$5+7%2",
@@ -99,7 +99,7 @@ async fn every_password_that_the_length_limit_lets_in_is_estimated() {
 }
 
 #[tokio::test]
-async fn a_password_is_accepted_exactly_when_it_matches_the_rule_and_its_entropy_suffices() {
+async fn a_password_that_matches_the_rule_is_accepted_if_its_entropy_suffices() {
     // All of them match the default rule.
     for (number, password) in [
         "Password1",

@@ -1,5 +1,4 @@
-//! Stands in for CloudFormation and S3, as far as a deployment goes: everything is uploaded, and
-//! then there is nothing to change.
+//! Fakes of CloudFormation and S3 for a deployment. Uploads succeed, and change sets are empty.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,7 +18,7 @@ use crate::harness::spawn;
 /// The fields of a call, `Action` among them.
 pub type Call = BTreeMap<String, String>;
 
-/// What is asked and uploaded.
+/// The received calls and uploaded objects.
 #[derive(Clone, Default)]
 pub struct Aws {
     calls: Arc<Mutex<Vec<Call>>>,
@@ -28,8 +27,8 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// Starts it. The deployed stack has these outputs; without any it does not exist. Returns its
-    /// URL too.
+    /// Starts the fakes and returns them with their URL. The deployed stack has these outputs;
+    /// without outputs it does not exist.
     pub async fn start(outputs: &[(&str, &str)]) -> (Self, String) {
         let outputs = outputs
             .iter()

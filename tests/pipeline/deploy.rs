@@ -1,4 +1,4 @@
-//! The steps that deploy, as far as they go without AWS
+//! The steps of the deployment workflow, against fakes of AWS
 
 use std::fs;
 
@@ -16,27 +16,27 @@ const CONTEXT: [(&str, &str); 4] = [
     ("matrix.flags", ""),
 ];
 
-/// The job's folder: what the build step packed, unpacked by the deploy step. Functions are an
-/// empty file here.
+/// The folder of the deployment job, with the packed and unpacked output of the build step. The
+/// functions are an empty file.
 async fn unpacked(name: &str) -> Folder {
     let built = Folder::new(&format!("{name}-built"));
     let folder = Folder::new(name);
-    let place = |path: &str| format!("{}/{path}", built.path());
+    let file = |path: &str| format!("{}/{path}", built.path());
     let template = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    fs::create_dir_all(place(".aws-sam/build/Function")).unwrap();
-    fs::write(place(".aws-sam/build/Function/bootstrap"), "").unwrap();
+    fs::create_dir_all(file(".aws-sam/build/Function")).unwrap();
+    fs::write(file(".aws-sam/build/Function/bootstrap"), "").unwrap();
     fs::write(
-        place(".aws-sam/build/template.yaml"),
+        file(".aws-sam/build/template.yaml"),
         template.replace("CodeUri: functions\n", "CodeUri: Function\n"),
     )
     .unwrap();
-    fs::copy(workspace().join("samconfig.toml"), place("samconfig.toml")).unwrap();
+    fs::copy(workspace().join("samconfig.toml"), file("samconfig.toml")).unwrap();
     let packed = Step::of("pipeline.yml", "build", "tar ")
         .run(built.path(), &CONTEXT, &[])
         .await;
     assert!(packed.status.success(), "{packed:?}");
     let artefact = "latchkey-x86_64.tar.gz";
-    fs::rename(place(artefact), format!("{}/{artefact}", folder.path())).unwrap();
+    fs::rename(file(artefact), format!("{}/{artefact}", folder.path())).unwrap();
     let unpacked = Step::of("deploy.yml", "deploy", "tar ")
         .run(folder.path(), &context("default", ""), &[])
         .await;
@@ -55,7 +55,7 @@ fn context(section: &'static str, parameters: &'static str) -> Vec<(&'static str
     .concat()
 }
 
-/// Credentials of nobody, for services at that URL.
+/// Example credentials and the endpoint of the fakes.
 fn account(url: &str) -> [(&str, &str); 7] {
     [
         ("AWS_ENDPOINT_URL", url),
@@ -68,7 +68,7 @@ fn account(url: &str) -> [(&str, &str); 7] {
     ]
 }
 
-/// The value of a parameter in a call that creates a change set.
+/// The value of a stack parameter in a call of `CreateChangeSet`.
 fn parameter<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
     let (key, _) = call
         .iter()
@@ -78,7 +78,7 @@ fn parameter<'a>(call: &'a Call, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test]
-async fn the_deploy_step_creates_a_change_set_of_its_section() {
+async fn the_deploy_step_creates_a_change_set_for_its_section_of_samconfig() {
     if found("sam", "aws-sam-cli").is_none() {
         return;
     }
@@ -118,8 +118,8 @@ async fn the_deploy_step_creates_a_change_set_of_its_section() {
                 "{name}: {call:?}"
             );
         }
-        // Template and functions, below the section's prefix, in the bucket that `resolve_s3`
-        // finds.
+        // Template and functions are uploaded below the section's prefix, to the bucket that
+        // `resolve_s3` finds.
         let prefix = format!("/source-bucket/{stack}/");
         let objects = aws.objects();
         assert!(
@@ -131,7 +131,7 @@ async fn the_deploy_step_creates_a_change_set_of_its_section() {
             "{}",
             call["TemplateURL"]
         );
-        // Without changes the step passes, and nothing was asked at the terminal.
+        // An empty change set is a success, without a prompt.
         assert!(
             String::from_utf8_lossy(&output.stdout).contains("No changes to deploy"),
             "{output:?}"
@@ -140,7 +140,7 @@ async fn the_deploy_step_creates_a_change_set_of_its_section() {
 }
 
 #[tokio::test]
-async fn the_deploy_step_fails_when_aws_refuses() {
+async fn the_deploy_step_fails_without_aws_or_for_an_unknown_section() {
     if found("sam", "aws-sam-cli").is_none() {
         return;
     }
@@ -160,19 +160,19 @@ async fn the_deploy_step_fails_when_aws_refuses() {
         .await;
     assert!(
         !output.status.success(),
-        "a section that samconfig.toml does not have: {output:?}"
+        "the section is not in samconfig.toml: {output:?}"
     );
 }
 
 #[tokio::test]
-async fn the_smoke_step_asks_for_the_outputs_of_its_stack() {
+async fn the_smoke_step_passes_the_outputs_of_its_stack_to_the_script() {
     if found("aws", "awscli").is_none() {
         return;
     }
     let folder = unpacked("pipeline-smoke").await;
-    let place = |path: &str| format!("{}/{path}", folder.path());
-    fs::create_dir(place("tests")).unwrap();
-    fs::write(place("tests/smoke.sh"), "printf '%s\\n' \"$@\"").unwrap();
+    let file = |path: &str| format!("{}/{path}", folder.path());
+    fs::create_dir(file("tests")).unwrap();
+    fs::write(file("tests/smoke.sh"), "printf '%s\\n' \"$@\"").unwrap();
     let step = Step::of("deploy.yml", "deploy", "Smoke test");
     for section in ["default", "prod"] {
         let (aws, url) = Aws::start(&[
@@ -201,7 +201,7 @@ async fn the_smoke_step_asks_for_the_outputs_of_its_stack() {
 }
 
 #[test]
-fn the_workflows_build_and_deploy_with_the_sam_that_is_tested() {
+fn the_workflows_use_the_version_of_sam_that_the_checks_test() {
     let read = |file: &str| fs::read_to_string(workspace().join(file)).unwrap();
     let checks = read(".ci/run");
     let version = checks

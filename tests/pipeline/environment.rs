@@ -1,17 +1,17 @@
-//! The variables of each function stay within what Lambda holds
+//! The size of each function's environment, against Lambda's limit
 
 use std::{collections::BTreeMap, fs};
 
 use serde_yaml_ng::Value;
-use shared::config::LONGEST;
+use shared::config::MAX_LENGTHS;
 
 use crate::harness::workspace;
 
-/// Bytes of a function's variables, names included, measured as the JSON object that Lambda stores.
+/// Lambda's limit for names and values of variables, in bytes of a JSON object.
 const LAMBDA_LIMIT: usize = 4096;
-/// Bytes kept free for variables still to come.
+/// Bytes reserved for future variables.
 const RESERVE: usize = 600;
-/// Characters of a stack's name. CloudFormation allows 128; docs/OPERATIONS.md asks for this.
+/// Characters of a stack's name. CloudFormation allows 128; docs/DEPLOYMENT.md states this limit.
 const STACK_NAME: usize = 64;
 /// Characters that CloudFormation adds to a generated name: two hyphens and the random part.
 const GENERATED: usize = 15;
@@ -41,8 +41,8 @@ fn number(value: &Value) -> usize {
     usize::try_from(value.as_u64().unwrap()).unwrap()
 }
 
-/// Bytes that a character may take in JSON, by the pattern of a parameter: UTF-8, and a backslash
-/// before quotation marks and backslashes.
+/// The greatest number of bytes of a character in JSON, given the pattern of a parameter: its UTF-8
+/// length, or 2 for an escaped character.
 fn bytes_of_a_character(pattern: &str) -> usize {
     if pattern.contains("[^") {
         4
@@ -73,7 +73,7 @@ fn longest_value(name: &str, parameter: &Value) -> usize {
             .unwrap();
     }
     if parameter["Type"] == "Number" {
-        // A fraction has two digits more at the most that mean something.
+        // A fraction has at most two significant decimal places, so three more characters.
         return parameter["MaxValue"].as_u64().unwrap().to_string().len() + 3;
     }
     let pattern = parameter["AllowedPattern"]
@@ -97,7 +97,7 @@ fn longest(value: &Value, template: &Value) -> usize {
                 "AWS::SecretsManager::Secret" => SECRET_ARN,
                 "AWS::SES::ConfigurationSet" => CONFIGURATION_SET,
                 "AWS::DynamoDB::Table" => STACK_NAME + name.len() + GENERATED,
-                kind => panic!("{name}: how long is a {kind}?"),
+                kind => panic!("{name}: the length of a {kind} is not known"),
             }
         }
         Value::Tagged(tagged) if tagged.tag == "If" => tagged.value.as_sequence().unwrap()[1..]
@@ -108,14 +108,14 @@ fn longest(value: &Value, template: &Value) -> usize {
         Value::Tagged(tagged) if tagged.tag == "Sub" => match tagged.value.as_str().unwrap() {
             "Latchkey/${AWS::StackName}" => "Latchkey/".len() + STACK_NAME,
             text if text.starts_with("https://${HttpApi}.execute-api.") => API_URL,
-            text => panic!("how long is {text}?"),
+            text => panic!("the length of {text} is not known"),
         },
-        other => panic!("how long is {other:?}?"),
+        other => panic!("the length of {other:?} is not known"),
     }
 }
 
 #[test]
-fn the_longest_values_that_parameters_take_fit_into_lambda() {
+fn the_longest_values_of_all_parameters_fit_into_the_environment() {
     let template = template();
     let all = mapping(&template["Globals"]["Function"]["Environment"]["Variables"]);
     for (id, resource) in mapping(&template["Resources"])
@@ -134,9 +134,9 @@ fn the_longest_values_that_parameters_take_fit_into_lambda() {
 }
 
 #[test]
-fn the_functions_check_the_lengths_of_the_template() {
+fn the_functions_enforce_the_lengths_of_the_template() {
     let template = template();
-    for (variable, longest) in LONGEST {
+    for (variable, longest) in MAX_LENGTHS {
         let value = &template["Globals"]["Function"]["Environment"]["Variables"][variable];
         let Value::Tagged(tagged) = value else {
             panic!("{variable}: {value:?}")
@@ -144,8 +144,8 @@ fn the_functions_check_the_lengths_of_the_template() {
         let parameter = &template["Parameters"][tagged.value.as_str().unwrap()];
         assert_eq!(number(&parameter["MaxLength"]), longest, "{variable}");
     }
-    // Links lead to the pages where these are on.
-    let domain = LONGEST
+    // Where the pages are deployed, `PagesUrl` can replace the domain in links.
+    let domain = MAX_LENGTHS
         .iter()
         .find(|(variable, _)| *variable == "IDENTITY_DOMAIN")
         .unwrap()

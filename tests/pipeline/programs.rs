@@ -1,11 +1,10 @@
-//! Programs that the pipeline calls, and what samconfig.toml says.
+//! Programs of the pipeline, and the sections of samconfig.toml.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use crate::harness::workspace;
 
-/// Path of a program. A machine that checks changes has it; on another it may be missing, which is
-/// printed.
+/// The path of a program. It must be installed where `CI` is set; elsewhere its absence is printed.
 pub fn found(program: &str, package: &str) -> Option<PathBuf> {
     let path = shared::platform::environment::variable("PATH").unwrap_or_default();
     let found = path

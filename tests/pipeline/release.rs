@@ -1,4 +1,4 @@
-//! The text of a release
+//! The release notes
 
 use std::{ffi::OsStr, fs, process::Output};
 
@@ -17,23 +17,23 @@ async fn run(script: impl AsRef<OsStr>, argument: &str) -> Output {
 }
 
 #[tokio::test]
-async fn a_release_has_the_version_of_the_workspace_and_a_section_of_the_changelog() {
+async fn a_release_requires_the_version_of_the_workspace_and_a_section_of_the_changelog() {
     let folder = Folder::new("release");
-    let place = |name: &str| format!("{}/{name}", folder.path());
-    fs::create_dir(place(".github")).unwrap();
+    let file = |name: &str| format!("{}/{name}", folder.path());
+    fs::create_dir(file(".github")).unwrap();
     fs::copy(
         workspace().join(".github/release-notes.sh"),
-        place(".github/release-notes.sh"),
+        file(".github/release-notes.sh"),
     )
     .unwrap();
     fs::write(
-        place("Cargo.toml"),
+        file("Cargo.toml"),
         "[workspace.package]\nversion = \"1.2.3\"\n",
     )
     .unwrap();
     let notes = async |changelog: &str, tag: &str| {
-        fs::write(place("CHANGELOG.md"), changelog).unwrap();
-        let output = run(place(".github/release-notes.sh"), tag).await;
+        fs::write(file("CHANGELOG.md"), changelog).unwrap();
+        let output = run(file(".github/release-notes.sh"), tag).await;
         output
             .status
             .success()

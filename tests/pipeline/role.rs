@@ -1,5 +1,5 @@
-//! docs/examples/pipeline-role.yaml against what CloudFormation needs to make, change and delete
-//! the stack
+//! docs/examples/pipeline-role.yaml, against the permissions that CloudFormation needs to create,
+//! update and delete the stack
 
 use std::{collections::BTreeMap, fs, path::PathBuf, process::Stdio};
 
@@ -10,7 +10,7 @@ use tokio::process::Command;
 use super::programs::{found, sections};
 use crate::harness::workspace;
 
-/// Characters of an inline policy without white space, by IAM's quota for a role.
+/// IAM's quota for the inline policies of a role, in characters without white space.
 const POLICY_QUOTA: usize = 10_240;
 
 fn role() -> Value {
@@ -18,7 +18,7 @@ fn role() -> Value {
     serde_yaml_ng::from_str(&text).unwrap()
 }
 
-/// What CloudFormation's resource providers need, by type of resource.
+/// The permissions that CloudFormation's resource providers need, by type of resource.
 fn needs() -> Json {
     serde_json::from_str(
         &fs::read_to_string(workspace().join("tests/pipeline/cloudformation.json")).unwrap(),
@@ -26,7 +26,7 @@ fn needs() -> Json {
     .unwrap()
 }
 
-/// Actions that are allowed, each with a pattern of resources.
+/// Allowed actions, each with a pattern of resources.
 struct Grants(Vec<(String, String)>);
 
 impl Grants {
@@ -69,7 +69,7 @@ fn list(value: &Value) -> Vec<Value> {
         .unwrap_or_else(|| vec![value.clone()])
 }
 
-/// A resource of the policy, in an account of the tests.
+/// A resource of the policy with pseudo parameters replaced.
 fn substituted(resource: &Value, stack: &str) -> String {
     let text = match resource {
         Value::Tagged(tagged) if tagged.tag == "Sub" => tagged.value.as_str().unwrap(),
@@ -85,7 +85,7 @@ fn substituted(resource: &Value, stack: &str) -> String {
     text
 }
 
-/// Whether a text fits an IAM pattern, in which `*` stands for any characters.
+/// Whether a text matches an IAM pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
@@ -97,9 +97,9 @@ fn matches(pattern: &str, text: &str) -> bool {
     }
 }
 
-/// The name that CloudFormation generates, 12 random characters at its end. One that would be too
-/// long has both parts cut to half of what is left, unless one is shorter. AWS does not document
-/// the rule; it is that of names observed.
+/// The name that CloudFormation generates, with 12 random characters at its end. If it would be too
+/// long, both parts are truncated to half of the remaining length, unless one is shorter. The rule
+/// is not documented; it was derived from observed names.
 fn generated(stack: &str, resource: &str, longest: usize) -> String {
     let room = longest - 14;
     let stack_kept = (room - room / 2).max(room.saturating_sub(resource.len()));
@@ -112,7 +112,7 @@ fn generated(stack: &str, resource: &str, longest: usize) -> String {
     )
 }
 
-/// The interpreter that the SAM CLI runs in.
+/// The Python interpreter of the SAM CLI.
 fn interpreter() -> Option<PathBuf> {
     let sam = found("sam", "aws-sam-cli")?;
     Some(
@@ -124,7 +124,7 @@ fn interpreter() -> Option<PathBuf> {
     )
 }
 
-/// The logical ids of the stack's resources once SAM has expanded them, with their types.
+/// Logical ids and types of the stack's resources after SAM has expanded the template.
 async fn resources(interpreter: PathBuf) -> BTreeMap<String, String> {
     let output = Command::new(interpreter)
         .arg(workspace().join("tests/pipeline/expand.py"))
@@ -143,7 +143,7 @@ async fn resources(interpreter: PathBuf) -> BTreeMap<String, String> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Whether an action of that type is an exception.
+/// Whether the action is listed as an exception for the type.
 fn is_excepted(needs: &Json, kind: &str, action: &str) -> bool {
     needs["exceptions"]
         .as_array()
@@ -167,8 +167,7 @@ fn longest_stack_name() -> usize {
     .unwrap()
 }
 
-/// Every action that the stack's resources need and the role does not allow, for a stack of that
-/// name.
+/// Actions that a stack of that name needs and the role does not allow.
 fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
     let needs = needs();
     let grants = Grants::of(stack);
@@ -183,7 +182,7 @@ fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
         let need = &needs["types"][kind];
         assert!(
             need.is_object(),
-            "{id}: tests/pipeline/cloudformation.json does not say what {kind} needs"
+            "{id}: tests/pipeline/cloudformation.json has no entry for {kind}"
         );
         let handlers = need["handlers"]
             .as_object()
@@ -218,7 +217,7 @@ fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_role_may_do_what_cloudformation_needs_of_each_resource() {
+async fn the_role_allows_everything_that_cloudformation_needs() {
     let Some(interpreter) = interpreter() else {
         return;
     };
@@ -228,12 +227,12 @@ async fn the_role_may_do_what_cloudformation_needs_of_each_resource() {
         let missing = missing(&resources, stack);
         assert!(missing.is_empty(), "{stack}: {missing:#?}");
     }
-    // One more character, and names are generated that the role's patterns do not match.
+    // Longer stack names lead to generated names that the role's patterns do not match.
     assert!(!missing(&resources, &"l".repeat(64)).is_empty());
 }
 
 #[tokio::test]
-async fn what_is_excepted_is_needed_by_a_type_of_the_stack() {
+async fn every_exception_concerns_an_action_of_a_type_in_the_stack() {
     let Some(interpreter) = interpreter() else {
         return;
     };
@@ -261,7 +260,7 @@ async fn what_is_excepted_is_needed_by_a_type_of_the_stack() {
 }
 
 #[test]
-fn the_role_may_do_what_the_smoke_test_does() {
+fn the_role_allows_the_calls_of_the_smoke_test() {
     let grants = Grants::of("latchkey-dev");
     let name = generated("latchkey-dev", "ManageUsersFunction", 64);
     assert!(grants.allow(
@@ -270,7 +269,7 @@ fn the_role_may_do_what_the_smoke_test_does() {
     ));
     let stack = "arn:aws:cloudformation:eu-central-1:123456789012:stack/latchkey-dev/0123";
     assert!(grants.allow("cloudformation:DescribeStacks", stack));
-    // Another stack is none of its business.
+    // Functions of other stacks are not allowed.
     assert!(!grants.allow(
         "lambda:InvokeFunction",
         "arn:aws:lambda:eu-central-1:123456789012:function:shop-Function-ABC"
@@ -278,7 +277,7 @@ fn the_role_may_do_what_the_smoke_test_does() {
 }
 
 #[test]
-fn the_stacks_of_samconfig_are_ones_that_the_role_can_be_made_for() {
+fn the_role_supports_the_stack_names_of_samconfig() {
     for section in ["default", "prod"] {
         let name = sections()[section].clone();
         assert!(
@@ -289,7 +288,7 @@ fn the_stacks_of_samconfig_are_ones_that_the_role_can_be_made_for() {
 }
 
 #[test]
-fn the_policy_fits_into_a_role() {
+fn the_policy_is_within_the_quota_of_iam() {
     let policies = &role()["Resources"]["Role"]["Properties"]["Policies"];
     let text = serde_yaml_ng::to_string(policies)
         .unwrap()
@@ -308,7 +307,7 @@ fn the_policy_fits_into_a_role() {
 }
 
 #[test]
-fn names_are_generated_as_observed() {
+fn generated_names_match_observed_ones() {
     for (stack, resource, longest, name) in [
         (
             "ChineseboostAnalyticsStack",

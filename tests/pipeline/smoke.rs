@@ -1,4 +1,4 @@
-//! tests/smoke.sh against local stacks, whole and broken ones
+//! tests/smoke.sh against working and broken local stacks
 
 use std::{
     fs,
@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::programs::found;
-use crate::harness::{Folder, Outside, PASSWORD, binaries, latchkey, spawn, workspace};
+use crate::harness::{ExternalServices, Folder, PASSWORD, binaries, latchkey, spawn, workspace};
 
 const MANAGE: &str = "ManageUsersFunction";
-/// What a run against a stack that works prints, in order.
+/// The steps of a run against a working stack, in order.
 const STEPS: [&str; 13] = [
     "ping",
     "configs",
@@ -31,7 +31,7 @@ const STEPS: [&str; 13] = [
     "erase",
 ];
 
-/// A stack by an edited template.
+/// A stack with an edited template.
 struct Edited {
     stack: Arc<Stack>,
     _folder: Folder,
@@ -76,7 +76,7 @@ impl Edited {
         .await
     }
 
-    /// The users that are left.
+    /// The number of users.
     async fn users(&self) -> Value {
         let stack = Arc::clone(&self.stack);
         spawn(async move {
@@ -127,7 +127,7 @@ fn passed(output: &Output) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_smoke_test_passes_where_everything_works_and_leaves_nobody_behind() {
+async fn the_smoke_test_passes_against_a_working_stack_and_erases_its_user() {
     if found("aws", "awscli").is_none() {
         return;
     }
@@ -141,7 +141,7 @@ async fn the_smoke_test_passes_where_everything_works_and_leaves_nobody_behind()
     assert!(output.status.success(), "{output:?}");
     assert_eq!(passed(&output), STEPS);
     assert_eq!(edited.users().await, 0);
-    // Neither the password nor a token is printed.
+    // The output contains neither the password nor a token.
     let printed = text(&[output.stdout, output.stderr].concat());
     assert!(
         !printed.contains(PASSWORD) && !printed.contains("eyJ") && !printed.contains("csrf"),
@@ -155,17 +155,17 @@ async fn the_smoke_test_names_the_step_that_fails_and_erases_the_user() {
         return;
     }
     let broken = "\n      Environment: { Variables: { IDENTITY_GRANTS_TABLE: Nowhere } }\n";
-    let lacks = |logs: &str| {
+    let without_grants = |logs: &str| {
         (
             format!("      LoggingConfig: {{ LogGroup: !Ref {logs} }}\n"),
             broken.to_owned(),
         )
     };
     for (name, step, (from, to)) in [
-        ("sign-up", "sign-up", lacks("UserCreateLogs")),
-        ("sign-in", "sign-in", lacks("SessionCreateLogs")),
-        ("me", "me", lacks("UserMeLogs")),
-        ("sign-out", "sign-out", lacks("SessionDeleteLogs")),
+        ("sign-up", "sign-up", without_grants("UserCreateLogs")),
+        ("sign-in", "sign-in", without_grants("SessionCreateLogs")),
+        ("me", "me", without_grants("UserMeLogs")),
+        ("sign-out", "sign-out", without_grants("SessionDeleteLogs")),
         (
             "stream",
             "mail and its bounce",
@@ -214,7 +214,7 @@ async fn the_smoke_test_names_the_step_that_fails_and_erases_the_user() {
 }
 
 #[tokio::test]
-async fn the_smoke_test_says_which_user_it_could_not_erase() {
+async fn the_smoke_test_names_the_user_that_it_cannot_erase() {
     if found("aws", "awscli").is_none() {
         return;
     }
@@ -233,7 +233,7 @@ async fn the_smoke_test_says_which_user_it_could_not_erase() {
 }
 
 #[tokio::test]
-async fn the_smoke_test_fails_where_something_else_answers_and_where_nothing_does() {
+async fn the_smoke_test_fails_at_a_url_without_the_api() {
     let latchkey = latchkey().await;
     for url in [latchkey.services().1, "http://127.0.0.1:9"] {
         let output = smoke(url, latchkey.services().1, &[]).await;
@@ -247,12 +247,12 @@ async fn the_smoke_test_fails_where_something_else_answers_and_where_nothing_doe
 }
 
 #[tokio::test]
-async fn the_smoke_test_skips_what_asks_for_a_captcha_and_says_so() {
+async fn the_smoke_test_skips_steps_that_require_a_captcha_and_reports_them() {
     if found("aws", "awscli").is_none() {
         return;
     }
-    let outside = Outside::start().await;
-    let all = &STEPS[..6];
+    let services = ExternalServices::start().await;
+    let common = &STEPS[..6];
     for (protected, expected, skips) in [
         (
             "user_create",
@@ -275,15 +275,15 @@ async fn the_smoke_test_skips_what_asks_for_a_captcha_and_says_so() {
             3,
         ),
     ] {
-        let latchkey = outside
-            .protects(
+        let latchkey = services
+            .stack_with_captcha(
                 "turnstile",
                 &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", protected)],
             )
             .await;
         let output = smoke(latchkey.url(), latchkey.services().1, &[]).await;
         assert!(output.status.success(), "{protected}: {output:?}");
-        assert_eq!(passed(&output), [all, &expected].concat(), "{protected}");
+        assert_eq!(passed(&output), [common, &expected].concat(), "{protected}");
         assert_eq!(
             text(&output.stdout).matches("skipped ").count(),
             skips,

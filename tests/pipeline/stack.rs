@@ -1,4 +1,4 @@
-//! What a deployment that fails and a stack that is deleted leave behind
+//! Resources that remain after a failed deployment or a deletion of the stack
 
 use std::{collections::BTreeSet, fs};
 
@@ -11,16 +11,16 @@ fn template() -> Value {
         .unwrap()
 }
 
-/// What a tagged value refers to.
+/// The argument of an intrinsic function.
 fn argument(value: &Value, tag: &str) -> Value {
     let Value::Tagged(tagged) = value else {
-        panic!("no !{tag}: {value:?}")
+        panic!("expected !{tag}: {value:?}")
     };
     assert!(tagged.tag == tag, "{value:?}");
     tagged.value.clone()
 }
 
-/// The actions of every statement within.
+/// The actions of every statement within the value.
 fn actions(value: &Value) -> BTreeSet<String> {
     match value {
         Value::Tagged(tagged) => actions(&tagged.value),
@@ -44,13 +44,12 @@ fn actions(value: &Value) -> BTreeSet<String> {
 }
 
 #[test]
-fn the_users_survive_the_stack_and_an_empty_table_does_not_survive_a_failed_creation() {
+fn the_users_table_is_retained_except_after_a_failed_creation() {
     let template = template();
     let table = &template["Resources"]["UsersTable"];
     assert_eq!(table["DeletionPolicy"], "RetainExceptOnCreate");
     assert_eq!(table["UpdateReplacePolicy"], "Retain");
-    // A protected table cannot be deleted by CloudFormation either, so the protection can be left
-    // out.
+    // CloudFormation cannot delete a protected table, so the protection is optional.
     let protection = argument(&table["Properties"]["DeletionProtectionEnabled"], "If");
     assert_eq!(protection[0], "UsersAreProtected");
     assert_eq!(
@@ -84,12 +83,12 @@ fn no_function_can_create_a_log_group() {
         .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function")
     {
         let properties = &function["Properties"];
-        // Either would leave the function without the boundary.
+        // Either property would replace the boundary.
         assert!(
             properties.get("PermissionsBoundary").is_none() && properties.get("Role").is_none(),
             "{id:?}"
         );
-        // Its logs go to a group that the boundary lets it write.
+        // The boundary allows writes to the function's log group.
         let group = argument(&properties["LoggingConfig"]["LogGroup"], "Ref");
         let name = argument(
             &template["Resources"][&group]["Properties"]["LogGroupName"],
@@ -131,7 +130,7 @@ fn no_function_can_create_a_log_group() {
 }
 
 #[test]
-fn the_boundary_names_each_action_and_lacks_none_that_a_function_is_granted() {
+fn the_boundary_lists_every_action_of_the_functions_without_wildcards() {
     let template = template();
     let allowed =
         actions(&template["Resources"]["FunctionBoundary"]["Properties"]["PolicyDocument"]);
@@ -160,7 +159,7 @@ fn the_boundary_names_each_action_and_lacks_none_that_a_function_is_granted() {
         granted.contains("ses:SendEmail") && granted.contains("dynamodb:BatchWriteItem"),
         "{granted:?}"
     );
-    // What SAM grants by itself: traces, the stream and the failure queue.
+    // Actions that SAM adds: traces, the stream and the failure queue.
     for action in [
         "xray:PutTraceSegments",
         "dynamodb:GetRecords",

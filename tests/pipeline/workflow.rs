@@ -1,4 +1,4 @@
-//! Steps of the workflows, run as GitHub runs them.
+//! Execution of steps of the GitHub workflows.
 
 use std::{
     collections::BTreeMap,
@@ -11,26 +11,26 @@ use tokio::process::Command;
 
 use crate::harness::workspace;
 
-/// A step that runs a script, with the variables of its workflow, its job and itself.
+/// A step with a script, and the variables of its workflow, its job and itself.
 pub struct Step {
     script: String,
     variables: BTreeMap<String, String>,
 }
 
 impl Step {
-    /// The step of a job whose name, or else whose script, begins with the text.
+    /// The first step of a job whose name or script begins with the text.
     pub fn of(workflow: &str, job: &str, start: &str) -> Self {
         let text =
             fs::read_to_string(workspace().join(".github/workflows").join(workflow)).unwrap();
         let workflow: Value = serde_yaml_ng::from_str(&text).unwrap();
-        // Scripts with `shell: bash` stop at the first failure, also within a pipe.
+        // With `shell: bash` a script stops at the first failure, also within a pipe.
         assert_eq!(workflow["defaults"]["run"]["shell"], "bash");
         let job = &workflow["jobs"][job];
         let begins = |value: &Value| value.as_str().is_some_and(|text| text.starts_with(start));
         let mut steps = job["steps"].as_sequence().unwrap().iter();
         let step = steps
             .find(|step| begins(&step["name"]) || begins(&step["run"]))
-            .unwrap_or_else(|| panic!("no step {start}"));
+            .unwrap_or_else(|| panic!("no step begins with {start}"));
         let mut variables = BTreeMap::new();
         for level in [&workflow["env"], &job["env"], &step["env"]] {
             for (name, value) in level.as_mapping().into_iter().flatten() {
@@ -47,8 +47,8 @@ impl Step {
         }
     }
 
-    /// Runs it in a folder. `context` has the values of expressions, as `vars.DOMAIN`; `variables`
-    /// come from outside the workflow.
+    /// Runs the step in a folder. `context` has the values of expressions, as `vars.DOMAIN`;
+    /// `variables` are added to the environment.
     pub async fn run(
         &self,
         folder: &str,
@@ -83,13 +83,16 @@ impl Step {
     }
 }
 
-/// The value of a variable, `${{ name }}` replaced.
+/// The value of a variable with `${{ name }}` replaced.
 fn evaluated(value: &str, context: &[(&str, &str)]) -> String {
     let Some(expression) = value
         .strip_prefix("${{")
         .and_then(|rest| rest.strip_suffix("}}"))
     else {
-        assert!(!value.contains("${{"), "not understood: {value}");
+        assert!(
+            !value.contains("${{"),
+            "an expression must be the whole value: {value}"
+        );
         return value.to_owned();
     };
     let found = context.iter().find(|(name, _)| *name == expression.trim());

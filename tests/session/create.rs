@@ -8,7 +8,7 @@ use crate::harness::{
 };
 
 #[tokio::test]
-async fn both_parameters_must_be_given_and_what_is_wrong_is_told_in_their_order() {
+async fn missing_or_empty_parameters_are_reported_in_order() {
     let missing = [
         "identity.session.missing_email",
         "identity.session.missing_password",
@@ -48,7 +48,7 @@ async fn both_parameters_must_be_given_and_what_is_wrong_is_told_in_their_order(
 }
 
 #[tokio::test]
-async fn an_unknown_address_and_a_wrong_password_get_the_same_bytes() {
+async fn an_unknown_address_gets_the_same_answer_as_a_wrong_password() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("same-bytes").await;
     let before = latchkey.items_of(&user).await;
@@ -71,7 +71,7 @@ async fn an_unknown_address_and_a_wrong_password_get_the_same_bytes() {
 }
 
 #[tokio::test]
-async fn a_password_is_used_exactly_as_it_was_received() {
+async fn the_password_is_compared_exactly_as_received() {
     let latchkey = latchkey().await;
     let password = "  Pass w\u{f6}rd+&=%41 7-Quiver ";
     let user = latchkey
@@ -97,7 +97,7 @@ async fn a_password_is_used_exactly_as_it_was_received() {
                 &["identity.session.invalid_params"],
             )
             .await;
-        latchkey.forgive(&user.email).await;
+        latchkey.reset_failures(&user.email).await;
     }
     assert_eq!(
         latchkey.sign_in(&user.email, password).send().await.status,
@@ -142,7 +142,7 @@ async fn an_address_is_trimmed_and_compared_without_regard_to_case() {
 }
 
 #[tokio::test]
-async fn the_state_of_an_account_is_told_only_to_who_knows_its_password() {
+async fn the_account_state_is_revealed_only_after_the_right_password() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("closed").await;
     for (state, key) in [
@@ -181,7 +181,7 @@ async fn the_state_of_an_account_is_told_only_to_who_knows_its_password() {
 }
 
 #[tokio::test]
-async fn a_captcha_response_is_text_or_an_object_even_where_no_captcha_is_asked_for() {
+async fn a_captcha_response_must_be_text_or_an_object_even_without_a_captcha() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("captcha-format").await;
     let sign_in = |captcha: Value| {
@@ -206,7 +206,7 @@ async fn a_captcha_response_is_text_or_an_object_even_where_no_captcha_is_asked_
     ] {
         assert_eq!(sign_in(captcha).send().await.status, 201);
     }
-    // Missing parameters are told first, and alone.
+    // Missing parameters are reported first, and alone.
     let answer = latchkey
         .post("/identity/sessions")
         .json(&json!({ "captcha_response": 1, "password": PASSWORD }))
@@ -216,7 +216,7 @@ async fn a_captcha_response_is_text_or_an_object_even_where_no_captcha_is_asked_
 }
 
 #[tokio::test]
-async fn a_sign_in_answers_the_user_in_the_order_that_clients_know() {
+async fn a_sign_in_returns_the_user_with_the_documented_members_in_order() {
     let latchkey = latchkey().await;
     let user = latchkey
         .signed_up_with("signed-in", &json!({ "data": r#"{"language":"de"}"# }))
@@ -258,7 +258,7 @@ async fn a_sign_in_answers_the_user_in_the_order_that_clients_know() {
 }
 
 #[tokio::test]
-async fn labels_are_told_with_their_scope_and_times() {
+async fn labels_are_returned_with_their_scope_and_times() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("labelled").await;
     let time = |seconds: i64| AttributeValue::N(seconds.to_string());
@@ -332,7 +332,7 @@ async fn a_token_presented_before_sign_in_is_never_adopted() {
         assert_ne!(answer.session(), *planted);
         assert_eq!(answer.json()["uid"], user.uid);
     }
-    // Every sign-in opens one of its own, and leaves the others alone.
+    // Every sign-in opens a new session, and ends no other.
     let first = latchkey.signed_in(&user).await;
     let second = latchkey.signed_in(&user).await;
     assert_ne!(jti(&first), jti(&second));
@@ -342,7 +342,7 @@ async fn a_token_presented_before_sign_in_is_never_adopted() {
 }
 
 #[tokio::test]
-async fn only_hashes_of_the_session_and_its_csrf_token_are_kept() {
+async fn only_hashes_of_the_session_and_its_csrf_token_are_stored() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("hashes-only").await;
     let answer: Answer = latchkey
@@ -354,7 +354,7 @@ async fn only_hashes_of_the_session_and_its_csrf_token_are_kept() {
     let item = latchkey
         .session_item(&user, &session)
         .await
-        .expect("stored under the hash of its identifier");
+        .expect("a session stored under the hash of its identifier");
     let began = number(&item, "began_at");
     assert!((now() - began).abs() < 60);
     assert_eq!(
@@ -406,12 +406,12 @@ async fn a_hash_with_other_parameters_is_replaced_at_sign_in() {
     );
     latchkey.signed_in(&user).await;
     assert_eq!(hash().await, replaced);
-    // A better hash of the same password ends no session.
+    // The new hash ends no session.
     latchkey.sign_out(&user.session).send().await.is_empty(204);
 }
 
 #[tokio::test]
-async fn a_session_never_outlives_its_greatest_age() {
+async fn a_session_never_outlives_its_maximum_age() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_SESSION_EXPIRE_TIME", "600"),
         ("IDENTITY_SESSION_MAX_AGE", "600"),

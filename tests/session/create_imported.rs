@@ -1,10 +1,10 @@
-//! `POST /identity/sessions` for those whose password was hashed elsewhere
+//! `POST /identity/sessions` for users with an imported password hash
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use crate::harness::{Latchkey, User, all_at_once, latchkey, text};
 
-/// Hashes of `Pass-123-word`, made by libxcrypt.
+/// Hashes of `Pass-123-word`, computed with libxcrypt.
 const HASHES: [&str; 3] = [
     "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm",
     "$2b$11$abcdefghijklmnopqrstuuiSvvq/xE3sEoFFORMmfh7S0aF8NUP2.",
@@ -12,7 +12,7 @@ const HASHES: [&str; 3] = [
 ];
 const PASSWORD: &str = "Pass-123-word";
 
-/// Somebody who was moved here with the hash of her password.
+/// A user with an imported hash.
 async fn imported(latchkey: &Latchkey, name: &str, hash: &str) -> User {
     let user = latchkey.signed_up(name).await;
     let hash = AttributeValue::S(hash.to_owned());
@@ -32,7 +32,7 @@ async fn hash_of(latchkey: &Latchkey, user: &User) -> String {
 }
 
 #[tokio::test]
-async fn the_first_sign_in_replaces_a_hash_of_bcrypt() {
+async fn the_first_sign_in_replaces_a_bcrypt_hash() {
     let latchkey = latchkey().await;
     for (number, hash) in HASHES.iter().enumerate() {
         let user = imported(latchkey, &format!("imported-{number}"), hash).await;
@@ -48,18 +48,18 @@ async fn the_first_sign_in_replaces_a_hash_of_bcrypt() {
             "password_hash".to_owned(),
             AttributeValue::S((*hash).to_owned()),
         );
-        assert_eq!(after, before, "nothing else is changed");
+        assert_eq!(after, before, "another attribute changed");
         latchkey.signed_in(&user).await;
         assert_eq!(
             hash_of(latchkey, &user).await,
             replaced,
-            "a current hash is kept"
+            "a current hash was replaced"
         );
     }
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_refused_and_leaves_the_hash_as_it_is() {
+async fn a_wrong_password_is_rejected_and_does_not_replace_the_hash() {
     let latchkey = latchkey().await;
     let user = imported(latchkey, "imported-wrong", HASHES[0]).await;
     let before = latchkey.user_item(&user).await;
@@ -80,7 +80,7 @@ async fn a_wrong_password_is_refused_and_leaves_the_hash_as_it_is() {
 }
 
 #[tokio::test]
-async fn sign_ins_at_once_all_succeed_and_leave_one_hash_that_works() {
+async fn concurrent_sign_ins_succeed_and_leave_one_valid_hash() {
     let latchkey = latchkey().await;
     let user = imported(latchkey, "imported-race", HASHES[1]).await;
     let answers = all_at_once((0..4).map(|_| latchkey.sign_in(&user.email, PASSWORD))).await;

@@ -1,8 +1,8 @@
-//! `POST /identity/sessions` for those who have the second factor on
+//! `POST /identity/sessions` for users with a second factor
 
 use crate::harness::{Answer, Latchkey, Request, User, all_at_once, latchkey, number, otp};
 
-/// Somebody with the second factor on.
+/// A new user with a second factor.
 async fn with_otp(latchkey: &Latchkey, name: &str) -> User {
     let user = latchkey.signed_up(name).await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
@@ -24,7 +24,7 @@ fn is_signed_in(answer: &Answer) {
 }
 
 #[tokio::test]
-async fn the_code_must_be_given() {
+async fn a_missing_or_empty_code_is_rejected() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-missing").await;
     for request in [
@@ -39,7 +39,7 @@ async fn the_code_must_be_given() {
 }
 
 #[tokio::test]
-async fn a_wrong_code_is_refused() {
+async fn a_wrong_code_is_rejected() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-wrong").await;
     let right = otp::code(otp::step());
@@ -68,13 +68,13 @@ async fn a_wrong_code_is_refused() {
                 &["identity.session.invalid_otp"],
             )
             .await;
-        latchkey.forgive(&user.email).await;
+        latchkey.reset_failures(&user.email).await;
     }
     is_signed_in(&sign_in(latchkey, &user, &right).send().await);
 }
 
 #[tokio::test]
-async fn a_code_is_accepted_once() {
+async fn a_code_works_once() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-once").await;
     let step = otp::step();
@@ -94,7 +94,7 @@ async fn a_code_is_accepted_once() {
 }
 
 #[tokio::test]
-async fn of_one_code_presented_five_times_at_once_one_signs_in() {
+async fn only_one_of_five_concurrent_sign_ins_with_one_code_succeeds() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-race").await;
     let code = otp::code(otp::step());
@@ -105,7 +105,7 @@ async fn of_one_code_presented_five_times_at_once_one_signs_in() {
     for loser in losers {
         loser.is_refused(403, &["identity.session.invalid_otp"]);
     }
-    // The one from the sign-up, and the winner's.
+    // The sessions of the sign-up and of the winner.
     let sessions = latchkey
         .items_of(&user)
         .await
@@ -116,10 +116,10 @@ async fn of_one_code_presented_five_times_at_once_one_signs_in() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_step_before_is_tolerated() {
+async fn a_code_of_the_previous_step_is_accepted() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-before").await;
-    // A request during which a step ends proves nothing and is made again.
+    // If a step ends during the request, the result is inconclusive and the request is repeated.
     let answer = loop {
         let step = otp::step();
         let answer = sign_in(latchkey, &user, &otp::code(step - 1)).send().await;
@@ -131,7 +131,7 @@ async fn a_code_of_the_step_before_is_tolerated() {
 }
 
 #[tokio::test]
-async fn a_code_of_the_step_after_is_tolerated_and_spends_those_before_it() {
+async fn a_code_of_the_next_step_is_accepted_and_invalidates_earlier_ones() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-after").await;
     let step = otp::step();
@@ -149,7 +149,7 @@ async fn a_code_of_the_step_after_is_tolerated_and_spends_those_before_it() {
 }
 
 #[tokio::test]
-async fn codes_of_other_steps_are_refused() {
+async fn codes_of_other_steps_are_rejected() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-far").await;
     for distance in [-100, -3, -2, 3, 100] {
@@ -161,7 +161,7 @@ async fn codes_of_other_steps_are_refused() {
 }
 
 #[tokio::test]
-async fn the_password_and_the_account_are_checked_before_the_code_and_do_not_spend_it() {
+async fn a_wrong_password_or_a_closed_account_does_not_use_the_code() {
     let latchkey = latchkey().await;
     let user = with_otp(latchkey, "otp-order").await;
     let code = otp::code(otp::step());
@@ -199,7 +199,7 @@ async fn the_password_and_the_account_are_checked_before_the_code_and_do_not_spe
 }
 
 #[tokio::test]
-async fn who_has_no_second_factor_needs_no_code_and_one_does_not_matter() {
+async fn without_a_second_factor_a_code_is_ignored() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("otp-off").await;
     for code in ["", "123456", "nonsense"] {

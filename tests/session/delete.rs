@@ -7,7 +7,7 @@ use crate::harness::{all_at_once, claims, forgeries, latchkey};
 const PATH: &str = "/identity/sessions";
 
 #[tokio::test]
-async fn a_session_must_be_presented() {
+async fn a_request_without_a_session_is_rejected_with_missing_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-missing").await;
     for request in [
@@ -57,7 +57,7 @@ async fn a_forged_session_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_token_of_another_purpose_is_no_session() {
+async fn a_token_of_another_purpose_is_not_found() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-purpose").await;
     let reset = latchkey.reset_token(&user).await;
@@ -85,7 +85,7 @@ async fn a_token_of_another_purpose_is_no_session() {
 }
 
 #[tokio::test]
-async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
+async fn a_sign_out_ends_the_session_and_clears_the_cookie() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out").await;
     let session = latchkey.signed_in(&user).await;
@@ -96,7 +96,7 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
         ))
     });
 
-    // From another browser, and without a csrf header: a sign-out asks for neither.
+    // A sign-out requires neither the same user agent nor a CSRF token.
     let answer = latchkey
         .delete(PATH)
         .header("cookie", format!("a=b; _barong_session={session}; c=d"))
@@ -128,7 +128,7 @@ async fn a_sign_out_ends_that_session_at_once_and_clears_the_cookie() {
 }
 
 #[tokio::test]
-async fn a_bearer_token_is_a_session_too_and_counts_where_both_come() {
+async fn a_bearer_token_ends_its_session_and_takes_precedence_over_the_cookie() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-bearer").await;
     let cookie = latchkey.signed_in(&user).await;
@@ -166,7 +166,7 @@ async fn a_bearer_token_is_a_session_too_and_counts_where_both_come() {
 }
 
 #[tokio::test]
-async fn a_session_idles_out() {
+async fn an_idle_session_expires() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-idle").await;
     latchkey.age_session(&user, &user.session, 1801).await;
@@ -182,7 +182,7 @@ async fn a_session_idles_out() {
 }
 
 #[tokio::test]
-async fn a_session_ends_a_day_after_it_began_whatever_its_use() {
+async fn a_session_in_use_expires_after_a_day() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-day").await;
     for (age, status) in [(86_401, 404), (86_370, 204)] {
@@ -198,7 +198,7 @@ async fn a_session_ends_a_day_after_it_began_whatever_its_use() {
 }
 
 #[tokio::test]
-async fn a_session_that_began_before_the_last_change_of_the_password_is_dead() {
+async fn a_session_of_an_earlier_epoch_is_invalid() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-epoch").await;
     latchkey
@@ -219,7 +219,7 @@ async fn a_session_that_began_before_the_last_change_of_the_password_is_dead() {
 }
 
 #[tokio::test]
-async fn the_session_of_a_user_who_is_gone_is_dead() {
+async fn the_session_of_a_deleted_user_is_invalid() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-gone").await;
     latchkey.delete_user(&user).await;
@@ -231,7 +231,7 @@ async fn the_session_of_a_user_who_is_gone_is_dead() {
 }
 
 #[tokio::test]
-async fn of_eight_sign_outs_of_one_session_at_once_one_succeeds() {
+async fn only_one_of_eight_concurrent_sign_outs_of_one_session_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-race").await;
     let answers = all_at_once((0..8).map(|_| latchkey.sign_out(&user.session))).await;

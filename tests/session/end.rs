@@ -7,7 +7,7 @@ fn end(latchkey: &Latchkey, user: &User, id: &str) -> Request {
 }
 
 #[tokio::test]
-async fn another_session_of_the_user_is_ended_at_once() {
+async fn another_session_of_the_user_is_ended() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end").await;
     let ended = latchkey.signed_in(&user).await;
@@ -34,7 +34,7 @@ async fn another_session_of_the_user_is_ended_at_once() {
 }
 
 #[tokio::test]
-async fn ones_own_session_is_ended_too_which_clears_the_cookie() {
+async fn ending_the_current_session_clears_the_cookie() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-own").await;
     let answer = end(latchkey, &user, &session_id(&user.session))
@@ -54,7 +54,7 @@ async fn ones_own_session_is_ended_too_which_clears_the_cookie() {
 }
 
 #[tokio::test]
-async fn what_is_no_live_session_of_the_user_is_not_found() {
+async fn an_id_without_a_valid_session_of_the_user_is_not_found() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-none").await;
     let other = latchkey.signed_up("end-other").await;
@@ -92,7 +92,7 @@ async fn what_is_no_live_session_of_the_user_is_not_found() {
 }
 
 #[tokio::test]
-async fn that_a_session_was_ended_is_recorded_as_a_sign_out() {
+async fn an_ended_session_is_recorded_as_a_sign_out() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-recorded").await;
     let ended = latchkey.signed_in(&user).await;
@@ -110,9 +110,10 @@ async fn that_a_session_was_ended_is_recorded_as_a_sign_out() {
         .send()
         .await
         .json();
-    let told = |number: usize| [&activities[number]["action"], &activities[number]["result"]];
+    let action_and_result =
+        |number: usize| [&activities[number]["action"], &activities[number]["result"]];
     assert_eq!(
-        (told(0), told(1)),
+        (action_and_result(0), action_and_result(1)),
         (
             ["logout", "succeed"].map(Into::into).each_ref(),
             ["login", "succeed"].map(Into::into).each_ref()
@@ -122,7 +123,7 @@ async fn that_a_session_was_ended_is_recorded_as_a_sign_out() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_by_the_same_rules_as_everywhere() {
+async fn an_unsupported_or_malformed_body_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-body").await;
     let request = || end(latchkey, &user, &session_id(&user.session));
@@ -159,7 +160,7 @@ async fn a_body_is_read_by_the_same_rules_as_everywhere() {
 }
 
 #[tokio::test]
-async fn of_sixteen_requests_to_end_one_session_at_once_one_succeeds() {
+async fn only_one_of_sixteen_concurrent_requests_to_end_a_session_succeeds() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("end-race").await;
     let ended = latchkey.signed_in(&user).await;

@@ -9,7 +9,7 @@ fn end_others(latchkey: &Latchkey, user: &User) -> Request {
 }
 
 #[tokio::test]
-async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
+async fn every_other_session_is_ended_and_the_current_one_stays_valid() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("others").await;
     let other = latchkey.signed_up("others-other").await;
@@ -39,7 +39,7 @@ async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
             .await
             .is_refused(404, &["identity.session.not_found"]);
     }
-    // Her csrf token holds on, she may sign in again, and nobody else is concerned.
+    // The CSRF token stays valid, the user can sign in again, and other users are not affected.
     let again = latchkey.signed_in(&user).await;
     assert_eq!(latchkey.session_ids(&user).await.len(), 2);
     latchkey
@@ -54,12 +54,12 @@ async fn every_other_session_is_ended_at_once_and_ones_own_goes_on() {
 }
 
 #[tokio::test]
-async fn it_is_recorded_and_counts_as_a_use_of_ones_own_session() {
+async fn the_operation_is_recorded_and_counts_as_a_use_of_the_current_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("others-recorded").await;
     latchkey.age_session(&user, &user.session, 1700).await;
     end_others(latchkey, &user).send().await.is_empty(204);
-    // The use that was noted at the gate is not lost with the old epoch: it moved the idle end on.
+    // The use stored at authentication is kept in the new epoch, so the idle expiry has moved.
     latchkey.age_session(&user, &user.session, 1700).await;
     let activities = latchkey
         .get("/resource/users/activity/session")
@@ -76,7 +76,7 @@ async fn it_is_recorded_and_counts_as_a_use_of_ones_own_session() {
 }
 
 #[tokio::test]
-async fn a_body_is_read_by_the_same_rules_as_everywhere() {
+async fn an_unsupported_or_malformed_body_is_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("others-body").await;
     let session = latchkey.signed_in(&user).await;
@@ -115,19 +115,24 @@ async fn a_body_is_read_by_the_same_rules_as_everywhere() {
 }
 
 #[tokio::test]
-async fn of_sixteen_sessions_that_end_the_others_at_once_one_is_left() {
+async fn of_sixteen_sessions_that_end_the_others_concurrently_one_is_left() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("others-race").await;
-    let mut people = Vec::new();
+    let mut users = Vec::new();
     for _ in 0..16 {
-        people.push(latchkey.signed_in_anew(&user).await);
+        users.push(latchkey.with_new_session(&user).await);
     }
-    let answers = all_at_once(people.iter().map(|person| end_others(latchkey, person))).await;
-    let winners: Vec<&User> = people
+    let answers = all_at_once(
+        users
+            .iter()
+            .map(|user_with_session| end_others(latchkey, user_with_session)),
+    )
+    .await;
+    let winners: Vec<&User> = users
         .iter()
         .zip(&answers)
         .filter(|(_, answer)| answer.status == 204)
-        .map(|(person, _)| person)
+        .map(|(user_with_session, _)| user_with_session)
         .collect();
     let [winner] = winners[..] else {
         panic!("{answers:?}")
@@ -142,7 +147,7 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_is_left() {
 }
 
 #[tokio::test]
-async fn sixteen_requests_of_one_session_at_once_all_succeed_and_it_goes_on() {
+async fn sixteen_concurrent_requests_of_one_session_succeed_and_it_stays_valid() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("others-repeated").await;
     let ended = latchkey.signed_in(&user).await;

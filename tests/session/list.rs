@@ -39,19 +39,19 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
         (2, &json!(session_id(&other)), &json!("Other/2"))
     );
     assert_eq!(sessions[0]["current"], false);
-    // That it is listed is a use of it.
-    let noted = latchkey.session_item(&user, &user.session).await.unwrap();
+    // The listing itself counts as a use.
+    let after = latchkey.session_item(&user, &user.session).await.unwrap();
     let expected = json!({
         "id": session_id(&user.session),
         "user_ip": "127.0.0.1",
         "user_agent": "",
         "created_at": time("began_at", 0),
-        "last_used_at": Timestamp::from_seconds(number(&noted, "last_used_at")).rfc3339(),
+        "last_used_at": Timestamp::from_seconds(number(&after, "last_used_at")).rfc3339(),
         "expires_at": time("began_at", 86_400),
         "current": true,
     });
     assert_eq!(sessions[1], expected);
-    assert!(number(&noted, "last_used_at") >= number(&item, "last_used_at") + 100);
+    assert!(number(&after, "last_used_at") >= number(&item, "last_used_at") + 100);
     let answer = latchkey
         .get(PATH)
         .bearer(&other)
@@ -63,7 +63,7 @@ async fn sessions_are_listed_newest_first_with_the_current_one_marked() {
 }
 
 #[tokio::test]
-async fn what_is_listed_lets_nobody_in() {
+async fn the_list_contains_no_secret_and_its_ids_do_not_work_as_sessions() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("list-secret").await;
     let answer = latchkey.get(PATH).cookie(&user.session).send().await;
@@ -86,11 +86,11 @@ async fn what_is_listed_lets_nobody_in() {
 }
 
 #[tokio::test]
-async fn only_live_sessions_of_the_user_are_listed() {
+async fn only_valid_sessions_of_the_user_are_listed() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("list-live").await;
     let other = latchkey.signed_up("list-other").await;
-    let [idle, old, of_before, ended, live] = [
+    let [idle, old, of_earlier_epoch, ended, valid] = [
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,
@@ -102,13 +102,13 @@ async fn only_live_sessions_of_the_user_are_listed() {
     latchkey.use_session(&user, &old).await;
     let other_epoch = AttributeValue::N("7".to_owned());
     latchkey
-        .edit_session(&user, &of_before, |item| {
+        .edit_session(&user, &of_earlier_epoch, |item| {
             drop(item.insert("epoch".to_owned(), other_epoch));
         })
         .await;
     latchkey.sign_out(&ended).send().await.is_empty(204);
 
-    let mut expected = [session_id(&user.session), session_id(&live)];
+    let mut expected = [session_id(&user.session), session_id(&valid)];
     expected.sort();
     let mut found = latchkey.session_ids(&user).await;
     found.sort();
@@ -120,7 +120,7 @@ async fn only_live_sessions_of_the_user_are_listed() {
 }
 
 #[tokio::test]
-async fn a_session_is_told_to_end_when_it_does_also_where_the_greatest_age_was_made_shorter() {
+async fn the_listed_expiry_reflects_a_reduced_maximum_age() {
     let latchkey = Latchkey::start(&[
         ("IDENTITY_SESSION_EXPIRE_TIME", "600"),
         ("IDENTITY_SESSION_MAX_AGE", "600"),

@@ -25,14 +25,14 @@ fn actions(answer: &Answer) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The headers that tell which page it is.
+/// The paging headers.
 fn page(answer: &Answer) -> [&str; 3] {
     assert_eq!(answer.status, 200, "{answer:?}");
     ["total", "page", "per-page"].map(|name| answer.header(name).unwrap())
 }
 
 #[tokio::test]
-async fn what_was_done_is_told_newest_first_and_failures_too() {
+async fn successes_and_failures_are_listed_newest_first() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity").await;
     latchkey
@@ -86,7 +86,7 @@ async fn what_was_done_is_told_newest_first_and_failures_too() {
 }
 
 #[tokio::test]
-async fn a_topic_tells_its_own_activities_alone() {
+async fn a_topic_contains_only_its_own_activities() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity-topic").await;
     let other = latchkey.signed_up("activity-other").await;
@@ -113,7 +113,7 @@ async fn a_topic_tells_its_own_activities_alone() {
 }
 
 #[tokio::test]
-async fn a_topic_without_activities_and_one_that_is_none_are_refused() {
+async fn a_topic_without_activities_and_an_unknown_topic_are_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity-none").await;
     for topic in ["session", "otp", "password", "password?page=2"] {
@@ -146,7 +146,7 @@ async fn a_topic_without_activities_and_one_that_is_none_are_refused() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_without_gap() {
+async fn pages_contain_every_activity_once() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity-pages").await;
     for _ in 0..4 {
@@ -164,7 +164,7 @@ async fn pages_follow_each_other_without_gap() {
 }
 
 #[tokio::test]
-async fn page_and_limit_are_clamped_and_what_is_no_number_counts_as_absent() {
+async fn page_and_limit_are_clamped_and_ignored_if_they_are_not_numbers() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("activity-clamped").await;
     for _ in 0..2 {
@@ -195,7 +195,7 @@ async fn page_and_limit_are_clamped_and_what_is_no_number_counts_as_absent() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_not_told() {
+async fn expired_activities_are_not_listed() {
     let latchkey = Latchkey::start(&[("IDENTITY_ACTIVITY_DAYS", "1")]).await;
     let user = latchkey.signed_up("expired").await;
     let key = format!(

@@ -9,7 +9,7 @@ use crate::harness::{
 const PATH: &str = "/identity/users";
 
 #[tokio::test]
-async fn address_and_password_must_be_given() {
+async fn missing_or_empty_parameters_are_rejected() {
     let latchkey = latchkey().await;
     let missing_email = "identity.user.missing_email";
     let missing_password = "identity.user.missing_password";
@@ -23,7 +23,7 @@ async fn address_and_password_must_be_given() {
         ),
         (&[("email", " ")], &[empty_email, missing_password]),
         (&[("password", PASSWORD)], &[missing_email]),
-        // Told alone, whatever else is wrong.
+        // Missing parameters are reported alone.
         (
             &[("email", "no address"), ("data", "{"), ("refid", "nobody")],
             &[missing_password],
@@ -39,7 +39,7 @@ async fn address_and_password_must_be_given() {
 }
 
 #[tokio::test]
-async fn a_sign_up_answers_the_user_and_opens_a_session() {
+async fn a_sign_up_returns_the_user_and_opens_a_session() {
     let latchkey = latchkey().await;
     let answer = latchkey
         .post(PATH)
@@ -93,7 +93,7 @@ async fn a_sign_up_answers_the_user_and_opens_a_session() {
 }
 
 #[tokio::test]
-async fn a_confirmation_mail_follows() {
+async fn a_sign_up_sends_a_confirmation_mail() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("Confirmed").await;
     let mail = latchkey
@@ -117,7 +117,7 @@ async fn a_confirmation_mail_follows() {
 }
 
 #[tokio::test]
-async fn who_refers_is_named_by_uid() {
+async fn the_referrer_is_stored_by_uid() {
     let latchkey = latchkey().await;
     let referrer = latchkey.signed_up("referrer").await;
     let user = latchkey
@@ -149,7 +149,7 @@ async fn a_session_presented_at_sign_up_is_not_adopted() {
 }
 
 #[tokio::test]
-async fn of_eight_sign_ups_of_one_address_at_once_one_succeeds() {
+async fn only_one_of_eight_concurrent_sign_ups_of_one_address_succeeds() {
     let latchkey = Latchkey::start(&[]).await;
     let spellings = [
         "Race@example.com",
@@ -183,9 +183,9 @@ async fn of_eight_sign_ups_of_one_address_at_once_one_succeeds() {
             .await
             .status;
         assert_eq!(status, if number == winner { 201 } else { 404 }, "{number}");
-        latchkey.forgive("race@example.com").await;
+        latchkey.reset_failures("race@example.com").await;
     }
-    // Both keys of one user; two sessions, one code and one mail: nothing of those who lost.
+    // One user with two items, two sessions, one code and one mail. The losers leave nothing.
     let everything: Vec<String> = latchkey.everything().await.into_keys().collect();
     let count = |kind: &str| everything.iter().filter(|key| key.contains(kind)).count();
     assert_eq!(

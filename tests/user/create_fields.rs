@@ -1,5 +1,4 @@
-//! `POST /identity/users`: what is accepted of each parameter, and what is told of those that are
-//! not
+//! `POST /identity/users`: validation of the parameters
 
 use serde_json::{Value, json};
 
@@ -12,7 +11,7 @@ async fn sign_up(latchkey: &Latchkey, fields: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn a_refused_sign_up_leaves_nothing_behind() {
+async fn a_rejected_sign_up_has_no_effect() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("taken").await;
     let before = latchkey.everything().await;
@@ -46,7 +45,7 @@ async fn a_refused_sign_up_leaves_nothing_behind() {
             &[good, ("password", PASSWORD), ("refid", unknown)],
             &["identity.user.referral_doesnt_exist"],
         ),
-        // Several: e-mail before password before data.
+        // Several errors are reported in the order email, password, data.
         (
             &[("data", "{"), ("password", "password"), ("email", "nobody")],
             &[
@@ -67,7 +66,7 @@ async fn a_refused_sign_up_leaves_nothing_behind() {
             &[good, ("password", "Password1"), ("data", "nonsense")],
             &["password.weak", "data.invalid_format"],
         ),
-        // A referral comes first and alone.
+        // An error of the referral is reported first and alone.
         (
             &[
                 ("email", "nobody"),
@@ -95,7 +94,7 @@ async fn a_refused_sign_up_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn an_address_is_what_html_accepts_with_a_dot_in_its_domain() {
+async fn an_address_follows_the_rule_of_html_and_has_a_dot_in_its_domain() {
     let latchkey = latchkey().await;
     for email in [
         "a@fields.example",
@@ -152,7 +151,7 @@ async fn an_address_is_what_html_accepts_with_a_dot_in_its_domain() {
 }
 
 #[tokio::test]
-async fn the_password_rule_counts_characters() {
+async fn the_password_rule_is_in_characters() {
     let latchkey = latchkey().await;
     let of_length = |length: usize| {
         format!(
@@ -191,7 +190,7 @@ async fn the_password_rule_counts_characters() {
 }
 
 #[tokio::test]
-async fn data_is_any_json_text_and_kept_to_the_letter() {
+async fn data_is_any_json_and_stored_verbatim() {
     let latchkey = latchkey().await;
     for (number, data) in [
         r#"{ "language": "de",  "b": [1, 2.50] }"#,
@@ -245,7 +244,7 @@ async fn data_is_any_json_text_and_kept_to_the_letter() {
 }
 
 #[tokio::test]
-async fn a_referral_is_a_uid() {
+async fn a_referral_must_have_the_format_of_a_uid() {
     let latchkey = latchkey().await;
     for refid in [
         "nobody",

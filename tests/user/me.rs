@@ -7,7 +7,7 @@ use crate::harness::{USER_NAMES, latchkey};
 const PATH: &str = "/resource/users/me";
 
 #[tokio::test]
-async fn the_user_is_told_as_at_sign_in_but_for_the_csrf_token() {
+async fn the_user_is_returned_as_at_sign_in_without_the_csrf_token() {
     let latchkey = latchkey().await;
     let user = latchkey
         .signed_up_with("me", &json!({ "data": r#"{"language":"de"}"# }))
@@ -38,7 +38,7 @@ async fn the_user_is_told_as_at_sign_in_but_for_the_csrf_token() {
 }
 
 #[tokio::test]
-async fn the_user_is_told_as_she_is_now() {
+async fn the_user_is_returned_in_the_current_state() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("me-now").await;
     let state =
@@ -49,13 +49,13 @@ async fn the_user_is_told_as_she_is_now() {
 }
 
 #[tokio::test]
-async fn everybody_is_told_of_herself_alone() {
+async fn only_the_user_of_the_session_is_returned() {
     let latchkey = latchkey().await;
     let one = latchkey.signed_up("me-one").await;
     let other = latchkey.signed_up("me-other").await;
     let uid = async |request: crate::harness::Request| request.send().await.json()["uid"].clone();
     assert_eq!(uid(latchkey.get(PATH).cookie(&one.session)).await, one.uid);
-    // The bearer counts where both come, and no parameter does.
+    // The bearer token takes precedence over the cookie, and the query string is ignored.
     assert_eq!(
         uid(latchkey
             .get(&format!("{PATH}?uid={}", one.uid))

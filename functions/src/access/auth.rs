@@ -1,4 +1,4 @@
-//! `ANY /auth/{proxy+}`: tells a gateway whether to let a request through, and whose it is.
+//! `ANY /auth/{proxy+}`: authenticates a request for a gateway and returns an access token.
 
 use shared::{
     Error,
@@ -10,31 +10,28 @@ use shared::{
     http::{
         Body, HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
         authentication::{Authenticator, is_state_changing},
-        client, empty, header, refusal,
+        client, empty, error_response, header,
     },
     platform::clock::Timestamp,
     tokens::access_token::Names,
 };
 
-/// Where a gateway that asks by a request of its own says what the method of the other one is:
-/// Traefik, and nginx by convention.
-const METHODS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
+/// Headers with the method of the original request, as Traefik sends it, and nginx by convention.
+const METHOD_HEADERS: [&str; 2] = ["x-forwarded-method", "x-original-method"];
 const FORWARDED_FOR: &str = "x-forwarded-for";
-/// The key of a refusal once more, for gateways that do not hand bodies on.
-const ERROR: &str = "x-auth-error";
+/// The error key, for gateways that do not forward the body.
+const ERROR_HEADER: &str = "x-auth-error";
 
-/// What it works with.
 pub struct Auth {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Names in access tokens.
+    /// Issuer and audience of access tokens.
     pub names: Names,
-    /// Gateways that report the client's address.
+    /// Gateways whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
 }
 
 impl Auth {
-    /// Answers with an access token in `Authorization`, or why there is none. The body is not read.
+    /// Returns an access token in `Authorization`, or the error. The body is not read.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let method = strictest_method(request.method(), request.headers());
         let client = self.client(&request);
@@ -43,8 +40,8 @@ impl Auth {
             .authenticate_client(method, request.headers(), client, now)
             .await
         {
-            Ok(signed_in) => let_through(&self.access_token(&signed_in.user, now).await?),
-            Err(error) if error.status() == StatusCode::UNAUTHORIZED => turn_away(&error),
+            Ok(signed_in) => authorized(&self.access_token(&signed_in.user, now).await?),
+            Err(error) if error.status() == StatusCode::UNAUTHORIZED => unauthorized(&error),
             Err(error) => Err(error),
         }
     }
@@ -54,8 +51,8 @@ impl Auth {
         keys.sign(user, &self.names, now).map_err(Error::internal)
     }
 
-    /// Who sent the request that the gateway asks for: here alone does a header tell, and only that
-    /// of a trusted proxy.
+    /// The client of the original request. No other endpoint reads the client's address from a
+    /// header, and this one only trusts configured proxies.
     fn client(&self, request: &Request) -> Client {
         let Client {
             address: reported,
@@ -75,20 +72,22 @@ impl Auth {
     }
 }
 
-/// A header may turn a request into one that changes something, never the other way round.
+/// A header can make a request state-changing, but never the reverse.
 fn strictest_method<'a>(method: &'a Method, headers: &HeaderMap) -> &'a Method {
     let is_safe = |value: &HeaderValue| {
         Method::from_bytes(value.as_bytes()).is_ok_and(|method| !is_state_changing(&method))
     };
-    let mut told = METHODS.into_iter().flat_map(|name| headers.get_all(name));
-    if told.all(is_safe) {
+    let mut original_methods = METHOD_HEADERS
+        .into_iter()
+        .flat_map(|name| headers.get_all(name));
+    if original_methods.all(is_safe) {
         method
     } else {
         &Method::POST
     }
 }
 
-fn let_through(access_token: &str) -> Result<Response<Body>, Error> {
+fn authorized(access_token: &str) -> Result<Response<Body>, Error> {
     let mut response = empty(StatusCode::OK);
     let bearer =
         HeaderValue::from_str(&format!("Bearer {access_token}")).map_err(Error::internal)?;
@@ -96,10 +95,10 @@ fn let_through(access_token: &str) -> Result<Response<Body>, Error> {
     Ok(response)
 }
 
-fn turn_away(error: &Error) -> Result<Response<Body>, Error> {
-    let mut response = refusal(error)?;
+fn unauthorized(error: &Error) -> Result<Response<Body>, Error> {
+    let mut response = error_response(error)?;
     let key = HeaderValue::from_str(&error.keys().join(",")).map_err(Error::internal)?;
-    response.headers_mut().insert(ERROR, key);
+    response.headers_mut().insert(ERROR_HEADER, key);
     Ok(response)
 }
 
@@ -110,9 +109,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_header_that_tells_the_method_can_only_tighten() {
-        let method = |method: Method, told: &[(&'static str, &'static str)]| {
-            let headers: HeaderMap = told
+    fn a_method_header_can_require_but_not_waive_the_csrf_token() {
+        let method = |method: Method, headers: &[(&'static str, &'static str)]| {
+            let headers: HeaderMap = headers
                 .iter()
                 .map(|(name, value)| {
                     (

@@ -1,7 +1,6 @@
-//! Authorizer of other HTTP APIs (payload format 2.0, simple responses): tells API Gateway whether
-//! a request is let through, and whose it is.
+//! Lambda authorizer for other HTTP APIs (payload format 2.0, simple responses).
 //!
-//! An error makes API Gateway answer 500, which opens nothing.
+//! If the function fails, API Gateway returns 500 and does not call the integration.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +8,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     BoxError, Error,
-    domain::user::{State, User},
+    domain::user::{State, Uid, User},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator, client_at,
-        header,
+        HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator,
+        client_with_address, header,
     },
     platform::clock::Timestamp,
     tokens::access_token::Names,
 };
 
-/// What it works with.
 pub struct Authorize {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Names in access tokens.
+    /// Issuer and audience of access tokens.
     pub names: Names,
 }
 
@@ -46,19 +43,19 @@ struct Http {
     source_ip: String,
 }
 
-/// What API Gateway is told.
+/// A simple response to API Gateway.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Answer {
+pub struct AuthorizerResponse {
     is_authorized: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<Context>,
 }
 
-/// What the integration is told, as `$context.authorizer.<name>`.
+/// Variables that the integration reads as `$context.authorizer.<name>`.
 #[derive(Serialize)]
 struct Context {
-    uid: String,
+    uid: Uid,
     email: String,
     role: String,
     level: u32,
@@ -68,18 +65,22 @@ struct Context {
 }
 
 impl Authorize {
-    /// Asks the gate at every call. Why somebody is refused is told to nobody.
-    pub async fn handle(&self, event: Value, now: Timestamp) -> Result<Answer, BoxError> {
-        // What serde says of an event may quote it, and cookies are secrets.
+    /// Authenticates the request. The response does not contain the reason of a rejection.
+    pub async fn handle(
+        &self,
+        event: Value,
+        now: Timestamp,
+    ) -> Result<AuthorizerResponse, BoxError> {
+        // serde's error may quote the event, and cookies are secrets.
         let event = Event::deserialize(event)
-            .map_err(|_| "this is no event of an authorizer in payload format 2.0")?;
+            .map_err(|_| "the event is not an authorizer event in payload format 2.0")?;
         let Http { method, source_ip } = event.request_context.http;
         let headers = headers(
             &event.headers.unwrap_or_default(),
             &event.cookies.unwrap_or_default(),
         );
-        let client = client_at(source_ip, &headers);
-        // What is no method is at least none that is known to change nothing.
+        let client = client_with_address(source_ip, &headers);
+        // An invalid method counts as state-changing.
         let method = Method::from_bytes(method.as_bytes()).unwrap_or(Method::POST);
         match self
             .authenticator
@@ -89,21 +90,21 @@ impl Authorize {
             Ok(signed_in) => {
                 let keys = self.authenticator.keys.access_token_keys(now).await?;
                 let token = keys.sign(&signed_in.user, &self.names, now)?;
-                Ok(Answer {
+                Ok(AuthorizerResponse {
                     is_authorized: true,
                     context: Some(context(signed_in.user, token)),
                 })
             }
-            Err(error) => refuse(error),
+            Err(error) => reject(error),
         }
     }
 }
 
-fn refuse(error: Error) -> Result<Answer, BoxError> {
+fn reject(error: Error) -> Result<AuthorizerResponse, BoxError> {
     if error.status().is_server_error() {
         Err(error.into())
     } else {
-        Ok(Answer {
+        Ok(AuthorizerResponse {
             is_authorized: false,
             context: None,
         })
@@ -122,7 +123,7 @@ fn context(user: User, token: String) -> Context {
     }
 }
 
-/// Headers as HTTP has them. What cannot stand in one presents nothing.
+/// The headers and cookies of the event. Invalid names and values are ignored.
 fn headers(fields: &BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let cookies = cookies.iter().map(|cookie| (header::COOKIE, cookie));
@@ -131,7 +132,7 @@ fn headers(fields: &BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
         .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value)));
     for (name, value) in cookies.chain(fields) {
         if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
-            // Beyond tens of thousands it takes no more, which is more than API Gateway does.
+            // The map holds more headers than API Gateway accepts, so this does not fail.
             let _ = headers.try_append(name, value);
         }
     }

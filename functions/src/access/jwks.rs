@@ -1,4 +1,4 @@
-//! `GET /.well-known/jwks.json`: the keys that access tokens are verified by.
+//! `GET /.well-known/jwks.json`: returns the public keys of access tokens (RFC 7517).
 
 use shared::{
     Error,
@@ -7,14 +7,11 @@ use shared::{
     tokens::key_provider::KeyProvider,
 };
 
-/// What it works with.
 pub struct Jwks {
-    /// The keys.
     pub keys: KeyProvider,
 }
 
 impl Jwks {
-    /// Answers.
     pub async fn handle(&self, now: Timestamp) -> Result<Response<Body>, Error> {
         cacheable_json(self.keys.access_token_keys(now).await?.jwks())
     }

@@ -1,4 +1,4 @@
-//! Authorizer of other HTTP APIs
+//! Lambda authorizer for other HTTP APIs
 
 use functions::access::authorize::Authorize;
 use shared::{
@@ -30,6 +30,6 @@ async fn main() -> Result<(), BoxError> {
             audience: names.audience,
         },
     };
-    // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
+    // Boxed, because the type of the nested future exceeds the recursion limit of the compiler.
     lambda_event::serve(async |event| Box::pin(authorize.handle(event, clock::now())).await).await
 }

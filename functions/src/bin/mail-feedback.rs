@@ -1,4 +1,4 @@
-//! What SES tells of mails that it took
+//! Bounces and complaints of SES
 
 use functions::mail::feedback::Feedback;
 use shared::{

@@ -1,4 +1,4 @@
-//! The stream of the outbox
+//! Mails of the outbox
 
 use functions::mail::send::Send;
 use shared::{
@@ -23,6 +23,6 @@ async fn main() -> Result<(), BoxError> {
         mail: Mail::read(&variables, &application)?,
         application,
     };
-    // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
+    // Boxed, because the type of the nested future exceeds the recursion limit of the compiler.
     lambda_event::serve(async |event| Box::pin(send.handle(event, clock::now())).await).await
 }

@@ -1,4 +1,4 @@
-//! What operators do to users
+//! Administration of users
 
 use functions::manage::users::Users;
 use shared::{
@@ -32,6 +32,6 @@ async fn main() -> Result<(), BoxError> {
             BreachedPasswords::new(passwords.breached_passwords),
         ),
     };
-    // Boxed: inside those of the runtime, the future is nested deeper than the compiler follows.
+    // Boxed, because the type of the nested future exceeds the recursion limit of the compiler.
     lambda_event::serve(async |event| Box::pin(users.handle(event, clock::now())).await).await
 }

@@ -1,5 +1,4 @@
-//! `GET /identity/users/register_geetest`: begins a captcha, where it is one that wants to be
-//! begun.
+//! `GET /identity/users/register_geetest`: registers a `GeeTest` captcha with the provider.
 
 use serde::Serialize;
 use shared::{
@@ -10,13 +9,13 @@ use shared::{
 };
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct Output<'a> {
     gt: &'a str,
     challenge: String,
 }
 
-/// Answers with what the provider's widget begins with.
+/// Returns the parameters that the widget of the provider requires.
 pub async fn handle(registration: &Registration, now: Timestamp) -> Result<Response<Body>, Error> {
     let (gt, challenge) = registration.begin(now).await?;
-    json(StatusCode::OK, &Answer { gt, challenge })
+    json(StatusCode::OK, &Output { gt, challenge })
 }

@@ -1,4 +1,4 @@
-//! `POST /identity/users/email/confirm_code`: confirms an address by the token of a mail.
+//! `POST /identity/users/email/confirm_code`: confirms an address with the token of a mail.
 
 use shared::{
     Error,
@@ -10,19 +10,15 @@ use shared::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// What it works with.
 pub struct ConfirmCode {
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are verified by and signed with.
     pub keys: KeyProvider,
-    /// How sessions are kept.
     pub sessions: Sessions,
 }
 
 impl ConfirmCode {
-    /// Makes the user active and opens a session; one who has a second factor must sign in for
-    /// that. Of any number of confirmations at once one wins, by the condition on the code.
+    /// Activates the user and opens a session. A user with a second factor has to sign in instead.
+    /// Of concurrent confirmations with one code, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let token = read(request).await?;
@@ -36,7 +32,7 @@ impl ConfirmCode {
             .find_code(&claims, one_time_code::Kind::Confirmation)
             .await?;
         let code = code
-            .filter(|code| code.is_named_by(&claims.jti, now))
+            .filter(|code| code.is_valid(&claims.token_id, now))
             .ok_or(Error::TokenUtilized)?;
         let user = user
             .filter(|user| user.uid == claims.uid && user.state == State::Pending)

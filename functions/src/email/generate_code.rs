@@ -1,17 +1,16 @@
-//! `POST /identity/users/email/generate_code`: asks for another mail that lets one confirm the
-//! address.
+//! `POST /identity/users/email/generate_code`: requests another confirmation mail.
 
 use shared::{
     Error,
     config::{Accounts, Application},
     domain::{
         captcha::CaptchaResponse,
-        email_address::{EmailAddress, lookup_key},
+        email_address::{AccountKey, EmailAddress},
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         rate_limit::{Limits, MailLog},
-        user::{State, User},
+        user::{State, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
     platform::clock::Timestamp,
@@ -19,17 +18,11 @@ use shared::{
     store::{CodeRequest, CodeRequestOutcome, Store},
 };
 
-/// What it works with.
 pub struct GenerateCode {
-    /// The tables.
     pub store: Store,
-    /// Lets people pass.
     pub captcha: Captcha,
-    /// Rate limits.
     pub limits: Limits,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
 }
 
@@ -40,8 +33,8 @@ struct Input {
 }
 
 impl GenerateCode {
-    /// Stores a code and queues the mail that brings it, for a user who waits for one. Whoever asks
-    /// gets the same answer in the same time.
+    /// Stores a code and its mail for a pending user. For every other address, the response is the
+    /// same after the same work.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let Input {
@@ -49,12 +42,12 @@ impl GenerateCode {
             language,
             captcha_response,
         } = read(request).await?;
-        let key = lookup_key(&email);
+        let account = AccountKey::of(&email);
         let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation),
+                .find_user_and_mail_log(&account, one_time_code::Kind::Confirmation),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -66,23 +59,23 @@ impl GenerateCode {
             return Ok(empty(StatusCode::CREATED));
         };
         while self
-            .ask(&email, language.as_deref(), &key, user, log, now)
+            .request_code(&email, language.as_deref(), &account, user, log, now)
             .await?
-            == CodeRequestOutcome::Overtaken
+            == CodeRequestOutcome::Conflict
         {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&key, one_time_code::Kind::Confirmation)
+                .find_user_and_mail_log(&account, one_time_code::Kind::Confirmation)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
 
-    async fn ask(
+    async fn request_code(
         &self,
         email: &EmailAddress,
         language: Option<&str>,
-        key: &str,
+        account: &AccountKey,
         user: Option<User>,
         log: Option<MailLog>,
         now: Timestamp,
@@ -90,25 +83,26 @@ impl GenerateCode {
         let log_after = log
             .clone()
             .unwrap_or_default()
-            .with_one_more(&self.limits, now)?;
+            .with_request(&self.limits, now)?;
         let data = user.as_ref().and_then(|user| user.data.as_deref());
         let language = Language::choose(language, data, self.application.default_language);
-        let waiting = user.as_ref().filter(|user| user.state == State::Pending);
-        let (uid, email) = waiting.map_or(("", email), |user| (&*user.uid, &user.email));
+        let pending = user.as_ref().filter(|user| user.state == State::Pending);
+        let uid = pending.map_or_else(|| Uid::decoy(account), |user| user.uid.clone());
+        let email = pending.map_or(email, |user| &user.email);
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
-        let mail = QueuedMail::with_code(Kind::Confirmation, uid, email, language, &code, now);
-        let asking = CodeRequest {
+        let mail = QueuedMail::with_code(Kind::Confirmation, &uid, email, language, &code, now);
+        let request = CodeRequest {
             kind: one_time_code::Kind::Confirmation,
-            address: key,
+            account,
             log_before: log.as_ref(),
             log_after: &log_after,
             code: &code,
             mail: &mail,
             activity: None,
         };
-        match waiting {
-            Some(_) => self.store.store_code(uid, &asking).await,
-            None => self.store.store_decoy_code(&asking).await,
+        match pending {
+            Some(_) => self.store.store_code(&uid, &request).await,
+            None => self.store.store_decoy_code(&request).await,
         }
     }
 }

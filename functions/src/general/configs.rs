@@ -1,4 +1,4 @@
-//! `GET /identity/configs`: what a front end needs to know.
+//! `GET /identity/configs`: returns the settings that front ends need.
 
 use serde::Serialize;
 use shared::{
@@ -18,18 +18,14 @@ struct Output<'a> {
     password_regexp: &'a str,
 }
 
-/// The settings that front ends read.
 pub struct Configs {
-    /// How sessions are kept.
     pub sessions: Sessions,
-    /// Which passwords are accepted.
     pub passwords: Passwords,
-    /// The captcha, if one is on.
+    /// `None` if no captcha is configured.
     pub captcha: Option<CaptchaSettings>,
 }
 
 impl Configs {
-    /// Returns the settings.
     pub fn handle(&self) -> Result<Response<Body>, Error> {
         cacheable_json(&Output {
             session_expire_time: self.sessions.lifetime.idle,
@@ -44,7 +40,7 @@ impl Configs {
     }
 }
 
-/// A whole number without the fraction that a float would show.
+/// Prints a whole number without `.0`.
 fn number(value: f64) -> serde_json::Number {
     let text = value.to_string();
     text.parse().unwrap_or_else(|_| 0.into())

@@ -1,4 +1,4 @@
-//! `GET /identity/ping`: tests connectivity.
+//! `GET /identity/ping`: returns a constant, to test connectivity.
 
 use serde::Serialize;
 use shared::{
@@ -11,7 +11,6 @@ struct Pong {
     ping: &'static str,
 }
 
-/// Answers.
 pub fn handle() -> Result<Response<Body>, Error> {
     json(StatusCode::OK, &Pong { ping: "pong" })
 }
@@ -21,7 +20,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ping_answers_pong() {
+    fn ping_returns_pong() {
         let response = handle().expect("an answer");
         assert_eq!(
             (response.status().as_u16(), response.body()),

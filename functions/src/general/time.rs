@@ -1,4 +1,4 @@
-//! `GET /identity/time`: the server's time.
+//! `GET /identity/time`: returns the server's time.
 
 use serde::Serialize;
 use shared::{
@@ -12,7 +12,7 @@ struct Time {
     time: i64,
 }
 
-/// Answers with the Unix time in seconds.
+/// Returns the Unix time in seconds.
 pub fn handle(now: Timestamp) -> Result<Response<Body>, Error> {
     json(
         StatusCode::OK,
@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_time_is_told_in_seconds_and_not_kept() {
+    fn the_time_is_in_seconds_and_not_cached() {
         let response = handle(Timestamp::from_seconds(1_800_000_000)).expect("an answer");
         assert_eq!(
             (response.status().as_u16(), response.body()),

@@ -1,4 +1,4 @@
-//! `GET /identity/version`: which build answers.
+//! `GET /identity/version`: returns version and commit of the running build.
 
 use serde::Serialize;
 use shared::{
@@ -6,20 +6,18 @@ use shared::{
     http::{Body, Response, cacheable_json},
 };
 
-/// Where this build comes from, as build.rs found it.
+/// The origin of a build, as determined by `build.rs`.
 #[derive(Serialize)]
 pub struct Build {
-    /// The commit, by the tag before it.
+    /// The commit, relative to the latest tag before it.
     pub git_tag: &'static str,
-    /// The commit.
     pub git_sha: &'static str,
     /// RFC 3339.
     pub build_date: &'static str,
-    /// The version of the package.
+    /// Version of the package.
     pub version: &'static str,
 }
 
-/// This build.
 pub const BUILD: Build = Build {
     git_tag: env!("LATCHKEY_GIT_TAG"),
     git_sha: env!("LATCHKEY_GIT_SHA"),
@@ -27,7 +25,6 @@ pub const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
 };
 
-/// Answers.
 pub fn handle(build: &Build) -> Result<Response<Body>, Error> {
     cacheable_json(build)
 }
@@ -37,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_build_is_told_and_may_be_kept_for_a_minute() {
+    fn the_build_is_returned_and_can_be_cached_for_a_minute() {
         let build = Build {
             git_tag: "v1.2.3",
             git_sha: "abc",

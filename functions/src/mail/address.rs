@@ -1,14 +1,14 @@
-//! Addresses as SES takes them: ASCII.
+//! Conversion of addresses to ASCII, as SES requires.
 
 use std::fmt::Write;
 
 use data_encoding::BASE64;
 use shared::{config::Sender, domain::email_address::EmailAddress};
 
-/// Bytes of a name that fit into an encoded word, which has 75 characters at the most.
+/// Bytes of a name that fit into an encoded word of at most 75 characters (RFC 2047, section 2).
 const ENCODED_WORD_BYTES: usize = 45;
 
-/// The sender as a mailbox of RFC 5322, its name encoded by RFC 2047 where it is not ASCII.
+/// The sender as a mailbox (RFC 5322). A name that is not ASCII is encoded (RFC 2047).
 #[must_use]
 pub fn mailbox(sender: &Sender) -> String {
     let name = &sender.name;
@@ -20,8 +20,7 @@ pub fn mailbox(sender: &Sender) -> String {
     format!("{phrase} <{}>", ascii(&sender.email))
 }
 
-/// The address with its domain in ASCII (IDNA). SES refuses what is left that is not ASCII, before
-/// the at sign.
+/// The address with its domain in ASCII (IDNA). SES rejects a local part that is not ASCII.
 #[must_use]
 pub fn ascii(email: &EmailAddress) -> String {
     let text = email.as_typed();
@@ -67,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_ascii_is_quoted() {
+    fn an_ascii_name_is_quoted() {
         assert_eq!(
             mailbox(&sender("Acme, Inc.")),
             r#""Acme, Inc." <noreply@example.com>"#
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn any_other_name_is_encoded_in_words_that_are_not_too_long() {
+    fn any_other_name_is_split_into_encoded_words_of_at_most_75_characters() {
         assert_eq!(
             mailbox(&sender("Ключ")),
             "=?UTF-8?B?0JrQu9GO0Yc=?= <noreply@example.com>"
@@ -90,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_domain_is_written_in_ascii() {
+    fn a_domain_is_converted_to_ascii() {
         assert_eq!(ascii(&email("a@пошта.укр")), "a@xn--80a1acn3a.xn--j1amh");
         assert_eq!(ascii(&email("John@Example.com")), "John@example.com");
     }

@@ -1,14 +1,14 @@
-//! What SES tells of mails that it took, by way of EventBridge: an address that a mail bounced from
-//! for good, or whose reader complained of it, gets no more.
+//! Bounces and complaints, which SES reports through EventBridge. After a permanent bounce or a
+//! complaint, no more mail is sent to the address.
 //!
-//! An error makes Lambda deliver the event again. What cannot be understood would not be understood
-//! then either, so it is only logged.
+//! An error makes Lambda retry the event. An event that cannot be parsed is logged and dropped,
+//! because a retry would not help.
 
 use serde::Deserialize;
 use serde_json::Value;
 use shared::{
     BoxError,
-    domain::user::User,
+    domain::user::{Uid, User},
     platform::{
         clock::Timestamp,
         retry::Backoff,
@@ -19,13 +19,11 @@ use shared::{
 
 use super::address::ascii;
 
-/// What it works with.
 pub struct Feedback {
-    /// The tables.
     pub store: Store,
 }
 
-/// An event, as far as it matters.
+/// The relevant members of an event.
 /// <https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html>
 #[derive(Deserialize)]
 struct Event {
@@ -44,10 +42,10 @@ struct Mail {
     tags: Tags,
 }
 
-/// What the mail was sent with.
+/// The tags with which `mail-send` sent the mail.
 #[derive(Deserialize)]
 struct Tags {
-    uid: (String,),
+    uid: (Uid,),
     mail: (String,),
 }
 
@@ -76,9 +74,9 @@ struct Recipient {
 }
 
 impl Detail {
-    /// Whom mails do not reach, or annoy, and since when. A bounce that may pass is no reason to
-    /// give an address up, nor is a report that a mail is no spam.
-    fn unwanted(&self) -> Option<(&[Recipient], &str)> {
+    /// The recipients of a permanent bounce or a complaint, and its time. Transient bounces, and
+    /// reports that a mail is not spam, have no effect.
+    fn affected_recipients(&self) -> Option<(&[Recipient], &str)> {
         let bounce = self
             .bounce
             .as_ref()
@@ -98,26 +96,26 @@ impl Detail {
 }
 
 impl Feedback {
-    /// Marks the user whom the mail was for, if the address is hers.
+    /// Labels the user to whom the mail was sent, if they still have the address.
     pub async fn handle(&self, event: Value, now: Timestamp) -> Result<(), BoxError> {
         let Ok(Event { detail }) = Event::deserialize(&event) else {
-            // The error may quote an address.
-            tracing::warn!(event = %event["id"], "ignored: not what SES tells of a mail of this service");
+            // serde's error may quote an address.
+            tracing::warn!(event = %event["id"], "ignored: not an event of SES about a mail of this service");
             return Ok(());
         };
         let Tags {
             uid: (uid,),
             mail: (mail,),
         } = &detail.mail.tags;
-        let Some((recipients, timestamp)) = detail.unwanted() else {
+        let Some((recipients, timestamp)) = detail.affected_recipients() else {
             tracing::info!(
-                uid,
+                %uid,
                 mail,
-                "the address is kept: it bounced for a time, or nothing was wrong"
+                "ignored: neither a permanent bounce nor a complaint"
             );
             return Ok(());
         };
-        let at = Timestamp::parse_rfc3339(timestamp).unwrap_or(now);
+        let reported_at = Timestamp::parse_rfc3339(timestamp).unwrap_or(now);
         let mut backoff = Backoff::start();
         loop {
             let user = self
@@ -126,11 +124,11 @@ impl Feedback {
                 .await?
                 .filter(|user| is_among(user, recipients));
             let Some(user) = user else {
-                tracing::warn!(uid, mail, "ignored: the address is no user's any more");
+                tracing::warn!(%uid, mail, "ignored: the user no longer has the address");
                 return Ok(());
             };
-            let Some(bounced) = user.bounced(at, now) else {
-                tracing::info!(uid, mail, "nothing new of the address");
+            let Some(bounced) = user.bounced(reported_at, now) else {
+                tracing::info!(%uid, mail, "ignored: the user has the label already, or confirmed the address later");
                 return Ok(());
             };
             if self.store.set_labels(&user, &bounced).await? == store::Outcome::Written {
@@ -139,26 +137,26 @@ impl Feedback {
                 } else {
                     Outcome::Complained
                 });
-                tracing::warn!(uid, mail, to = ?user.email, "the address gets no more mail");
+                tracing::warn!(%uid, mail, to = ?user.email, "no more mail is sent to the address");
                 return Ok(());
             }
             if !backoff.wait().await {
-                return Err("other writes of the same user were quicker each time".into());
+                return Err("the user was changed by other requests at every attempt".into());
             }
         }
     }
 }
 
-/// Whether the mail went to the user's address, spelled as SES was given it.
+/// Whether the user's address, as passed to SES, is one of the recipients.
 fn is_among(user: &User, recipients: &[Recipient]) -> bool {
     let own = ascii(&user.email);
     recipients
         .iter()
-        .any(|recipient| bare(&recipient.email_address).eq_ignore_ascii_case(&own))
+        .any(|recipient| address_of(&recipient.email_address).eq_ignore_ascii_case(&own))
 }
 
-/// An address without the name that may stand before it.
-fn bare(address: &str) -> &str {
+/// The address of a mailbox, without a display name.
+fn address_of(address: &str) -> &str {
     let inner = address.rsplit_once('<').map_or(address, |(_, inner)| inner);
     inner.trim_end_matches('>').trim()
 }

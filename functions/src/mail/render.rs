@@ -1,33 +1,33 @@
-//! What the mails say: `templates/<kind>/<language>.{subject.txt,txt,html}`, compiled in.
+//! Rendering of mails from `templates/<kind>/<language>.{subject.txt,txt,html}`, compiled in.
 
 use askama::Template;
 use time::OffsetDateTime;
 
-/// A language that mails are written in.
 pub use shared::domain::language::Language;
 
-/// What a mail is about.
+/// The content of a mail, without its wording. `life` is the validity of the link in seconds, `at`
+/// the Unix time of the change.
 pub enum Content<'a> {
-    /// A link to choose a new password; it lives that many seconds.
+    /// A link to set a new password.
     PasswordReset { link: &'a str, life: u64 },
-    /// The notice that the password is a new one since that Unix time.
+    /// The notice that the password was changed.
     PasswordChanged { at: i64 },
-    /// The notice that the second factor is on since that Unix time.
+    /// The notice that the second factor was enabled.
     OtpEnabled { at: i64 },
-    /// The notice that the second factor is off since that Unix time.
+    /// The notice that the second factor was disabled.
     OtpDisabled { at: i64 },
-    /// A link to confirm an address; it lives that many seconds.
+    /// A link to confirm an address.
     Confirmation { link: &'a str, life: u64 },
 }
 
-/// A mail as it is sent.
+/// A rendered mail.
 pub struct Mail {
     pub subject: String,
     pub text: String,
     pub html: String,
 }
 
-/// Writes a mail. It fails on a time that no calendar has.
+/// Renders a mail. Fails if a time is out of the range of the calendar.
 pub fn render(
     content: &Content<'_>,
     language: Language,
@@ -55,7 +55,7 @@ pub fn render(
     }
 }
 
-/// What a template may say in a mail with a link.
+/// The values for the template of a mail with a link.
 struct LinkMail<'a> {
     app_name: &'a str,
     language: Language,
@@ -63,16 +63,16 @@ struct LinkMail<'a> {
     life: String,
 }
 
-/// What a template may say in a mail that tells what happened.
+/// The values for the template of a notice.
 struct Notice<'a> {
     app_name: &'a str,
     language: Language,
     at: String,
 }
 
-/// Makes `fn $kind(&$Values)`, which renders the three files of the language. Each file is a
-/// template of its own, checked against `$Values` at compile time; askama takes its path as a
-/// literal only, so every file is named.
+/// Defines `fn $kind(&$Values)`, which renders the three files of the language. Each file is a
+/// separate template, which the compiler checks against `$Values`. askama accepts a path only as a
+/// literal, so every file is listed.
 macro_rules! templates {
     ($kind:ident($Values:ident) { $($Language:ident: $subject:literal, $text:literal, $html:literal;)+ }) => {
         fn $kind(mail: &$Values<'_>) -> Result<Mail, askama::Error> {
@@ -165,14 +165,14 @@ templates! {
     }
 }
 
-/// A line break in the app's name would end the subject, or begin another header.
+/// A line break in the name of the application would end the subject or inject a header.
 fn one_line(text: &str) -> String {
     let breaks = |c: char| c.is_control() || c.is_whitespace();
     let words: Vec<_> = text.split(breaks).filter(|word| !word.is_empty()).collect();
     words.join(" ")
 }
 
-/// A moment, for readers in any time zone.
+/// A Unix time as date, time and time zone.
 fn utc(at: i64) -> Result<String, askama::Error> {
     let at = OffsetDateTime::from_unix_timestamp(at).map_err(askama::Error::custom)?;
     let date = at.date();
@@ -181,13 +181,13 @@ fn utc(at: i64) -> Result<String, askama::Error> {
     Ok(format!("{date} {hour:02}:{minute:02} UTC"))
 }
 
-/// The forms that a language has for counted things.
+/// The plural forms of a noun.
 enum Noun {
-    /// Chinese: one form.
+    /// Chinese: one form for all numbers.
     Any(&'static str),
-    /// Western Europe: 1, and all others.
+    /// English, German and the Romance languages: 1, all other numbers.
     OneOther(&'static str, &'static str),
-    /// East Slavic: 1 and 21, 2 to 4 and 22 to 24, all others; 11 to 14 are others.
+    /// East Slavic languages: numbers that end in 1, in 2 to 4, all others; 11 to 14 are others.
     OneFewMany(&'static str, &'static str, &'static str),
 }
 
@@ -208,8 +208,8 @@ impl Noun {
     }
 }
 
-/// A length of time in words, in the accusative where a language has cases: whole hours if it comes
-/// to that, else minutes. What is left over is dropped: to promise a little less is safe.
+/// A duration in words, in the accusative if the language has cases: in hours if they are whole,
+/// else in minutes, rounded down, so that a link is never valid for less than its mail states.
 fn duration(seconds: u64, language: Language) -> String {
     use Noun::{Any, OneFewMany, OneOther};
     let (hours, minutes) = match language {
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_mail_is_complete_in_each_of_its_parts() {
+    fn every_part_of_a_mail_contains_its_facts() {
         every_mail(LINK, "Latchkey", |content, language, mail| {
             let life = duration(3600, language);
             let facts = match content {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_of_a_mail_say_the_same_in_one_language() {
+    fn the_parts_of_a_mail_have_the_same_text_in_one_language() {
         let mut subjects = HashSet::new();
         every_mail(LINK, "Latchkey", |_, language, mail| {
             let Mail {
@@ -295,8 +295,7 @@ mod tests {
             } = mail;
             assert!(html.contains(&format!("<html lang=\"{}\">", language.as_str())));
             assert!(html.contains(&format!("<title>{subject}</title>")));
-            // The line that leads to the link, or to the time, has another shape beside a button or
-            // in a box.
+            // Only the line with the link or the time differs: HTML shows it as a button or a box.
             let only_in_text: Vec<_> = text.lines().filter(|line| !html.contains(line)).collect();
             assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
             assert!(subjects.insert(subject), "{text}");
@@ -304,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subject_is_one_line_whatever_the_app_is_called() {
+    fn a_subject_is_one_line_for_any_name_of_the_application() {
         let app_name = "Latch\r\nBcc: a@example.com\u{2028}\u{85}\tkey\n";
         every_mail(LINK, app_name, |_, _, Mail { subject, .. }| {
             assert!(
@@ -336,13 +335,13 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_no_calendar_has_is_an_error() {
-        let never = Content::PasswordChanged { at: i64::MAX };
-        assert!(render(&never, Language::En, "Latchkey").is_err());
+    fn a_time_out_of_the_range_of_the_calendar_is_an_error() {
+        let content = Content::PasswordChanged { at: i64::MAX };
+        assert!(render(&content, Language::En, "Latchkey").is_err());
     }
 
     #[test]
-    fn a_duration_is_in_hours_where_they_are_whole() {
+    fn a_duration_is_in_hours_if_they_are_whole() {
         assert_eq!(duration(300, Language::En), "5 minutes");
         assert_eq!(duration(3600, Language::En), "1 hour");
         assert_eq!(duration(5400, Language::En), "90 minutes");

@@ -1,6 +1,6 @@
-//! The stream of the outbox: renders a mail that was queued and sends it through SES.
+//! Sends the mails of the outbox through SES. Invoked by the stream of the Grants table.
 //!
-//! An error makes the stream deliver the record again, until its mail is no longer worth sending.
+//! An error makes the stream deliver the record again, until the mail expires.
 
 use aws_lambda_events::dynamodb::{Event, EventRecord};
 use aws_sdk_sesv2::{
@@ -11,9 +11,12 @@ use serde::Deserialize;
 use shared::{
     BoxError,
     config::{self, Application},
-    domain::mail::{Kind, QueuedMail},
+    domain::{
+        mail::{Kind, QueuedMail},
+        user::Uid,
+    },
     platform::{
-        aws_error::{AwsError, Kind as Fault},
+        aws_error::{AwsError, Kind as ErrorKind},
         clock::Timestamp,
         telemetry::metrics::{self, Mail as Outcome, PasswordReset},
     },
@@ -29,40 +32,35 @@ use super::{
     render::{Content, Mail, render},
 };
 
-/// What it works with.
 pub struct Send {
-    /// The application.
     pub application: Application,
-    /// How mails are sent.
     pub mail: config::Mail,
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are signed with.
     pub keys: KeyProvider,
-    /// The mail service.
     pub ses: Client,
 }
 
-/// Why a mail was not sent.
+/// The reason that a mail was not sent.
 enum SendError {
-    /// SES will never send it.
+    /// A retry cannot succeed.
     Refused(BoxError),
-    /// IAM does not allow it.
+    /// IAM denied the call.
     Denied(BoxError),
-    /// The address causes bounces or complaints.
-    Unwanted,
-    /// SES may send it later.
+    /// The address caused a permanent bounce or a complaint.
+    Suppressed,
+    /// A retry may succeed.
     Failed(BoxError),
 }
 
 #[derive(Deserialize)]
 struct OutboxKey {
-    pk: String,
+    #[serde(rename = "pk")]
+    uid: Uid,
     sk: String,
 }
 
 impl Send {
-    /// Sends the mails of the records, one after another.
+    /// Sends the mails of the records, one after the other.
     pub async fn handle(&self, event: Event, now: Timestamp) -> Result<(), BoxError> {
         for record in event.records {
             self.deliver(record, now).await?;
@@ -70,37 +68,38 @@ impl Send {
         Ok(())
     }
 
-    /// A record may come twice, and twice at once: who claims the mail sends it. What can never be
-    /// sent is told and left, so that it holds up nobody behind it.
+    /// A record may be delivered more than once, even concurrently: the delivery that claims the
+    /// mail sends it. A mail that can never be sent is logged and settled, so that it does not
+    /// block the records behind it.
     async fn deliver(&self, record: EventRecord, now: Timestamp) -> Result<(), BoxError> {
         let key = serde_dynamo::from_item(record.change.keys).ok();
         let Some((uid, id)) =
-            key.and_then(|OutboxKey { pk, sk }| Some((pk, sk.strip_prefix("MAIL#")?.to_owned())))
+            key.and_then(|OutboxKey { uid, sk }| Some((uid, sk.strip_prefix("MAIL#")?.to_owned())))
         else {
-            unreadable(&record.event_id);
+            log_unreadable(&record.event_id);
             return Ok(());
         };
         match self.store.claim_mail(&uid, &id, now).await? {
             Claim::Claimed(mail) => {
                 if let Err(cause) = self.try_to_send(&mail, now).await {
                     if let Err(error) = self.store.release_mail(&uid, &id, now).await {
-                        tracing::error!(mail = id, %error, "the mail could not be given back; its lease ends by itself");
+                        tracing::error!(mail = id, %error, "the lease of the mail could not be released; the mail is retried when it expires");
                     }
                     return Err(cause);
                 }
             }
             Claim::Settled => return Ok(()),
             Claim::Busy => return Err("another delivery is sending this mail".into()),
-            Claim::Unreadable => unreadable(&id),
+            Claim::Unreadable => log_unreadable(&id),
         }
         if let Err(error) = self.store.settle_mail(&uid, &id, now).await {
-            // Failing here would have the mail sent again.
+            // An error would make the stream deliver the record again, and the mail be sent twice.
             tracing::error!(mail = id, %error, "the mail could not be marked as settled");
         }
         Ok(())
     }
 
-    /// Sends a mail, or tells why it never will be. An error is one that may pass.
+    /// Sends a mail, or logs why it will never be sent. Returns an error if a retry may succeed.
     async fn try_to_send(&self, mail: &QueuedMail, now: Timestamp) -> Result<(), BoxError> {
         let id = &mail.id;
         let kind = mail.kind;
@@ -127,7 +126,7 @@ impl Send {
                 let advice = "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
                 tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
             }
-            Err(SendError::Unwanted) => {
+            Err(SendError::Suppressed) => {
                 metrics::mail(Outcome::Suppressed);
                 tracing::warn!(
                     mail = id,
@@ -147,11 +146,11 @@ impl Send {
     async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
         let user = self
             .store
-            .find_user(&mail.email.key())
+            .find_user(&mail.email.account_key())
             .await
             .map_err(|error| SendError::Failed(error.into()))?;
         if user.is_some_and(|user| user.has_bounced()) {
-            return Err(SendError::Unwanted);
+            return Err(SendError::Suppressed);
         }
         let Mail {
             subject,
@@ -187,18 +186,18 @@ impl Send {
                     .build(),
             )
             .content(EmailContent::builder().simple(message).build())
-            // They come back with what SES tells of the mail later: see `feedback`.
-            .email_tags(tag("uid", &mail.uid)?)
+            // The events of SES about the mail contain the tags, see `feedback`.
+            .email_tags(tag("uid", mail.uid.as_str())?)
             .email_tags(tag("mail", &mail.id)?)
             .set_configuration_set_name(self.mail.configuration_set.clone());
         match request.send().await {
             Ok(output) => Ok(output.message_id.unwrap_or_default()),
             Err(error) => {
                 let error = AwsError::from(error);
-                Err(match fate(error.kind(), error.code()) {
-                    Fate::Lost => SendError::Refused(error.into()),
-                    Fate::Denied => SendError::Denied(error.into()),
-                    Fate::Later => SendError::Failed(error.into()),
+                Err(match failure_outcome(error.kind(), error.code()) {
+                    FailureOutcome::GiveUp => SendError::Refused(error.into()),
+                    FailureOutcome::Denied => SendError::Denied(error.into()),
+                    FailureOutcome::Retry => SendError::Failed(error.into()),
                 })
             }
         }
@@ -239,7 +238,7 @@ impl Send {
         render(&content, mail.language, &self.application.name).map_err(refused)
     }
 
-    /// A link with the token of the mail's code. Only here are such tokens made.
+    /// A link with the signed token of the mail's code. No other code makes such tokens.
     async fn link(
         &self,
         mail: &QueuedMail,
@@ -247,15 +246,15 @@ impl Send {
         page: &str,
         now: Timestamp,
     ) -> Result<String, SendError> {
-        let jti = mail
-            .jti
-            .as_deref()
-            .ok_or_else(|| refused("a mail without the code that it is about"))?;
+        let token_id = mail
+            .token_id
+            .clone()
+            .ok_or_else(|| refused("a mail with a link has no token id"))?;
         let claims = Claims::new(
             purpose,
-            jti,
-            &mail.uid,
-            &mail.email.key(),
+            token_id,
+            mail.uid.clone(),
+            mail.email.account_key(),
             mail.queued_at,
             mail.expires_at,
         );
@@ -273,55 +272,57 @@ impl Send {
     }
 }
 
-/// What becomes of a mail that SES did not take.
+/// The consequence of a failed call of SES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
-    /// It is given up: SES would refuse it each time, and the mails behind it would wait for it.
-    Lost,
-    /// The same, and it is the permissions that are wrong.
+enum FailureOutcome {
+    /// SES would reject the mail at every retry, and the mails behind it would be delayed.
+    GiveUp,
+    /// As `GiveUp`, because of missing permissions.
     Denied,
-    /// It is tried again until it is too old.
-    Later,
+    /// The mail is retried until it expires.
+    Retry,
 }
 
-/// Whether a mail is tried again. What concerns this mail alone is given up. What concerns every
-/// mail of the account is tried again: those behind it could not be sent either, and none is lost
-/// if it is mended in time.
-fn fate(kind: Fault, code: Option<&str>) -> Fate {
+/// A failure that concerns only this mail is final. A failure that concerns every mail of the AWS
+/// account is retried: the mails behind this one could not be sent either, and no mail is lost if
+/// the cause is removed in time.
+fn failure_outcome(kind: ErrorKind, code: Option<&str>) -> FailureOutcome {
     match kind {
-        // The same mail makes the same request.
-        Fault::Construction => Fate::Lost,
-        Fault::Timeout | Fault::Connection(_) | Fault::Unreadable => Fate::Later,
-        Fault::Refused => match code.unwrap_or_default() {
-            // An address that is not verified, in the sandbox the recipient's, is `MessageRejected`
-            // as well as content that SES does not accept.
+        // A retry would build the same request.
+        ErrorKind::Construction => FailureOutcome::GiveUp,
+        ErrorKind::Timeout | ErrorKind::Connection(_) | ErrorKind::Unreadable => {
+            FailureOutcome::Retry
+        }
+        ErrorKind::Refused => match code.unwrap_or_default() {
+            // `MessageRejected` is an address that is not verified, in the sandbox the recipient's,
+            // or content that SES does not accept.
             "BadRequestException"
             | "MessageRejected"
             | "ValidationException"
-            | "ValidationError" => Fate::Lost,
-            // In the sandbox SES checks the permission for the recipient's identity too, so another
-            // mail may be accepted.
-            "AccessDeniedException" | "AccessDenied" => Fate::Denied,
-            // The same for all mails until it passes or is mended: the quota
+            | "ValidationError" => FailureOutcome::GiveUp,
+            // In the sandbox, SES also checks the permission for the recipient's identity, so
+            // another mail may be accepted.
+            "AccessDeniedException" | "AccessDenied" => FailureOutcome::Denied,
+            // These concern all mails until the cause is removed: the quota
             // (`TooManyRequestsException`, `LimitExceededException`), the sender
             // (`MailFromDomainNotVerifiedException`), the account (`AccountSuspendedException`,
             // `SendingPausedException`), the configuration set (`NotFoundException`), credentials,
-            // an outage. A code that is new loses no mail either.
-            _ => Fate::Later,
+            // an outage. An unknown code is retried too, so that it loses no mail.
+            _ => FailureOutcome::Retry,
         },
     }
 }
 
-/// What was queued is wrong, and will not be any better later.
+/// The queued mail is invalid, and a retry cannot help.
 fn refused(cause: impl Into<BoxError>) -> SendError {
     SendError::Refused(cause.into())
 }
 
-fn unreadable(id: &str) {
+fn log_unreadable(id: &str) {
     metrics::mail(Outcome::Refused);
     tracing::error!(
         event = "mail_unreadable",
         mail = id,
-        "what was queued is no mail, and is left"
+        "the item of the outbox is not a mail and is skipped"
     );
 }

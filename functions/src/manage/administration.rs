@@ -1,14 +1,13 @@
-//! What every action of `manage-users` has in common: the service, and how a user is selected and
-//! shown.
+//! Shared parts of the actions of `manage-users`: dependencies, selection of a user, response.
 
 use serde_json::{Value, json};
 use shared::{
     Error,
     config::Accounts,
     domain::{
-        email_address::{EmailAddress, lookup_key},
+        email_address::{AccountKey, EmailAddress},
         password::Hasher,
-        user::User,
+        user::{Uid, User},
     },
     providers::breached_passwords::PasswordCheck,
     store::{Administration, Store},
@@ -16,60 +15,57 @@ use shared::{
 
 use super::fields::{Failure, Fields, Refusal};
 
-/// The actions of operators on users.
 pub struct Users {
-    /// The tables.
     pub store: Store,
-    /// What only an operator may do with them.
     pub administration: Administration,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// Which passwords are accepted.
     pub passwords: PasswordCheck,
-    /// Hashes passwords.
     pub hasher: Hasher,
 }
 
 impl Users {
-    /// The selected user.
-    pub(super) async fn find(&self, who: &UserSelector) -> Result<User, Failure> {
-        let user = match who {
-            UserSelector::Email(email) => self.store.find_user(&lookup_key(email)).await?,
-            UserSelector::Uid(uid) => self.store.find_user_by_uid(uid).await?,
+    pub(super) async fn find(&self, selector: &UserSelector) -> Result<User, Failure> {
+        let user = match selector {
+            UserSelector::Email(email) => self.store.find_user(&AccountKey::of(email)).await?,
+            UserSelector::Uid(Some(uid)) => self.store.find_user_by_uid(uid).await?,
+            UserSelector::Uid(None) => None,
         };
-        user.ok_or_else(|| who.nobody().into())
+        user.ok_or_else(|| selector.not_found().into())
     }
 }
 
-/// The user that an action is for.
+/// The user that an action selects.
 pub(super) enum UserSelector {
     Email(String),
-    Uid(String),
+    /// `None` if the text is not a uid, so that no user is found.
+    Uid(Option<Uid>),
 }
 
 impl UserSelector {
     pub(super) fn read(fields: &mut Fields) -> Result<Self, Refusal> {
         match (fields.text("email")?, fields.text("uid")?) {
             (Some(email), None) if EmailAddress::parse(&email).is_ok() => Ok(Self::Email(email)),
-            (Some(_), None) => Err(Refusal::invalid("email", "not an e-mail address")),
-            (None, Some(uid)) => Ok(Self::Uid(uid)),
-            (None, None) => Err(Refusal::of("email", "missing", "required, or uid")),
-            (Some(_), Some(_)) => Err(Refusal::invalid("uid", "not together with email")),
+            (Some(_), None) => Err(Refusal::invalid("email", "must be an e-mail address")),
+            (None, Some(uid)) => Ok(Self::Uid(Uid::parse(&uid))),
+            (None, None) => Err(Refusal::of(
+                "email",
+                "missing",
+                "required, unless uid is given",
+            )),
+            (Some(_), Some(_)) => Err(Refusal::invalid("uid", "cannot be combined with email")),
         }
     }
 
-    pub(super) fn nobody(&self) -> Refusal {
-        let field = if matches!(self, Self::Email(_)) {
-            "email"
-        } else {
-            "uid"
-        };
-        Refusal::of(field, "not_found", "nobody's")
+    pub(super) fn not_found(&self) -> Refusal {
+        match self {
+            Self::Email(_) => Refusal::of("email", "not_found", "no user has this e-mail address"),
+            Self::Uid(_) => Refusal::of("uid", "not_found", "no user has this uid"),
+        }
     }
 }
 
-/// What is told of a user: what she is told herself.
-pub(super) fn told(user: &User) -> Result<Value, Failure> {
+/// The response with a user: their profile, as in responses of the API.
+pub(super) fn profile_response(user: &User) -> Result<Value, Failure> {
     let profile = serde_json::to_value(user.profile(None)).map_err(Error::internal)?;
     Ok(json!({ "user": profile }))
 }

@@ -1,5 +1,5 @@
 //! `set-state`, `set-role`, `verify-email`, `end-sessions`, `disable-otp`: `email` or `uid`, and
-//! what is to be.
+//! the new values.
 
 use serde_json::Value;
 use shared::{
@@ -9,12 +9,12 @@ use shared::{
 };
 
 use super::{
-    administration::{UserSelector, Users, told},
+    administration::{UserSelector, Users, profile_response},
     fields::{Failure, Fields, Refusal},
     user_record::role_of,
 };
 
-/// A role and a level, each as it was where it is not given.
+/// A new role, a new level, or both.
 pub struct Role {
     role: Option<String>,
     level: Option<u32>,
@@ -38,7 +38,7 @@ pub fn state(fields: &mut Fields) -> Result<State, Refusal> {
         "deleted" => Ok(State::Deleted),
         _ => Err(Refusal::invalid(
             "state",
-            "none of pending, active, banned and deleted",
+            "must be pending, active, banned or deleted",
         )),
     }
 }
@@ -48,14 +48,18 @@ pub fn role(fields: &mut Fields) -> Result<Role, Refusal> {
     let role = role_of(fields)?;
     let level = fields.number("level")?;
     if role.is_none() && level.is_none() {
-        return Err(Refusal::of("role", "missing", "required, or level"));
+        return Err(Refusal::of(
+            "role",
+            "missing",
+            "required, unless level is given",
+        ));
     }
     Ok(Role { role, level })
 }
 
 pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
     if user.otp_secret.is_none() {
-        return Err(Refusal::whole(
+        return Err(Refusal::without_field(
             "not_enabled",
             "The user has no second factor.",
         ));
@@ -64,11 +68,16 @@ pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
 }
 
 fn conflict() -> Failure {
-    Refusal::whole("conflict", "Others keep changing the user. Try again.").into()
+    Refusal::without_field(
+        "conflict",
+        "The user was changed by other requests at every attempt. Try again.",
+    )
+    .into()
 }
 
 impl Users {
-    /// Makes a change that may depend on what the user is, as long as she stays that.
+    /// Applies a change that may depend on the current user. If the user changes at the same time,
+    /// the change is computed again.
     pub(super) async fn change(
         &self,
         mut fields: Fields,
@@ -76,19 +85,19 @@ impl Users {
         change: impl Fn(&User) -> Result<Change, Refusal>,
         now: Timestamp,
     ) -> Result<Value, Failure> {
-        let who = UserSelector::read(&mut fields)?;
+        let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let mut backoff = Backoff::start();
         loop {
-            let user = self.find(&who).await?;
+            let user = self.find(&selector).await?;
             if self
                 .administration
                 .change_user(&user, &change(&user)?, now)
                 .await?
                 == Outcome::Written
             {
-                tracing::info!(action, uid = user.uid, "done");
-                return told(&self.find(&who).await?);
+                tracing::info!(action, uid = %user.uid, "done");
+                return profile_response(&self.find(&selector).await?);
             }
             if !backoff.wait().await {
                 return Err(conflict());
@@ -96,20 +105,20 @@ impl Users {
         }
     }
 
-    /// Says that mails reach the user's address, which lifts a mark that it bounces.
+    /// Sets the label `email: verified`, which replaces `email: bounced`.
     pub(super) async fn verify_email(
         &self,
         mut fields: Fields,
         now: Timestamp,
     ) -> Result<Value, Failure> {
-        let who = UserSelector::read(&mut fields)?;
+        let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
         let mut backoff = Backoff::start();
         loop {
-            let user = self.find(&who).await?;
+            let user = self.find(&selector).await?;
             if self.store.set_labels(&user, &user.verified(now)).await? == Outcome::Written {
-                tracing::info!(action = "verify-email", uid = user.uid, "done");
-                return told(&self.find(&who).await?);
+                tracing::info!(action = "verify-email", uid = %user.uid, "done");
+                return profile_response(&self.find(&selector).await?);
             }
             if !backoff.wait().await {
                 return Err(conflict());

@@ -1,5 +1,6 @@
-//! `create`: `email`, and `password` or `password_hash`; `uid`, `state` (active), `role` (member),
-//! `level` (0), `data` and what else a line of an import may hold.
+//! `create`: `email`, and `password` or `password_hash`; optionally `uid`, `state` (default
+//! `active`), `role` (default `member`), `level` (default 0), `data`, and every other field of an
+//! import.
 
 use serde_json::Value;
 use shared::{
@@ -9,13 +10,13 @@ use shared::{
 };
 
 use super::{
-    administration::{Users, told},
+    administration::{Users, profile_response},
     fields::{Failure, Fields, Refusal},
     user_record::UserRecord,
 };
 
 impl Users {
-    /// Stores a user. No mail is sent, and no session opened.
+    /// Stores a user, without a mail or a session.
     pub(super) async fn create(
         &self,
         mut fields: Fields,
@@ -23,40 +24,51 @@ impl Users {
     ) -> Result<Value, Failure> {
         if let Some(password) = fields.text("password")? {
             if fields.has("password_hash") || fields.has("password_digest") {
-                return Err(Refusal::invalid("password", "not together with a hash").into());
+                return Err(Refusal::invalid(
+                    "password",
+                    "cannot be combined with password_hash or password_digest",
+                )
+                .into());
             }
             let password = Password::new(password);
             self.passwords.accept(&password).await.map_err(fault)?;
             fields.put("password_hash", self.hasher.hash(&password).await?.as_str());
         } else if !fields.has("password_hash") && !fields.has("password_digest") {
-            return Err(Refusal::of("password", "missing", "required, or password_hash").into());
+            return Err(Refusal::of(
+                "password",
+                "missing",
+                "required, unless password_hash is given",
+            )
+            .into());
         }
         if !fields.has("state") {
             fields.put("state", "active");
         }
-        let line = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        let record = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
         match self
             .administration
-            .create_user(&line.user, &line.state)
+            .create_user(&record.user, &record.state)
             .await?
         {
             SignUp::Done => {
-                tracing::info!(action = "create", uid = line.user.uid, "done");
-                told(&line.user)
+                tracing::info!(action = "create", uid = %record.user.uid, "done");
+                profile_response(&record.user)
             }
             SignUp::EmailTaken => {
-                Err(Refusal::of("email", "taken", "somebody has this address").into())
+                Err(Refusal::of("email", "taken", "another user has this e-mail address").into())
             }
-            SignUp::UidTaken => Err(Refusal::of("uid", "taken", "somebody has this uid").into()),
+            SignUp::UidTaken => {
+                Err(Refusal::of("uid", "taken", "another user has this uid").into())
+            }
         }
     }
 }
 
 fn fault(fault: PasswordFault) -> Refusal {
     let message = match fault {
-        PasswordFault::Requirements => "does not match the rule (PasswordRegexp)",
-        PasswordFault::Weak => "too easy to guess (PasswordMinEntropy)",
-        PasswordFault::Breached => "known from a breach of another service",
+        PasswordFault::Requirements => "must match PasswordRegexp",
+        PasswordFault::Weak => "too easy to guess: its entropy is less than PasswordMinEntropy",
+        PasswordFault::Breached => "known from a breach of another service; choose another one",
     };
     Refusal::invalid("password", message)
 }

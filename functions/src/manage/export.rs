@@ -1,5 +1,5 @@
-//! `export`: `limit`, `after`. Answers with `lines`, their `count`, and `next`: what the call for
-//! the next lines gives as `after`, or null.
+//! `export`: `limit`, `after`. Returns `lines`, their `count`, and `next`: the value of `after` for
+//! the next lines, or null.
 
 use serde_json::{Value, json};
 use shared::Error;
@@ -10,19 +10,20 @@ use super::{
     user_record::write,
 };
 
-/// Users in an answer, unless told otherwise, and at the most.
-const USUAL: usize = 1000;
-const MOST: usize = 5000;
-/// Bytes of the lines in an answer, as they are written in it: Lambda's limit is 6 MB.
-const BYTES: usize = 4_500_000;
-/// Items read at once. Half of them only lead to users.
+/// Default number of users in a response.
+const DEFAULT_LIMIT: usize = 1000;
+/// Maximum number of users in a response.
+const MAX_LIMIT: usize = 5000;
+/// Maximum size of the lines as a JSON string, in bytes. Lambda limits a response to 6 MB.
+const MAX_BYTES: usize = 4_500_000;
+/// Items per scan. Half of them are `UID#` items.
 const PAGE: i32 = 500;
 
 impl Users {
     pub(super) async fn export(&self, mut fields: Fields) -> Result<Value, Failure> {
-        let limit = fields.number("limit")?.unwrap_or(USUAL);
-        if !(1..=MOST).contains(&limit) {
-            return Err(Refusal::invalid("limit", format!("not from 1 to {MOST}")).into());
+        let limit = fields.number("limit")?.unwrap_or(DEFAULT_LIMIT);
+        if !(1..=MAX_LIMIT).contains(&limit) {
+            return Err(Refusal::invalid("limit", format!("must be from 1 to {MAX_LIMIT}")).into());
         }
         let mut after = fields.text("after")?;
         if after.as_ref().is_some_and(|key| {
@@ -30,7 +31,9 @@ impl Users {
                 .iter()
                 .any(|prefix| key.starts_with(prefix))
         }) {
-            return Err(Refusal::invalid("after", "not what an export gave as `next`").into());
+            return Err(
+                Refusal::invalid("after", "must be the `next` of an earlier export").into(),
+            );
         }
         fields.finish()?;
         let mut lines = String::new();
@@ -44,7 +47,7 @@ impl Users {
             for stored in page {
                 let line = write(&stored).map_err(Error::internal)? + "\n";
                 bytes += serde_json::to_string(&line).map_err(Error::internal)?.len();
-                if count == limit || (count > 0 && bytes > BYTES) {
+                if count == limit || (count > 0 && bytes > MAX_BYTES) {
                     return Ok(json!({ "lines": lines, "count": count, "next": after }));
                 }
                 lines += &line;

@@ -1,5 +1,4 @@
-//! Reading the members of a JSON object, each by its name; what is left over is not understood, and
-//! so refused.
+//! Reads the members of a JSON object by name, and rejects members that were not read.
 
 use std::collections::BTreeSet;
 
@@ -7,29 +6,28 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 use shared::Error;
 
-/// Why nothing was done.
+/// The reason that an action had no effect.
 #[derive(Debug)]
 pub enum Failure {
-    /// What was asked for cannot be.
+    /// The event is invalid, or does not fit the state of the user.
     Refused(Refusal),
-    /// Something did not work.
+    /// The database or the function failed.
     Failed(Error),
 }
 
-/// What is wrong with what was asked for.
+/// The `error` of a response.
 #[derive(Debug, Serialize, PartialEq, Eq)]
 pub struct Refusal {
-    /// Where, if that is one member of what was given.
+    /// The invalid member, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<String>,
-    /// In a word, for programs.
+    /// For programs.
     pub code: &'static str,
-    /// For people. It never repeats a value, which may be a secret.
+    /// For operators. Contains no value of the event, because it may be a secret.
     pub message: String,
 }
 
 impl Refusal {
-    /// One about a member.
     pub fn of(field: &str, code: &'static str, message: impl Into<String>) -> Self {
         Self {
             field: Some(field.to_owned()),
@@ -38,13 +36,11 @@ impl Refusal {
         }
     }
 
-    /// A value that cannot be.
     pub fn invalid(field: &str, message: impl Into<String>) -> Self {
         Self::of(field, "invalid", message)
     }
 
-    /// One about what was asked for as a whole.
-    pub fn whole(code: &'static str, message: &str) -> Self {
+    pub fn without_field(code: &'static str, message: &str) -> Self {
         Self {
             field: None,
             code,
@@ -72,20 +68,20 @@ impl From<shared::domain::password::HashingFailed> for Failure {
 }
 
 impl Failure {
-    /// What is answered. The cause of what did not work is logged, and not told.
-    pub fn answer(self) -> Value {
+    /// The response. The cause of a failure is only logged.
+    pub fn into_response(self) -> Value {
         let refusal = match self {
             Self::Refused(refusal) => refusal,
             Self::Failed(error) => {
                 tracing::error!(%error, "the action failed");
                 match error {
-                    Error::Unavailable(_) => Refusal::whole(
+                    Error::Unavailable(_) => Refusal::without_field(
                         "unavailable",
-                        "The database did not answer, or was too busy to. Try again.",
+                        "The database did not respond or throttled the request. Try again.",
                     ),
-                    _ => Refusal::whole(
+                    _ => Refusal::without_field(
                         "internal",
-                        "The action failed. The log of the function tells why.",
+                        "The action failed. The cause is in the log of the function.",
                     ),
                 }
             }
@@ -94,7 +90,7 @@ impl Failure {
     }
 }
 
-/// The members of an object that were not read yet.
+/// The members of an object that have not been read.
 #[derive(Debug)]
 pub struct Fields {
     members: Map<String, Value>,
@@ -102,7 +98,8 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The members of an object. A null, an empty text and an empty list count as none.
+    /// The members of an object, without null, empty strings and empty arrays; `None` if the value
+    /// is not an object.
     pub fn of(value: Value) -> Option<Self> {
         let Value::Object(mut members) = value else {
             return None;
@@ -119,38 +116,37 @@ impl Fields {
         })
     }
 
-    /// Puts a member in the place of others.
+    /// Sets a member.
     pub fn put(&mut self, name: &str, value: impl Into<Value>) {
         self.members.insert(name.to_owned(), value.into());
     }
 
-    /// Whether there is such a member.
     pub fn has(&self, name: &str) -> bool {
         self.members.contains_key(name)
     }
 
-    /// A member of any type.
+    /// Takes a member of any type.
     pub fn any(&mut self, name: &'static str) -> Option<Value> {
         self.known.insert(name);
         self.members.remove(name)
     }
 
-    /// A text.
+    /// Takes a string.
     pub fn text(&mut self, name: &'static str) -> Result<Option<String>, Refusal> {
         match self.any(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
-            Some(_) => Err(Refusal::invalid(name, "not a text")),
+            Some(_) => Err(Refusal::invalid(name, "must be a string")),
         }
     }
 
-    /// A text that must be there.
+    /// Takes a string that must be present.
     pub fn required(&mut self, name: &'static str) -> Result<String, Refusal> {
         self.text(name)?
             .ok_or_else(|| Refusal::of(name, "missing", "required"))
     }
 
-    /// A whole number that is not negative.
+    /// Takes a non-negative integer.
     pub fn number<T: TryFrom<u64>>(&mut self, name: &'static str) -> Result<Option<T>, Refusal> {
         let Some(value) = self.any(name) else {
             return Ok(None);
@@ -158,30 +154,30 @@ impl Fields {
         let number = value.as_u64().and_then(|number| T::try_from(number).ok());
         number
             .map(Some)
-            .ok_or_else(|| Refusal::invalid(name, "not a whole number, or out of bounds"))
+            .ok_or_else(|| Refusal::invalid(name, "must be a non-negative integer in range"))
     }
 
-    /// A yes or no.
+    /// Takes a boolean.
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Refusal> {
         self.any(name)
             .map(|value| {
                 value
                     .as_bool()
-                    .ok_or_else(|| Refusal::invalid(name, "neither true nor false"))
+                    .ok_or_else(|| Refusal::invalid(name, "must be true or false"))
             })
             .transpose()
     }
 
-    /// A list.
+    /// Takes an array; empty if it is absent.
     pub fn list(&mut self, name: &'static str) -> Result<Vec<Value>, Refusal> {
         match self.any(name) {
             None => Ok(Vec::new()),
             Some(Value::Array(values)) => Ok(values),
-            Some(_) => Err(Refusal::invalid(name, "not a list")),
+            Some(_) => Err(Refusal::invalid(name, "must be an array")),
         }
     }
 
-    /// Refuses what was not read: who wrote it relies on it.
+    /// Rejects a member that was not read, because it would have no effect.
     pub fn finish(self) -> Result<(), Refusal> {
         let Some(name) = self.members.keys().next() else {
             return Ok(());
@@ -190,7 +186,7 @@ impl Fields {
         Err(Refusal::of(
             name,
             "unknown",
-            format!("not known here; known are {known}"),
+            format!("unknown field; the fields are {known}"),
         ))
     }
 }

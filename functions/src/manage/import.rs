@@ -1,6 +1,6 @@
-//! `import`: `lines`, JSON texts with a user each. Answers with what became of each line, by its
-//! number from 1, and with how many had which outcome: `imported`, `exists` (the same user is
-//! there), `taken` (somebody else has the address or the uid) or `invalid`.
+//! `import`: `lines`, each a JSON object with a user. Returns the outcome of each line, with its
+//! number from 1, and the number of lines per outcome: `imported`, `exists` (the same user exists),
+//! `taken` (another user has the address or the uid) or `invalid`.
 
 use serde_json::{Value, json};
 use shared::{platform::clock::Timestamp, store::SignUp};
@@ -11,12 +11,12 @@ use super::{
     user_record::UserRecord,
 };
 
-/// Lines in a call: there is time for as many.
-const MOST: usize = 1000;
+/// Maximum number of lines per invocation, so that they are stored within its timeout.
+const MAX_LINES: usize = 1000;
 
 impl Users {
-    /// Stores the users of the lines, one after another, each whole or not at all. Nobody who is
-    /// there is changed, so lines may be sent again.
+    /// Stores the users of the lines, one after the other, each in one transaction. Existing users
+    /// are not changed, so lines can be sent again.
     pub(super) async fn import(
         &self,
         mut fields: Fields,
@@ -30,10 +30,10 @@ impl Users {
             .filter(|(_, line)| !line.trim().is_empty())
             .map(|(index, line)| (index + 1, line))
             .collect();
-        if lines.len() > MOST {
+        if lines.len() > MAX_LINES {
             return Err(Refusal::invalid(
                 "lines",
-                format!("more than {MOST} lines: send them in several calls"),
+                format!("more than {MAX_LINES} lines; send them in several calls"),
             )
             .into());
         }
@@ -60,7 +60,8 @@ impl Users {
 
     async fn import_line(&self, line: &str, now: Timestamp) -> Result<Value, Failure> {
         let fields = serde_json::from_str(line).ok().and_then(Fields::of);
-        let fields = fields.ok_or_else(|| Refusal::whole("invalid", "not a JSON object"))?;
+        let fields =
+            fields.ok_or_else(|| Refusal::without_field("invalid", "not a JSON object"))?;
         let has_uid = fields.has("uid");
         let UserRecord { user, state, note } =
             UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
@@ -73,8 +74,8 @@ impl Users {
                 Ok(result)
             }
             SignUp::EmailTaken => {
-                let there = self.store.find_user(&user.email.key()).await?;
-                let is_same = there.is_some_and(|there| !has_uid || there.uid == user.uid);
+                let existing = self.store.find_user(&user.email.account_key()).await?;
+                let is_same = existing.is_some_and(|existing| !has_uid || existing.uid == user.uid);
                 Ok(if is_same {
                     json!({ "outcome": "exists" })
                 } else {

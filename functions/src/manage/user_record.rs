@@ -1,4 +1,4 @@
-//! A user as a line of an export, or of an import from here or from Barong.
+//! The JSON of a user in exports, and in imports from Latchkey or Barong.
 
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use shared::{
     domain::{
         email_address::EmailAddress,
         password::PasswordHash,
-        user::{Label, NewUser, OtpSecret, State, User, has_uid_form},
+        user::{Label, NewUser, OtpSecret, State, Uid, User},
     },
     platform::clock::Timestamp,
     store::StoredUser,
@@ -14,31 +14,30 @@ use shared::{
 
 use super::fields::{Fields, Refusal};
 
-/// Characters of an address at the most, as at a sign-up.
+/// Maximum length of an address in characters, as at sign-up.
 const EMAIL_LIMIT: usize = 254;
-/// Bytes of a line at the most: room for anything that is of use, and well below what DynamoDB
-/// takes.
+/// Maximum size of a user in bytes. DynamoDB limits an item to 400 KB.
 const LIMIT: usize = 64 * 1024;
 /// Times of a user and of a label.
 const TIMES: [&str; 2] = ["created_at", "updated_at"];
-/// Columns of Barong that only its own database knows what to do with.
-const OF_BARONG_ALONE: [&str; 4] = ["id", "user_id", "referral_id", "description"];
+/// Columns of Barong's database that are ignored.
+const IGNORED_COLUMNS: [&str; 4] = ["id", "user_id", "referral_id", "description"];
 
-/// What a line says.
+/// A user as read from JSON.
 #[derive(Debug)]
 pub struct UserRecord {
     pub user: User,
-    /// The state, which may be one that this service has no name for.
+    /// The state, which may be one that [`State`] does not know.
     pub state: String,
-    /// What the line says and could not be kept.
+    /// A warning about a value that could not be stored.
     pub note: Option<&'static str>,
 }
 
 impl UserRecord {
-    /// Reads a user. A password's hash is `password_hash` or, as in Barong, `password_digest`. A
-    /// user without a uid gets one.
+    /// Reads a user. The password hash is `password_hash` or, as in Barong, `password_digest`. A
+    /// user without a uid gets a generated one.
     pub fn read(mut fields: Fields, uid_prefix: &str, now: Timestamp) -> Result<Self, Refusal> {
-        forget(&mut fields);
+        ignore_columns(&mut fields);
         let email = email(&fields.required("email")?)?;
         let password_hash = password_hash(&mut fields)?;
         let referral_uid = uid(&mut fields, "referral_uid")?;
@@ -62,7 +61,7 @@ impl UserRecord {
         let otp_secret = secret(&mut fields, "otp_secret")?.filter(|_| otp != Some(false));
         let recovery_codes = recovery_codes(&mut fields)?;
         let otp_last_step = fields.number("otp_last_step")?;
-        let is_on = otp_secret.is_some();
+        let has_otp = otp_secret.is_some();
         let user = User {
             uid: uid.unwrap_or(new.uid),
             email: new.email,
@@ -71,11 +70,11 @@ impl UserRecord {
             role: role_of(&mut fields)?.unwrap_or(new.role),
             level: fields.number("level")?.unwrap_or(new.level),
             otp_secret,
-            otp_last_step: otp_last_step.filter(|_| is_on),
-            otp_pending_secret: secret(&mut fields, "otp_pending_secret")?.filter(|_| !is_on),
-            otp_recovery_codes: if is_on { recovery_codes } else { Vec::new() },
-            // Nobody has a session of it here; it is kept so that an export equals what was
-            // imported.
+            otp_last_step: otp_last_step.filter(|_| has_otp),
+            otp_pending_secret: secret(&mut fields, "otp_pending_secret")?.filter(|_| !has_otp),
+            otp_recovery_codes: if has_otp { recovery_codes } else { Vec::new() },
+            // An imported user has no sessions; the epoch is stored so that an export equals the
+            // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),
             data: new.data,
             referral_uid: new.referral_uid,
@@ -88,30 +87,33 @@ impl UserRecord {
         };
         fields.finish()?;
         if serde_json::to_string(&user).is_ok_and(|text| text.len() > LIMIT) {
-            return Err(Refusal::whole("too_large", "longer than 64 KiB"));
+            return Err(Refusal::without_field(
+                "too_large",
+                "the user is larger than 64 KiB",
+            ));
         }
-        let is_lost = otp == Some(true) && user.otp_secret.is_none();
+        let lacks_secret = otp == Some(true) && user.otp_secret.is_none();
         Ok(Self {
             user,
             state,
-            note: is_lost
-                .then_some("the second factor is off, for its secret (otp_secret) was not given"),
+            note: lacks_secret
+                .then_some("the second factor is off, because the line has no otp_secret"),
         })
     }
 }
 
-/// The line of a user, without the end of the line. Times are RFC 3339.
+/// The JSON of a user, without a line end. Times are in the format of RFC 3339.
 pub fn write(stored: &StoredUser) -> Result<String, serde_json::Error> {
     let mut line = serde_json::to_value(&stored.user)?;
     line["state"] = json!(stored.state);
-    spell_times(&mut line);
+    format_times(&mut line);
     if let Some(Value::Array(labels)) = line.get_mut("labels") {
-        labels.iter_mut().for_each(spell_times);
+        labels.iter_mut().for_each(format_times);
     }
     serde_json::to_string(&line)
 }
 
-fn spell_times(value: &mut Value) {
+fn format_times(value: &mut Value) {
     for name in TIMES {
         if let Some(seconds) = value[name].as_i64() {
             value[name] = json!(Timestamp::from_seconds(seconds).rfc3339());
@@ -119,8 +121,8 @@ fn spell_times(value: &mut Value) {
     }
 }
 
-fn forget(fields: &mut Fields) {
-    for name in OF_BARONG_ALONE {
+fn ignore_columns(fields: &mut Fields) {
+    for name in IGNORED_COLUMNS {
         fields.any(name);
     }
 }
@@ -129,7 +131,12 @@ fn email(text: &str) -> Result<EmailAddress, Refusal> {
     let email = EmailAddress::parse(text)
         .ok()
         .filter(|_| text.chars().count() <= EMAIL_LIMIT);
-    email.ok_or_else(|| Refusal::invalid("email", "not an e-mail address"))
+    email.ok_or_else(|| {
+        Refusal::invalid(
+            "email",
+            format!("must be an e-mail address of at most {EMAIL_LIMIT} characters"),
+        )
+    })
 }
 
 fn password_hash(fields: &mut Fields) -> Result<PasswordHash, Refusal> {
@@ -143,45 +150,45 @@ fn password_hash(fields: &mut Fields) -> Result<PasswordHash, Refusal> {
         (Some(_), Some(_)) => {
             return Err(Refusal::invalid(
                 "password_digest",
-                "not together with password_hash",
+                "cannot be combined with password_hash",
             ));
         }
     };
     PasswordHash::import(&text).map_err(|_| {
         Refusal::invalid(
             name,
-            "neither bcrypt (cost 4 to 14) nor argon2id (v=19, m to 524288, t and p to 16)",
+            "must be a hash of bcrypt (cost 4 to 14) or argon2id (v=19, m up to 524288, t and p up to 16)",
         )
     })
 }
 
-fn uid(fields: &mut Fields, name: &'static str) -> Result<Option<String>, Refusal> {
-    let uid = fields.text(name)?;
-    if uid.as_deref().is_none_or(has_uid_form) {
-        Ok(uid)
-    } else {
-        Err(Refusal::invalid(
+fn uid(fields: &mut Fields, name: &'static str) -> Result<Option<Uid>, Refusal> {
+    let Some(text) = fields.text(name)? else {
+        return Ok(None);
+    };
+    Uid::parse(&text).map(Some).ok_or_else(|| {
+        Refusal::invalid(
             name,
-            "not two to six letters and ten hexadecimal digits",
-        ))
-    }
+            "must be two to six letters and ten hexadecimal digits",
+        )
+    })
 }
 
 /// `role`
 pub fn role_of(fields: &mut Fields) -> Result<Option<String>, Refusal> {
     let role = fields.text("role")?;
-    let is_good = |role: &str| {
+    let is_valid = |role: &str| {
         role.len() <= 64
             && role
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
     };
-    if role.as_deref().is_none_or(is_good) {
+    if role.as_deref().is_none_or(is_valid) {
         Ok(role)
     } else {
         Err(Refusal::invalid(
             "role",
-            "not 1 to 64 letters, digits, underscores and hyphens",
+            "must be 1 to 64 letters, digits, underscores and hyphens",
         ))
     }
 }
@@ -190,23 +197,26 @@ fn state(fields: &mut Fields) -> Result<String, Refusal> {
     let state = fields
         .text("state")?
         .unwrap_or_else(|| "pending".to_owned());
-    let is_good = state.len() <= 32
+    let is_valid = state.len() <= 32
         && state
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    is_good
-        .then_some(state)
-        .ok_or_else(|| Refusal::invalid("state", "not a word such as active"))
+    is_valid.then_some(state).ok_or_else(|| {
+        Refusal::invalid(
+            "state",
+            "must be 1 to 32 lower-case letters and underscores, such as active",
+        )
+    })
 }
 
-/// A JSON text, or the value that it stands for.
+/// A string that contains JSON, or any other JSON value.
 fn data(fields: &mut Fields) -> Result<Option<String>, Refusal> {
     match fields.any("data") {
         None => Ok(None),
         Some(Value::String(text)) if serde_json::from_str::<IgnoredAny>(&text).is_ok() => {
             Ok(Some(text))
         }
-        Some(Value::String(_)) => Err(Refusal::invalid("data", "not a JSON text")),
+        Some(Value::String(_)) => Err(Refusal::invalid("data", "a string must contain JSON")),
         Some(value) => Ok(Some(value.to_string())),
     }
 }
@@ -218,11 +228,11 @@ fn time(fields: &mut Fields, name: &'static str) -> Result<Option<Timestamp>, Re
         Some(Value::String(text)) => Timestamp::parse_rfc3339(&text),
         Some(value) => value.as_i64().map(Timestamp::from_seconds),
     };
-    // What cannot be told as RFC 3339 is no time.
+    // A time that cannot be formatted is out of range.
     let moment = moment.filter(|moment| !moment.rfc3339().is_empty());
     moment
         .map(Some)
-        .ok_or_else(|| Refusal::invalid(name, "not a time such as 2026-01-31T23:59:59Z"))
+        .ok_or_else(|| Refusal::invalid(name, "must be a time such as 2026-01-31T23:59:59Z"))
 }
 
 fn secret(fields: &mut Fields, name: &'static str) -> Result<Option<OtpSecret>, Refusal> {
@@ -231,10 +241,11 @@ fn secret(fields: &mut Fields, name: &'static str) -> Result<Option<OtpSecret>, 
     };
     OtpSecret::import(&text)
         .map(Some)
-        .ok_or_else(|| Refusal::invalid(name, "not base32 (RFC 4648) of ten bytes at least"))
+        .ok_or_else(|| Refusal::invalid(name, "must be base32 (RFC 4648) of at least ten bytes"))
 }
 
-/// They have one salt, so that one hash tells which of them a code is; and they are a set.
+/// The hashes of the recovery codes, without duplicates. They must share one salt, because the
+/// check of a code computes only one hash.
 fn recovery_codes(fields: &mut Fields) -> Result<Vec<PasswordHash>, Refusal> {
     const NAME: &str = "otp_recovery_codes";
     let mut codes: Vec<String> = fields
@@ -246,7 +257,7 @@ fn recovery_codes(fields: &mut Fields) -> Result<Vec<PasswordHash>, Refusal> {
                 .map(ToOwned::to_owned)
         })
         .collect::<Option<_>>()
-        .ok_or_else(|| Refusal::invalid(NAME, "not a list of hashes of argon2id"))?;
+        .ok_or_else(|| Refusal::invalid(NAME, "must be an array of argon2id hashes"))?;
     codes.sort();
     codes.dedup();
     let start = |code: &String| code.rsplit_once('$').map(|(start, _)| start.to_owned());
@@ -254,13 +265,13 @@ fn recovery_codes(fields: &mut Fields) -> Result<Vec<PasswordHash>, Refusal> {
         .windows(2)
         .any(|pair| start(&pair[0]) != start(&pair[1]))
     {
-        return Err(Refusal::invalid(NAME, "hashes of different salts"));
+        return Err(Refusal::invalid(NAME, "all hashes must have the same salt"));
     }
     codes
         .iter()
         .map(|code| PasswordHash::import(code))
         .collect::<Result<_, _>>()
-        .map_err(|_| Refusal::invalid(NAME, "no hashes"))
+        .map_err(|_| Refusal::invalid(NAME, "contains an invalid argon2id hash"))
 }
 
 fn label(value: Value, created_at: Timestamp, updated_at: Timestamp) -> Result<Label, Refusal> {
@@ -274,7 +285,7 @@ fn label(value: Value, created_at: Timestamp, updated_at: Timestamp) -> Result<L
         }
     };
     let read = |mut fields: Fields| {
-        forget(&mut fields);
+        ignore_columns(&mut fields);
         let label = Label {
             key: fields.required("key")?,
             value: fields.required("value")?,
@@ -287,7 +298,7 @@ fn label(value: Value, created_at: Timestamp, updated_at: Timestamp) -> Result<L
         fields.finish()?;
         Ok(label)
     };
-    let fields =
-        Fields::of(value).ok_or_else(|| Refusal::invalid("labels", "not a list of objects"))?;
+    let fields = Fields::of(value)
+        .ok_or_else(|| Refusal::invalid("labels", "must be an array of objects"))?;
     read(fields).map_err(within)
 }

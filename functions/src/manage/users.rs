@@ -1,8 +1,7 @@
-//! What operators do to users. It has no route: only who may invoke the function by IAM can call
-//! it.
+//! Administration of users. The function has no route; IAM decides who may invoke it.
 //!
-//! `{"action": "...", ...}` is answered with what was done, or with `{"error": {"field", "code",
-//! "message"}}`. Hashes and secrets are in exports alone.
+//! The event is `{"action": "...", ...}`. The response is the result of the action, or
+//! `{"error": {"field", "code", "message"}}`. Only exports contain hashes and secrets.
 
 use serde_json::{Value, json};
 use shared::{
@@ -13,7 +12,7 @@ use shared::{
 
 pub use super::administration::Users;
 use super::{
-    administration::{UserSelector, told},
+    administration::{UserSelector, profile_response},
     change,
     fields::{Failure, Fields, Refusal},
 };
@@ -21,17 +20,20 @@ use super::{
 const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export and import";
 
 impl Users {
-    /// Does what is asked for, and answers always: an error of the function would be a stack trace
-    /// to who called.
+    /// Performs an action. Rejections and failures are responses, not errors of the function, so
+    /// that the caller always receives a code and a message.
     pub async fn handle(&self, event: Value, now: Timestamp) -> Result<Value, BoxError> {
-        Ok(self.act(event, now).await.unwrap_or_else(Failure::answer))
+        Ok(self
+            .act(event, now)
+            .await
+            .unwrap_or_else(Failure::into_response))
     }
 
     async fn act(&self, event: Value, now: Timestamp) -> Result<Value, Failure> {
         let not_an_object = || {
-            Refusal::whole(
+            Refusal::without_field(
                 "invalid",
-                r#"not an object such as {"action": "show", "email": "ann@example.com"}"#,
+                r#"The event must be an object such as {"action": "show", "email": "ann@example.com"}."#,
             )
         };
         let mut fields = Fields::of(event).ok_or_else(not_an_object)?;
@@ -45,8 +47,8 @@ impl Users {
                     .await
             }
             "set-role" => {
-                let wanted = change::role(&mut fields)?;
-                self.change(fields, "set-role", |user| Ok(wanted.of(user)), now)
+                let role = change::role(&mut fields)?;
+                self.change(fields, "set-role", |user| Ok(role.of(user)), now)
                     .await
             }
             "end-sessions" => {
@@ -61,24 +63,29 @@ impl Users {
             "delete" => self.delete(fields, now).await,
             "export" => self.export(fields).await,
             "import" => self.import(fields, now).await,
-            _ => Err(Refusal::of("action", "unknown", format!("known are {ACTIONS}")).into()),
+            _ => Err(Refusal::of(
+                "action",
+                "unknown",
+                format!("unknown action; the actions are {ACTIONS}"),
+            )
+            .into()),
         }
     }
 
     async fn show(&self, mut fields: Fields) -> Result<Value, Failure> {
-        let who = UserSelector::read(&mut fields)?;
+        let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
-        told(&self.find(&who).await?)
+        profile_response(&self.find(&selector).await?)
     }
 
     async fn delete(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
-        let who = UserSelector::read(&mut fields)?;
+        let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
-        let user = self.find(&who).await?;
+        let user = self.find(&selector).await?;
         if self.administration.erase_user(&user, now).await? == Outcome::Conflict {
-            return Err(who.nobody().into());
+            return Err(selector.not_found().into());
         }
-        tracing::info!(action = "delete", uid = user.uid, "done");
+        tracing::info!(action = "delete", uid = %user.uid, "done");
         Ok(json!({ "deleted": { "uid": user.uid, "email": user.email.as_typed() } }))
     }
 }

@@ -1,17 +1,18 @@
-//! QR codes as pictures.
+//! QR codes as PNG images.
 
 use qrcode::{Color, EcLevel, QrCode};
 use shared::BoxError;
 
-/// Pixels of a side.
+/// Width and height of the image in pixels.
 const SIDE: usize = 300;
-/// Modules of white that a reader needs on each side (ISO/IEC 18004).
+/// Width of the quiet zone around the code in modules (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
-/// A PNG image, black on white and square, of a QR code that says this. Every module is the same
-/// whole number of pixels wide.
+/// A square PNG image of a QR code with this text, black on white. Every module has the same whole
+/// number of pixels.
 pub fn barcode(text: &str) -> Result<Vec<u8>, BoxError> {
-    // On a screen nothing gets dirty, so the modules may be few and large.
+    // A code on a screen is not damaged, so the lowest error correction is sufficient, and its
+    // modules are larger.
     let code = QrCode::with_error_correction_level(text, EcLevel::L)?;
     let width = code.width();
     let pixels = SIDE / (width + 2 * QUIET_ZONE);
@@ -24,13 +25,13 @@ pub fn barcode(text: &str) -> Result<Vec<u8>, BoxError> {
             .filter(|&module| module < width)
     };
     let is_dark = |(x, y): (usize, usize)| {
-        let place = module(x)
+        let index = module(x)
             .zip(module(y))
             .map(|(column, row)| row * width + column);
-        place.and_then(|place| modules.get(place)) == Some(&Color::Dark)
+        index.and_then(|index| modules.get(index)) == Some(&Color::Dark)
     };
-    // One bit a pixel, from the left, each row beginning a byte; white is 1, and so is what fills a
-    // row's last byte.
+    // One bit per pixel, the leftmost pixel in the highest bit; each row begins with a new byte.
+    // White is 1, also in the padding of the last byte of a row.
     let row = |y: usize| {
         (0..SIDE.div_ceil(8)).map(move |byte| {
             (0..8).fold(0_u8, |bits, bit| {
@@ -54,8 +55,8 @@ mod tests {
 
     use super::*;
 
-    /// The rows of the picture, dark or not.
-    fn picture(text: &str) -> Vec<Vec<bool>> {
+    /// The rows of pixels; `true` is dark.
+    fn pixels_of(text: &str) -> Vec<Vec<bool>> {
         let image = barcode(text).unwrap();
         let mut decoder = png::Decoder::new(Cursor::new(&image));
         decoder.set_transformations(png::Transformations::EXPAND);
@@ -70,23 +71,23 @@ mod tests {
     }
 
     #[test]
-    fn modules_are_whole_pixels_within_a_quiet_zone_however_much_is_said() {
+    fn modules_are_whole_pixels_within_a_quiet_zone_for_any_length_of_text() {
         for (bytes, pixels) in [(1, 10), (120, 6), (600, 3), (2900, 1)] {
-            let picture = picture(&"x".repeat(bytes));
+            let rows = pixels_of(&"x".repeat(bytes));
             let width = QrCode::with_error_correction_level("x".repeat(bytes), EcLevel::L)
                 .unwrap()
                 .width();
             let margin = (SIDE - width * pixels) / 2;
             assert!(margin >= QUIET_ZONE * pixels, "{bytes}");
             let code = margin..margin + width * pixels;
-            for (y, row) in picture.iter().enumerate() {
+            for (y, row) in rows.iter().enumerate() {
                 for (x, &is_dark) in row.iter().enumerate() {
                     let inside = code.contains(&x) && code.contains(&y);
                     let corner =
-                        |place: usize| margin + place.saturating_sub(margin) / pixels * pixels;
+                        |pixel: usize| margin + pixel.saturating_sub(margin) / pixels * pixels;
                     assert!(
                         if inside {
-                            is_dark == picture[corner(y)][corner(x)]
+                            is_dark == rows[corner(y)][corner(x)]
                         } else {
                             !is_dark
                         },
@@ -94,12 +95,12 @@ mod tests {
                     );
                 }
             }
-            assert!(picture[margin][margin], "the corner of the finder pattern");
+            assert!(rows[margin][margin], "the corner of the finder pattern");
         }
     }
 
     #[test]
-    fn more_than_a_qr_code_holds_is_an_error() {
+    fn a_text_that_exceeds_the_capacity_of_a_qr_code_is_an_error() {
         assert!(barcode(&"x".repeat(3000)).is_err());
     }
 }

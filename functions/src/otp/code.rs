@@ -1,4 +1,5 @@
-//! The code that is given to the operations of the second factor: read, and checked as one attempt.
+//! The parameter `code` of the operations of the second factor, and its verification as a counted
+//! attempt.
 
 use shared::{
     Error,
@@ -10,16 +11,19 @@ use shared::{
     platform::clock::Timestamp,
 };
 
-/// The code that must be given: a secret, treated as a password is.
+/// Reads the required code. It is a secret and has the type of a password.
 pub(super) async fn read(request: Request) -> Result<Password, Error> {
     let mut parameters = Form::read(request).await?.parameters("resource.otp");
     let code = parameters.password("code");
     parameters.finish().map(|()| code)
 }
 
-/// What a check finds in a code that is right. Each check counts among the attempts at the user's
-/// password before it is made; that of a code that is right is taken back, so that it neither
-/// counts nor clears what was counted before.
+/// Counts an attempt, together with those at the user's password, and performs the check. The
+/// attempt is refunded if the code is correct, so it does not count and does not clear earlier
+/// failures.
+///
+/// # Errors
+/// [`Error::OtpRefused`] if the check returns `None`.
 pub(super) async fn checked<T>(
     authenticator: &Authenticator,
     limits: &Limits,
@@ -29,7 +33,7 @@ pub(super) async fn checked<T>(
 ) -> Result<T, Error> {
     let attempt = authenticator
         .store
-        .count_attempt(&signed_in.user.email.key(), limits, now)
+        .count_attempt(&signed_in.user.email.account_key(), limits, now)
         .await?;
     let found = check.await;
     if !matches!(found, Ok(None)) {

@@ -1,4 +1,4 @@
-//! `POST /resource/otp/disable`: turns the second factor off.
+//! `POST /resource/otp/disable`: disables the second factor.
 
 use shared::{
     Error,
@@ -23,23 +23,17 @@ use shared::{
 
 use super::code;
 
-/// What it works with.
 pub struct Disable {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Rate limits.
     pub limits: Limits,
-    /// Checks recovery codes.
     pub hasher: Hasher,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
 }
 
 impl Disable {
-    /// Deletes the secret and the recovery codes for who has a code of either, and queues a notice.
-    /// Sessions go on: they were begun with more than is asked for from now on.
+    /// Verifies a TOTP code or a recovery code, deletes the secret and all recovery codes, and
+    /// sends a notice. Sessions do not end, because they met stricter requirements.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
@@ -82,9 +76,9 @@ impl Disable {
         if store.disable_otp(user, &factor, &notice, &activity).await? == Outcome::Written {
             return Ok(());
         }
-        // Somebody was faster, with this code or with the same wish.
+        // A concurrent request used the code, or disabled the second factor.
         let is_on = store
-            .find_user(&user.email.key())
+            .find_user(&user.email.account_key())
             .await?
             .is_some_and(|user| user.otp_secret.is_some());
         Err(if is_on {

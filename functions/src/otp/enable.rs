@@ -1,4 +1,4 @@
-//! `POST /resource/otp/enable`: turns the second factor on.
+//! `POST /resource/otp/enable`: enables the second factor.
 
 use serde::Serialize;
 use shared::{
@@ -18,22 +18,16 @@ use shared::{
         json,
     },
     platform::clock::Timestamp,
-    store::{Enabling, Outcome},
+    store::{OtpActivation, Outcome},
 };
 
 use super::code;
 
-/// What it works with.
 pub struct Enable {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Rate limits.
     pub limits: Limits,
-    /// Hashes the recovery codes.
     pub hasher: Hasher,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
 }
 
@@ -43,9 +37,9 @@ struct Output {
 }
 
 impl Enable {
-    /// Turns the second factor on for who proves by a code that the authenticator has the secret.
-    /// Every other session ends, for it was begun without the second factor. The recovery codes are
-    /// told here and nowhere else.
+    /// Verifies a code of the pending secret, enables the second factor, and ends every other
+    /// session, because they were opened without a second factor. Only this response contains the
+    /// recovery codes.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
@@ -80,7 +74,7 @@ impl Enable {
         let (secret, step) =
             code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
         let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT)
-            .map(|_| RecoveryCode::draw())
+            .map(|_| RecoveryCode::generate())
             .collect();
         let hashes = hash_recovery_codes(&codes, &self.hasher).await?;
         let language = Language::choose(
@@ -92,21 +86,21 @@ impl Enable {
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::EnableOtp);
-        let enabling = Enabling {
+        let activation = OtpActivation {
             secret,
             step,
             recovery_codes: &hashes,
             notice: &notice,
             activity: &activity,
         };
-        if store.enable_otp(user, session, &enabling).await? == Outcome::Written {
+        if store.enable_otp(user, session, &activation).await? == Outcome::Written {
             return Ok(Output {
-                recovery_codes: codes.iter().map(RecoveryCode::spelled).collect(),
+                recovery_codes: codes.iter().map(RecoveryCode::formatted).collect(),
             });
         }
-        // Somebody was faster, with this code or with another secret.
+        // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
-            .find_user(&user.email.key())
+            .find_user(&user.email.account_key())
             .await?
             .is_some_and(|user| user.otp_secret.is_some());
         Err(if is_on {

@@ -1,4 +1,4 @@
-//! `POST /resource/otp/generate_qrcode`: draws the secret of an authenticator.
+//! `POST /resource/otp/generate_qrcode`: generates a secret for an authenticator app.
 
 use data_encoding::BASE64;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,13 +17,9 @@ use shared::{
 
 use super::barcode::barcode;
 
-/// What it works with.
 pub struct GenerateQrcode {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
 }
 
@@ -34,30 +30,34 @@ struct Output {
 
 #[derive(Serialize)]
 struct Enrolment {
-    /// A PNG image, in base64.
+    /// PNG image in base64.
     barcode: String,
     url: String,
 }
 
 impl GenerateQrcode {
-    /// Draws a secret, in the place of one that was drawn before, and tells it. It counts for
-    /// nothing until a code of it is given.
+    /// Stores a pending secret, which replaces an earlier one, and returns it. It has no effect
+    /// until the second factor is enabled with a code of it.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
-        // No parameters, but the rules for bodies hold here too.
+        // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
         let store = &self.authenticator.store;
         let user = &signed_in.user;
         if user.otp_secret.is_some() {
             return Err(Error::OtpAlreadyEnabled);
         }
-        let secret = OtpSecret::draw();
+        let secret = OtpSecret::generate();
         let url = url(&self.application.name, user, &secret);
         let barcode = BASE64.encode(&barcode(&url).map_err(Error::internal)?);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::RequestQrCode);
-        if store.draw_otp_secret(user, &secret, &activity).await? == Outcome::Conflict {
+        if store
+            .store_pending_otp_secret(user, &secret, &activity)
+            .await?
+            == Outcome::Conflict
+        {
             return Err(Error::OtpAlreadyEnabled);
         }
         json(
@@ -69,23 +69,23 @@ impl GenerateQrcode {
     }
 }
 
-/// What an authenticator reads:
+/// The URI that authenticator apps read:
 /// <https://github.com/google/google-authenticator/wiki/Key-Uri-Format>.
 fn url(app_name: &str, user: &User, secret: &OtpSecret) -> String {
-    /// RFC 3986: what need not be encoded anywhere, and `@`, which need not in a path.
-    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+    /// All but the unreserved characters of RFC 3986, and `@`, which is allowed in a path.
+    const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
         .remove(b'-')
         .remove(b'.')
         .remove(b'_')
         .remove(b'~')
         .remove(b'@');
-    /// Characters of an account's name in a picture of this size that a camera can still read.
+    /// Maximum length of the account name at which a camera can read the code at its size.
     const LIMIT: usize = 300;
-    let encode = |text: &str| utf8_percent_encode(text, KEPT).to_string();
-    // A colon would end the issuer.
+    let encode = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
+    // A colon separates issuer and account name.
     let issuer = encode(&app_name.replace(':', " "));
     let account = Some(encode(user.email.as_typed())).filter(|account| account.len() <= LIMIT);
-    let account = account.as_ref().unwrap_or(&user.uid);
+    let account = account.as_deref().unwrap_or_else(|| user.uid.as_str());
     let secret = secret.reveal();
     format!(
         "otpauth://totp/{issuer}:{account}?secret={secret}&issuer={issuer}&algorithm=SHA1&digits=6&period=30"
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_url_names_issuer_and_account_as_authenticators_read_them() {
+    fn the_url_has_the_format_of_authenticator_apps() {
         assert_eq!(
             url_of("Latchkey", "John.Doe@Example.com"),
             "otpauth://totp/Latchkey:John.Doe@Example.com?secret=GEZDGNBVGY3TQOJQ&issuer=Latchkey&algorithm=SHA1&digits=6&period=30"
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_something_in_a_url_is_encoded() {
+    fn reserved_characters_are_encoded() {
         let url = url_of("Bits & Bobs: Ä/?#", "a+b%c&d=e?f#g@пошта.укр");
         let (label, parameters) = url
             .strip_prefix("otpauth://totp/")
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn an_account_whose_address_no_camera_could_read_is_named_by_its_uid() {
+    fn the_uid_replaces_an_address_that_is_too_long_for_a_readable_code() {
         let address = |letters: usize| format!("{}@example.com", "ж".repeat(letters));
         assert!(url_of("Latchkey", &address(48)).contains("%D0%B6@example.com?"));
         assert!(

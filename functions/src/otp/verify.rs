@@ -1,5 +1,5 @@
-//! `POST /resource/otp/verify`: checks a code of the authenticator, before something that the front
-//! end guards by it.
+//! `POST /resource/otp/verify`: verifies a TOTP code, for an action of the front end that requires
+//! one.
 
 use shared::{
     Error,
@@ -14,17 +14,14 @@ use shared::{
 
 use super::code;
 
-/// What it works with.
 pub struct Verify {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Rate limits.
     pub limits: Limits,
 }
 
 impl Verify {
-    /// Takes a code of the authenticator, which is used up by it. A recovery code is worth too much
-    /// for this.
+    /// Verifies a TOTP code and marks it as used. Recovery codes are not accepted, because they are
+    /// few and work once.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
@@ -37,7 +34,7 @@ impl Verify {
         if self
             .authenticator
             .store
-            .use_up_code(user, &SecondFactor::TimeStep(step))
+            .use_otp_code(user, &SecondFactor::TimeStep(step))
             .await?
             == Outcome::Conflict
         {

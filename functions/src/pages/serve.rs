@@ -1,5 +1,5 @@
-//! `GET /accounts/{proxy+}`: pages for people, where there is no front end. They call the API,
-//! which is at the same origin, by a script of their own; nothing here knows anybody.
+//! `GET /accounts/{proxy+}`: serves the hosted pages, for stacks without a front end. Their script
+//! calls the API at the same origin; this function does not read credentials.
 
 use askama::Template;
 use percent_encoding::percent_decode_str;
@@ -20,15 +20,14 @@ const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/script.js");
 const HTML: &str = "text/html; charset=utf-8";
 
-/// What it works with.
 pub struct Pages {
     application: Application,
     captcha: Option<CaptchaSettings>,
-    /// Tells browsers apart which build an asset is of.
+    /// Hash of the assets, in their URLs, so that browsers do not use cached assets of another
+    /// build.
     version: String,
 }
 
-/// A page. Its name is the last part of its path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Page {
     Account,
@@ -46,10 +45,10 @@ struct View<'a> {
     title: &'a str,
     app_name: &'a str,
     language: Language,
-    /// Those that one can switch to, by their own names.
+    /// The selectable languages: code, and name in the language itself.
     languages: Vec<(&'static str, String)>,
     t: &'a PageText,
-    /// JSON, in which nothing can end the element that it stands in.
+    /// JSON in which `<` is escaped, so that no text can end the `script` element.
     texts: String,
     version: &'a str,
     captcha: Option<&'a CaptchaSettings>,
@@ -89,7 +88,7 @@ impl Page {
         }
     }
 
-    /// What its form does that a captcha may stand before.
+    /// The operation of the form of the page that a captcha can protect.
     const fn operation(self) -> Option<ProtectedOperation> {
         match self {
             Self::SignIn => Some(ProtectedOperation::SessionCreate),
@@ -102,7 +101,7 @@ impl Page {
 }
 
 impl Pages {
-    /// Pages of an application, with its captcha if one is on.
+    /// Pages of an application, with a captcha if one is configured.
     #[must_use]
     pub fn new(application: Application, captcha: Option<CaptchaSettings>) -> Self {
         let mut version = sha256_hex(&format!("{STYLE}{SCRIPT}"));
@@ -114,7 +113,7 @@ impl Pages {
         }
     }
 
-    /// Answers with a page or an asset of one.
+    /// Returns a page or an asset.
     pub fn handle(&self, request: &Request) -> Result<Response<Body>, Error> {
         let parameters = request.path_parameters();
         let path =
@@ -145,10 +144,10 @@ impl Pages {
                 Text::of(other).map_err(Error::internal)?.page.language_name,
             ));
         }
-        let captcha = self
-            .captcha
-            .as_ref()
-            .filter(|captcha| page.operation().is_some_and(|one| captcha.protects(one)));
+        let captcha = self.captcha.as_ref().filter(|captcha| {
+            page.operation()
+                .is_some_and(|operation| captcha.protects(operation))
+        });
         let view = View {
             page,
             title: page.title(&text.page),
@@ -167,7 +166,7 @@ impl Pages {
         } else {
             StatusCode::OK
         };
-        guarded(
+        response(
             status,
             HTML,
             "no-store",
@@ -177,9 +176,9 @@ impl Pages {
     }
 }
 
-/// What is the same for everybody, and another one when it has another version.
+/// An asset, which may be cached, because its URL changes with its content.
 fn asset(kind: &'static str, content: &str) -> Result<Response<Body>, Error> {
-    guarded(
+    response(
         StatusCode::OK,
         kind,
         "public, max-age=86400",
@@ -188,8 +187,8 @@ fn asset(kind: &'static str, content: &str) -> Result<Response<Body>, Error> {
     )
 }
 
-/// Nothing from elsewhere but the widget of a captcha, where there is one; nothing inline, no frame
-/// around, no form to elsewhere.
+/// The Content-Security-Policy of a page: only resources of the same origin and the widget of the
+/// captcha; no inline scripts or styles, no framing of the page, no submission of forms.
 fn policy(captcha: Option<CaptchaProvider>) -> String {
     let (scripts, frames) = match captcha {
         Some(CaptchaProvider::Recaptcha) => (
@@ -212,7 +211,7 @@ fn policy(captcha: Option<CaptchaProvider>) -> String {
     )
 }
 
-fn guarded(
+fn response(
     status: StatusCode,
     kind: &'static str,
     cache: &'static str,
@@ -226,7 +225,7 @@ fn guarded(
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, cache),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // Links carry tokens.
+        // Links of mails contain tokens.
         (header::REFERRER_POLICY, "no-referrer"),
         (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     ] {

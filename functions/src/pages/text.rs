@@ -1,21 +1,20 @@
-//! What the pages say: `texts/<language>.json`, compiled in. One set of words for the pages and for
-//! their script.
+//! The texts of the pages and of their script: `texts/<language>.json`, compiled in.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 use shared::domain::language::Language;
 
-/// The words of a language.
+/// The texts in one language.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Text {
     pub page: PageText,
-    /// By the key of the error that is told, or the name of what was done.
+    /// Texts by error key, or by the name of a message.
     pub script: BTreeMap<String, String>,
 }
 
-/// What stands in the pages. A template that names a text which is not here does not compile.
+/// The texts of the pages. A template with an unknown text does not compile.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PageText {
@@ -78,14 +77,14 @@ impl Text {
     }
 }
 
-/// The language of a page: the one that is asked for, else the first of the browser's that there
-/// is, else the default.
+/// The language of a page: the requested one, else the first supported one of `Accept-Language`,
+/// else the default.
 #[must_use]
-pub fn choose(asked: Option<&str>, accepted: &str, default: Language) -> Language {
+pub fn choose(requested: Option<&str>, accepted: &str, default: Language) -> Language {
     let preferred = accepted
         .split(',')
         .find_map(|tag| tag.split(';').next()?.parse().ok());
-    Language::choose(asked, None, preferred.unwrap_or(default))
+    Language::choose(requested, None, preferred.unwrap_or(default))
 }
 
 #[cfg(test)]
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_language_says_the_same_things() {
+    fn every_language_has_the_same_texts() {
         let english = Text::of(Language::En).expect("texts");
         for language in Language::ALL {
             let text =
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn the_language_is_the_one_asked_for_or_the_browsers() {
+    fn the_language_is_the_requested_one_or_one_of_the_browser() {
         assert_eq!(choose(Some("fr"), "de", Language::En), Language::Fr);
         assert_eq!(
             choose(Some("xx"), "ja,de-AT;q=0.8,en;q=0.5", Language::En),

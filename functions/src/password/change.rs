@@ -1,4 +1,4 @@
-//! `PUT /resource/users/password`: changes the password of who is signed in and knows it.
+//! `PUT /resource/users/password`: changes the password of the user, who must know the old one.
 
 use shared::{
     Error, FieldFault,
@@ -21,22 +21,15 @@ use shared::{
     store::Outcome,
 };
 
-/// How often a change is tried that others of the same user overtake.
-const TRIES: usize = 3;
+/// Maximum number of attempts if concurrent requests change the same user.
+const ATTEMPTS: usize = 3;
 
-/// What it works with.
 pub struct Change {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// Checks the old password and hashes the new one.
     pub hasher: Hasher,
-    /// Rate limits.
     pub limits: Limits,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
-    /// Which passwords are accepted.
     pub passwords: PasswordCheck,
 }
 
@@ -47,12 +40,12 @@ struct Input {
 }
 
 impl Change {
-    /// Changes the password, ends every other session, voids a reset code and queues a notice. Of
-    /// any number of changes of one password at once one wins, by the condition on the old hash.
+    /// Changes the password, ends every other session, invalidates a reset code and sends a notice.
+    /// Of concurrent changes, exactly one succeeds, because the write requires the old hash.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let mut signed_in = self.authenticator.authenticate(&request, now).await?;
         let input = read(request).await?;
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             if let Err(error) = self.check(&input, &signed_in.user, now).await {
                 if error.status().is_client_error() && error.retry_after().is_none() {
                     let recorder = signed_in.recorder(self.accounts.activity_retention, now);
@@ -65,19 +58,15 @@ impl Change {
             if self.change(&input.new, &signed_in, now).await? == Outcome::Written {
                 return Ok(empty(StatusCode::CREATED));
             }
-            // Somebody changed the password or ended sessions meanwhile: as if this request had
-            // come after that one.
-            signed_in = self
-                .authenticator
-                .authenticate_again(signed_in, now)
-                .await?;
+            // A concurrent request changed the password or ended sessions. This one is processed as
+            // if it came later.
+            signed_in = self.authenticator.reload(signed_in, now).await?;
         }
         Err(Error::Unavailable(
-            "other requests of the same user were quicker each time".into(),
+            "the user was changed by other requests at every attempt".into(),
         ))
     }
 
-    /// Whether the new password may take the old one's place.
     async fn check(&self, input: &Input, user: &User, now: Timestamp) -> Result<(), Error> {
         if input.new != input.repeated {
             return Err(Error::NewPasswordsDontMatch);
@@ -90,13 +79,13 @@ impl Change {
         accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
     }
 
-    /// The attempt is counted before the password is looked at, and taken back where it was not
+    /// Counts the attempt before the password is verified, and refunds it if the password was not
     /// wrong.
     async fn verify(&self, old: &Password, user: &User, now: Timestamp) -> Result<(), Error> {
         let attempt = self
             .authenticator
             .store
-            .count_attempt(&user.email.key(), &self.limits, now)
+            .count_attempt(&user.email.account_key(), &self.limits, now)
             .await?;
         let verdict = self.hasher.verify(old, Some(&user.password_hash)).await;
         if matches!(verdict, Ok(Verdict::Wrong)) {

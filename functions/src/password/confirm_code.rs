@@ -1,4 +1,4 @@
-//! `POST /identity/users/password/confirm_code`: sets a new password by the token of a mail.
+//! `POST /identity/users/password/confirm_code`: sets a new password with the token of a mail.
 
 use shared::{
     Error, FieldFault,
@@ -21,19 +21,12 @@ use shared::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// What it works with.
 pub struct ConfirmCode {
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are verified by.
     pub keys: KeyProvider,
-    /// Hashes the new password.
     pub hasher: Hasher,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
-    /// Which passwords are accepted.
     pub passwords: PasswordCheck,
 }
 
@@ -44,8 +37,8 @@ struct Input {
 }
 
 impl ConfirmCode {
-    /// Changes the password, ends every session and queues a notice; the code is used up by it. Of
-    /// any number of confirmations at once one wins, by the condition on the code.
+    /// Changes the password, ends every session, deletes the code and sends a notice. Of concurrent
+    /// requests with one code, exactly one succeeds. A rejected password leaves the code usable.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let Input {
@@ -89,7 +82,7 @@ impl ConfirmCode {
         }
     }
 
-    /// The user of a token, and the code that it names.
+    /// The user and the code that the token names.
     async fn find(&self, token: &str, now: Timestamp) -> Result<(User, OneTimeCode), Error> {
         let claims = self
             .keys
@@ -104,7 +97,7 @@ impl ConfirmCode {
             .filter(|user| user.uid == claims.uid && user.state != State::Deleted)
             .ok_or(Error::RecordNotFound)?;
         let code = code
-            .filter(|code| code.is_named_by(&claims.jti, now))
+            .filter(|code| code.is_valid(&claims.token_id, now))
             .ok_or(Error::TokenUtilized)?;
         Ok((user, code))
     }

@@ -1,5 +1,4 @@
-//! `POST /identity/users/password/generate_code`: asks for the mail that lets one set a new
-//! password.
+//! `POST /identity/users/password/generate_code`: requests a mail for a password reset.
 
 use shared::{
     Error, FieldFault,
@@ -7,12 +6,12 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
-        email_address::EmailAddress,
+        email_address::{AccountKey, EmailAddress},
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         rate_limit::{Limits, MailLog},
-        user::{State, User},
+        user::{State, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
     platform::{
@@ -23,17 +22,11 @@ use shared::{
     store::{CodeRequest, CodeRequestOutcome, Store},
 };
 
-/// What it works with.
 pub struct GenerateCode {
-    /// The tables.
     pub store: Store,
-    /// Lets people pass.
     pub captcha: Captcha,
-    /// Rate limits.
     pub limits: Limits,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// The application, as people see it.
     pub application: Application,
 }
 
@@ -44,8 +37,7 @@ struct Input {
 }
 
 impl GenerateCode {
-    /// Stores a code and queues the mail that brings it. The request never waits for the mail to be
-    /// sent.
+    /// Stores a code and its mail, which is sent after the response.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
@@ -54,12 +46,12 @@ impl GenerateCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let key = input.email.key();
+        let account = input.email.account_key();
         let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&key, one_time_code::Kind::Reset),
+                .find_user_and_mail_log(&account, one_time_code::Kind::Reset),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -67,21 +59,25 @@ impl GenerateCode {
         self.captcha
             .check(input.captcha_response.as_ref(), &client, now)
             .await?;
-        while self.ask(&input, &key, user, log, recorder).await? == CodeRequestOutcome::Overtaken {
+        while self
+            .request_code(&input, &account, user, log, recorder)
+            .await?
+            == CodeRequestOutcome::Conflict
+        {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&key, one_time_code::Kind::Reset)
+                .find_user_and_mail_log(&account, one_time_code::Kind::Reset)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))
     }
 
-    async fn ask(
+    async fn request_code(
         &self,
         Input {
             email, language, ..
         }: &Input,
-        key: &str,
+        account: &AccountKey,
         user: Option<User>,
         log: Option<MailLog>,
         recorder: Recorder<'_>,
@@ -91,18 +87,20 @@ impl GenerateCode {
         let log_after = log
             .clone()
             .unwrap_or_default()
-            .with_one_more(&self.limits, now)?;
-        let (uid, email, data) = user.as_ref().map_or(("", email, None), |user| {
-            (&*user.uid, &user.email, user.data.as_deref())
-        });
+            .with_request(&self.limits, now)?;
+        let uid = user
+            .as_ref()
+            .map_or_else(|| Uid::decoy(account), |user| user.uid.clone());
+        let email = user.as_ref().map_or(email, |user| &user.email);
+        let data = user.as_ref().and_then(|user| user.data.as_deref());
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let language =
             Language::choose(language.as_deref(), data, self.application.default_language);
-        let mail = QueuedMail::with_code(Kind::PasswordReset, uid, email, language, &code, now);
-        let activity = recorder.succeeded(uid, Action::RequestPasswordReset);
-        let asking = CodeRequest {
+        let mail = QueuedMail::with_code(Kind::PasswordReset, &uid, email, language, &code, now);
+        let activity = recorder.succeeded(&uid, Action::RequestPasswordReset);
+        let request = CodeRequest {
             kind: one_time_code::Kind::Reset,
-            address: key,
+            account,
             log_before: log.as_ref(),
             log_after: &log_after,
             code: &code,
@@ -111,18 +109,18 @@ impl GenerateCode {
         };
         match user {
             Some(_) => {
-                let asked = self.store.store_code(uid, &asking).await?;
-                if asked == CodeRequestOutcome::Stored {
+                let outcome = self.store.store_code(&uid, &request).await?;
+                if outcome == CodeRequestOutcome::Stored {
                     metrics::password_reset(PasswordReset::Requested);
                 }
-                Ok(asked)
+                Ok(outcome)
             }
             None if self.accounts.prevent_user_existence_errors => {
-                self.store.store_decoy_code(&asking).await
+                self.store.store_decoy_code(&request).await
             }
-            None => match self.store.store_mail_log(&asking).await? {
+            None => match self.store.store_mail_log(&request).await? {
                 CodeRequestOutcome::Stored => Err(Error::UserDoesntExist),
-                CodeRequestOutcome::Overtaken => Ok(CodeRequestOutcome::Overtaken),
+                CodeRequestOutcome::Conflict => Ok(CodeRequestOutcome::Conflict),
             },
         }
     }

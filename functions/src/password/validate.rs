@@ -1,4 +1,4 @@
-//! `POST /identity/password/validate`: how strong a password is.
+//! `POST /identity/password/validate`: estimates the strength of a password.
 
 use serde::Serialize;
 use shared::{
@@ -8,14 +8,14 @@ use shared::{
 };
 
 #[derive(Serialize)]
-struct Answer {
+struct Output {
     entropy: f64,
     score: u8,
     warning: Option<String>,
     suggestions: Vec<String>,
 }
 
-/// Answers with what an attacker's guessing is estimated to take.
+/// Returns the estimated entropy in bits, the score from 0 to 4, and advice.
 pub async fn handle(request: Request) -> Result<Response<Body>, Error> {
     let password = read(request).await?;
     let Strength {
@@ -26,7 +26,7 @@ pub async fn handle(request: Request) -> Result<Response<Body>, Error> {
     } = Strength::of(password.reveal());
     json(
         StatusCode::CREATED,
-        &Answer {
+        &Output {
             entropy,
             score,
             warning,

@@ -1,4 +1,4 @@
-//! `POST /identity/sessions`: signs in.
+//! `POST /identity/sessions`: signs in with password and, if enabled, a code of the second factor.
 
 use shared::{
     Error,
@@ -6,12 +6,12 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
-        email_address::lookup_key,
+        email_address::AccountKey,
         otp::{self, SecondFactor},
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
         session::NewSession,
-        user::User,
+        user::{Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
     platform::{
@@ -23,21 +23,13 @@ use shared::{
     tokens::key_provider::KeyProvider,
 };
 
-/// What it works with.
 pub struct Create {
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are signed with.
     pub keys: KeyProvider,
-    /// Checks passwords.
     pub hasher: Hasher,
-    /// Lets people pass.
     pub captcha: Captcha,
-    /// Rate limits.
     pub limits: Limits,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// How sessions are kept.
     pub sessions: Sessions,
 }
 
@@ -49,8 +41,8 @@ struct Input {
 }
 
 impl Create {
-    /// Opens a session for who knows the password and, where it is on, has the second factor. The
-    /// attempt is counted before either is looked at, and taken back where neither was wrong.
+    /// Opens a session. The attempt is counted before password and code are verified, and refunded
+    /// if neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let outcome = Box::pin(self.attempt(request, now)).await;
         metrics::sign_in(SignIn::of(&outcome));
@@ -65,17 +57,20 @@ impl Create {
             life: self.accounts.activity_retention,
             now,
         };
-        let key = lookup_key(&input.email);
+        let account = AccountKey::of(&input.email);
         let network = client.network();
         let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.store.count_attempt(&key, &self.limits, now),
-            self.store.find_user(&key),
+            self.store.count_attempt(&account, &self.limits, now),
+            self.store.find_user(&account),
             self.hasher.warm_up(),
         );
         let attempt = attempt?;
         let outcome = match admitted.and(user) {
-            Ok(user) => self.sign_in(&input, &key, user, &attempt, recorder).await,
+            Ok(user) => {
+                self.sign_in(&input, &account, user, &attempt, recorder)
+                    .await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome
@@ -89,7 +84,7 @@ impl Create {
     async fn sign_in(
         &self,
         input: &Input,
-        key: &str,
+        account: &AccountKey,
         user: Option<User>,
         attempt: &Attempt,
         recorder: Recorder<'_>,
@@ -102,7 +97,7 @@ impl Create {
             )
             .await?;
         let user = self
-            .authenticate(&input.password, key, user, recorder)
+            .authenticate(&input.password, account, user, recorder)
             .await?;
         if let Err(error) = user.may_sign_in() {
             self.store
@@ -151,12 +146,12 @@ impl Create {
         )
     }
 
-    /// The user whose password this is. An unknown address and a wrong password take the same time
-    /// and get the same answer.
+    /// Verifies the password. An unknown address and a wrong password have the same response after
+    /// the same work.
     async fn authenticate(
         &self,
         password: &Password,
-        key: &str,
+        account: &AccountKey,
         user: Option<User>,
         recorder: Recorder<'_>,
     ) -> Result<User, Error> {
@@ -181,8 +176,12 @@ impl Create {
             None => {
                 self.store
                     .record_decoy(
-                        key,
-                        &recorder.failed("", Action::Login, &Error::InvalidCredentials),
+                        account,
+                        &recorder.failed(
+                            &Uid::decoy(account),
+                            Action::Login,
+                            &Error::InvalidCredentials,
+                        ),
                         recorder.now,
                     )
                     .await?;
@@ -191,7 +190,7 @@ impl Create {
         Err(Error::InvalidCredentials)
     }
 
-    /// What the code of the second factor uses up; `None` where there is no second factor.
+    /// Verifies the code of the second factor; `None` if no second factor is enabled.
     async fn second_factor(
         &self,
         user: &User,

@@ -1,4 +1,4 @@
-//! `DELETE /identity/sessions`: signs out.
+//! `DELETE /identity/sessions`: ends the presented session.
 
 use shared::{
     Error,
@@ -13,26 +13,20 @@ use shared::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// What it works with.
 pub struct Delete {
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are verified by.
     pub keys: KeyProvider,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// How sessions are kept.
     pub sessions: Sessions,
 }
 
 impl Delete {
-    /// Ends the session that is presented, at once. Of any number of sign-outs at once one
-    /// succeeds.
+    /// Ends the session and clears its cookie. Of concurrent requests, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let token = Credential::of(request.headers(), &self.sessions.cookie_name)
             .map(|presented| presented.token().to_owned());
-        // No parameters, but the rules for bodies hold here too.
+        // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
         let token = token.ok_or(Error::SessionMissing)?;
         let claims = self
@@ -52,7 +46,7 @@ impl Delete {
         let activity = recorder.succeeded(&session.uid, Action::Logout);
         if self
             .store
-            .end_session(&session.uid, &session.id_hash, Some(&activity))
+            .end_session(&session.uid, &session.id, Some(&activity))
             .await?
             == Outcome::Conflict
         {

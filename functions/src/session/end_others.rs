@@ -1,4 +1,4 @@
-//! `DELETE /resource/sessions`: ends every other session of who is signed in.
+//! `DELETE /resource/sessions`: ends every other session of the user.
 
 use shared::{
     Error,
@@ -9,20 +9,17 @@ use shared::{
     store::Outcome,
 };
 
-/// What it works with.
 pub struct EndOthers {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
-    /// What holds for every account.
     pub accounts: Accounts,
 }
 
 impl EndOthers {
-    /// Ends every session but the one that is presented, at once, also those that are about to
-    /// begin.
+    /// Ends every session except the presented one, including sessions that concurrent sign-ins are
+    /// creating.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
-        // No parameters, but the rules for bodies hold here too.
+        // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
@@ -34,11 +31,9 @@ impl EndOthers {
             .await?
             == Outcome::Conflict
         {
-            // Overtaken. If this session goes on, it was by it that all others were ended
-            // meanwhile; else it is one of those.
-            self.authenticator
-                .authenticate_again(signed_in, now)
-                .await?;
+            // A concurrent request raised the session epoch. If this session is live, that request
+            // used it too and has ended all others; if not, this session has ended.
+            self.authenticator.reload(signed_in, now).await?;
         }
         Ok(empty(StatusCode::NO_CONTENT))
     }

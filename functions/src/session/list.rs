@@ -1,24 +1,23 @@
-//! `GET /resource/sessions`: the sessions of who is signed in.
+//! `GET /resource/sessions`: lists the live sessions of the user.
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 use shared::{
     Error,
+    domain::session::SessionId,
     http::{Body, Request, Response, StatusCode, authentication::Authenticator, json},
     platform::clock::Timestamp,
 };
 
-/// What it works with.
 pub struct List {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
 }
 
-/// What is told of a session. Its id is the hash that it is stored under, which lets nobody in.
+/// A session in the response. The id is a hash, which cannot be used as a credential.
 #[derive(Serialize)]
 struct View<'a> {
-    id: &'a str,
+    id: &'a SessionId,
     user_ip: &'a str,
     user_agent: &'a str,
     created_at: String,
@@ -28,7 +27,7 @@ struct View<'a> {
 }
 
 impl List {
-    /// Answers with the live sessions, newest first.
+    /// Returns the sessions, newest first.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let life = self.authenticator.session_lifetime;
@@ -38,17 +37,17 @@ impl List {
             .sessions(&signed_in.user.uid)
             .await?;
         sessions.retain(|session| session.is_live(&signed_in.user, life, now));
-        sessions.sort_by_key(|session| Reverse((session.began_at, session.id_hash.clone())));
+        sessions.sort_by_key(|session| Reverse((session.began_at, session.id.clone())));
         let views: Vec<_> = sessions
             .iter()
             .map(|session| View {
-                id: &session.id_hash,
+                id: &session.id,
                 user_ip: &session.user_ip,
                 user_agent: &session.user_agent,
                 created_at: session.began_at.rfc3339(),
                 last_used_at: session.last_used_at.rfc3339(),
                 expires_at: session.ends_at(life).rfc3339(),
-                current: session.id_hash == signed_in.session.id_hash,
+                current: session.id == signed_in.session.id,
             })
             .collect();
         json(StatusCode::OK, &views)

@@ -1,4 +1,4 @@
-//! `GET /resource/users/activity/{topic}`: what was done to the account of who is signed in.
+//! `GET /resource/users/activity/{topic}`: returns the activities of the account.
 
 use std::num::IntErrorKind;
 
@@ -13,17 +13,15 @@ use shared::{
     store::PageRequest,
 };
 
-/// Activities on a page, at the most and by default.
+/// Maximum number of activities on a page, and the default.
 const LIMIT: usize = 100;
 
-/// What it works with.
 pub struct List {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
 }
 
 impl List {
-    /// Answers with a page of activities, newest first.
+    /// Returns a page of activities, newest first.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let topic = topic(request.path_parameters().first("topic").unwrap_or_default())?;
@@ -52,7 +50,7 @@ impl List {
     }
 }
 
-/// `None` for all of them.
+/// `None` means all topics.
 fn topic(name: &str) -> Result<Option<Topic>, Error> {
     match name {
         "all" => Ok(None),
@@ -64,8 +62,8 @@ fn topic(name: &str) -> Result<Option<Topic>, Error> {
     }
 }
 
-/// The parameter of the query string; one that is no number counts as absent, one that no type
-/// holds as the largest or the smallest.
+/// The value of a query parameter. A value that is not a number is treated as absent; one that is
+/// out of range, as the nearest number in range.
 fn number(request: &Request, name: &str) -> Option<usize> {
     let query = request.query_string_parameters();
     let text = query.all(name)?.pop()?.trim();

@@ -1,4 +1,4 @@
-//! `POST /identity/users`: signs up.
+//! `POST /identity/users`: creates an account and its first session.
 
 use serde::de::IgnoredAny;
 use shared::{
@@ -14,7 +14,7 @@ use shared::{
         password::{Hasher, Password},
         rate_limit::Limits,
         session::NewSession,
-        user::{NewUser, User, is_uid},
+        user::{NewUser, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
     platform::clock::Timestamp,
@@ -23,29 +23,18 @@ use shared::{
     tokens::key_provider::KeyProvider,
 };
 
-/// Uids that are drawn before a sign-up is given up: one in 2^40 is somebody's for each that is
-/// taken.
-const DRAWS: usize = 3;
+/// Maximum number of generated uids. A generated uid equals a given one with probability 2^-40.
+const UID_ATTEMPTS: usize = 3;
 
-/// What it works with.
 pub struct Create {
-    /// The tables.
     pub store: Store,
-    /// The keys that tokens are signed with.
     pub keys: KeyProvider,
-    /// Hashes the password.
     pub hasher: Hasher,
-    /// Lets people pass.
     pub captcha: Captcha,
-    /// Rate limits.
     pub limits: Limits,
-    /// What holds for every account.
     pub accounts: Accounts,
-    /// How sessions are kept.
     pub sessions: Sessions,
-    /// The application, as people see it.
     pub application: Application,
-    /// Which passwords are accepted.
     pub passwords: PasswordCheck,
 }
 
@@ -59,25 +48,35 @@ struct Input {
 }
 
 impl Create {
-    /// Stores a user in state `pending`, with a session, and queues the mail that lets her confirm
-    /// the address. Of any number of sign-ups of one address one wins.
+    /// Stores a pending user, a session, and the confirmation code with its mail. Of concurrent
+    /// sign-ups with one address, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
         let input = read(request).await?;
         let network = client.network();
         let email = EmailAddress::parse(&input.email).ok();
+        let referral_uid = input
+            .referral_uid
+            .as_deref()
+            .and_then(|text| Uid::parse_with_prefix(text, &self.accounts.uid_prefix));
         let (admitted, taken) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.look_up(email.as_ref(), input.referral_uid.as_deref()),
+            self.look_up(email.as_ref(), referral_uid.as_ref()),
         );
         admitted?;
         self.captcha
             .check(input.captcha_response.as_ref(), &client, now)
             .await?;
-        let email = self.check(&input, email, taken?).await?;
+        let taken = taken?;
+        if input.referral_uid.is_some() && !taken.uid {
+            return Err(match referral_uid {
+                Some(_) => Error::ReferralUnknown,
+                None => Error::ReferralInvalid,
+            });
+        }
+        let email = self.check(&input, email, taken).await?;
         let Input {
             password,
-            referral_uid,
             language,
             data,
             ..
@@ -101,7 +100,7 @@ impl Create {
             data,
         };
         let signing_keys = self.keys.signing_keys(now).await?;
-        for _ in 0..DRAWS {
+        for _ in 0..UID_ATTEMPTS {
             let user = User::new(new_user.clone(), &self.accounts.uid_prefix, now);
             let new = NewSession::begin(&user, client.clone(), self.sessions.lifetime, now);
             let cookie =
@@ -131,46 +130,28 @@ impl Create {
                 SignUp::UidTaken => {}
             }
         }
-        Err(Error::internal("no free uid was drawn"))
+        Err(Error::internal(format!(
+            "{UID_ATTEMPTS} generated uids in a row were taken"
+        )))
     }
 
-    /// Whether the address has an account, and whether the referral is somebody's. What is not
-    /// well-formed is nobody's.
+    /// Whether the address and the referral uid exist. A malformed one does not exist.
     async fn look_up(
         &self,
         email: Option<&EmailAddress>,
-        referral: Option<&str>,
+        referral: Option<&Uid>,
     ) -> Result<Taken, Error> {
-        let key = email.map(EmailAddress::key);
-        self.store
-            .is_taken(
-                key.as_deref(),
-                referral.filter(|uid| is_uid(uid, &self.accounts.uid_prefix)),
-            )
-            .await
+        let account = email.map(EmailAddress::account_key);
+        self.store.is_taken(account.as_ref(), referral).await
     }
 
-    /// What is wrong with the referral comes first and alone; the rest is told together.
+    /// Returns the faults of address, password and data together, or the valid address.
     async fn check(
         &self,
-        Input {
-            password,
-            referral_uid,
-            data,
-            ..
-        }: &Input,
+        Input { password, data, .. }: &Input,
         email: Option<EmailAddress>,
         taken: Taken,
     ) -> Result<EmailAddress, Error> {
-        if let Some(uid) = referral_uid
-            && !taken.uid
-        {
-            return Err(if is_uid(uid, &self.accounts.uid_prefix) {
-                Error::ReferralUnknown
-            } else {
-                Error::ReferralInvalid
-            });
-        }
         let password = self.passwords.accept(password).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [

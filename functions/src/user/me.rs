@@ -1,4 +1,4 @@
-//! `GET /resource/users/me`: who is signed in.
+//! `GET /resource/users/me`: returns the user of the session.
 
 use shared::{
     Error,
@@ -6,15 +6,13 @@ use shared::{
     platform::clock::Timestamp,
 };
 
-/// What it works with.
 pub struct Me {
-    /// Lets in who is signed in.
     pub authenticator: Authenticator,
 }
 
 impl Me {
-    /// Answers with the user. The csrf token is told at sign-in and nowhere else: only its hash is
-    /// kept.
+    /// Returns the user without the CSRF token. It is returned once, when the session is opened,
+    /// because only its hash is stored.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         json(StatusCode::OK, &signed_in.user.profile(None))

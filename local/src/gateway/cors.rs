@@ -1,5 +1,5 @@
-//! CORS, which API Gateway does by itself: it answers preflights, and what a function says of CORS
-//! does not count.
+//! CORS as API Gateway implements it: it answers preflight requests and replaces the CORS headers
+//! that a function returns.
 
 use crate::template::Cors;
 use axum::{
@@ -7,10 +7,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// The answer to a preflight, if that is what the request is.
+/// The response to a preflight request; `None` for any other request.
 pub fn preflight(cors: &Cors, method: &Method, request: &HeaderMap) -> Option<Response> {
-    let asked = [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD];
-    if method != Method::OPTIONS || !asked.iter().all(|name| request.contains_key(name)) {
+    let required = [header::ORIGIN, header::ACCESS_CONTROL_REQUEST_METHOD];
+    if method != Method::OPTIONS || !required.iter().all(|name| request.contains_key(name)) {
         return None;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
@@ -35,7 +35,7 @@ pub fn preflight(cors: &Cors, method: &Method, request: &HeaderMap) -> Option<Re
     Some(response)
 }
 
-/// Adds to the answer of an ordinary request what lets a page of an allowed origin read it.
+/// Sets the CORS headers of the response to a request that is not a preflight.
 pub fn finish(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
     for name in [
         header::ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -53,7 +53,7 @@ pub fn finish(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) {
     }
 }
 
-/// Whether the request's origin is allowed; if so, the answer says it.
+/// Returns whether the request's origin is allowed, and if so, adds the headers that allow it.
 fn allow_origin(cors: &Cors, request: &HeaderMap, response: &mut HeaderMap) -> bool {
     response.append(header::VARY, HeaderValue::from_static("Origin"));
     let Some(origin) = request.get(header::ORIGIN) else {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_of_an_allowed_origin_is_told_what_is_allowed() {
+    fn a_preflight_of_an_allowed_origin_returns_the_allowed_methods_and_headers() {
         let request = headers(&[
             ("origin", "https://app.example.com"),
             ("access-control-request-method", "POST"),
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_preflight_of_another_origin_is_told_nothing() {
+    fn a_preflight_of_another_origin_returns_no_cors_headers() {
         let request = headers(&[
             ("origin", "https://evil.example.com"),
             ("access-control-request-method", "POST"),
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_preflight_is_left_to_the_routes() {
+    fn a_request_that_is_not_a_preflight_is_left_to_the_routes() {
         let request = headers(&[("origin", "https://app.example.com")]);
         assert!(preflight(&cors(), &Method::OPTIONS, &request).is_none());
         assert!(preflight(&cors(), &Method::POST, &request).is_none());
     }
 
     #[test]
-    fn what_a_function_says_of_cors_does_not_count() {
+    fn cors_headers_of_a_function_are_replaced() {
         let mut response = headers(&[("access-control-allow-origin", "*")]);
         finish(
             &cors(),

@@ -1,4 +1,4 @@
-//! A request as API Gateway hands it to a function: payload format 2.0.
+//! Requests as API Gateway sends them to functions: payload format 2.0.
 
 use super::routes::{Match, decode};
 use axum::{
@@ -12,7 +12,7 @@ use time::{OffsetDateTime, macros::format_description};
 
 pub const API_ID: &str = "local";
 
-/// What the gateway adds of its own.
+/// Data that the gateway adds to a request.
 pub struct Context {
     pub client: SocketAddr,
     pub request_id: String,
@@ -98,7 +98,8 @@ pub fn event(request: &Parts, body: &Bytes, route: &Match, context: &Context) ->
     event
 }
 
-/// Names in lower case, several values of one name joined by a comma; cookies stand apart.
+/// Headers by their names in lower case, repeated ones joined by a comma. Cookies are not included;
+/// they have a member of their own in the event.
 fn headers(request: &HeaderMap, context: &Context) -> Map<String, Json> {
     let mut headers: Map<String, Json> = request
         .keys()
@@ -129,7 +130,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Decoded, several values of one name joined by a comma.
+/// Decoded query parameters, repeated ones joined by a comma.
 fn query_parameters(query: &str) -> Json {
     let mut parameters = Map::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -144,7 +145,7 @@ fn query_parameters(query: &str) -> Json {
     Json::Object(parameters)
 }
 
-/// Whether API Gateway hands on a body of this type as it is; any other it encodes.
+/// Whether API Gateway passes a body of this media type as text; it encodes any other as base64.
 fn is_text(content_type: &[u8]) -> bool {
     let content_type = text(content_type).to_ascii_lowercase();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -181,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_form_of_payload_2_0() {
+    fn an_event_has_payload_format_2_0() {
         let request = Request::post("/a/1%20b?x=1&y=a%2Bb+c&x=2&z")
             .header("Host", "localhost:3000")
             .header("User-Agent", "test")
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_base64() {
+    fn a_body_of_another_media_type_than_text_is_base64() {
         for (content_type, body, encoded) in [
             ("application/x-www-form-urlencoded", "a=b", true),
             ("multipart/form-data; boundary=x", "--x--", true),
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn text_that_is_not_utf_8_is_base64_too() {
+    fn a_text_body_that_is_not_utf_8_is_base64() {
         let request = Request::post("/a/1")
             .header("content-type", "text/plain")
             .body(b"\xff".as_slice())
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_is_left_out() {
+    fn absent_parts_of_a_request_are_omitted() {
         let event = event_of(Request::get("/a/1").body(b"".as_slice()).unwrap());
         for name in ["body", "cookies", "queryStringParameters"] {
             assert_eq!(event.get(name), None, "{name}");

@@ -1,4 +1,4 @@
-//! API Gateway: an HTTP API that hands requests to functions.
+//! API Gateway: an HTTP API that routes requests to functions.
 
 mod cors;
 mod event;
@@ -26,24 +26,23 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{sync::Notify, time::Instant};
 
 const BODY_LIMIT: usize = 10 * 1024 * 1024;
-/// How long API Gateway waits for a function.
+/// API Gateway's integration timeout.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 pub struct Gateway {
     routes: Routes,
     cors: Option<Cors>,
     functions: Arc<Functions>,
-    /// What is served beside the API, where the API has no such route.
+    /// Served at paths for which the API has no route.
     pages: Pages,
-    /// Told when a function has answered: it may have written.
+    /// Notified after each invocation, because the function may have written to a table.
     written: Arc<Notify>,
     log: Logger,
 }
 
-/// What came of a request.
 struct Outcome {
     response: Response,
-    /// Then the function has told so in the log.
+    /// Whether a function returned the response; it has then logged the request.
     by_function: bool,
 }
 
@@ -152,8 +151,8 @@ impl Gateway {
     }
 
     async fn invoke(&self, function: &str, event: Bytes) -> Outcome {
-        // On its own: a function works on when its client goes away, or when API Gateway has waited
-        // long enough.
+        // In a separate task: a function continues when the client disconnects and when API
+        // Gateway's timeout expires.
         let work = tokio::spawn({
             let functions = self.functions.clone();
             let function = function.to_owned();
@@ -170,7 +169,7 @@ impl Gateway {
                     };
                 }
                 self.log.problem(&format!(
-                    "{function} answered what API Gateway cannot make a response of."
+                    "{function} returned a value that API Gateway cannot convert to an HTTP response."
                 ));
                 response::internal_server_error().into()
             }
@@ -182,7 +181,7 @@ impl Gateway {
     }
 }
 
-/// `None` is a body that is too large.
+/// Reads the body; `None` if it is too large.
 async fn read(request: &Parts, body: Body) -> Option<Bytes> {
     let announced = request
         .headers

@@ -1,4 +1,4 @@
-//! A function's answer as API Gateway sends it on.
+//! Converts the value that a function returns to an HTTP response, as API Gateway does.
 
 use axum::{
     body::Body,
@@ -8,7 +8,7 @@ use axum::{
 use data_encoding::BASE64;
 use serde_json::{Value as Json, json};
 
-/// API Gateway's own words.
+/// An error response of API Gateway.
 pub fn message(status: StatusCode, message: &str) -> Response {
     (status, axum::Json(json!({ "message": message }))).into_response()
 }
@@ -17,11 +17,11 @@ pub fn internal_server_error() -> Response {
     message(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
 }
 
-/// `None` is an answer that API Gateway cannot make a response of.
+/// `None` if API Gateway cannot convert the value to a response.
 pub fn response(payload: &[u8]) -> Option<Response> {
     let payload: Json = serde_json::from_slice(payload).ok()?;
     let Some(status) = payload.get("statusCode") else {
-        // Payload 2.0 infers the rest from an answer that names no status.
+        // Payload format 2.0: a value without a status code is the body of a 200 response.
         let body = payload
             .as_str()
             .map_or_else(|| payload.to_string(), str::to_owned);
@@ -37,7 +37,7 @@ pub fn response(payload: &[u8]) -> Option<Response> {
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
-    // Not `multiValueHeaders`: payload 2.0 has none.
+    // `multiValueHeaders` is ignored: payload format 2.0 does not have it.
     for (name, value) in payload
         .get("headers")
         .and_then(Json::as_object)
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn status_headers_cookies_and_body_are_sent_on() {
+    async fn status_headers_cookies_and_body_are_passed_on() {
         let payload = json!({
             "statusCode": 201,
             "headers": { "content-type": "text/plain", "retry-after": 5 },
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_without_a_status_is_the_body() {
+    async fn a_value_without_a_status_code_is_the_body() {
         let response = response(br#"{"ping":"pong"}"#).unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "application/json");
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_malformed_answer_is_none() {
+    fn a_malformed_value_is_rejected() {
         for payload in [
             json!({ "statusCode": "abc" }),
             json!({ "statusCode": 99 }),

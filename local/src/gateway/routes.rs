@@ -1,4 +1,4 @@
-//! Which function a request is for.
+//! Routes of the API: the function for each method and path.
 
 use crate::template::Function;
 use percent_encoding::percent_decode_str;
@@ -8,13 +8,14 @@ pub struct Routes(Vec<Route>);
 
 struct Route {
     method: String,
-    /// As the template writes it.
+    /// The path of the template, such as `/users/{id}`.
     path: String,
     segments: Vec<Segment>,
     function: String,
 }
 
-/// In the order of precedence: exact beats a parameter, a parameter beats the rest of the path.
+/// A segment of a path, in order of precedence: an exact segment wins over a parameter, a parameter
+/// over a greedy one.
 #[derive(PartialEq, Eq, PartialOrd, Ord, Clone)]
 enum Segment {
     Exact(String),
@@ -25,7 +26,7 @@ enum Segment {
 #[derive(Debug, PartialEq)]
 pub struct Match<'a> {
     pub function: &'a str,
-    /// Such as `GET /users/{id}`.
+    /// Route key, such as `GET /users/{id}`.
     pub key: String,
     pub parameters: BTreeMap<String, String>,
 }
@@ -50,7 +51,7 @@ impl Routes {
         Self(routes)
     }
 
-    /// The methods and paths, as the template writes them.
+    /// The methods and paths of the template.
     pub fn list(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()
@@ -73,7 +74,7 @@ impl Routes {
 }
 
 impl Route {
-    /// The values of the path's parameters, if it matches.
+    /// The values of the path parameters; `None` if the path does not match.
     fn parameters(&self, segments: &[String]) -> Option<BTreeMap<String, String>> {
         let mut parameters = BTreeMap::new();
         for (index, segment) in self.segments.iter().enumerate() {
@@ -117,7 +118,7 @@ impl Segment {
     }
 }
 
-/// Percent-encoding undone, as API Gateway hands paths on.
+/// Decodes percent-encoding, as API Gateway does before it invokes a function.
 pub fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_exact_route_wins_wherever_it_is_declared() {
+    fn the_most_specific_route_wins_regardless_of_order() {
         let routes = routes(&[
             ("ANY", "/{rest+}"),
             ("GET", "/users/{id}"),
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn method_and_path_have_to_match_to_the_letter() {
+    fn method_and_path_must_match_exactly() {
         let routes = routes(&[("GET", "/users/me")]);
         assert!(key(&routes, "GET", "/users/me").is_some());
         assert!(key(&routes, "GET", "/users/m%65").is_some());

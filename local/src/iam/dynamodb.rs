@@ -1,13 +1,14 @@
-//! What a call of DynamoDB asks for, as IAM sees it: a batch is one action per table, a transaction
-//! the action of each of its parts
-//! (<https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>).
+//! The actions and resources of a DynamoDB call, as IAM evaluates them: a batch is one action per
+//! table, a transaction is the action of each of its items.
+//!
+//! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>
 
 use super::{Access, Context, expression};
 use crate::template::table_arn;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Name of the partition key of each table, by the table's name.
+/// Name of the partition key of each table, by table name.
 pub type PartitionKeys = BTreeMap<String, String>;
 
 pub fn accesses(operation: &str, call: &Json, keys: &PartitionKeys) -> Vec<Access> {
@@ -47,8 +48,8 @@ fn part_action(part: &str) -> &str {
     }
 }
 
-/// An access of each table of a batch. `parts` are its items or keys, and what holds its
-/// expressions.
+/// One access per table of a batch. `parts` returns the items or keys of a table, and the objects
+/// that hold its expressions.
 fn tables<'a>(
     operation: &str,
     call: &'a Json,
@@ -119,7 +120,7 @@ fn context(table: &str, items: &[&Json], expressions: &[&Json], keys: &Partition
     context
 }
 
-/// The text of a key's value, whatever its type.
+/// The text of an attribute value, without its type.
 fn text(value: &Json) -> String {
     let inner = value.as_object().and_then(|value| value.values().next());
     inner.and_then(Json::as_str).unwrap_or_default().to_owned()
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn asked(operation: &str, call: &Json) -> Vec<(String, String, Vec<String>, Vec<String>)> {
+    fn requested(operation: &str, call: &Json) -> Vec<(String, String, Vec<String>, Vec<String>)> {
         let keys = [("Users", "pk"), ("Grants", "pk")]
             .map(|(table, key)| (table.to_owned(), key.to_owned()))
             .into();
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_names_its_key_and_every_attribute_of_its_expressions() {
+    fn an_update_accesses_its_key_and_all_attributes_of_its_expressions() {
         let call = json!({
             "TableName": "Users",
             "Key": { "pk": { "S": "USER#a" } },
@@ -196,13 +197,13 @@ mod tests {
             "updated_at",
         ];
         assert_eq!(
-            asked("UpdateItem", &call),
+            requested("UpdateItem", &call),
             [expected("UpdateItem", "Users", &["USER#a"], &attributes)]
         );
     }
 
     #[test]
-    fn a_batch_is_one_action_of_each_table() {
+    fn a_batch_is_one_action_per_table() {
         let call = json!({ "RequestItems": {
             "Grants": { "Keys": [{ "pk": { "S": "ID1" }, "sk": { "S": "RESET" } }] },
             "Users": { "Keys": [{ "pk": { "S": "USER#a" } }, { "pk": { "S": "UID#1" } }] },
@@ -211,7 +212,7 @@ mod tests {
             expected("BatchGetItem", "Grants", &["ID1"], &["pk", "sk"]),
             expected("BatchGetItem", "Users", &["UID#1", "USER#a"], &["pk"]),
         ];
-        assert_eq!(asked("BatchGetItem", &call), wanted);
+        assert_eq!(requested("BatchGetItem", &call), wanted);
         let call = json!({ "RequestItems": { "Grants": [
             { "PutRequest": { "Item": { "pk": { "S": "ID1" }, "sk": { "S": "S" }, "epoch": { "N": "1" } } } },
             { "DeleteRequest": { "Key": { "pk": { "S": "LIMIT#a" }, "sk": { "S": "-" } } } },
@@ -222,11 +223,11 @@ mod tests {
             &["ID1", "LIMIT#a"],
             &["epoch", "pk", "sk"],
         )];
-        assert_eq!(asked("BatchWriteItem", &call), wanted);
+        assert_eq!(requested("BatchWriteItem", &call), wanted);
     }
 
     #[test]
-    fn a_transaction_is_the_action_of_each_part() {
+    fn a_transaction_is_one_action_per_item() {
         let call = json!({ "TransactItems": [
             { "Put": { "TableName": "Users", "Item": { "pk": { "S": "USER#a" } } } },
             { "Update": { "TableName": "Users", "Key": { "pk": { "S": "UID#1" } }, "UpdateExpression": "SET a = :a" } },
@@ -239,23 +240,23 @@ mod tests {
             expected("DeleteItem", "Grants", &["ID1"], &["pk"]),
             expected("ConditionCheckItem", "Grants", &["ID2"], &["b", "pk"]),
         ];
-        assert_eq!(asked("TransactWriteItems", &call), wanted);
+        assert_eq!(requested("TransactWriteItems", &call), wanted);
     }
 
     #[test]
-    fn a_query_names_its_key_by_a_value_and_a_scan_names_none() {
+    fn a_query_accesses_the_key_of_its_condition_and_a_scan_accesses_no_key() {
         let call = json!({
             "TableName": "Grants",
             "KeyConditionExpression": "pk = :uid AND begins_with(sk, :prefix)",
             "ExpressionAttributeValues": { ":uid": { "S": "ID1" }, ":prefix": { "S": "SESSION#" } },
         });
         assert_eq!(
-            asked("Query", &call),
+            requested("Query", &call),
             [expected("Query", "Grants", &["ID1"], &["pk", "sk"])]
         );
         let call = json!({ "TableName": "Users", "FilterExpression": "begins_with(pk, :user)" });
         assert_eq!(
-            asked("Scan", &call),
+            requested("Scan", &call),
             [expected("Scan", "Users", &[], &["pk"])]
         );
     }

@@ -1,4 +1,4 @@
-//! The attributes that DynamoDB's expressions name.
+//! Attributes in the expressions of DynamoDB calls.
 
 use serde_json::Value as Json;
 use std::collections::BTreeSet;
@@ -14,7 +14,7 @@ const KEYWORDS: [&str; 9] = [
     "ADD", "AND", "BETWEEN", "DELETE", "IN", "NOT", "OR", "REMOVE", "SET",
 ];
 
-/// The top-level attributes that the expressions of a call name.
+/// The top-level attributes in all expressions of a call.
 pub fn attributes(call: &Json) -> BTreeSet<String> {
     let texts = EXPRESSIONS.iter().filter_map(|name| call[*name].as_str());
     texts
@@ -23,7 +23,7 @@ pub fn attributes(call: &Json) -> BTreeSet<String> {
         .collect()
 }
 
-/// The value that a key condition wants an attribute to have.
+/// The value that the key condition requires of an attribute; `None` if it has no such equality.
 pub fn equal_to<'a>(name: &str, call: &'a Json) -> Option<&'a Json> {
     let tokens = tokens(call["KeyConditionExpression"].as_str()?);
     let of_three = |three: &[Token]| match three {
@@ -38,11 +38,11 @@ pub fn equal_to<'a>(name: &str, call: &'a Json) -> Option<&'a Json> {
 }
 
 enum Token {
-    /// The first part of a path, as `data` of `data.theme[0]`, or its placeholder.
+    /// The first element of a document path, such as `data` in `data.theme[0]`, or its placeholder.
     Attribute(String),
     /// A placeholder with its colon.
     Value(String),
-    /// A keyword or the name of a function.
+    /// A keyword or a function name.
     Word,
     Sign(char),
 }
@@ -84,7 +84,7 @@ fn tokens(expression: &str) -> Vec<Token> {
         } else {
             Token::Attribute(word.to_owned())
         });
-        // The rest of a path is no attribute of the item.
+        // Skip the rest of a document path, which names no top-level attribute.
         rest = after
             .trim_start_matches(|c: char| is_part(c) || ".[]".contains(c))
             .trim_start();

@@ -1,4 +1,4 @@
-//! `latchkey grants`: what each function may do, and which of it no run of the stack has used.
+//! `latchkey grants`: lists the permissions of each function, and those that no test has used.
 
 use super::{AccessDenied, statement};
 use crate::{Error, build, template::Template};
@@ -13,14 +13,14 @@ use std::{
 const USED: &str = "used ";
 const DENIED: &str = "denied ";
 
-/// Lists what template.yaml allows each function to do.
+/// Lists the permissions that template.yaml grants each function.
 #[derive(Args)]
 pub struct Grants {
-    /// Fail if recorded runs have not used a grant, or were denied a call
+    /// Fail if the records show an unused grant or a denied call
     #[arg(long)]
     check: bool,
 
-    /// Folder of the records, which the tests write
+    /// Folder of the records that the tests write
     #[arg(long, value_name = "DIR", default_value_os_t = folder())]
     records: PathBuf,
 
@@ -29,7 +29,7 @@ pub struct Grants {
     template: PathBuf,
 }
 
-/// Where the tests record which grants were used.
+/// Folder in which the tests record used grants.
 #[must_use]
 pub fn folder() -> PathBuf {
     build::folder()
@@ -38,17 +38,17 @@ pub fn folder() -> PathBuf {
         .join("grants")
 }
 
-/// The line that records a grant as used.
+/// Record of a used grant.
 pub fn used(grant: &str) -> String {
     format!("{USED}{grant}")
 }
 
-/// The line that records a denial.
+/// Record of a denied call.
 pub fn denied(denied: &AccessDenied) -> String {
     format!("{DENIED}{denied}")
 }
 
-/// Adds a line to this process's records.
+/// Appends a line to the record file of this process.
 pub fn append(folder: &Path, line: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let file = folder.join(format!("{}.txt", std::process::id()));
@@ -56,13 +56,14 @@ pub fn append(folder: &Path, line: &str) -> std::io::Result<()> {
         .create(true)
         .append(true)
         .open(file)?;
-    // In one write, so that lines of several threads do not mix.
+    // One write per line, so that lines of different threads do not interleave.
     file.write_all(format!("{line}\n").as_bytes())
 }
 
 impl Grants {
     pub fn run(&self) -> Result<(), Error> {
-        // Every grant that some deployment has: with a captcha, and with the hosted pages.
+        // Values with which the template grants everything that any deployment has: a captcha and
+        // the hosted pages.
         let parameters = [
             ("CaptchaSecretArn", "captcha"),
             ("Domain", "https://example.com"),
@@ -91,15 +92,15 @@ impl Grants {
         check(&granted, &self.records()?)
     }
 
-    /// The lines of all records.
+    /// The lines of all record files.
     fn records(&self) -> Result<BTreeSet<String>, Error> {
         let mut lines = BTreeSet::new();
         let unreadable = |error: std::io::Error| {
             Error::new(format!(
-                "{} cannot be read: {error}",
+                "The records in {} cannot be read: {error}",
                 self.records.display()
             ))
-            .advice("Run cargo test first.")
+            .advice("Run cargo test first, which writes them.")
         };
         for file in fs::read_dir(&self.records).map_err(unreadable)? {
             let text = fs::read_to_string(file.map_err(unreadable)?.path()).map_err(unreadable)?;
@@ -124,16 +125,18 @@ fn check(granted: &BTreeSet<String>, records: &BTreeSet<String>) -> Result<(), E
         .collect();
     if problems.is_empty() {
         println!(
-            "Each of {} grants was used, and no call was denied.",
+            "All {} grants were used, and no call was denied.",
             granted.len()
         );
         return Ok(());
     }
     Err(Error::new(format!(
-        "Policies and calls do not match:\n{}",
+        "The policies in template.yaml do not match the calls of the tests:\n{}",
         problems.join("\n")
     ))
-    .advice("Remove a grant that is not needed, or test what it is for; grant what is needed."))
+    .advice(
+        "Remove an unused grant, or add a test that uses it. Grant the permission for a denied call.",
+    ))
 }
 
 #[cfg(test)]
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_without_a_use_and_a_denial_fail_the_check() {
+    fn an_unused_grant_and_a_denied_call_fail_the_check() {
         let granted = set(&["F: dynamodb:GetItem on Users"]);
         let used = "used F: dynamodb:GetItem on Users";
         assert!(check(&granted, &set(&[used])).is_ok());

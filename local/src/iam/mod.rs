@@ -1,6 +1,5 @@
-//! IAM: each function signs with an access key of its own, and a call is allowed if that function's
-//! policies in the template allow it. A call that is signed with another key, or not at all, is a
-//! developer's, and is allowed.
+//! IAM: enforces the policies of the template. Each function signs its calls with its own access
+//! key. Calls that are unsigned or signed with another key come from a developer and are allowed.
 
 mod dynamodb;
 mod expression;
@@ -24,20 +23,20 @@ use std::{
 pub use grants::{Grants, folder as grants_folder};
 pub use proxy::DynamoDbProxy;
 
-/// What the conditions of policies look at: the values of a request by their keys.
+/// The values of a request for the condition keys of policies.
 pub type Context = BTreeMap<&'static str, BTreeSet<String>>;
 
-/// One action on one resource. A call may consist of several, each of which must be allowed.
+/// One action on one resource. A call may consist of several, and all of them must be allowed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Access {
-    /// As `dynamodb:GetItem`.
+    /// Such as `dynamodb:GetItem`.
     pub action: String,
     /// ARN.
     pub resource: String,
     pub context: Context,
 }
 
-/// A call that no policy of its function allows.
+/// A call that the policies of its function do not allow.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AccessDenied {
     function: String,
@@ -45,7 +44,7 @@ pub struct AccessDenied {
     resource: String,
 }
 
-/// As AWS puts it.
+/// The message of AWS.
 impl fmt::Display for AccessDenied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -70,7 +69,7 @@ struct Identity {
 
 pub struct Iam {
     functions: BTreeMap<String, Identity>,
-    /// Grants that a call has used so far.
+    /// Grants that are recorded as used.
     used: Mutex<BTreeSet<String>>,
     /// Folder in which used grants and denials are recorded for [`Grants`].
     records: Option<PathBuf>,
@@ -107,7 +106,7 @@ impl Iam {
         }
     }
 
-    /// Checks a call before it has an effect. `accesses` is not asked for a developer's calls.
+    /// Checks a call before it is executed. `accesses` is not called for calls of a developer.
     pub fn authorize(
         &self,
         headers: &HeaderMap,
@@ -157,7 +156,7 @@ impl Iam {
 
     fn deny(&self, denied: &AccessDenied) {
         self.log.problem(&format!(
-            "{denied}.\nAdd the permission to the function's Policies in template.yaml."
+            "{denied}.\nIf the function needs the permission, add it to its Policies in template.yaml."
         ));
         self.record(&grants::denied(denied));
         ambient::lock(&self.denials).push(denied.to_string());
@@ -168,13 +167,14 @@ impl Iam {
             && let Err(error) = grants::append(folder, line)
         {
             self.log
-                .problem(&format!("{} cannot be written: {error}", folder.display()));
+                .problem(&format!("Writing to {} failed: {error}", folder.display()));
         }
     }
 }
 
-/// The access key id of a request's signature
-/// (<https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>).
+/// The access key id in the signature of a request.
+///
+/// <https://docs.aws.amazon.com/IAM/latest/UserGuide/signing-elements.html>
 fn access_key(headers: &HeaderMap) -> Option<&str> {
     let authorization = headers.get("authorization")?.to_str().ok()?;
     let (_, credential) = authorization

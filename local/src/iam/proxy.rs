@@ -1,4 +1,4 @@
-//! Checks calls of DynamoDB, and hands those that are allowed to the emulator.
+//! A proxy before the DynamoDB emulator that authorizes calls.
 
 use super::{Iam, dynamodb};
 use crate::{Error, template::Template};
@@ -12,7 +12,7 @@ use axum::{
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-/// DynamoDB's own limit of a request.
+/// DynamoDB's limit for a request.
 const MAXIMUM_BYTES: usize = 16 << 20;
 
 pub struct DynamoDbProxy {
@@ -23,7 +23,7 @@ pub struct DynamoDbProxy {
 }
 
 impl DynamoDbProxy {
-    /// `emulator` is its URL.
+    /// `emulator` is the URL of the emulator.
     pub fn new(iam: Arc<Iam>, template: &Template, emulator: String) -> Self {
         let partition_key = |table: &crate::template::Table| {
             let key = table.keys.iter().find(|key| key.role == "HASH")?;

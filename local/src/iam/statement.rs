@@ -1,12 +1,13 @@
-//! Whether a statement allows an access, and by which of its grants.
+//! Evaluates the statements of policies.
 
 use super::{Access, Context};
 use crate::template::{Condition, Operator, Statement};
 use std::collections::BTreeSet;
 
-/// The grants that the first statement to allow the access does so by; `None` if none does. A grant
-/// is the smallest part of a statement that can be taken away: an action on a resource, and of a
-/// list of keys each pattern that one of the keys needs.
+/// The grants of the first statement that allows the access; `None` if no statement allows it.
+///
+/// A grant is the smallest part of a statement that could be removed: an action on a resource, and
+/// each condition value that matched.
 pub fn allowing(statements: &[Statement], access: &Access) -> Option<BTreeSet<String>> {
     statements
         .iter()
@@ -34,7 +35,7 @@ fn allows(statement: &Statement, access: &Access) -> Option<BTreeSet<String>> {
     Some(grants)
 }
 
-/// Every grant of the statements, by the names that [`allowing`] gives them.
+/// All grants of the statements, with the names that [`allowing`] returns.
 pub fn all_grants(statements: &[Statement]) -> BTreeSet<String> {
     let mut grants = BTreeSet::new();
     for statement in statements {
@@ -70,10 +71,10 @@ fn narrowed(grant: &str, condition: &Condition, value: &str) -> String {
     format!("{grant} if {} is {value}", condition.key)
 }
 
-/// The values of a condition by which it holds; `None` if it does not hold.
+/// The values of a condition that match the request; `None` if the condition does not hold.
 fn holding<'a>(condition: &'a Condition, context: &Context) -> Option<BTreeSet<&'a str>> {
     let no_values = BTreeSet::new();
-    let asked = context.get(condition.key.as_str()).unwrap_or(&no_values);
+    let requested = context.get(condition.key.as_str()).unwrap_or(&no_values);
     let fits = |pattern: &str, value: &str| match condition.operator {
         Operator::StringEquals | Operator::ForAllValuesStringEquals => pattern == value,
         Operator::StringLike | Operator::ForAllValuesStringLike => matches(pattern, value),
@@ -82,7 +83,7 @@ fn holding<'a>(condition: &'a Condition, context: &Context) -> Option<BTreeSet<&
         condition.operator,
         Operator::StringEquals | Operator::StringLike
     );
-    if single && asked.len() != 1 {
+    if single && requested.len() != 1 {
         return None;
     }
     let pattern_of = |value: &String| {
@@ -92,10 +93,10 @@ fn holding<'a>(condition: &'a Condition, context: &Context) -> Option<BTreeSet<&
             .map(String::as_str)
             .find(|pattern| fits(pattern, value))
     };
-    asked.iter().map(pattern_of).collect()
+    requested.iter().map(pattern_of).collect()
 }
 
-/// Whether a text fits a pattern in which `*` stands for any text and `?` for any one character.
+/// Whether the text matches a pattern in which `*` stands for any text and `?` for one character.
 fn matches(pattern: &str, text: &str) -> bool {
     let mut rest = pattern.chars();
     match rest.next() {
@@ -175,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn every_leading_key_must_fit_and_each_pattern_is_a_grant() {
+    fn all_leading_keys_must_match_and_each_matching_pattern_is_a_grant() {
         let keys = condition(
             Operator::ForAllValuesStringLike,
             "dynamodb:LeadingKeys",
@@ -202,13 +203,13 @@ mod tests {
         assert_eq!(
             grants(&[]),
             Some([whole].into()),
-            "as AWS: ForAllValues holds for no value"
+            "ForAllValues holds for a request without the key, as on AWS"
         );
         assert_eq!(all_grants(&statements).len(), 2 * 3);
     }
 
     #[test]
-    fn one_value_is_required_where_it_is_not_said_that_there_may_be_several() {
+    fn a_condition_without_a_set_operator_requires_exactly_one_value() {
         let sender = condition(
             Operator::StringEquals,
             "ses:FromAddress",

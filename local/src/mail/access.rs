@@ -1,4 +1,4 @@
-//! What `SendEmail` asks for, as IAM sees it.
+//! The resources of a `SendEmail` call, as IAM evaluates them.
 
 use super::{SendEmail, bare_address};
 use crate::{
@@ -7,9 +7,9 @@ use crate::{
 };
 use std::collections::BTreeSet;
 
-/// The sender's identity and the configuration set must be allowed; in the sandbox of SES, which
-/// every account begins in, the identities of the recipients too. An identity that is verified may
-/// be the address, its domain or a domain above it, so all of these must be allowed here.
+/// IAM requires permission for the sender's identity and the configuration set, and in the SES
+/// sandbox, in which every account starts, also for the recipients' identities. The verified
+/// identity may be the address, its domain or a parent domain, so all of them are checked.
 pub fn accesses(body: &[u8]) -> Vec<Access> {
     let Ok(request) = serde_json::from_slice::<SendEmail>(body) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! SES v2 `SendEmail`, and the mailbox that it delivers to.
+//! SES v2 `SendEmail`, which delivers to a local mailbox.
 
 mod access;
 mod simulator;
@@ -27,18 +27,18 @@ use std::{
 use time::format_description::well_known::Rfc3339;
 
 const FILE: &str = "mailbox.json";
-/// The newest that are kept.
+/// Number of mails that the mailbox keeps; older ones are deleted.
 const CAPACITY: usize = 500;
-/// SES's limit.
+/// SES's limit for the recipients of a mail.
 const RECIPIENTS: usize = 50;
 
 pub struct Mailbox {
     data: Arc<Data>,
     messages: Mutex<VecDeque<Message>>,
-    /// Those that the template makes; mails through any other are refused.
+    /// The configuration sets of the template. A mail with any other is rejected.
     configuration_sets: Vec<String>,
     destinations: Vec<EventDestination>,
-    /// Told of what becomes of mails.
+    /// Receives bounce and complaint events.
     bus: Bus,
     log: Logger,
 }
@@ -52,7 +52,7 @@ struct Message {
     text: String,
     html: String,
     sent_at: String,
-    /// What became of it, if it did not just arrive: `bounced` or `complained of`.
+    /// `bounced` or `complained of`, as simulated by the recipient's address; `None` if delivered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fate: Option<String>,
 }
@@ -113,7 +113,7 @@ struct Part {
     data: String,
 }
 
-/// An error of SES: its type and its message.
+/// An error of SES: type and message.
 #[derive(Debug, PartialEq)]
 struct Refusal(&'static str, String);
 
@@ -127,7 +127,7 @@ impl Mailbox {
         let messages = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}"))
-                    .advice("Delete it to start with an empty mailbox.")
+                    .advice("Delete the file to start with an empty mailbox.")
             })?,
             None => VecDeque::new(),
         };
@@ -143,7 +143,7 @@ impl Mailbox {
         })
     }
 
-    /// What `/_local/mailbox.json` tells.
+    /// The content of `/_local/mailbox.json`.
     pub fn list(&self) -> serde_json::Value {
         json!({ "messages": *ambient::lock(&self.messages) })
     }
@@ -161,7 +161,7 @@ impl Mailbox {
         }
     }
 
-    /// Answers `SendEmail`.
+    /// Handles a `SendEmail` request.
     pub fn answer(&self, headers: &HeaderMap, body: &[u8], iam: &Iam) -> Response {
         if let Err(denied) = iam.authorize(headers, || access::accesses(body)) {
             let error = [("x-amzn-errortype", "AccessDeniedException")];
@@ -208,7 +208,7 @@ impl Mailbox {
         let simple = request
             .content
             .simple
-            .ok_or_else(|| bad("Only Content.Simple is served here"))?;
+            .ok_or_else(|| bad("The development stack supports only Content.Simple"))?;
         if simple.subject.data.is_empty() || simple.subject.data.contains(['\r', '\n']) {
             return Err(bad("Subject is empty or has more than one line"));
         }
@@ -243,7 +243,7 @@ impl Mailbox {
         };
         let id = message.id.clone();
         if let Some(set) = &request.configuration_set_name {
-            self.tell(&message, set, &tags);
+            self.publish_outcomes(&message, set, &tags);
         }
         self.change(|messages| {
             messages.push_back(message);
@@ -254,8 +254,14 @@ impl Mailbox {
         Ok(id)
     }
 
-    /// Tells the bus what becomes of a mail, where the template has SES do so.
-    fn tell(&self, message: &Message, configuration_set: &str, tags: &BTreeMap<String, String>) {
+    /// Publishes a bounce or complaint event per recipient, if an event destination of the template
+    /// includes it.
+    fn publish_outcomes(
+        &self,
+        message: &Message,
+        configuration_set: &str,
+        tags: &BTreeMap<String, String>,
+    ) {
         let Message {
             id: message_id,
             from,
@@ -273,18 +279,18 @@ impl Mailbox {
             let Some(fate) = SimulatedOutcome::of(address) else {
                 continue;
             };
-            let is_told = |destination: &EventDestination| {
+            let is_published = |destination: &EventDestination| {
                 destination.configuration_set == configuration_set
                     && destination
                         .event_types
                         .iter()
                         .any(|kind| kind == fate.event_type())
             };
-            if !self.destinations.iter().any(is_told) {
+            if !self.destinations.iter().any(is_published) {
                 continue;
             }
             match fate.event(&sent, address) {
-                // Nobody listens while the stack ends.
+                // The bus is closed while the stack stops.
                 Ok(event) => drop(self.bus.send(event)),
                 Err(error) => self.log.problem(&error.to_string()),
             }
@@ -292,7 +298,7 @@ impl Mailbox {
     }
 }
 
-/// Names and values as SES takes them.
+/// Message tags by name, checked against SES's limits.
 fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
     let is_good = |text: &str, more: &str| {
         let known = |c: char| c.is_ascii_alphanumeric() || "_-".contains(c) || more.contains(c);
@@ -305,7 +311,7 @@ fn tags(tags: Vec<Tag>) -> Result<BTreeMap<String, String>, Refusal> {
         .ok_or_else(|| Refusal("BadRequestException", "Invalid message tag".to_owned()))
 }
 
-/// An address without the name before it; `None` if its angle brackets do not match.
+/// The address without a display name; `None` if a closing angle bracket is missing.
 fn bare_address(address: &str) -> Option<&str> {
     match address.rsplit_once('<') {
         Some((_, rest)) => rest.strip_suffix('>'),
@@ -313,8 +319,7 @@ fn bare_address(address: &str) -> Option<&str> {
     }
 }
 
-/// SES takes ASCII alone: a domain of another script has to come as punycode, a name as an encoded
-/// word.
+/// SES accepts only ASCII: domains of other scripts must be punycode, display names encoded words.
 fn check_address(address: &str) -> Result<(), Refusal> {
     let bad = |message: &str| Err(Refusal("BadRequestException", message.to_owned()));
     let Some(bare) = bare_address(address) else {
@@ -324,13 +329,13 @@ fn check_address(address: &str) -> Result<(), Refusal> {
         return bad("Missing final '@domain'");
     };
     if !address.is_ascii() {
-        return bad("Address contains illegal characters: only ASCII is served");
+        return bad("Address contains illegal characters: only ASCII is supported");
     }
     if local.is_empty()
         || local.len() > 64
         || local.contains(|c: char| c.is_ascii_control() || c == ' ')
     {
-        return bad("Local address contains control or whitespace, or is of a wrong length");
+        return bad("Local address contains control or whitespace, or its length is not 1 to 64");
     }
     if domain.is_empty()
         || !domain
@@ -407,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ses_refuses_is_refused() {
+    fn mails_that_ses_rejects_are_rejected() {
         let mailbox = mailbox();
         for (from, to) in [
             ("noreply@example.com", "ann@пример.рф"),
@@ -427,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn what_becomes_of_a_mail_is_told_where_the_template_says_so() {
+    fn bounces_and_complaints_of_a_destination_are_published_as_events() {
         let (mailbox, mut events) = mailbox_and_bus();
         for (to, set) in [
             ("bounce+1@simulator.amazonses.com", "Silent"),
@@ -451,7 +456,7 @@ mod tests {
             event["detail"]["mail"]["tags"]["ses:configuration-set"],
             json!(["Set"])
         );
-        assert!(events.try_recv().is_err(), "of the others nothing is told");
+        assert!(events.try_recv().is_err(), "no other event is published");
         let list = mailbox.list();
         let fates: Vec<_> = list["messages"]
             .as_array()
@@ -471,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_are_of_few_characters() {
+    fn a_tag_with_other_characters_is_rejected() {
         let tag = |name: &str, value: &str| {
             tags(vec![Tag {
                 name: name.to_owned(),

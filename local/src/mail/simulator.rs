@@ -1,4 +1,4 @@
-//! SES's mailbox simulator: addresses whose mails are taken, and of which then something is told.
+//! SES's mailbox simulator: addresses for which SES accepts mails and then publishes an event.
 //!
 //! <https://docs.aws.amazon.com/ses/latest/dg/send-an-email-from-console.html>
 
@@ -12,18 +12,18 @@ const DOMAIN: &str = "simulator.amazonses.com";
 const ACCOUNT: &str = "000000000000";
 const REGION: &str = "us-east-1";
 
-/// What becomes of a mail.
+/// The simulated outcome of a mail that is not simply delivered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum SimulatedOutcome {
-    /// There is no such mailbox.
+    /// The mailbox does not exist.
     Bounced,
-    /// SES knows that the address bounces and does not even try.
+    /// The address is on SES's suppression list, so SES does not attempt delivery.
     Suppressed,
-    /// The reader marks the mail as spam.
+    /// The recipient marks the mail as spam.
     Complained,
 }
 
-/// A mail that was taken.
+/// An accepted mail.
 pub struct Sent<'a> {
     pub message_id: &'a str,
     pub from: &'a str,
@@ -33,8 +33,8 @@ pub struct Sent<'a> {
 }
 
 impl SimulatedOutcome {
-    /// Of a mail to this address; `None` where it just arrives. A label after a plus sign tells
-    /// addresses apart.
+    /// The outcome for a recipient; `None` if the mail is delivered. A label (`+...`) in the
+    /// address is ignored.
     pub fn of(address: &str) -> Option<Self> {
         let (local, domain) = address.rsplit_once('@')?;
         let mailbox = local.split('+').next()?.to_ascii_lowercase();
@@ -47,7 +47,7 @@ impl SimulatedOutcome {
         }
     }
 
-    /// The type of the event, as an event destination names it.
+    /// The event type, as in `MatchingEventTypes` of an event destination.
     pub fn event_type(self) -> &'static str {
         match self {
             Self::Bounced | Self::Suppressed => "bounce",
@@ -55,7 +55,7 @@ impl SimulatedOutcome {
         }
     }
 
-    /// What the page of the mailbox says.
+    /// The word that the mailbox page shows.
     pub fn word(self) -> &'static str {
         match self {
             Self::Bounced | Self::Suppressed => "bounced",
@@ -63,11 +63,11 @@ impl SimulatedOutcome {
         }
     }
 
-    /// What EventBridge is told of the mail to this address.
+    /// The EventBridge event for this recipient.
     pub fn event(self, mail: &Sent, address: &str) -> Result<Json, Error> {
         let now = ambient::now().format(&Rfc3339).unwrap_or_default();
         let feedback = HEXLOWER.encode(&ambient::random::<16>()?);
-        let (detail_type, event_type, name, told) = match self {
+        let (detail_type, event_type, name, outcome) = match self {
             Self::Bounced | Self::Suppressed => {
                 let bounce = json!({
                     "feedbackId": feedback,
@@ -126,7 +126,7 @@ impl SimulatedOutcome {
                 "tags": tags,
             },
         });
-        detail[name] = told;
+        detail[name] = outcome;
         Ok(json!({
             "version": "0",
             "id": feedback,
@@ -146,8 +146,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_addresses_of_the_simulator_have_their_fates() {
-        for (address, fate) in [
+    fn simulator_addresses_have_their_outcomes() {
+        for (address, outcome) in [
             (
                 "bounce@simulator.amazonses.com",
                 Some(SimulatedOutcome::Bounced),
@@ -169,7 +169,7 @@ mod tests {
             ("bounce@example.com", None),
             ("bounce", None),
         ] {
-            assert_eq!(SimulatedOutcome::of(address), fate, "{address}");
+            assert_eq!(SimulatedOutcome::of(address), outcome, "{address}");
         }
     }
 }

@@ -1,4 +1,4 @@
-// The newest mail is on top. What is selected stays selected while mails arrive.
+// The newest mail is at the top. The selection is kept when new mails arrive.
 
 const REFRESH = 1500;
 const at = (id) => document.getElementById(id);
@@ -31,7 +31,7 @@ function show() {
     selected = null;
     at("mailbox").classList.remove("reading");
   }
-  // On a wide screen there is room for a mail beside the list.
+  // A wide screen shows a mail next to the list, so select the newest.
   if (!selected && messages.length && matchMedia("(min-width: 46.01rem)").matches) select(messages[0].id);
   const none = messages.length === 0;
   document.title = none ? "Mailbox · Latchkey" : `(${messages.length}) Mailbox · Latchkey`;
@@ -66,7 +66,7 @@ function row(message) {
   return item;
 }
 
-// SES's simulator has mails that bounce, or are complained of.
+// Mails to addresses of SES's mailbox simulator have an outcome: a bounce or a complaint.
 function recipients({ to, fate }) {
   return to.join(", ") + (fate ? ` · ${fate}` : "");
 }
@@ -92,7 +92,7 @@ function select(id) {
   at("from").textContent = decoded(message.from);
   at("to").textContent = recipients(message);
   at("sent").replaceChildren(time(message.sent_at, { dateStyle: "medium", timeStyle: "medium" }));
-  // Links of the mail open beside the mailbox.
+  // Links in the mail open in a new tab.
   at("html").srcdoc = `<base target="_blank">${message.html}`;
   at("text").replaceChildren(...linked(message.text));
   at("show-html").disabled = !message.html;
@@ -100,7 +100,7 @@ function select(id) {
   choose(message.html ? view : "text");
 }
 
-// A name that is not ASCII travels as encoded words, which belong together when only space is between them.
+// Decodes encoded words (RFC 2047) in a display name; white space between two of them is removed.
 function decoded(address) {
   return address.replace(/\?=\s+=\?/g, "?==?").replace(/=\?utf-8\?b\?([^?]*)\?=/gi, (_, word) =>
     new TextDecoder().decode(Uint8Array.from(atob(word), (character) => character.charCodeAt(0))));

@@ -1,4 +1,4 @@
-//! What the stack serves beside the API: the mailbox, the page to try the API at, and a first page.
+//! The pages of the development stack: home page, mailbox, and API explorer.
 
 use crate::mail::Mailbox;
 use axum::{
@@ -13,14 +13,14 @@ use swagger_ui_dist::{ApiDefinition, OpenApiSource};
 pub const MAILBOX: &str = "/_local/mailbox";
 pub const API: &str = "/_local/api";
 
-/// The page of the package starts its script in the page itself.
+/// Allows inline scripts, which the page of `swagger_ui_dist` contains.
 const API_POLICY: &str = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; \
     connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 
-/// Path, type and content.
+/// Path, media type and content.
 const FILES: [(&str, &str, &str); 3] = [
     (MAILBOX, HTML, include_str!("mailbox.html")),
     ("/_local/mailbox.js", SCRIPT, include_str!("mailbox.js")),
@@ -40,7 +40,8 @@ impl Pages {
         Self { mailbox }
     }
 
-    /// `routes` are those of the API, to be listed on the first page.
+    /// The response to a request for a page; `None` if there is no such page. The home page lists
+    /// `routes`, those of the API.
     pub fn answer<'a>(
         &self,
         method: &Method,
@@ -76,7 +77,7 @@ fn file(kind: &'static str, content: impl Into<axum::body::Body>) -> Response {
     ([(header::CONTENT_TYPE, kind)], content.into()).into_response()
 }
 
-/// The API's description, and a page to try it at. Its assets come with it.
+/// Serves openapi.yaml and the API explorer (Swagger UI), whose assets are in the binary.
 pub fn api() -> Router {
     let definition = ApiDefinition {
         uri_prefix: API,
@@ -84,15 +85,15 @@ pub fn api() -> Router {
             definition: include_str!("../../../openapi.yaml"),
             uri: "/_local/openapi.yaml",
         },
-        title: Some("Latchkey: the API"),
+        title: Some("Latchkey API"),
     };
     swagger_ui_dist::generate_routes(definition).layer(map_response(|response: Response| async {
         guarded_by(API_POLICY, response)
     }))
 }
 
-/// Nothing from elsewhere, nothing kept, no address told to others: links here carry tokens. Styles
-/// may stand in the page because the mails in it bring theirs.
+/// Adds headers that prevent requests to other origins, caching and referrers, because links in
+/// mails carry tokens. Inline styles are allowed because the mails contain them.
 fn guarded(response: Response) -> Response {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; connect-src 'self'; \
         img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";

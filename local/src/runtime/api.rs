@@ -1,5 +1,7 @@
-//! The Lambda Runtime API (2018-06-01): where an instance asks for events and answers them. Each
-//! instance has a path of its own.
+//! The Lambda Runtime API (2018-06-01), through which an instance receives events and returns
+//! responses. Each instance has its own path.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use super::Failure;
 use crate::{Error, ambient, log::Logger};
@@ -23,31 +25,31 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// Lambda's limit for an answer is 6 MB; this leaves room for how it is written down.
+/// Limit for a response, in bytes. Lambda's is 6 MB; the difference allows for encoding.
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 
-/// An event on its way to an instance.
+/// An event for an instance.
 pub struct Invocation {
     pub event: Bytes,
     pub limit: Duration,
-    /// Told when the instance has the event.
+    /// Notified when the instance has received the event.
     pub taken: oneshot::Sender<()>,
     pub answer: oneshot::Sender<Result<Bytes, Failure>>,
 }
 
-/// The instances that are known to the Runtime API.
+/// The instances that can use the Runtime API.
 #[derive(Default)]
 pub struct RuntimeRegistry {
     open: Mutex<BTreeMap<String, Arc<InvocationSlot>>>,
     count: AtomicU64,
 }
 
-/// Where one instance takes events and leaves answers.
+/// The state of one instance.
 struct InvocationSlot {
     function: String,
     log: Logger,
     events: tokio::sync::Mutex<mpsc::Receiver<Invocation>>,
-    /// The event at work and where its answer goes.
+    /// The invocation in progress.
     at_work: Mutex<Option<AtWork>>,
 }
 
@@ -56,7 +58,7 @@ struct AtWork {
     answer: oneshot::Sender<Result<Bytes, Failure>>,
 }
 
-/// Keeps the desk of one instance open.
+/// Registration of an instance, which ends when this is dropped.
 pub struct Registration {
     id: String,
     registry: Weak<RuntimeRegistry>,
@@ -107,7 +109,7 @@ impl RuntimeRegistry {
         ambient::lock(&self.open).get(instance).cloned()
     }
 
-    /// Hands the answer to who waits for it.
+    /// Passes the result of an invocation to its caller.
     fn settle(&self, instance: &str, request: &str, answer: Result<Bytes, Failure>) -> Response {
         let at_work = self.slot(instance).and_then(|slot| {
             ambient::lock(&slot.at_work).take_if(|at_work| at_work.request == request)
@@ -115,7 +117,7 @@ impl RuntimeRegistry {
         let Some(at_work) = at_work else {
             return refusal(StatusCode::BAD_REQUEST, "InvalidRequestID");
         };
-        // Who waited may have given up.
+        // The caller may have timed out.
         let _ = at_work.answer.send(answer);
         (StatusCode::ACCEPTED, axum::Json(json!({ "status": "OK" }))).into_response()
     }
@@ -138,7 +140,7 @@ pub fn router(registry: Arc<RuntimeRegistry>) -> Router {
         .with_state(registry)
 }
 
-/// Answers when there is an event.
+/// Responds when there is an event (long poll).
 async fn next(
     State(registry): State<Arc<RuntimeRegistry>>,
     Path(instance): Path<String>,
@@ -194,7 +196,7 @@ async fn error(
     registry.settle(&instance, &request, Err(failure))
 }
 
-/// The process ends after this; its words are what is left of it.
+/// Logs the report of a failed initialization. The process exits after it.
 async fn init_error(
     State(registry): State<Arc<RuntimeRegistry>>,
     Path(instance): Path<String>,
@@ -215,7 +217,7 @@ fn refusal(status: StatusCode, kind: &str) -> Response {
         .into_response()
 }
 
-/// A UUID of version 4, as Lambda's are.
+/// A UUID of version 4, like Lambda's request ids.
 fn request_id() -> Result<String, Error> {
     let mut bytes: [u8; 16] = ambient::random()?;
     bytes[6] = bytes[6] & 0x0f | 0x40;

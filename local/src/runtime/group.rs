@@ -1,12 +1,12 @@
-//! The process group of a stack's functions, which ends with the stack, however the stack ends.
+//! The process group of a stack's functions, which is killed when the stack ends, however it ends.
 
 use crate::{Error, ambient};
 use std::{process::Stdio, sync::Mutex};
 use tokio::process::{Child, ChildStdin, Command};
 
-/// A shell leads the group and waits on a pipe that this process holds. When the pipe closes,
-/// because it is dropped or because this process was killed, the shell kills the group and with it
-/// itself.
+/// The leader of the group is a shell that reads from a pipe, whose other end this process holds.
+/// When the pipe closes, because it is dropped or because this process was killed, the shell kills
+/// the group, including itself.
 pub struct Group {
     leader: tokio::sync::Mutex<Child>,
     pipe: Mutex<Option<ChildStdin>>,
@@ -24,14 +24,14 @@ impl Group {
             .spawn()
             .map_err(|error| {
                 Error::new(format!(
-                    "/bin/sh, which watches over the functions, does not start: {error}"
+                    "/bin/sh, which leads the functions' process group, could not be started: {error}"
                 ))
             })?;
         let id = leader
             .id()
             .and_then(|id| i32::try_from(id).ok())
             .ok_or_else(|| {
-                Error::new("/bin/sh, which watches over the functions, ended at once")
+                Error::new("/bin/sh, which leads the functions' process group, exited at once")
             })?;
         let pipe = Mutex::new(leader.stdin.take());
         Ok(Self {
@@ -45,15 +45,15 @@ impl Group {
         command.process_group(self.id);
     }
 
-    /// Has every process of the group ended, without waiting for it.
+    /// Kills all processes of the group, without waiting for their end.
     pub fn release(&self) {
         ambient::lock(&self.pipe).take();
     }
 
-    /// Ends every process of the group.
+    /// Kills all processes of the group and waits for the leader's end.
     pub async fn end(&self) {
         self.release();
-        // The leader ends by its own signal; how does not matter.
+        // The leader kills itself, so its status carries no information.
         let _ = self.leader.lock().await.wait().await;
     }
 }

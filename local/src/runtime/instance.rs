@@ -1,4 +1,4 @@
-//! One running process of a function.
+//! An instance: one running process of a function.
 
 use super::{
     Failure,
@@ -20,21 +20,21 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Lambda's limit for what a function does before it asks for its first event.
+/// Lambda's limit for the init phase, which ends when the function requests its first event.
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How many lines of a function that ended are repeated with the news of it.
+/// Number of output lines that are repeated in the message about a function that exited.
 const LAST_LINES: usize = 12;
 
 pub struct Instance {
     child: Child,
-    /// Keeps the instance known to the Runtime API.
+    /// Keeps the instance registered with the Runtime API.
     _exchange: Registration,
     requests: mpsc::Sender<Invocation>,
     last_lines: Arc<Mutex<VecDeque<String>>>,
     readers: Vec<JoinHandle<()>>,
 }
 
-/// An answer that is to come.
+/// The pending response to an event.
 pub struct Awaited(oneshot::Receiver<Result<Bytes, Failure>>);
 
 impl Instance {
@@ -82,24 +82,24 @@ impl Instance {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Waits for the process to take the event, then for its answer. The function's time begins
-    /// when it takes the event.
+    /// Delivers the event and waits for the response. `limit` starts when the process receives the
+    /// event.
     pub async fn invoke(&mut self, event: Bytes, limit: Duration) -> Result<Bytes, Failure> {
         let has_answered = self.hand_over(event, limit).await?;
         self.answer(has_answered, limit).await
     }
 
-    /// Ends the process, and waits until it has ended.
+    /// Kills the process and waits for its end.
     pub async fn end(mut self) {
         let _ = self.child.kill().await;
     }
 
-    /// Number of the process, while it lives.
+    /// Process id; `None` if the process has ended.
     pub fn id(&self) -> Option<u32> {
         self.child.id()
     }
 
-    /// Waits for the process to take the event.
+    /// Delivers the event: waits until the process has requested and received it.
     pub async fn hand_over(&mut self, event: Bytes, limit: Duration) -> Result<Awaited, Failure> {
         let (taken, has_taken) = oneshot::channel();
         let (answer, has_answered) = oneshot::channel();
@@ -117,12 +117,12 @@ impl Instance {
             Ok(()) = has_taken => Ok(Awaited(has_answered)),
             status = self.child.wait() => Err(Failure::NotStarted(self.last_words(status).await)),
             () = tokio::time::sleep(START_LIMIT) => {
-                Err(Failure::NotStarted(format!("it asked for no event within {} s", START_LIMIT.as_secs())))
+                Err(Failure::NotStarted(format!("it did not request an event within {} s", START_LIMIT.as_secs())))
             }
         }
     }
 
-    /// Waits for the answer to an event that the process has taken.
+    /// Waits for the response to an event that the process has received.
     pub async fn answer(
         &mut self,
         Awaited(has_answered): Awaited,
@@ -133,7 +133,7 @@ impl Instance {
             Ok(answer) = has_answered => answer,
             status = self.child.wait() => Err(Failure::Died(self.last_words(status).await)),
             () = tokio::time::sleep(limit) => {
-                // What was cut off has ended when that is told.
+                // The process has ended when the timeout is reported.
                 let _ = self.child.kill().await;
                 Err(Failure::TimedOut)
             }
@@ -142,7 +142,7 @@ impl Instance {
 
     async fn last_words(&mut self, status: io::Result<ExitStatus>) -> String {
         for reader in &mut self.readers {
-            // A process that the function started may hold the pipe open.
+            // A child process of the function may hold the pipe open.
             let _ = tokio::time::timeout(Duration::from_secs(1), reader).await;
         }
         let mut words = match status {
@@ -157,7 +157,7 @@ impl Instance {
     }
 }
 
-/// Passes on every line, and remembers the last ones.
+/// Logs every line of a process's output, and stores the last ones.
 async fn relay(
     output: impl AsyncRead + Unpin,
     function: String,

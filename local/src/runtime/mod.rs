@@ -1,5 +1,5 @@
-//! Lambda: starts a function's binary when it is called, hands it one event at a time, and starts
-//! more instances when calls overlap.
+//! Lambda: starts instances of the functions on demand. An instance handles one event at a time, so
+//! concurrent invocations of a function use several.
 
 mod api;
 mod group;
@@ -23,30 +23,31 @@ use tokio::{process::Command, sync::Semaphore};
 pub use api::{RuntimeRegistry, router};
 pub use instance::Instance;
 
-/// One machine is no region: calls beyond this many at once of one function wait for their turn.
+/// Concurrency limit of a function, for a single machine. Further invocations wait.
 const INSTANCES: usize = 64;
 
-/// Why there is no answer.
+/// The reason for a failed invocation.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Failure {
     NoSuchFunction,
-    /// The binary does not start, or ended before it asked for its first event.
+    /// The binary could not be started, or exited before it requested its first event.
     NotStarted(String),
-    /// It ended while it worked.
+    /// The process exited while it handled the event.
     Died(String),
     TimedOut,
-    /// What it reported itself, as Lambda returns it.
+    /// The error that the function reported, as Lambda returns it.
     Reported(Json),
 }
 
-/// What is around every function.
+/// Settings that all functions share.
 pub struct RuntimeSettings {
+    /// Folder of the functions' binaries.
     pub binaries: PathBuf,
-    /// Where services are, in place of what the function's own variables say.
+    /// Variables of the stack, such as the endpoints of services; they override the template's.
     pub environment: BTreeMap<String, String>,
-    /// Variables that win over the function's own.
+    /// Variables of the developer; they override all others.
     pub overrides: BTreeMap<String, String>,
-    /// Where the Runtime API is served.
+    /// Base URL of the Runtime API.
     pub runtime_url: String,
 }
 
@@ -88,14 +89,13 @@ impl Functions {
         })
     }
 
-    /// The function of that name, or with that binary.
+    /// Logical id of the function with this logical id or binary name.
     pub fn resolve(&self, name: &str) -> Option<&str> {
         let known = |(own, pool): &(&String, &Pool)| *own == name || pool.function.binary == name;
         self.pools.iter().find(known).map(|(own, _)| own.as_str())
     }
 
-    /// Hands the event to an instance of the function and waits for what comes of it. Dropping the
-    /// future ends that instance.
+    /// Invokes a function and waits for the result. Dropping the future kills the instance.
     pub async fn invoke(&self, name: &str, event: Bytes) -> Result<Bytes, Failure> {
         let pool = self.pools.get(name).ok_or(Failure::NoSuchFunction)?;
         let place = pool.places.acquire().await;
@@ -120,14 +120,15 @@ impl Functions {
         event: Bytes,
     ) -> Result<Bytes, Failure> {
         let result = instance.invoke(event, pool.function.timeout).await;
-        // Like Lambda: an instance that reported an error goes on, one that died or hung does not.
+        // As on Lambda, an instance that reported an error is reused; one that exited or timed out
+        // is not.
         if matches!(result, Ok(_) | Err(Failure::Reported(_))) {
             ambient::lock(&pool.idle).push(instance);
         }
         result
     }
 
-    /// Starts a program in place of a function: with its variables, and some that win over them.
+    /// Starts `binary` with the environment of a function, and variables that override it.
     pub fn start_alone(
         &self,
         name: &str,
@@ -159,7 +160,7 @@ impl Functions {
             requests,
             &self.log,
         )
-        .map_err(|error| Failure::NotStarted(format!("{} does not start: {error}", path.display())))
+        .map_err(|error| Failure::NotStarted(format!("running {} failed: {error}", path.display())))
     }
 
     fn variables(&self, function: &Function, instance: &str) -> BTreeMap<String, String> {
@@ -189,7 +190,7 @@ impl Functions {
             ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
             ("AWS_REGION", "us-east-1"),
             ("AWS_DEFAULT_REGION", "us-east-1"),
-            // By which IAM recognises the function.
+            // Identifies the function to IAM.
             ("AWS_ACCESS_KEY_ID", &function.name),
             ("AWS_SECRET_ACCESS_KEY", "local"),
             ("_HANDLER", "bootstrap"),
@@ -208,17 +209,17 @@ impl Functions {
         variables
     }
 
-    /// Has every instance ended, without waiting for it.
+    /// Kills all instances, without waiting for their end.
     pub fn release(&self) {
         self.group.release();
     }
 
-    /// Ends every instance, at work or not.
+    /// Kills all instances, idle or not, and waits for their end.
     pub async fn end(&self) {
         self.group.end().await;
         for pool in self.pools.values() {
             let idle = std::mem::take(&mut *ambient::lock(&pool.idle));
-            // Killed already, but perhaps after the leader of the group: each is waited for.
+            // The group has been killed, but an instance may end later than the group's leader.
             for instance in idle {
                 instance.end().await;
             }
@@ -227,7 +228,7 @@ impl Functions {
 }
 
 impl Pool {
-    /// The instance that was used last: a burst leaves the others to be forgotten.
+    /// The most recently used idle instance, so that the surplus of a burst stays idle.
     fn take_idle(&self) -> Option<Instance> {
         let mut idle = ambient::lock(&self.idle);
         loop {
@@ -239,19 +240,21 @@ impl Pool {
     }
 }
 
-/// For the person at the terminal.
+/// The log message for a failed invocation.
 fn explanation(function: &str, failure: &Failure) -> String {
     match failure {
         Failure::NoSuchFunction => format!("The template has no function {function}."),
         Failure::NotStarted(why) => format!(
-            "{function} did not start: {why}\nCorrect the cause and send the request again: a function that ended is started anew."
+            "{function} did not start: {why}\nFix the cause and send the request again, which starts a new instance."
         ),
         Failure::Died(why) => {
-            format!("{function} ended while it worked: {why}\nThe next request starts it anew.")
+            format!(
+                "{function} exited while handling a request: {why}\nThe next request starts a new instance."
+            )
         }
         Failure::TimedOut => {
             format!(
-                "{function} did not answer within its Timeout and was ended. The next request starts it anew."
+                "{function} exceeded its Timeout and was killed. The next request starts a new instance."
             )
         }
         Failure::Reported(error) => format!("{function} failed: {error}"),

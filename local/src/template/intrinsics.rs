@@ -1,4 +1,5 @@
-//! CloudFormation's intrinsic functions, as far as the template uses them where this stack reads.
+//! CloudFormation's intrinsic functions, as far as the template uses them in values that the stack
+//! reads.
 
 use super::entries;
 use crate::Error;
@@ -9,13 +10,13 @@ use std::collections::BTreeMap;
 const REGION: &str = "us-east-1";
 const ACCOUNT: &str = "000000000000";
 
-/// The ARN of a resource of the stack's region and account, such as `arn("ses",
-/// "identity/example.com")`.
+/// The ARN of a resource in the stack's region and account, such as
+/// `arn("ses", "identity/example.com")`.
 pub fn arn(service: &str, resource: &str) -> String {
     format!("arn:aws:{service}:{REGION}:{ACCOUNT}:{resource}")
 }
 
-/// The ARN of a secret that is called by its name, or by its ARN already.
+/// The ARN of a secret, given its name or ARN.
 pub fn secret_arn(name: &str) -> String {
     if name.starts_with("arn:") {
         name.to_owned()
@@ -32,14 +33,14 @@ pub fn stream_arn(table: &str) -> String {
     format!("{}/stream/local", table_arn(table))
 }
 
-/// The bus that every account has.
+/// The ARN of the account's default event bus.
 pub fn default_bus_arn() -> String {
     arn("events", "event-bus/default")
 }
 
 pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error> {
     for (key, _) in entries(resource, at)? {
-        // How a resource is deployed and deleted does not matter here.
+        // Attributes that control deployment and deletion have no effect here.
         if ![
             "Type",
             "Condition",
@@ -51,7 +52,7 @@ pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error>
         ]
         .contains(&key)
         {
-            return Err(Error::new(format!("{at}.{key}: not known here")));
+            return Err(Error::new(format!("{at}.{key}: not supported")));
         }
     }
     resource["Type"]
@@ -59,7 +60,7 @@ pub fn resource_type<'a>(resource: &'a Yaml, at: &str) -> Result<&'a str, Error>
         .ok_or_else(|| Error::new(format!("{at}.Type: missing")))
 }
 
-/// Turns what the template says into what it means.
+/// Evaluates intrinsic functions.
 pub struct Resolver {
     parameters: BTreeMap<String, Json>,
     conditions: BTreeMap<String, bool>,
@@ -88,7 +89,7 @@ impl Resolver {
             for (name, condition) in entries(conditions, "Conditions")? {
                 let at = format!("Conditions.{name}");
                 let holds = resolver.resolve(condition, &at)?.as_bool().ok_or_else(|| {
-                    Error::new(format!("{at}: only !Equals and !Not are known here"))
+                    Error::new(format!("{at}: only !Equals and !Not are supported"))
                 })?;
                 resolver.conditions.insert(name.to_owned(), holds);
             }
@@ -96,7 +97,7 @@ impl Resolver {
         Ok(resolver)
     }
 
-    /// Whether the condition of a resource, if it has one, holds.
+    /// Whether a resource exists: it has no condition, or its condition holds.
     pub fn is_wanted(&self, resource: &Yaml, at: &str) -> Result<bool, Error> {
         let Some(condition) = resource.get("Condition") else {
             return Ok(true);
@@ -106,11 +107,11 @@ impl Resolver {
             .and_then(|name| self.conditions.get(name));
         holds
             .copied()
-            .ok_or_else(|| Error::new(format!("{at}.Condition: not among the conditions")))
+            .ok_or_else(|| Error::new(format!("{at}.Condition: no such condition")))
     }
 
-    /// What an `!If` chooses, unresolved; any other value is itself. `None` if it is
-    /// `AWS::NoValue`.
+    /// The branch that an `!If` selects, unresolved; any other value is returned as it is. `None`
+    /// for `AWS::NoValue`.
     pub fn choose<'a>(&self, value: &'a Yaml, at: &str) -> Result<Option<&'a Yaml>, Error> {
         let Yaml::Tagged(tagged) = value else {
             return Ok(Some(value));
@@ -134,14 +135,12 @@ impl Resolver {
                     at,
                 )
             }
-            (true, _) => Err(Error::new(format!(
-                "{at}: an !If that is not understood here"
-            ))),
+            (true, _) => Err(Error::new(format!("{at}: unsupported !If"))),
             (false, _) => Ok(Some(value)),
         }
     }
 
-    /// The value as JSON, every intrinsic function in it replaced by its result.
+    /// The value as JSON, with all intrinsic functions evaluated.
     pub fn resolve(&self, value: &Yaml, at: &str) -> Result<Json, Error> {
         match value {
             Yaml::Tagged(tagged) => {
@@ -176,7 +175,7 @@ impl Resolver {
     }
 
     fn call(&self, function: &str, argument: &Yaml, at: &str) -> Result<Json, Error> {
-        let malformed = || Error::new(format!("{at}: a !{function} that is not understood here"));
+        let malformed = || Error::new(format!("{at}: unsupported !{function}"));
         match (function, argument) {
             ("Ref", Yaml::String(name)) => self.reference(name).ok_or_else(malformed),
             ("GetAtt", Yaml::String(target)) => self.attribute(target).ok_or_else(malformed),
@@ -232,8 +231,7 @@ impl Resolver {
             "AWS::StackName" => Some(json!("local")),
             _ => match self.resources.get(name)?.as_str() {
                 "AWS::SecretsManager::Secret" => Some(json!(secret_arn(name))),
-                // What a person reads in a log or types at a prompt: the name that the template
-                // gives.
+                // The logical id, which is easy to recognise in logs and to type.
                 _ => Some(json!(name)),
             },
         }
@@ -266,7 +264,7 @@ impl Resolver {
     }
 }
 
-/// A scalar as CloudFormation hands it on: as text.
+/// A scalar as text, which is how CloudFormation passes scalars; `None` for any other value.
 pub fn text(value: &Json) -> Option<String> {
     match value {
         Json::String(text) => Some(text.clone()),
@@ -287,7 +285,12 @@ fn parameter_value(
         None => serde_json::to_value(&parameter["Default"])
             .ok()
             .and_then(|default| text(&default))
-            .ok_or_else(|| Error::new(format!("{at}: no default, and no value for it here")))?,
+            .ok_or_else(|| {
+                Error::new(format!(
+                    "{at}: no default, and {} is not set",
+                    variable_name(name)
+                ))
+            })?,
     };
     match parameter["Type"].as_str() {
         Some("String") => Ok(json!(value)),
@@ -298,15 +301,15 @@ fn parameter_value(
                     "{}: {value:?} is not a number.",
                     variable_name(name)
                 ))
-                .advice("Correct the variable."),
+                .advice("Set the variable to a number, or unset it."),
                 None => Error::new(format!("{at}: {value:?} is not a number")),
             }),
-        Some(kind) => Err(Error::new(format!("{at}.Type: {kind} is not known here"))),
+        Some(kind) => Err(Error::new(format!("{at}.Type: {kind} is not supported"))),
         None => Err(Error::new(format!("{at}.Type: missing"))),
     }
 }
 
-/// The parameter `SessionName` is set by `IDENTITY_SESSION_NAME`.
+/// The variable that sets a parameter: `IDENTITY_SESSION_NAME` for `SessionName`.
 fn variable_name(parameter: &str) -> String {
     let mut name = "IDENTITY".to_owned();
     for letter in parameter.chars() {

@@ -1,5 +1,5 @@
-//! Reads template.yaml: just what it uses. Whatever this stack would have to act on but cannot is
-//! refused, with its path, so that nobody tries on their machine what AWS would do otherwise.
+//! Reads template.yaml, as far as Latchkey's template uses CloudFormation and SAM. Anything else is
+//! rejected with its path, so that the stack never silently behaves differently from AWS.
 
 mod intrinsics;
 mod policies;
@@ -17,7 +17,7 @@ pub use policies::Resource;
 pub use policies::{Condition, Operator, Statement};
 pub use resources::{Cors, GenerateSecretString, KeyPart};
 
-/// What the stack builds.
+/// The resources of the template that the stack runs.
 #[derive(Debug)]
 pub struct Template {
     pub functions: Vec<Function>,
@@ -37,40 +37,40 @@ pub struct Function {
     pub timeout: Duration,
     pub memory_megabytes: u32,
     pub environment: BTreeMap<String, String>,
-    /// What it may do.
     pub policies: Vec<Statement>,
-    /// Logical id of the managed policy that bounds what its policies allow.
+    /// Logical id of the managed policy that is the permissions boundary.
     pub permissions_boundary: Option<String>,
     pub routes: Vec<Route>,
     pub streams: Vec<StreamSource>,
-    /// Patterns of events of the bus: one that matches any is delivered.
+    /// Patterns of EventBridge rules. An event that matches one of them is delivered.
     pub rules: Vec<serde_json::Value>,
-    /// How often an event of the bus is delivered again that the function failed to handle.
+    /// Number of retries of a failed asynchronous invocation.
     pub asynchronous_retries: u32,
 }
 
-/// What SES tells the bus of mails that were sent with a configuration set.
+/// Event types that SES publishes for mails sent with a configuration set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EventDestination {
     pub configuration_set: String,
-    /// As `bounce`.
+    /// Such as `bounce`.
     pub event_types: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Route {
-    /// Upper case; `ANY` for all.
+    /// In upper case; `ANY` matches all methods.
     pub method: String,
     pub path: String,
 }
 
-/// The stream of a table, followed by a function.
+/// An event source mapping: the stream of a table that a function processes.
 #[derive(Debug, Clone)]
 pub struct StreamSource {
     pub table: String,
-    /// A record that matches one of them is delivered; without any, every record is.
+    /// A record that matches one of them is delivered. If empty, all records are.
     pub patterns: Vec<serde_json::Value>,
-    /// Records delivered at once: those of one item stay in order, as with Lambda.
+    /// Number of records delivered concurrently (`ParallelizationFactor`). Records of one item are
+    /// delivered in order.
     pub lanes: usize,
     pub maximum_age: Option<Duration>,
     pub maximum_retries: Option<u64>,
@@ -90,8 +90,8 @@ pub struct Secret {
     pub generate: GenerateSecretString,
 }
 
-/// Resources that do nothing on one machine: logs are on the terminal, what failed is told there,
-/// nothing is measured and nothing raises an alarm.
+/// Resources without effect in the development stack, which logs to the terminal and has neither
+/// dead-letter queues nor metrics and alarms.
 const AWS_ONLY_RESOURCES: [&str; 6] = [
     "AWS::Logs::LogGroup",
     "AWS::SQS::Queue",
@@ -101,7 +101,7 @@ const AWS_ONLY_RESOURCES: [&str; 6] = [
     "AWS::SNS::Subscription",
 ];
 
-/// Sections that describe the template or concern its deployment; the others are acted on.
+/// The sections that a template may have.
 const SECTIONS: [&str; 9] = [
     "AWSTemplateFormatVersion",
     "Transform",
@@ -115,15 +115,15 @@ const SECTIONS: [&str; 9] = [
 ];
 
 impl Template {
-    /// `parameters` stand in for the defaults of the template's parameters; those that it does not
-    /// have are ignored.
+    /// Reads a template. `parameters` override the defaults of its parameters; names that it does
+    /// not declare are ignored.
     pub fn read(path: &Path, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {
         let refused = |error: &dyn std::fmt::Display| {
             Error::new(format!("{} cannot be used: {error}", path.display()))
-                .advice("Correct the template, or teach the development stack (local/src/template) what is new in it.")
+                .advice("Correct the template, or extend the development stack (local/src/template) to support it.")
         };
         let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
-        // What comes with advice of its own is not the template's fault.
+        // An error with its own advice is not caused by the template.
         Self::parse(&text, parameters).map_err(|error| {
             if error.has_advice() {
                 error
@@ -139,7 +139,7 @@ impl Template {
         for (section, _) in entries(&document, "the template")? {
             if !SECTIONS.contains(&section) {
                 return Err(Error::new(format!(
-                    "{section}: a section that is not known here"
+                    "{section}: this section is not supported"
                 )));
             }
         }
@@ -190,7 +190,7 @@ impl Template {
                 }
                 kind if AWS_ONLY_RESOURCES.contains(&kind) => {}
                 kind => {
-                    return Err(Error::new(format!("{at}.Type: {kind} is not known here")));
+                    return Err(Error::new(format!("{at}.Type: {kind} is not supported")));
                 }
             }
         }
@@ -198,14 +198,14 @@ impl Template {
         Ok(template)
     }
 
-    /// What the parts say of each other.
+    /// Checks references between resources.
     fn check(&self) -> Result<(), Error> {
         for function in &self.functions {
             for source in &function.streams {
                 let table = self.tables.iter().find(|table| table.name == source.table);
                 if table.is_none_or(|table| table.stream_view.is_none()) {
                     return Err(Error::new(format!(
-                        "Resources.{}: follows the stream of {}, which has none",
+                        "Resources.{}: the table {} has no stream",
                         function.name, source.table
                     )));
                 }
@@ -216,7 +216,7 @@ impl Template {
                 && !self.managed_policies.contains_key(boundary)
             {
                 return Err(Error::new(format!(
-                    "Resources.{}.Properties.PermissionsBoundary: {boundary} is no managed policy of the template",
+                    "Resources.{}.Properties.PermissionsBoundary: {boundary} is not a managed policy of the template",
                     function.name
                 )));
             }
@@ -227,7 +227,7 @@ impl Template {
         {
             if !self.configuration_sets.contains(configuration_set) {
                 return Err(Error::new(format!(
-                    "an event destination of {configuration_set}, which is no configuration set"
+                    "an event destination refers to {configuration_set}, which is not a configuration set"
                 )));
             }
         }
@@ -235,7 +235,7 @@ impl Template {
     }
 }
 
-/// What holds for every function that does not say otherwise.
+/// Default properties of all functions.
 struct Globals<'a> {
     function: Vec<(&'a str, &'a Yaml)>,
 }
@@ -247,7 +247,7 @@ impl<'a> Globals<'a> {
             for (section, content) in entries(globals, "Globals")? {
                 if section != "Function" {
                     return Err(Error::new(format!(
-                        "Globals.{section}: only Function is known here"
+                        "Globals.{section}: only Function is supported"
                     )));
                 }
                 function = entries(content, "Globals.Function")?;
@@ -257,21 +257,21 @@ impl<'a> Globals<'a> {
     }
 }
 
-/// The entries of a mapping whose keys are text, in their order.
+/// The entries of a mapping, in order. Keys must be strings.
 fn entries<'a>(value: &'a Yaml, at: &str) -> Result<Vec<(&'a str, &'a Yaml)>, Error> {
     let mapping = value
         .as_mapping()
-        .ok_or_else(|| Error::new(format!("{at}: a mapping is expected")))?;
+        .ok_or_else(|| Error::new(format!("{at}: expected a mapping")))?;
     mapping
         .iter()
         .map(|(key, value)| match key.as_str() {
             Some(key) => Ok((key, value)),
-            None => Err(Error::new(format!("{at}: a key that is not text"))),
+            None => Err(Error::new(format!("{at}: a key is not a string"))),
         })
         .collect()
 }
 
-/// The variables of all functions and those of one, which win.
+/// The environment of all functions, with that of one function, which overrides it.
 fn environment(all: Option<&Yaml>, own: &Yaml) -> Yaml {
     let mut environment = all.cloned().unwrap_or_else(|| own.clone());
     if let (Some(variables), Some(own)) = (

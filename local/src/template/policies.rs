@@ -1,4 +1,4 @@
-//! Policies of functions: inline documents, and SAM's policy templates expanded as SAM does.
+//! Policies of functions: inline documents and SAM policy templates.
 
 use super::{
     entries,
@@ -8,20 +8,20 @@ use crate::Error;
 use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 
-/// A statement that allows. Statements that deny are refused, because the template has none.
+/// A statement with the effect `Allow`. `Deny` is not supported, because the template does not use
+/// it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statement {
-    /// As `dynamodb:GetItem`; `*` and `?` are wildcards.
+    /// Such as `dynamodb:GetItem`; `*` and `?` are wildcards.
     pub actions: Vec<String>,
     pub resources: Vec<Resource>,
-    /// All of them must hold.
+    /// All conditions must hold.
     pub conditions: Vec<Condition>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Resource {
-    /// What the template calls it: the logical id if it is a reference, otherwise the last part of
-    /// the ARN.
+    /// The logical id if the template refers to a resource, otherwise the last part of the ARN.
     pub name: String,
     /// `*` and `?` are wildcards.
     pub arn: String,
@@ -30,7 +30,7 @@ pub struct Resource {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     pub operator: Operator,
-    /// As `dynamodb:LeadingKeys`.
+    /// Such as `dynamodb:LeadingKeys`.
     pub key: String,
     pub values: Vec<String>,
 }
@@ -40,13 +40,14 @@ pub struct Condition {
 pub enum Operator {
     StringEquals,
     StringLike,
-    /// Holds also if the request has no such key.
+    /// Also holds if the request does not have the key.
     ForAllValuesStringEquals,
-    /// Holds also if the request has no such key.
+    /// Also holds if the request does not have the key.
     ForAllValuesStringLike,
 }
 
-/// What the conditions of the template look at. No call of the stack goes by way of another service.
+/// The supported condition keys. `kms:ViaService` is accepted but never matches, because the stack
+/// makes no calls to KMS.
 const CONDITION_KEYS: [&str; 4] = [
     "kms:ViaService",
     "dynamodb:Attributes",
@@ -54,7 +55,7 @@ const CONDITION_KEYS: [&str; 4] = [
     "ses:FromAddress",
 ];
 
-/// Reads the property `Policies` of a function. An entry that a condition removes is left out.
+/// Reads the property `Policies` of a function, without entries that a condition removes.
 pub fn of_function(
     policies: Option<&Yaml>,
     at: &str,
@@ -65,7 +66,7 @@ pub fn of_function(
     };
     let policies = policies
         .as_sequence()
-        .ok_or_else(|| Error::new(format!("{at}: a list is expected")))?;
+        .ok_or_else(|| Error::new(format!("{at}: expected a list")))?;
     let mut statements = Vec::new();
     for (index, policy) in policies.iter().enumerate() {
         let at = format!("{at}[{index}]");
@@ -88,7 +89,7 @@ pub fn managed(
 ) -> Result<Vec<Statement>, Error> {
     for (key, _) in entries(properties, &at)? {
         if !["Description", "PolicyDocument"].contains(&key) {
-            return Err(Error::new(format!("{at}.{key}: not known here")));
+            return Err(Error::new(format!("{at}.{key}: not supported")));
         }
     }
     document(
@@ -98,18 +99,17 @@ pub fn managed(
     )
 }
 
-/// Reads a policy document.
 fn document(document: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Statement>, Error> {
     for (key, value) in entries(document, at)? {
         match key {
             "Statement" => {}
             "Version" if value.as_str() == Some("2012-10-17") => {}
-            _ => return Err(Error::new(format!("{at}.{key}: not known here"))),
+            _ => return Err(Error::new(format!("{at}.{key}: not supported"))),
         }
     }
     let statements = document["Statement"].as_sequence();
     let statements =
-        statements.ok_or_else(|| Error::new(format!("{at}.Statement: a list is expected")))?;
+        statements.ok_or_else(|| Error::new(format!("{at}.Statement: expected a list")))?;
     statements
         .iter()
         .enumerate()
@@ -126,7 +126,7 @@ fn policy_template(policy: &Yaml, at: &str, resolver: &Resolver) -> Result<State
                     let Resource { name, arn } = resource(arn, at, resolver)?;
                     Ok(Statement {
                         actions: vec!["secretsmanager:GetSecretValue".to_owned()],
-                        // Secrets of the development stack may be called by their names.
+                        // The development stack accepts the name of a secret instead of its ARN.
                         resources: vec![Resource {
                             name,
                             arn: secret_arn(&arn),
@@ -134,11 +134,11 @@ fn policy_template(policy: &Yaml, at: &str, resolver: &Resolver) -> Result<State
                         conditions: Vec::new(),
                     })
                 }
-                _ => Err(Error::new(format!("{at}: SecretArn alone is expected"))),
+                _ => Err(Error::new(format!("{at}: expected only SecretArn"))),
             }
         }
         _ => Err(Error::new(format!(
-            "{at}: neither a policy document nor a policy template that is known here"
+            "{at}: expected a policy document or AWSSecretsManagerGetSecretValuePolicy"
         ))),
     }
 }
@@ -159,12 +159,12 @@ fn statement(statement: &Yaml, at: &str, resolver: &Resolver) -> Result<Statemen
                     .collect::<Result<_, _>>()?;
             }
             "Condition" => conditions = self::conditions(value, &at, resolver)?,
-            _ => return Err(Error::new(format!("{at}: not known here"))),
+            _ => return Err(Error::new(format!("{at}: not supported"))),
         }
     }
     if actions.is_empty() || resources.is_empty() {
         return Err(Error::new(format!(
-            "{at}: Action and Resource are expected"
+            "{at}: Action and Resource are required"
         )));
     }
     Ok(Statement {
@@ -183,11 +183,11 @@ fn conditions(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Conditi
             "StringLike" => Operator::StringLike,
             "ForAllValues:StringEquals" => Operator::ForAllValuesStringEquals,
             "ForAllValues:StringLike" => Operator::ForAllValuesStringLike,
-            _ => return Err(Error::new(format!("{at}: not known here"))),
+            _ => return Err(Error::new(format!("{at}: not supported"))),
         };
         for (key, values) in entries(keys, &at)? {
             if !CONDITION_KEYS.contains(&key) {
-                return Err(Error::new(format!("{at}.{key}: not known here")));
+                return Err(Error::new(format!("{at}.{key}: not supported")));
             }
             let values = texts(values, &format!("{at}.{key}"), resolver)?;
             conditions.push(Condition {
@@ -223,10 +223,10 @@ fn texts(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<String>, Err
 }
 
 fn scalar(value: &Json, at: &str) -> Result<String, Error> {
-    text(value).ok_or_else(|| Error::new(format!("{at}: text is expected")))
+    text(value).ok_or_else(|| Error::new(format!("{at}: expected a string")))
 }
 
-/// A list, or the one value that stands for a list of one.
+/// The elements of a list, or a single value that stands for a list of one.
 fn list(value: &Yaml) -> std::slice::Iter<'_, Yaml> {
     value
         .as_sequence()

@@ -1,5 +1,5 @@
-//! The properties of functions: those that the stack acts on are read strictly, those that only
-//! AWS acts on are named, and any other is refused.
+//! The properties of functions. Those that the stack uses are read strictly, those that only affect
+//! AWS are listed and ignored, and any other is rejected.
 
 use super::{
     Function, Route, StreamSource, entries,
@@ -12,8 +12,8 @@ use serde_json::Value as Json;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, time::Duration};
 
-/// Processor, logs and traces have no effect on one machine. `Policies` are read apart, because
-/// they name what they refer to.
+/// Properties that have no effect in the development stack, and `Policies`, which are read
+/// unresolved because they need the names of the resources that they refer to.
 const AWS_ONLY_FUNCTION: [&str; 5] = [
     "Architectures",
     "Description",
@@ -35,7 +35,7 @@ struct FunctionProperties {
     permissions_boundary: Option<String>,
     #[serde(default)]
     event_invoke_config: EventInvokeConfig,
-    /// Without any, nobody calls it but other stacks.
+    /// A function without events is only invoked directly.
     #[serde(default)]
     events: BTreeMap<String, Event>,
 }
@@ -44,10 +44,10 @@ struct FunctionProperties {
 #[serde(deny_unknown_fields, rename_all = "PascalCase", default)]
 struct EventInvokeConfig {
     maximum_retry_attempts: Option<u32>,
-    /// Hours, which nobody waits for here.
+    /// Ignored: retries end much earlier here.
     #[serde(rename = "MaximumEventAgeInSeconds")]
     _maximum_age: Json,
-    /// What still fails is told on the terminal.
+    /// Ignored: dropped events are logged on the terminal.
     #[serde(rename = "DestinationConfig")]
     _destination: Json,
 }
@@ -90,14 +90,14 @@ struct DynamoDbEvent {
     #[serde(default)]
     filter_criteria: FilterCriteria,
     batch_size: u64,
-    /// Of no effect with one record a batch.
+    /// Ignored: a batch has one record.
     #[serde(default, rename = "BisectBatchOnFunctionError")]
     _bisect: bool,
     #[serde(default = "one")]
     parallelization_factor: usize,
     maximum_record_age_in_seconds: Option<i64>,
     maximum_retry_attempts: Option<i64>,
-    /// What still fails is told on the terminal.
+    /// Ignored: dropped records are logged on the terminal.
     #[serde(default, rename = "DestinationConfig")]
     _destination: Json,
 }
@@ -118,7 +118,7 @@ struct Filter {
     pattern: String,
 }
 
-/// A resource's properties and the path at which they stand.
+/// The properties of a resource, with their path in the template.
 pub(super) type Properties<'a> = (String, &'a Yaml);
 
 pub(super) fn function(
@@ -165,7 +165,7 @@ pub(super) fn function(
         (Some("rust-cargolambda"), Some(binary)) => binary.to_owned(),
         _ => {
             return Err(Error::new(format!(
-                "Resources.{name}.Metadata: BuildMethod rust-cargolambda and BuildProperties.Binary are expected"
+                "Resources.{name}.Metadata: BuildMethod rust-cargolambda and BuildProperties.Binary are required"
             )));
         }
     };
@@ -184,7 +184,7 @@ pub(super) fn function(
         routes: Vec::new(),
         streams: Vec::new(),
         rules: Vec::new(),
-        // As often as Lambda does unless told otherwise.
+        // Lambda's default is two.
         asynchronous_retries: properties
             .event_invoke_config
             .maximum_retry_attempts
@@ -192,7 +192,9 @@ pub(super) fn function(
     };
     for (variable, value) in properties.environment.variables {
         let value = text(&value).ok_or_else(|| {
-            Error::new(format!("{at}.Environment.Variables.{variable}: not text"))
+            Error::new(format!(
+                "{at}.Environment.Variables.{variable}: expected a string"
+            ))
         })?;
         function.environment.insert(variable, value);
     }
@@ -217,20 +219,20 @@ pub(super) fn function(
 }
 
 fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error> {
-    // The table and whoever follows it begin together here, so its oldest record is also the
-    // latest.
+    // Both positions are the same here, because the table and the event source mapping are created
+    // together.
     only(
         &format!("{at}.StartingPosition"),
         &event.starting_position,
         &["TRIM_HORIZON", "LATEST"],
     )?;
     if event.batch_size != 1 {
-        return Err(Error::new(format!("{at}.BatchSize: only 1 is known here")));
+        return Err(Error::new(format!("{at}.BatchSize: only 1 is supported")));
     }
     let table = event.stream.split('/').nth(1).unwrap_or_default();
     if event.stream != stream_arn(table) {
         return Err(Error::new(format!(
-            "{at}.Stream: the StreamArn of a table of the template is expected"
+            "{at}.Stream: expected the StreamArn of a table of the template"
         )));
     }
     let patterns = event
@@ -240,7 +242,7 @@ fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error>
         .map(|filter| crate::pattern::parse(&filter.pattern))
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| Error::new(format!("{at}.FilterCriteria: {error}")))?;
-    // AWS reads -1 as "without end".
+    // -1 means no limit.
     let limit = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
     Ok(StreamSource {
         table: table.to_owned(),
@@ -251,7 +253,7 @@ fn stream_source(event: &DynamoDbEvent, at: &str) -> Result<StreamSource, Error>
     })
 }
 
-/// Leaves out what only AWS acts on, whatever it holds, and reads the rest strictly.
+/// Deserializes the properties, except those in `aws_only`. An unknown property is an error.
 pub(super) fn read<T: DeserializeOwned>(
     properties: Vec<(&str, &Yaml)>,
     aws_only: &[&str],
@@ -277,7 +279,7 @@ pub(super) fn only(at: &str, found: &str, known: &[&str]) -> Result<(), Error> {
         return Ok(());
     }
     Err(Error::new(format!(
-        "{at}: {found} is not known here, only {}",
+        "{at}: {found} is not supported, only {}",
         known.join(" and ")
     )))
 }

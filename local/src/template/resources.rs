@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
-/// Encryption, backups and deletion protection.
+/// Billing, encryption, backups and deletion protection.
 const AWS_ONLY_TABLE: [&str; 4] = [
     "BillingMode",
     "DeletionProtectionEnabled",
@@ -18,7 +18,7 @@ const AWS_ONLY_TABLE: [&str; 4] = [
     "SSESpecification",
 ];
 const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
-/// Throttling and the access log.
+/// Throttling, access log and deployment.
 const AWS_ONLY_API: [&str; 4] = [
     "AccessLogSettings",
     "DefaultRouteSettings",
@@ -116,7 +116,7 @@ struct Definition {
     cors: Option<Cors>,
 }
 
-/// Which pages of other origins may call, and how.
+/// The CORS configuration of the API.
 #[derive(Deserialize, Debug, Default, Clone, PartialEq)]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Cors {
@@ -128,12 +128,13 @@ pub struct Cors {
     pub max_age: u64,
 }
 
-/// A part of a table's key, and its type: `S`, `N` or `B`.
+/// An attribute of a table's primary key.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KeyPart {
     pub name: String,
     /// `HASH` or `RANGE`.
     pub role: String,
+    /// `S`, `N` or `B`.
     pub kind: String,
 }
 
@@ -190,7 +191,7 @@ pub(super) fn secret(
     })
 }
 
-/// `None` where it is switched off.
+/// `None` if the event destination is not enabled.
 pub(super) fn event_destination(
     (at, properties): Properties,
     resolver: &Resolver,
@@ -236,7 +237,7 @@ pub(super) fn cors(
     };
     if !definition.paths.is_empty() {
         return Err(Error::new(format!(
-            "{at}.DefinitionBody.paths: routes are the functions' events here"
+            "{at}.DefinitionBody.paths: not supported; declare routes as events of the functions"
         )));
     }
     Ok(definition.cors)

@@ -23,7 +23,7 @@ fn function<'a>(template: &'a Template, name: &str) -> &'a Function {
 }
 
 #[test]
-fn a_function_has_the_variables_of_all_and_its_own() {
+fn a_function_has_the_global_variables_and_its_own() {
     let domain = |pages, function_name| {
         let parameters = parameters(&[("Pages", pages), ("PagesUrl", "http://localhost:4000")]);
         let template = Template::parse(PROJECT, &parameters).unwrap();
@@ -40,7 +40,7 @@ fn a_function_has_the_variables_of_all_and_its_own() {
 }
 
 #[test]
-fn the_projects_template_is_understood() {
+fn the_template_of_the_project_is_supported() {
     let template = Template::parse(PROJECT, &parameters(&[])).unwrap();
     let sign_in = function(&template, "SessionCreateFunction");
     assert_eq!(sign_in.binary, "session-create");
@@ -84,11 +84,11 @@ fn the_projects_template_is_understood() {
     assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(template.secrets[0].generate.password_length, 64);
     assert_eq!(template.configuration_sets, ["MailConfigurationSet"]);
-    let told = EventDestination {
+    let destination = EventDestination {
         configuration_set: "MailConfigurationSet".to_owned(),
         event_types: vec!["bounce".to_owned(), "complaint".to_owned()],
     };
-    assert_eq!(template.event_destinations, [told]);
+    assert_eq!(template.event_destinations, [destination]);
     let feedback = function(&template, "MailFeedbackFunction");
     assert_eq!(
         feedback.rules[0]["detail"]["mail"]["tags"]["ses:configuration-set"][0],
@@ -98,13 +98,13 @@ fn the_projects_template_is_understood() {
 }
 
 #[test]
-fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
+fn an_unsupported_event_destination_or_rule_is_rejected() {
     let at = "Resources.MailFeedbackDestination.Properties.EventDestination";
-    for (from, to, told) in [
+    for (from, to, expected) in [
         (
             "[bounce, complaint]",
             "[bounce, open]",
-            format!("{at}.MatchingEventTypes: open is not known here"),
+            format!("{at}.MatchingEventTypes: open is not supported"),
         ),
         (
             "event-bus/default",
@@ -119,7 +119,7 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
         (
             "ConfigurationSetName: !Ref MailConfigurationSet",
             "ConfigurationSetName: other",
-            "an event destination of other, which is no configuration set".to_owned(),
+            "an event destination refers to other, which is not a configuration set".to_owned(),
         ),
         (
             "source: [aws.ses]",
@@ -132,12 +132,12 @@ fn what_is_told_of_mails_goes_to_the_default_bus_and_is_of_known_kinds() {
         let error = Template::parse(&changed, &parameters(&[]))
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with(&told), "{told}\n{error}");
+        assert!(error.starts_with(&expected), "{expected}\n{error}");
     }
 }
 
 #[test]
-fn a_resource_is_there_if_its_condition_holds() {
+fn a_resource_exists_if_its_condition_holds() {
     let conditional = PROJECT
         .replace(
             "\nConditions:\n",
@@ -159,7 +159,7 @@ fn a_resource_is_there_if_its_condition_holds() {
 }
 
 #[test]
-fn a_function_without_events_is_one_that_others_call() {
+fn a_function_without_events_has_no_routes_and_streams() {
     let authorizer = Template::parse(PROJECT, &parameters(&[])).unwrap();
     let authorizer = function(&authorizer, "AuthorizeFunction");
     assert!(
@@ -169,9 +169,9 @@ fn a_function_without_events_is_one_that_others_call() {
 }
 
 #[test]
-fn origins_are_the_domain_alone_or_those_that_are_given() {
-    let origins = |given| {
-        Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", given)]))
+fn allowed_origins_default_to_the_domain() {
+    let origins = |parameter| {
+        Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", parameter)]))
             .unwrap()
             .cors
             .unwrap()
@@ -185,38 +185,38 @@ fn origins_are_the_domain_alone_or_those_that_are_given() {
 }
 
 #[test]
-fn a_parameter_without_a_value_is_named() {
+fn the_error_for_a_parameter_without_a_value_names_it() {
     let error = Template::parse(SMALL, &BTreeMap::new())
         .unwrap_err()
         .to_string();
     assert_eq!(
         error,
-        "Parameters.Domain: no default, and no value for it here"
+        "Parameters.Domain: no default, and IDENTITY_DOMAIN is not set"
     );
 }
 
 #[test]
-fn what_is_not_understood_is_refused_with_its_path() {
-    for (from, to, told) in [
+fn an_unsupported_template_is_rejected_with_the_path_of_the_cause() {
+    for (from, to, expected) in [
         (
             "Resources:\n",
             "Mappings: {}\nResources:\n",
-            "Mappings: a section that is not known here",
+            "Mappings: this section is not supported",
         ),
         (
             "AWS::SecretsManager::Secret",
             "AWS::S3::Bucket",
-            "Resources.TokenSecret.Type: AWS::S3::Bucket is not known here",
+            "Resources.TokenSecret.Type: AWS::S3::Bucket is not supported",
         ),
         (
             "!Ref AppName",
             "!Ref Nothing",
-            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Ref",
+            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Ref",
         ),
         (
             "!Ref AppName",
             "!Join ['', [a]]",
-            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: a !Join",
+            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Join",
         ),
         (
             "    Timeout: 1\n",
@@ -231,7 +231,7 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "Handler: bootstrap",
             "Handler: main",
-            "Resources.EchoFunction.Properties.Handler: main is not known here, only bootstrap",
+            "Resources.EchoFunction.Properties.Handler: main is not supported, only bootstrap",
         ),
         (
             "Type: HttpApi,",
@@ -241,7 +241,7 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "BatchSize: 1",
             "BatchSize: 2",
-            "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is known here",
+            "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is supported",
         ),
         (
             "prefix",
@@ -251,7 +251,7 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "StreamSpecification: { StreamViewType: NEW_IMAGE }",
             "",
-            "Resources.FollowFunction: follows the stream of GrantsTable, which has none",
+            "Resources.FollowFunction: the table GrantsTable has no stream",
         ),
         (
             "      BillingMode: PAY_PER_REQUEST",
@@ -261,7 +261,7 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "    Type: AWS::DynamoDB::Table",
             "    Type: AWS::DynamoDB::Table\n    Condition: Sometimes",
-            "Resources.GrantsTable.Condition: not among the conditions",
+            "Resources.GrantsTable.Condition: no such condition",
         ),
         (
             "ExcludePunctuation",
@@ -271,17 +271,17 @@ fn what_is_not_understood_is_refused_with_its_path() {
         (
             "StageName: $default",
             "StageName: v1",
-            "Resources.HttpApi.Properties.StageName: v1 is not known here, only $default",
+            "Resources.HttpApi.Properties.StageName: v1 is not supported, only $default",
         ),
         (
             "paths: {}",
             "paths: { /a: {} }",
-            "Resources.HttpApi.Properties.DefinitionBody.paths: routes are",
+            "Resources.HttpApi.Properties.DefinitionBody.paths: not supported",
         ),
         (
             "AppName: { Type: String,",
             "AppName: { Type: CommaDelimitedList,",
-            "Parameters.AppName.Type: CommaDelimitedList is not known here",
+            "Parameters.AppName.Type: CommaDelimitedList is not supported",
         ),
     ] {
         let changed = SMALL.replace(from, to);
@@ -289,12 +289,12 @@ fn what_is_not_understood_is_refused_with_its_path() {
         let error = Template::parse(&changed, &parameters(&[]))
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with(told), "{told}\n{error}");
+        assert!(error.starts_with(expected), "{expected}\n{error}");
     }
 }
 
 #[test]
-fn what_a_function_may_do_is_read_with_its_boundary() {
+fn the_policies_of_a_function_are_read_with_its_permissions_boundary() {
     let secret = |arn: &str| {
         let template = Template::parse(PROJECT, &parameters(&[("CaptchaSecretArn", arn)])).unwrap();
         let function = function(&template, "CaptchaRegisterGeetestFunction");

@@ -1,4 +1,4 @@
-//! The way to the function of the running stack.
+//! Client of the function `manage-users` in the running stack.
 
 use crate::{Error, stack::ENDPOINT_FILE};
 use serde_json::{Map, Value as Json, json};
@@ -9,20 +9,21 @@ const FUNCTION: &str = "manage-users";
 pub struct Client {
     url: String,
     http: reqwest::Client,
-    /// For whom nothing answers.
+    /// For the message that no stack is running.
     folder: String,
 }
 
 impl Client {
-    /// Of the stack at that endpoint or, without one, of that which runs on the data of the folder.
+    /// A client of the stack at `endpoint`; if it is `None`, of the stack that runs with the data
+    /// folder.
     pub fn new(endpoint: Option<String>, folder: &Path) -> Result<Self, Error> {
         let folder_name = folder.display().to_string();
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
             None => std::fs::read(folder.join(ENDPOINT_FILE))
                 .ok()
-                .and_then(|told| serde_json::from_slice::<Json>(&told).ok())
-                .and_then(|told| told["aws"].as_str().map(str::to_owned))
+                .and_then(|content| serde_json::from_slice::<Json>(&content).ok())
+                .and_then(|content| content["aws"].as_str().map(str::to_owned))
                 .ok_or_else(|| not_running(&folder_name))?,
         };
         let url = format!(
@@ -36,7 +37,7 @@ impl Client {
         })
     }
 
-    /// Has the function do something, and returns what it answers, unless that is an error.
+    /// Invokes an action of the function and returns its result. A result with `error` is an error.
     pub async fn manage(&self, action: &str, mut event: Map<String, Json>) -> Result<Json, Error> {
         event.insert("action".to_owned(), json!(action));
         let request = self
@@ -48,7 +49,7 @@ impl Client {
             if error.is_connect() {
                 not_running(&self.folder)
             } else {
-                Error::new(format!("The stack does not answer: {error}"))
+                Error::new(format!("The request to the stack failed: {error}"))
             }
         })?;
         let failed = !response.status().is_success()
@@ -56,7 +57,7 @@ impl Client {
         let answer: Json = response.json().await.unwrap_or_default();
         if failed || !answer.is_object() {
             return Err(Error::new(format!("{FUNCTION} failed: {answer}"))
-                .advice("The terminal of the stack tells more."));
+                .advice("See the log on the terminal of the stack."));
         }
         match answer.get("error") {
             None => Ok(answer),
@@ -72,7 +73,7 @@ impl Client {
 }
 
 fn not_running(folder: &str) -> Error {
-    Error::new(format!("No stack is running on the data in {folder}.")).advice(
-        "Start one in another terminal with `cargo run`, or name another one's folder with --data-dir or its address with --endpoint.",
+    Error::new(format!("No stack is running with the data folder {folder}.")).advice(
+        "Start one in another terminal with `cargo run`, or select a running one by its data folder (--data-dir) or its endpoint (--endpoint).",
     )
 }

@@ -1,5 +1,5 @@
-//! Exports and imports, page by page. Users go over standard output and input, everything else is
-//! told on standard error.
+//! Export and import in pages. Users are written to standard output and read from standard input;
+//! messages are printed on standard error.
 
 use super::client::Client;
 use crate::Error;
@@ -10,8 +10,9 @@ use std::{
     path::Path,
 };
 
-/// Lines, and bytes of them, that are sent at once.
+/// Lines per import request.
 const LINES: usize = 250;
+/// Size of an import request after which no further line is added, in bytes.
 const BYTES: usize = 1024 * 1024;
 
 pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> Result<(), Error> {
@@ -19,7 +20,7 @@ pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> 
     loop {
         let resume = |error: Error| match &after {
             Some(key) => Error::new(error.to_string()).advice(format!(
-                "{count} users were written. To add the others: users export --after '{key}'"
+                "{count} users were written. To continue: users export --after '{key}'"
             )),
             None => error,
         };
@@ -45,7 +46,7 @@ pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> 
     }
 }
 
-/// What became of lines.
+/// Results of an import, in lines.
 #[derive(Default)]
 struct Tally {
     imported: u64,
@@ -73,14 +74,14 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         if !batch.trim().is_empty() {
             let answer = client.manage("import", fields).await.map_err(|error| {
                 Error::new(error.to_string()).advice(format!(
-                    "It failed after line {sent}. Import everything again: who is there already stays as they are."
+                    "The import failed after line {sent}. Import the whole file again; existing users are not changed."
                 ))
             })?;
             tally.add(&answer, sent);
         }
         sent += count;
         eprintln!(
-            "{sent} lines read: {} imported, {} there already, {} refused",
+            "{sent} lines read: {} imported, {} already present, {} rejected",
             tally.imported, tally.exists, tally.refused
         );
     }
@@ -88,12 +89,12 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         return Ok(());
     }
     Err(
-        Error::new(format!("{} lines were not imported.", tally.refused))
-            .advice("Correct them and import them again."),
+        Error::new(format!("{} lines were rejected.", tally.refused))
+            .advice("Correct these lines and import them again."),
     )
 }
 
-/// The next lines, and how many they are.
+/// The next lines, and their number.
 fn next_batch(
     lines: &mut dyn Iterator<Item = std::io::Result<String>>,
 ) -> Result<(String, u64), Error> {
@@ -111,8 +112,8 @@ fn next_batch(
 }
 
 impl Tally {
-    /// Counts what became of lines, the first of which comes after so many others, and tells what
-    /// did not go well.
+    /// Adds the results of a batch and prints those of rejected lines. `before` is the number of
+    /// lines before the batch.
     fn add(&mut self, answer: &Json, before: u64) {
         let number = |name: &str| answer[name].as_u64().unwrap_or_default();
         self.imported += number("imported");
@@ -122,7 +123,7 @@ impl Tally {
             let line = before + result["line"].as_u64().unwrap_or_default();
             let text = |name: &str| result[name].as_str().unwrap_or_default();
             match text("outcome") {
-                "taken" => eprintln!("line {line}: {}: somebody else has it", text("field")),
+                "taken" => eprintln!("line {line}: {}: belongs to another user", text("field")),
                 "invalid" => eprintln!(
                     "line {line}: {}",
                     [text("field"), text("message")]

@@ -1,5 +1,5 @@
-//! The time of a hash by this crate, by the crate `argon2` and by the reference implementation in
-//! C: `cargo bench -p argon2-avx2`.
+//! Time of a hash by this crate, by the crate `argon2` and by the reference implementation in C:
+//! `cargo bench -p argon2-avx2`.
 
 #![expect(clippy::expect_used, reason = "a benchmark that cannot run fails")]
 
@@ -9,7 +9,8 @@ use divan::{Bencher, black_box};
 
 const PASSWORD: &[u8] = b"Correct-Horse-42";
 const SALT: &[u8] = b"0123456789abcdef";
-/// Memory in KiB and passes: the parameters that OWASP recommends.
+/// Memory in KiB and passes, as the OWASP Password Storage Cheat Sheet recommends them for one
+/// lane.
 const PARAMETERS: [(u32, u32); 3] = [(19_456, 2), (12_288, 3), (47_104, 1)];
 
 fn main() {
@@ -46,7 +47,7 @@ fn crate_argon2(bencher: Bencher, parameters: (u32, u32)) {
     });
 }
 
-/// It takes memory for each hash and gives it back.
+/// Unlike the others, it allocates and frees the memory of each hash.
 #[divan::bench(args = PARAMETERS, sample_count = 30, sample_size = 1)]
 #[expect(unsafe_code, reason = "the reference implementation is C")]
 fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
@@ -54,7 +55,7 @@ fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
         let mut output = [0; 32];
         let password = black_box(PASSWORD).as_ptr().cast();
         let salt = SALT.as_ptr().cast();
-        let into = output.as_mut_ptr().cast();
+        let output_start = output.as_mut_ptr().cast();
         // SAFETY: Each pointer is passed with the length of its slice, and C keeps none of them.
         let code = unsafe {
             argon2id_hash_raw(
@@ -65,7 +66,7 @@ fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
                 PASSWORD.len(),
                 salt,
                 SALT.len(),
-                into,
+                output_start,
                 output.len(),
             )
         };
@@ -74,7 +75,7 @@ fn reference_in_c(bencher: Bencher, (m, t): (u32, u32)) {
     });
 }
 
-/// What the self-test does, with the memory that it takes: 516 KiB, two passes.
+/// The parameters of the self-test (516 KiB, two passes), with the allocation of its memory.
 #[divan::bench(sample_count = 100, sample_size = 1)]
 fn self_test() -> [u8; 32] {
     let params = params((516, 2));

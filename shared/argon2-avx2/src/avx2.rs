@@ -1,8 +1,8 @@
-//! Fills the memory, four words of 64 bits at a time.
+//! Filling of the memory with AVX2 instructions, four words of 64 bits at a time.
 //!
-//! Two things make it faster than compiled portable Rust. Columns are mixed in the order in which
-//! they lie in memory, two at a time, instead of being gathered. And the next reference block is
-//! prefetched as soon as it is known, which is when five eighths of the work on a block are done.
+//! It is faster than compiled portable Rust for two reasons. Columns are mixed in memory order, two
+//! at a time, instead of being gathered. The next reference block is prefetched as soon as its
+//! position is known, which is after five eighths of the work on a block.
 
 use std::{
     arch::{
@@ -27,10 +27,10 @@ const SLICES: usize = 4;
 
 /// Four words.
 type Vector = __m256i;
-/// A block: eight rows of sixteen words, each of four vectors.
+/// A block: eight rows of sixteen words, and so of four vectors each.
 type Vectors = [Vector; WORDS / 4];
 
-/// Fills the memory of one lane, whose first two blocks are given. Returns `None` if the processor
+/// Fills the memory of one lane whose first two blocks are written. Returns `None` if the processor
 /// has no AVX2. RFC 9106, section 3.2, steps 5 and 6.
 #[expect(
     unsafe_code,
@@ -61,8 +61,8 @@ fn vectors(memory: &mut [Block]) -> &mut [Vectors] {
     // SAFETY: A block is 1024 bytes of integers without padding, and every bit pattern is valid for
     // a block and for vectors.
     let (prefix, vectors, suffix) = unsafe { memory.align_to_mut::<Vectors>() };
-    // `align_to_mut` may leave any part of the slice out; blocks left out would not be filled, and
-    // the hash would be wrong.
+    // `align_to_mut` may omit any part of the slice. Omitted blocks would not be filled, and the
+    // hash would be wrong.
     assert!(
         prefix.is_empty() && suffix.is_empty() && vectors.len() == count,
         "blocks could not be viewed as vectors"
@@ -98,8 +98,8 @@ impl Segment {
     #[target_feature(enable = "avx2")]
     fn fill(self, memory: &mut [Vectors], passes: u32) {
         let addresses = self.addresses(memory.len(), passes);
-        // J1 and J2 of section 3.4.1: from the addresses, or else from the first word of the
-        // previous block.
+        // J1 and J2 of section 3.4.1: from the generated addresses if there are any, otherwise from
+        // the first word of the previous block.
         let random = |index: usize, word| addresses.get(index).copied().unwrap_or(word);
         let first = if self.pass == 0 && self.slice == 0 {
             2
@@ -118,8 +118,8 @@ impl Segment {
         }
     }
 
-    /// Addresses for the first half of the first pass, which must not depend on the password; for
-    /// other segments, an empty list. Section 3.4.1.2.
+    /// Generated addresses for the first half of the first pass, where references must not depend
+    /// on the password; none for other segments. Sections 3.4.1.2 and 3.4.1.3.
     #[target_feature(enable = "avx2")]
     fn addresses(self, blocks: usize, passes: u32) -> Vec<u64> {
         let mut addresses = Vec::new();
@@ -140,8 +140,8 @@ impl Segment {
             scratch[1]
                 .iter()
                 .for_each(|&vector| addresses.extend(words(vector)));
-            // One more than there are blocks, so that the prefetch after the last block does not
-            // depend on its content.
+            // At least one address more than blocks, so that the prefetch after the last block does
+            // not depend on its content.
             if addresses.len() > self.length {
                 break;
             }
@@ -168,9 +168,10 @@ impl Segment {
     }
 }
 
-/// The compression function G (section 3.5) of two blocks, written to the target, or added to it by
-/// XOR if `adds` is set. The target may be one of the two. As soon as its first word is known,
-/// `ahead` maps it to the block to prefetch, whose position is returned.
+/// The compression function G (section 3.5) of two blocks. The result is written to the target, or
+/// added to it by XOR if `adds` is set; the target may be one of the two blocks. As soon as the
+/// first word of the target is known, `ahead` maps it to the position of the block to prefetch,
+/// which is returned.
 #[inline]
 #[target_feature(enable = "avx2")]
 fn compress(
@@ -367,13 +368,13 @@ mod tests {
 
     #[test]
     #[expect(unsafe_code, reason = "AVX2 is detected at run time")]
-    fn only_the_first_half_of_the_first_pass_takes_generated_addresses() {
+    fn only_the_first_half_of_the_first_pass_uses_generated_addresses() {
         if !is_x86_feature_detected!("avx2") {
             return;
         }
         for length in [2, 127, 128, 129, 4864] {
             // SAFETY: The processor has AVX2, as detected above.
-            let known = |pass, slice| unsafe {
+            let addresses = |pass, slice| unsafe {
                 Segment {
                     pass,
                     slice,
@@ -382,9 +383,12 @@ mod tests {
                 .addresses(length * SLICES, 2)
                 .len()
             };
-            assert!(known(0, 0) > length && known(0, 1) > length, "{length}");
+            assert!(
+                addresses(0, 0) > length && addresses(0, 1) > length,
+                "{length}"
+            );
             assert_eq!(
-                (known(0, 2), known(0, 3), known(1, 0)),
+                (addresses(0, 2), addresses(0, 3), addresses(1, 0)),
                 (0, 0, 0),
                 "{length}"
             );
@@ -392,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn blocks_are_viewed_as_vectors_whole_and_in_order() {
+    fn the_view_as_vectors_contains_all_blocks_in_order() {
         for count in [0, 1, 8, 517] {
             let mut memory = vec![Block::new(); count];
             let first = memory.as_ptr().addr();
@@ -401,8 +405,8 @@ mod tests {
             }
             let vectors = vectors(&mut memory);
             assert_eq!((vectors.len(), vectors.as_ptr().addr()), (count, first));
-            // From the second block on as well, where the start is aligned to a block and to
-            // nothing larger.
+            // Also from the second block on, whose address is aligned to a block and to nothing
+            // larger.
             assert_eq!(
                 super::vectors(memory.get_mut(1..).unwrap_or_default()).len(),
                 count.saturating_sub(1)

@@ -1,5 +1,4 @@
-//! Whether this crate's own code may compute a hash: only after it gave a known answer in this
-//! process.
+//! The self-test: the AVX2 code computes hashes only after it computed a known one in this process.
 
 use std::sync::OnceLock;
 
@@ -9,22 +8,22 @@ use crate::OUTPUT_BYTES;
 
 pub(crate) type Hash = [u8; OUTPUT_BYTES];
 
-/// Computes a hash from parameters, password, salt and memory; `None` if it does not support the
-/// parameters.
+/// Computes a hash from parameters, password, salt and memory. Returns `None` if the parameters are
+/// not supported.
 type HashFn = fn(&Params, &[u8], &[u8], &mut [Block]) -> Option<Hash>;
 
 /// Result of the self-test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SelfTest {
-    /// The AVX2 code gave the known answer and is used.
+    /// The AVX2 code computed the expected hash. It computes the hashes that it supports.
     Passed,
     /// The processor has no AVX2. The crate `argon2` computes all hashes.
     Unsupported,
-    /// The AVX2 code gave a wrong answer. The crate `argon2` computes all hashes.
+    /// The AVX2 code computed a wrong hash. The crate `argon2` computes all hashes.
     Failed,
 }
 
-/// The code of this process.
+/// The kernel for the processor of this process.
 #[cfg(target_arch = "x86_64")]
 pub(crate) static KERNEL: Kernel = Kernel::new(
     || std::arch::is_x86_feature_detected!("avx2"),
@@ -77,15 +76,15 @@ impl Kernel {
 
     fn known_answer(&self) -> Option<Hash> {
         let params = known_params()?;
-        // Not zero, or code that adds to blocks in the first pass, where it has to write them,
-        // would pass.
-        let mut left_over = Block::new();
-        left_over.as_mut().fill(u64::MAX);
+        // The memory is not zero. Otherwise, code that adds to blocks in the first pass instead of
+        // overwriting them would pass.
+        let mut used_block = Block::new();
+        used_block.as_mut().fill(u64::MAX);
         (self.hash)(
             &params,
             PASSWORD,
             SALT,
-            &mut vec![left_over; params.block_count()],
+            &mut vec![used_block; params.block_count()],
         )
     }
 }
@@ -93,16 +92,17 @@ impl Kernel {
 pub(crate) const PASSWORD: &[u8] = b"known answer";
 pub(crate) const SALT: &[u8] = b"of argon2-avx2";
 
-/// Argon2id of this password and salt with these parameters, by the reference implementation in C.
+/// Argon2id of the password and salt above with [`known_params`], computed by the reference
+/// implementation in C.
 pub(crate) const KNOWN_ANSWER: Hash = [
     0xbe, 0xca, 0x78, 0xf3, 0x47, 0xa2, 0x2f, 0x43, 0x0a, 0xc0, 0x53, 0x08, 0x7a, 0x1a, 0x9d, 0x43,
     0x27, 0x1c, 0x0d, 0xae, 0xa8, 0x81, 0xd5, 0xe9, 0x4f, 0x5a, 0x5f, 0x7f, 0xc0, 0x3b, 0x79, 0x2f,
 ];
 
-/// The least that runs all of the code: two passes, of which the first writes blocks and the second
-/// adds to them, and segments of 129 blocks. The first half of the first pass takes 128 references
-/// at a time from generated addresses, so the last block of a segment needs a second block of
-/// addresses; all other segments take them from the blocks.
+/// The smallest parameters that execute all of the code: two passes, of which the first overwrites
+/// blocks and the second adds to them, and segments of 129 blocks. A block of generated addresses
+/// has 128 of them, so the last block of a segment in the first half of the first pass needs a
+/// second block of addresses.
 pub(crate) fn known_params() -> Option<Params> {
     Params::new(4 * 129, 2, 1, None).ok()
 }

@@ -1,8 +1,8 @@
-//! Argon2id (RFC 9106), version 0x13, computed with AVX2 instructions where that is possible.
+//! Argon2id (RFC 9106), version 0x13, computed with AVX2 instructions if the processor has them.
 //!
-//! [`hash_into`] computes a hash of one lane and 32 bytes of output in about half the time that the
-//! crate `argon2` takes, on an x86-64 processor with AVX2. Every other hash is computed by the
-//! crate `argon2`, and so are all hashes if this crate's [`self_test`] fails.
+//! On an x86-64 processor with AVX2, [`hash_into`] computes a hash of one lane and 32 bytes of
+//! output in about half the time that the crate `argon2` takes. The crate `argon2` computes every
+//! other hash, and all hashes if the [`self_test`] fails.
 //!
 //! <https://www.rfc-editor.org/rfc/rfc9106>
 
@@ -29,14 +29,15 @@ const VERSION: Version = Version::V0x13;
 /// Length of the output that this crate computes itself, in bytes.
 const OUTPUT_BYTES: usize = 32;
 
-/// Hashes a password into all of `output`. `memory` needs at least [`Params::block_count`] blocks;
-/// their content does not affect the hash.
+/// Hashes a password and fills `output` with the hash. `memory` must have at least
+/// [`Params::block_count`] blocks of 1024 bytes; their content does not affect the hash.
 ///
 /// The first call in a process runs the self-test.
 ///
 /// # Errors
 ///
-/// Returns the errors of [`Argon2::hash_password_into_with_memory`], on the same conditions.
+/// Returns the same errors as [`Argon2::hash_password_into_with_memory`], under the same
+/// conditions.
 pub fn hash_into(
     output: &mut [u8],
     params: &Params,
@@ -86,7 +87,7 @@ mod tests {
         Params::new(m, t, p, None).expect("valid parameters")
     }
 
-    /// Memory with something left in it.
+    /// Memory that contains data of an earlier use.
     fn memory(blocks: usize) -> Vec<Block> {
         let mut memory = vec![Block::new(); blocks];
         for block in &mut memory {
@@ -120,7 +121,7 @@ mod tests {
         length: usize,
     ) -> Result<Vec<u8>, Error> {
         let mut output = vec![0; length];
-        // More memory than needed, as an earlier hash may have left it.
+        // More memory than required, as after a hash with larger parameters.
         hash_into(
             &mut output,
             params,
@@ -133,8 +134,8 @@ mod tests {
 
     #[test]
     fn hashes_equal_those_of_argon2_for_all_parameters() {
-        // From two blocks a segment to the default, with segments shorter than, as long as and
-        // longer than one block of addresses.
+        // From two blocks per segment to the default. Segments are shorter than, as long as and
+        // longer than one block of generated addresses.
         for m in [
             8, 9, 12, 15, 16, 64, 508, 511, 512, 516, 1024, 2000, 4099, 19_456,
         ] {
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_argon2_rejects_is_rejected_with_the_same_error() {
+    fn input_that_argon2_rejects_is_rejected_with_the_same_error() {
         let params = params(64, 1, 1);
         for (salt, length) in [(&b"0123456"[..], 32), (b"", 32), (SALT, 3), (SALT, 0)] {
             let rejected = by_this_crate(&params, PASSWORD, salt, length);
@@ -224,9 +225,9 @@ mod tests {
     /// Without this, the tests above could compare the crate `argon2` with itself.
     #[test]
     #[cfg(target_arch = "x86_64")]
-    fn a_processor_with_avx2_computes_single_lane_hashes_here() {
+    fn the_avx2_code_computes_single_lane_hashes_if_the_processor_has_avx2() {
         let has_avx2 = std::arch::is_x86_feature_detected!("avx2");
-        let is_computed_here = |params: &Params| {
+        let is_computed = |params: &Params| {
             KERNEL
                 .hash(params, PASSWORD, SALT, &mut memory(64))
                 .is_some()
@@ -239,8 +240,8 @@ mod tests {
                 SelfTest::Unsupported
             }
         );
-        assert_eq!(is_computed_here(&params(64, 2, 1)), has_avx2);
-        assert!(!is_computed_here(&params(64, 2, 2)));
+        assert_eq!(is_computed(&params(64, 2, 1)), has_avx2);
+        assert!(!is_computed(&params(64, 2, 2)));
     }
 
     mod fallback {
@@ -249,8 +250,8 @@ mod tests {
         use super::*;
         use crate::kernel::{Hash, KNOWN_ANSWER, known_params};
 
-        /// Hashes twice with a kernel of the test's own, and returns how often the first hash
-        /// called it, and the second.
+        /// Hashes twice with a kernel that counts its calls, and returns the number of calls by
+        /// each hash.
         fn hash_twice(kernel: &Kernel, calls: &AtomicUsize, expected: &[u8]) -> [usize; 2] {
             [(); 2].map(|()| {
                 let before = calls.load(Relaxed);
@@ -270,14 +271,14 @@ mod tests {
             })
         }
 
-        fn right_answer() -> Vec<u8> {
+        fn expected_hash() -> Vec<u8> {
             by_argon2(&params(64, 2, 1), PASSWORD, SALT, OUTPUT_BYTES).expect("a hash")
         }
 
         #[test]
-        fn a_wrong_answer_to_the_self_test_leaves_all_hashes_to_argon2() {
+        fn argon2_computes_all_hashes_after_the_self_test_got_a_wrong_hash() {
             static CALLS: AtomicUsize = AtomicUsize::new(0);
-            // Each would be right but for one bit.
+            // Each hash differs from the correct one by one bit.
             fn wrong(
                 params: &Params,
                 password: &[u8],
@@ -294,13 +295,13 @@ mod tests {
                 Some(hash)
             }
             let kernel = Kernel::new(|| true, wrong);
-            // The self-test, once, and nothing else.
-            assert_eq!(hash_twice(&kernel, &CALLS, &right_answer()), [1, 0]);
+            // One call by the self-test, and no other.
+            assert_eq!(hash_twice(&kernel, &CALLS, &expected_hash()), [1, 0]);
             assert_eq!(kernel.self_test(), SelfTest::Failed);
         }
 
         #[test]
-        fn no_answer_to_the_self_test_leaves_all_hashes_to_argon2() {
+        fn argon2_computes_all_hashes_after_the_self_test_got_no_hash() {
             static CALLS: AtomicUsize = AtomicUsize::new(0);
             let kernel = Kernel::new(
                 || true,
@@ -309,12 +310,12 @@ mod tests {
                     None
                 },
             );
-            assert_eq!(hash_twice(&kernel, &CALLS, &right_answer()), [1, 0]);
+            assert_eq!(hash_twice(&kernel, &CALLS, &expected_hash()), [1, 0]);
             assert_eq!(kernel.self_test(), SelfTest::Failed);
         }
 
         #[test]
-        fn without_avx2_its_code_is_never_called() {
+        fn the_avx2_code_is_not_called_without_avx2() {
             static CALLS: AtomicUsize = AtomicUsize::new(0);
             let kernel = Kernel::new(
                 || false,
@@ -323,12 +324,12 @@ mod tests {
                     Some(KNOWN_ANSWER)
                 },
             );
-            assert_eq!(hash_twice(&kernel, &CALLS, &right_answer()), [0, 0]);
+            assert_eq!(hash_twice(&kernel, &CALLS, &expected_hash()), [0, 0]);
             assert_eq!(kernel.self_test(), SelfTest::Unsupported);
         }
 
         #[test]
-        fn a_right_answer_is_asked_for_once_and_trusted_from_then_on() {
+        fn the_self_test_runs_once() {
             static CALLS: AtomicUsize = AtomicUsize::new(0);
             let kernel = Kernel::new(
                 || true,
@@ -343,7 +344,7 @@ mod tests {
         }
 
         #[test]
-        fn the_known_answer_is_that_of_argon2() {
+        fn the_known_answer_equals_the_hash_by_argon2() {
             let params = known_params().expect("valid parameters");
             let expected =
                 by_argon2(&params, kernel::PASSWORD, kernel::SALT, OUTPUT_BYTES).expect("a hash");

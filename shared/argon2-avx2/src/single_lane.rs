@@ -1,4 +1,4 @@
-//! Argon2id with one lane and 32 bytes of output: the steps before and after the memory is filled.
+//! Argon2id with one lane and 32 bytes of output: the steps before and after filling the memory.
 
 use argon2::{Block, MIN_SALT_LEN, Params};
 use blake2::{Blake2b256, Blake2b512, Digest};
@@ -59,7 +59,7 @@ fn seed(params: &Params, password: &[u8], salt: &[u8]) -> Option<[u8; 64]> {
     Some(hash.finalize().into())
 }
 
-/// Writes one of the first two blocks: a hash of 1024 bytes (H', section 3.3).
+/// Writes one of the first two blocks: a variable-length hash (H', section 3.3) of 1024 bytes.
 fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
     const HALF: usize = 32;
     let length = 1024_u32;
@@ -70,7 +70,7 @@ fn write_first(block: &mut Block, seed: &[u8; 64], number: u32) {
         .chain_update(number.to_le_bytes())
         .chain_update(lane.to_le_bytes())
         .finalize();
-    // Each round appends a whole hash, and the next round overwrites its second half.
+    // Each round appends a whole hash, whose second half the next round overwrites.
     let mut bytes = [0; Block::SIZE];
     for start in (0..Block::SIZE - HALF).step_by(HALF) {
         bytes[start..start + 2 * HALF].copy_from_slice(&hash);

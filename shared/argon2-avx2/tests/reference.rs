@@ -1,4 +1,4 @@
-//! Hashes equal those of the reference implementation in C.
+//! Comparison of hashes with those of the reference implementation in C.
 
 use argon2::{Block, Params};
 use argon2_sys::{ARGON2_OK, argon2id_hash_raw};
@@ -59,9 +59,9 @@ fn hashes_equal_those_of_the_reference_implementation() {
     }
 }
 
-/// The self-test's input; its answer is `KNOWN_ANSWER` of `src/kernel.rs`.
+/// Input and output are those of the self-test; the output is `KNOWN_ANSWER` in `src/kernel.rs`.
 #[test]
-fn the_known_answer_is_that_of_the_reference_implementation() {
+fn the_known_answer_equals_the_hash_by_the_reference_implementation() {
     let params = Params::new(516, 2, 1, None).expect("valid parameters");
     let expected = [
         0xbe, 0xca, 0x78, 0xf3, 0x47, 0xa2, 0x2f, 0x43, 0x0a, 0xc0, 0x53, 0x08, 0x7a, 0x1a, 0x9d,

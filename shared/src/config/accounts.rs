@@ -1,23 +1,23 @@
-//! Accounts: their ids, their one-time codes and their activity log.
+//! Accounts: uids, one-time codes and the activity log.
 
 use super::{ConfigError, Variables};
 
-/// What holds for every account.
+/// Settings of accounts.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    /// `IDENTITY_UID_PREFIX`: prefix of new uids.
+    /// `IDENTITY_UID_PREFIX`: prefix of new uids, two to six ASCII letters.
     pub uid_prefix: String,
-    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: whether an unknown address is answered like a
-    /// known one.
+    /// `IDENTITY_PREVENT_USER_EXISTENCE_ERRORS`: whether a password reset of an unknown address
+    /// returns the same response as one of a known address.
     pub prevent_user_existence_errors: bool,
-    /// `IDENTITY_CODE_EXPIRE_TIME`: lifetime of reset and confirmation codes, in seconds.
+    /// `IDENTITY_CODE_EXPIRE_TIME`: lifetime of one-time codes, in seconds.
     pub code_lifetime: i64,
-    /// `IDENTITY_ACTIVITY_DAYS`: retention of the activity log, in seconds.
+    /// `IDENTITY_ACTIVITY_DAYS`, converted to seconds: retention of the activity log.
     pub activity_retention: i64,
 }
 
 impl Accounts {
-    /// Reads the section.
+    /// Reads the settings of accounts.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             uid_prefix: variables.text("IDENTITY_UID_PREFIX", "ID", |text| {

@@ -1,4 +1,4 @@
-//! The application that accounts belong to.
+//! The application whose users sign in.
 
 use std::str::FromStr;
 
@@ -8,29 +8,30 @@ use super::{
 };
 use crate::domain::language::Language;
 
-/// The application, as people see it.
+/// The application as users see it.
 #[derive(Clone, Debug)]
 pub struct Application {
-    /// `IDENTITY_APP_NAME`: name in mails, issuer of OTP secrets.
+    /// `IDENTITY_APP_NAME`: name in mails, and issuer of OTP secrets in authenticator apps.
     pub name: String,
-    /// `IDENTITY_DOMAIN`: base of links in mails, without a slash at its end.
+    /// `IDENTITY_DOMAIN`: origin of the front end, without a slash at its end. Links in mails begin
+    /// with it.
     pub domain: String,
-    /// `IDENTITY_DEFAULT_LANGUAGE`: language of users who chose none.
+    /// `IDENTITY_DEFAULT_LANGUAGE`: language of mails to users who chose none.
     pub default_language: Language,
 }
 
 impl Application {
-    /// Reads the section.
+    /// Reads the settings of the application.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            // Authenticator apps split their labels at a colon.
+            // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
             name: variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
                 is_one_line(text) && !text.contains(':')
             })?,
             domain: variables.required("IDENTITY_DOMAIN", origin)?,
             default_language: variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
                 Language::from_str(text)
-                    .map_err(|_| "is not a language that has templates".to_owned())
+                    .map_err(|_| "is not a language with mail templates".to_owned())
             })?,
         })
     }

@@ -1,4 +1,4 @@
-//! Captchas.
+//! The captcha provider.
 
 use super::{ConfigError, Variables};
 use crate::{
@@ -6,7 +6,8 @@ use crate::{
     platform::service_url::ServiceUrl,
 };
 
-/// Reads the section; `None` if no captcha is on. A value that cannot be used is refused even then.
+/// Reads the settings of the captcha provider; `None` if `IDENTITY_CAPTCHA` is `none`. Even then,
+/// an invalid value of another variable is an error.
 pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigError> {
     const PROVIDER: &str = "IDENTITY_CAPTCHA";
     const ID: &str = "IDENTITY_CAPTCHA_ID";
@@ -17,13 +18,13 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
             .into_iter()
             .find(|provider| provider.name() == name);
         if found.is_none() && name != "none" {
-            Err("is none of none, recaptcha, hcaptcha, turnstile and geetest".to_owned())
+            Err("is not one of none, recaptcha, hcaptcha, turnstile, geetest".to_owned())
         } else {
             Ok(found)
         }
     })?;
-    let id = variables.text(ID, "", is_word)?;
-    let secret = variables.text(SECRET, "", is_word)?;
+    let id = variables.text(ID, "", is_graphic_ascii)?;
+    let secret = variables.text(SECRET, "", is_graphic_ascii)?;
     let default_url = provider.unwrap_or(CaptchaProvider::Recaptcha).url();
     let url = variables.parsed("IDENTITY_CAPTCHA_URL", default_url, ServiceUrl::parse)?;
     let protected = variables.parsed(
@@ -36,7 +37,7 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
                 .map(ProtectedOperation::parse);
             names
                 .collect::<Option<_>>()
-                .ok_or_else(|| format!("is not a list out of {ALL_OPERATIONS}"))
+                .ok_or_else(|| format!("is not a list of operations from {ALL_OPERATIONS}"))
         },
     )?;
     let Some(provider) = provider else {
@@ -46,7 +47,7 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
         if value.is_empty() {
             return Err(ConfigError::new(
                 variable,
-                format!("is not set, and {PROVIDER} is {}", provider.name()),
+                format!("is not set, but {PROVIDER} is {}", provider.name()),
             ));
         }
     }
@@ -59,7 +60,7 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
     }))
 }
 
-fn is_word(text: &str) -> bool {
+fn is_graphic_ascii(text: &str) -> bool {
     text.len() <= 2048 && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
@@ -73,7 +74,7 @@ mod tests {
         ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
     ];
 
-    /// What these variables say, or the variable that is named.
+    /// The settings in these variables, or the name of the variable in the error.
     fn read(variables: &[(&str, &str)]) -> Result<Option<CaptchaSettings>, String> {
         let variables: Vec<(String, String)> = variables
             .iter()
@@ -96,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn a_captcha_needs_both_keys() {
+    fn a_captcha_requires_its_public_key_and_its_secret() {
         assert!(read(&ON[1..]).expect("a configuration").is_none());
         assert_eq!(
             read(&ON[..2]).err().as_deref(),
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn every_provider_verifies_at_its_own_place_unless_another_is_given() {
+    fn each_provider_has_a_default_url() {
         for provider in CaptchaProvider::ALL {
             let on = [[("IDENTITY_CAPTCHA", provider.name())].as_slice(), &ON[1..]].concat();
             let captcha = read(&on).expect("a configuration").expect("a captcha");
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn it_protects_what_it_is_told_to() {
+    fn the_protected_operations_are_a_list() {
         let protected = |list| {
             let captcha = read(
                 &[

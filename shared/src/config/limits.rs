@@ -4,7 +4,7 @@ use super::{ConfigError, Variables};
 use crate::domain::rate_limit::Limits;
 
 /// Reads `IDENTITY_SIGN_IN_FREE_ATTEMPTS`, `IDENTITY_REQUESTS_PER_MINUTE`, `IDENTITY_MAIL_INTERVAL`
-/// and `IDENTITY_MAILS_PER_HOUR`.
+/// (in seconds) and `IDENTITY_MAILS_PER_HOUR`. The value 0 switches a limit off.
 pub fn limits(variables: &Variables) -> Result<Limits, ConfigError> {
     Ok(Limits {
         sign_in_free_attempts: variables.number("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "5", 0..=100)?,

@@ -3,26 +3,27 @@
 use super::{Application, ConfigError, Variables, variables::is_one_line};
 use crate::domain::email_address::EmailAddress;
 
-/// How mails are sent.
+/// Settings of outgoing mail.
 #[derive(Debug)]
 pub struct Mail {
-    /// `IDENTITY_SENDER_EMAIL`, `IDENTITY_SENDER_NAME`.
+    /// The `From` header (RFC 5322) of mails.
     pub sender: Sender,
-    /// `IDENTITY_MAIL_CONFIGURATION_SET`: the configuration set of SES, if there is one.
+    /// `IDENTITY_MAIL_CONFIGURATION_SET`: name of the SES configuration set, if there is one.
     pub configuration_set: Option<String>,
 }
 
 /// The sender of mails.
 #[derive(Debug)]
 pub struct Sender {
-    /// The name shown.
+    /// `IDENTITY_SENDER_NAME`: display name.
     pub name: String,
-    /// The address.
+    /// `IDENTITY_SENDER_EMAIL`: address.
     pub email: EmailAddress,
 }
 
 impl Mail {
-    /// Reads the section. The sender is named after the application unless a name is given.
+    /// Reads the settings of outgoing mail. The default of the sender's name is the name of the
+    /// application.
     pub fn read(variables: &Variables, application: &Application) -> Result<Self, ConfigError> {
         Ok(Self {
             sender: Sender {

@@ -1,6 +1,8 @@
-//! The configuration: environment variables that template.yaml sets, in sections by concern. A
-//! binary reads the sections that it uses, once, at its start; an error names the variable.
-//! README.md describes each variable.
+//! The configuration: environment variables that template.yaml sets, in sections by concern.
+//! docs/CONFIGURATION.md describes each variable.
+//!
+//! A binary reads the sections that it uses once, when it starts. Each error is a [`ConfigError`],
+//! which names the variable.
 
 mod accounts;
 mod application;
@@ -24,4 +26,4 @@ pub use passwords::{Passwords, argon2};
 pub use resources::{Tables, token_secret};
 pub use sessions::{Sessions, trusted_proxies};
 pub use tokens::AccessTokens;
-pub use variables::{ConfigError, LONGEST, Variables};
+pub use variables::{ConfigError, MAX_LENGTHS, Variables};

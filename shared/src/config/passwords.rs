@@ -1,4 +1,4 @@
-//! Which passwords are accepted, and how they are hashed.
+//! The requirements on passwords, and the parameters of their hashes.
 
 use argon2::Params;
 
@@ -12,28 +12,28 @@ const REGEXP: &str = "IDENTITY_PASSWORD_REGEXP";
 pub(super) const DEFAULT_REGEXP: &str =
     r"^(?=[^a-z]*[a-z])(?=[^A-Z]*[A-Z])(?=[^0-9]*[0-9])[\s\S]{8,80}$";
 
-/// Which passwords are accepted.
+/// Requirements on new passwords.
 #[derive(Debug)]
 pub struct Passwords {
-    /// `IDENTITY_PASSWORD_REGEXP`: what a password must match, in the syntax of JavaScript.
+    /// `IDENTITY_PASSWORD_REGEXP`: regular expression that a password must match, in JavaScript's
+    /// syntax.
     pub regexp: String,
-    /// `IDENTITY_PASSWORD_MIN_ENTROPY`, in bits.
+    /// `IDENTITY_PASSWORD_MIN_ENTROPY`: minimum of the estimated entropy, in bits.
     pub min_entropy: f64,
-    /// `IDENTITY_BREACHED_PASSWORDS`, `IDENTITY_BREACHED_PASSWORDS_URL`: the service that knows
-    /// breached passwords, if it is used.
+    /// `IDENTITY_BREACHED_PASSWORDS_URL`: base URL of the service for breached passwords; `None` if
+    /// `IDENTITY_BREACHED_PASSWORDS` is `off`.
     pub breached_passwords: Option<ServiceUrl>,
 }
 
 impl Passwords {
-    /// Reads the section. The expression is not compiled: the function that publishes it to front
-    /// ends never uses it.
+    /// Reads the requirements. Does not compile the expression, because the function that publishes
+    /// it does not use it.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
-        let is_used =
-            variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
-                "off" => Ok(false),
-                "hibp" => Ok(true),
-                _ => Err("is neither off nor hibp".to_owned()),
-            })?;
+        let is_on = variables.parsed("IDENTITY_BREACHED_PASSWORDS", "off", |text| match text {
+            "off" => Ok(false),
+            "hibp" => Ok(true),
+            _ => Err("is neither off nor hibp".to_owned()),
+        })?;
         let url = variables.parsed(
             "IDENTITY_BREACHED_PASSWORDS_URL",
             "https://api.pwnedpasswords.com/range/",
@@ -42,11 +42,14 @@ impl Passwords {
         Ok(Self {
             regexp: variables.text(REGEXP, DEFAULT_REGEXP, is_printable_ascii)?,
             min_entropy: variables.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
-            breached_passwords: is_used.then_some(url),
+            breached_passwords: is_on.then_some(url),
         })
     }
 
-    /// Compiles the expression. An error names its variable if it cannot be used.
+    /// Compiles the expression.
+    ///
+    /// # Errors
+    /// If the expression has invalid or unsupported syntax, or could take exponential time.
     pub fn policy(&self) -> Result<PasswordPolicy, ConfigError> {
         let rule = PasswordRule::parse(&self.regexp)
             .map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
@@ -54,7 +57,8 @@ impl Passwords {
     }
 }
 
-/// Reads `IDENTITY_ARGON2`, the parameters of new password hashes.
+/// Reads `IDENTITY_ARGON2`, the Argon2id parameters of new password hashes (RFC 9106, section 3.1).
+/// The default is one of those that the OWASP Password Storage Cheat Sheet recommends.
 pub fn argon2(variables: &Variables) -> Result<Params, ConfigError> {
     variables.parsed("IDENTITY_ARGON2", "m=19456,t=2,p=1", |text| {
         parse_params(text).ok_or_else(|| {

@@ -2,17 +2,17 @@
 
 use super::{ConfigError, Variables};
 
-/// The two tables.
+/// The DynamoDB tables.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    /// `IDENTITY_USERS_TABLE`: name of the table of users.
+    /// `IDENTITY_USERS_TABLE`: name of the Users table.
     pub users: String,
-    /// `IDENTITY_GRANTS_TABLE`: name of the table of what users hold for a time.
+    /// `IDENTITY_GRANTS_TABLE`: name of the Grants table, whose items expire.
     pub grants: String,
 }
 
 impl Tables {
-    /// Reads the section.
+    /// Reads the names of the tables.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
             users: variables.name("IDENTITY_USERS_TABLE")?,
@@ -21,7 +21,7 @@ impl Tables {
     }
 }
 
-/// Reads `IDENTITY_TOKEN_SECRET`, the ARN of the secret from which the keys of tokens are derived.
+/// Reads `IDENTITY_TOKEN_SECRET`, the ARN of the token secret in Secrets Manager.
 pub fn token_secret(variables: &Variables) -> Result<String, ConfigError> {
     variables.name("IDENTITY_TOKEN_SECRET")
 }

@@ -1,19 +1,20 @@
-//! Sessions, and who reports the client's address for them.
+//! Sessions, and the gateways that report client addresses.
 
 use super::{ConfigError, Variables};
 use crate::domain::{ip_network::Network, session::SessionLifetime};
 
-/// How sessions are kept.
+/// Settings of sessions.
 #[derive(Clone, Debug)]
 pub struct Sessions {
-    /// `IDENTITY_SESSION_NAME`: name of the session cookie.
+    /// `IDENTITY_SESSION_NAME`: name of the session cookie, a token of RFC 9110.
     pub cookie_name: String,
-    /// `IDENTITY_SESSION_EXPIRE_TIME`, `IDENTITY_SESSION_MAX_AGE`.
+    /// `IDENTITY_SESSION_EXPIRE_TIME` and `IDENTITY_SESSION_MAX_AGE`: idle and absolute timeout,
+    /// in seconds.
     pub lifetime: SessionLifetime,
 }
 
 impl Sessions {
-    /// Reads the section.
+    /// Reads the settings of sessions.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         const MAX_AGE: &str = "IDENTITY_SESSION_MAX_AGE";
         let lifetime = SessionLifetime {
@@ -33,8 +34,8 @@ impl Sessions {
     }
 }
 
-/// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways that report the client's address at
-/// `/auth`.
+/// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways whose `X-Forwarded-For` header is
+/// trusted at `/auth`.
 pub fn trusted_proxies(variables: &Variables) -> Result<Vec<Network>, ConfigError> {
     variables.parsed("IDENTITY_TRUSTED_PROXIES", "", |text| {
         let networks = text
@@ -42,13 +43,14 @@ pub fn trusted_proxies(variables: &Variables) -> Result<Vec<Network>, ConfigErro
             .map(str::trim)
             .filter(|part| !part.is_empty())
             .map(Network::parse);
-        networks
-            .collect::<Option<_>>()
-            .ok_or_else(|| "is not a list of networks as 203.0.113.0/24,2001:db8::/32".to_owned())
+        networks.collect::<Option<_>>().ok_or_else(|| {
+            "is not a list of networks, for example 203.0.113.0/24,2001:db8::/32".to_owned()
+        })
     })
 }
 
-/// A token of RFC 9110, which is what RFC 6265 lets a cookie's name be.
+/// Whether text consists of the characters of a token (RFC 9110, section 5.6.2), as the name of a
+/// cookie must (RFC 6265, section 4.1.1).
 fn is_token(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c))

@@ -12,7 +12,7 @@ const REQUIRED: [(&str, &str); 5] = [
     ),
 ];
 
-/// The required variables, and these; a blank value counts as not set.
+/// The required variables and `overrides`, of which an empty one counts as not set.
 fn variables(overrides: &[(&str, &str)]) -> Variables {
     let values: Vec<(String, String)> = REQUIRED
         .iter()
@@ -26,7 +26,7 @@ fn variables(overrides: &[(&str, &str)]) -> Variables {
     })
 }
 
-/// The error of the first section that cannot be read.
+/// The error of the first section whose reading fails.
 fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
     let variables = variables(overrides);
     let read = || {
@@ -119,7 +119,7 @@ fn a_required_variable_must_be_set() {
 }
 
 #[test]
-fn the_sender_is_named_after_the_application() {
+fn the_default_name_of_the_sender_is_the_name_of_the_application() {
     let variables = variables(&[("IDENTITY_APP_NAME", "Acme")]);
     let application = Application::read(&variables).expect("a section");
     assert_eq!(
@@ -132,7 +132,7 @@ fn the_sender_is_named_after_the_application() {
 }
 
 #[test]
-fn an_error_names_its_variable() {
+fn an_error_names_the_variable() {
     for (variable, value) in [
         ("IDENTITY_APP_NAME", "two\nlines"),
         ("IDENTITY_APP_NAME", "a:b"),
@@ -157,7 +157,7 @@ fn an_error_names_its_variable() {
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "65"),
         ("IDENTITY_ARGON2", "m=1"),
         ("IDENTITY_DEFAULT_LANGUAGE", "xx"),
-        ("IDENTITY_SENDER_EMAIL", "nobody"),
+        ("IDENTITY_SENDER_EMAIL", "no-address"),
         ("IDENTITY_SENDER_NAME", "a\r\nBcc: b@c.de"),
         ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "yes"),
         ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
@@ -194,12 +194,12 @@ fn an_error_names_its_variable() {
 }
 
 #[test]
-fn a_value_is_bounded_in_characters() {
-    for (variable, longest) in LONGEST {
-        let error = error(&[(variable, &"ü".repeat(longest + 1))]).expect("a refusal");
+fn the_maximum_length_of_a_value_is_in_characters() {
+    for (variable, maximum) in MAX_LENGTHS {
+        let error = error(&[(variable, &"ü".repeat(maximum + 1))]).expect("an error");
         assert_eq!(
             error,
-            ConfigError::new(variable, format!("is longer than {longest} characters"))
+            ConfigError::new(variable, format!("is longer than {maximum} characters"))
         );
     }
     let name = "ü".repeat(40);
@@ -212,7 +212,7 @@ fn a_value_is_bounded_in_characters() {
 }
 
 #[test]
-fn a_domain_loses_the_slash_at_its_end() {
+fn a_slash_at_the_end_of_the_domain_is_removed() {
     for (value, domain) in [
         ("https://example.com/", "https://example.com"),
         ("https://example.com:8443", "https://example.com:8443"),

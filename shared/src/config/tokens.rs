@@ -1,18 +1,18 @@
-//! Access tokens for other services.
+//! Access tokens (JWTs), which other services verify.
 
 use super::{Application, ConfigError, Variables, variables::is_printable_ascii};
 
-/// Names in access tokens.
+/// Claims that are the same in all access tokens (RFC 7519, section 4.1).
 #[derive(Clone, Debug)]
 pub struct AccessTokens {
-    /// `IDENTITY_ACCESS_TOKEN_ISSUER`: the claim `iss`.
+    /// `IDENTITY_ACCESS_TOKEN_ISSUER`: claim `iss`.
     pub issuer: String,
-    /// `IDENTITY_ACCESS_TOKEN_AUDIENCE`: the claim `aud`.
+    /// `IDENTITY_ACCESS_TOKEN_AUDIENCE`: claim `aud`.
     pub audience: String,
 }
 
 impl AccessTokens {
-    /// Reads the section. The issuer is the application's domain unless one is given.
+    /// Reads the claims. The default of the issuer is the domain of the application.
     pub fn read(variables: &Variables, application: &Application) -> Result<Self, ConfigError> {
         let is_claim = |text: &str| {
             !text.is_empty() && is_printable_ascii(text) && !text.contains(['"', '\\'])

@@ -1,10 +1,10 @@
-//! Reads environment variables, with errors that name them.
+//! Reading and parsing of environment variables.
 
 use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use crate::platform::{environment, service_url::is_confidential};
 
-/// A variable that is missing or has a value that cannot be used.
+/// A variable that is required and not set, or whose value is invalid.
 #[derive(PartialEq, Eq, thiserror::Error)]
 #[error("{variable}: {problem}")]
 pub struct ConfigError {
@@ -13,7 +13,7 @@ pub struct ConfigError {
     problem: String,
 }
 
-/// What `main` prints of it.
+/// As `Display`, because `main` prints the `Debug` form of an error.
 impl fmt::Debug for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -21,7 +21,7 @@ impl fmt::Debug for ConfigError {
 }
 
 impl ConfigError {
-    /// `problem` continues a sentence that begins with the variable, as "is not a number".
+    /// `problem` continues a sentence that begins with the variable: "is not a number".
     pub(crate) fn new(variable: &'static str, problem: impl Into<String>) -> Self {
         Self {
             variable,
@@ -33,33 +33,33 @@ impl ConfigError {
 /// Returns the value of a variable; `None` if it is not set.
 type Get = dyn Fn(&str) -> Option<String>;
 
-/// Where variables are read from.
+/// A source of variables.
 pub struct Variables(Box<Get>);
 
 impl Variables {
-    /// The variables of this process.
+    /// The environment of this process.
     #[must_use]
     pub fn from_env() -> Self {
         Self::new(environment::variable)
     }
 
-    /// The variables that a function returns; `None` for one that is not set.
+    /// The variables that `get` returns; `None` stands for a variable that is not set.
     pub fn new(get: impl Fn(&str) -> Option<String> + 'static) -> Self {
         Self(Box::new(get))
     }
 
     fn get(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         let value = (self.0)(variable);
-        match (longest(variable), &value) {
-            (Some(longest), Some(text)) if text.chars().count() > longest => Err(ConfigError::new(
+        match (max_length(variable), &value) {
+            (Some(maximum), Some(text)) if text.chars().count() > maximum => Err(ConfigError::new(
                 variable,
-                format!("is longer than {longest} characters"),
+                format!("is longer than {maximum} characters"),
             )),
             _ => Ok(value),
         }
     }
 
-    /// The value as it is, if it is set.
+    /// A variable of any value, without a default.
     pub(crate) fn optional(&self, variable: &'static str) -> Result<Option<String>, ConfigError> {
         self.get(variable)
     }
@@ -86,7 +86,7 @@ impl Variables {
         parse(&value).map_err(|problem| ConfigError::new(variable, problem))
     }
 
-    /// A name of a resource that the template sets.
+    /// The name or ARN of a resource, which template.yaml sets.
     pub(crate) fn name(&self, variable: &'static str) -> Result<String, ConfigError> {
         self.required(variable, |text| Ok(text.to_owned()))
     }
@@ -101,7 +101,7 @@ impl Variables {
             if is_valid(text) {
                 Ok(text.to_owned())
             } else {
-                Err("has characters or a length that it cannot have".to_owned())
+                Err("has an invalid length or invalid characters".to_owned())
             }
         })
     }
@@ -130,9 +130,9 @@ impl Variables {
     }
 }
 
-/// Longest values in characters, the `MaxLength` of template.yaml: Lambda holds 4096 bytes of
-/// variables, names included.
-pub const LONGEST: [(&str, usize); 14] = [
+/// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
+/// variables of a function within Lambda's quota of 4096 bytes, names included.
+pub const MAX_LENGTHS: [(&str, usize); 14] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_SESSION_NAME", 64),
@@ -149,11 +149,11 @@ pub const LONGEST: [(&str, usize); 14] = [
     ("IDENTITY_BREACHED_PASSWORDS_URL", 100),
 ];
 
-fn longest(variable: &str) -> Option<usize> {
-    LONGEST
+fn max_length(variable: &str) -> Option<usize> {
+    MAX_LENGTHS
         .iter()
         .find(|(name, _)| *name == variable)
-        .map(|(_, longest)| *longest)
+        .map(|(_, maximum)| *maximum)
 }
 
 pub(crate) fn is_one_line(text: &str) -> bool {
@@ -164,15 +164,17 @@ pub(crate) fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// A web origin. Links carry tokens, so it is https unless the host is this machine.
+/// Parses a web origin (RFC 6454). It must be https unless the host is this machine, because links
+/// that begin with it contain tokens.
 pub(crate) fn origin(text: &str) -> Result<String, String> {
-    const PROBLEM: &str = "is not an origin as https://example.com (http only for localhost)";
+    const PROBLEM: &str =
+        "is not an origin, for example https://example.com (http only for localhost)";
     let text = text.trim_end_matches('/');
     let (scheme, authority) = text.split_once("://").ok_or(PROBLEM)?;
     let uri: lambda_http::http::Uri = text.parse().map_err(|_| PROBLEM)?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or(PROBLEM)?;
-    let bare = !authority.contains(['/', '?', '#', '@']);
-    if bare && is_confidential(scheme, host) {
+    let is_bare = !authority.contains(['/', '?', '#', '@']);
+    if is_bare && is_confidential(scheme, host) {
         Ok(text.to_owned())
     } else {
         Err(PROBLEM.to_owned())

@@ -1,109 +1,109 @@
-//! Activities: who did what to an account, from where, and whether it succeeded. Names and values
-//! are Barong's.
+//! Activities: the actions on an account, each with its client and result. Names and values are
+//! Barong's.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    domain::session::Client,
+    domain::{session::Client, user::Uid},
     platform::{clock::Timestamp, random},
 };
 
-/// What was done.
+/// An action on an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
-    /// An account was made.
+    /// Sign-up.
     #[serde(rename = "signup")]
     SignUp,
-    /// A password was presented.
+    /// A sign-in with a password alone.
     #[serde(rename = "login")]
     Login,
-    /// A password and the code of a second factor were presented.
+    /// A sign-in with a password and a TOTP or recovery code.
     #[serde(rename = "login::2fa")]
     LoginWithOtp,
-    /// A session was ended by its user.
+    /// Sign-out.
     #[serde(rename = "logout")]
     Logout,
-    /// A mail was asked for that lets one set a new password.
+    /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
-    /// A new password was set by the token of such a mail.
+    /// A new password, set with the one-time code of a reset mail.
     #[serde(rename = "password reset")]
     PasswordReset,
-    /// The password was changed by who knew it.
+    /// A password change in a session, with the current password.
     #[serde(rename = "password change")]
     PasswordChange,
-    /// A secret for an authenticator was drawn.
+    /// A new TOTP secret was generated and shown as a QR code.
     #[serde(rename = "request QR code for 2FA")]
     RequestQrCode,
-    /// The second factor was turned on.
+    /// OTP was enabled.
     #[serde(rename = "enable 2FA")]
     EnableOtp,
-    /// The second factor was turned off.
+    /// OTP was disabled.
     #[serde(rename = "disable 2FA")]
     DisableOtp,
 }
 
-/// What activities are listed by.
+/// The topic under which the API lists an activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
-    /// Signing in and out.
+    /// Sign-in and sign-out.
     Session,
     /// The second factor.
     Otp,
-    /// The password.
+    /// Password reset and password change.
     Password,
-    /// The account as a whole.
+    /// Sign-up.
     Account,
 }
 
-/// Whether it was done.
+/// The result of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ActivityResult {
-    /// It was.
+    /// The action was performed.
     Succeed,
-    /// It was refused.
+    /// The action was rejected.
     Failed,
 }
 
-/// Something that was done to an account, or tried.
+/// An action on an account, performed or rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
-    /// Orders a user's activities by time, and tells apart those of one moment.
+    /// The time in milliseconds and 64 random bits. Ids of a user sort by time.
     pub id: String,
-    /// Whose account.
-    pub uid: String,
-    /// What was done.
+    /// The uid of the user.
+    pub uid: Uid,
+    /// The action.
     pub action: Action,
-    /// Whether it was.
+    /// The result.
     pub result: ActivityResult,
-    /// The client's address.
+    /// The client address.
     pub user_ip: String,
-    /// The client's User-Agent.
+    /// The client's `User-Agent` header.
     pub user_agent: String,
-    /// A JSON text with the key of the refusal, where there was one.
+    /// JSON text with the error keys; `None` if the action succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// When.
+    /// The time of the action.
     pub created_at: Timestamp,
-    /// When it is forgotten.
+    /// The time at which the activity expires.
     pub expires_at: Timestamp,
 }
 
-/// Writes down what one client does at one moment.
+/// Creates the activities of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder<'a> {
-    /// Who does it.
+    /// The client that sent the request.
     pub client: &'a Client,
-    /// Seconds for which it is kept.
+    /// Retention of the activities, in seconds.
     pub life: i64,
-    /// When.
+    /// The time of the request.
     pub now: Timestamp,
 }
 
-/// A new id of an activity.
+/// A new activity id.
 pub(crate) fn activity_id(now: Timestamp) -> String {
     format!(
         "{:013}-{:016x}",
@@ -113,15 +113,15 @@ pub(crate) fn activity_id(now: Timestamp) -> String {
 }
 
 impl Recorder<'_> {
-    /// Something was done.
+    /// The activity of a performed action.
     #[must_use]
-    pub fn succeeded(&self, uid: &str, action: Action) -> Activity {
+    pub fn succeeded(&self, uid: &Uid, action: Action) -> Activity {
         self.activity(uid, action, ActivityResult::Succeed, None)
     }
 
-    /// Something was refused.
+    /// The activity of a rejected action, with the keys of its error.
     #[must_use]
-    pub fn failed(&self, uid: &str, action: Action, why: &Error) -> Activity {
+    pub fn failed(&self, uid: &Uid, action: Action, why: &Error) -> Activity {
         let reason = serde_json::json!({ "reason": why.keys().join(",") });
         self.activity(
             uid,
@@ -133,14 +133,14 @@ impl Recorder<'_> {
 
     fn activity(
         &self,
-        uid: &str,
+        uid: &Uid,
         action: Action,
         result: ActivityResult,
         data: Option<String>,
     ) -> Activity {
         Activity {
             id: activity_id(self.now),
-            uid: uid.to_owned(),
+            uid: uid.clone(),
             action,
             result,
             user_ip: self.client.address.clone(),
@@ -153,7 +153,7 @@ impl Recorder<'_> {
 }
 
 impl Action {
-    /// What it is listed under.
+    /// The topic of the action.
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
@@ -168,7 +168,7 @@ impl Action {
 }
 
 impl Activity {
-    /// What is told of it.
+    /// The activity as the API returns it.
     #[must_use]
     pub fn view(&self) -> ActivityView<'_> {
         ActivityView {
@@ -185,7 +185,7 @@ impl Activity {
     }
 }
 
-/// What is told of an activity, in Barong's order.
+/// An activity as the API returns it, with Barong's members in Barong's order.
 #[derive(Serialize)]
 pub struct ActivityView<'a> {
     id: &'a str,
@@ -219,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn an_activity_is_told_by_barongs_names_in_barongs_order() {
+    fn an_activity_has_barongs_members_in_barongs_order() {
         let client = client();
         let activity = recorder(&client, 1500).failed(
-            "ID0123456789",
+            &Uid::generate("ID"),
             Action::LoginWithOtp,
             &Error::OtpInvalid,
         );
@@ -240,11 +240,11 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_ordered_by_time_and_differ_within_a_moment() {
+    fn ids_sort_by_time_and_are_unique_within_a_millisecond() {
         let client = client();
         let id = |milliseconds| {
             recorder(&client, milliseconds)
-                .succeeded("ID0123456789", Action::Login)
+                .succeeded(&Uid::generate("ID"), Action::Login)
                 .id
         };
         let early = id(1_799_999_999_999);
@@ -253,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn a_success_has_no_reason_and_is_kept_for_its_life() {
+    fn a_success_has_no_reason_and_expires_after_the_retention() {
         let client = client();
-        let activity = recorder(&client, 0).succeeded("ID0123456789", Action::SignUp);
+        let activity = recorder(&client, 0).succeeded(&Uid::generate("ID"), Action::SignUp);
         assert_eq!(
             (activity.data, activity.expires_at),
             (None, Timestamp::from_seconds(60))

@@ -1,44 +1,44 @@
-//! Captchas: providers, and the operations that may require one.
+//! Captcha settings: the provider, and the operations that require a captcha.
 
 use crate::platform::service_url::ServiceUrl;
 
-/// A captcha that is on.
+/// The settings of a captcha that is required.
 #[derive(Clone, Debug)]
 pub struct CaptchaSettings {
-    /// The provider.
+    /// The service that verifies responses.
     pub provider: CaptchaProvider,
-    /// The public key, which the widget is shown with.
+    /// The public key (site key) of the widget.
     pub id: String,
-    /// ARN of the secret that holds the private key.
+    /// ARN of the secret in Secrets Manager that contains the private key.
     pub secret: String,
-    /// Where responses are verified.
+    /// The URL that verifies responses; for `GeeTest`, the base URL of its API.
     pub url: ServiceUrl,
-    /// The operations that require it.
+    /// The operations that require a captcha.
     pub protected: Vec<ProtectedOperation>,
 }
 
 impl CaptchaSettings {
-    /// Whether an operation requires it.
+    /// Whether an operation requires a captcha.
     #[must_use]
     pub fn protects(&self, operation: ProtectedOperation) -> bool {
         self.protected.contains(&operation)
     }
 }
 
-/// A provider of captchas.
+/// A captcha provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CaptchaProvider {
-    /// Google's reCAPTCHA 2.
+    /// Google reCAPTCHA v2.
     Recaptcha,
     /// hCaptcha.
     Hcaptcha,
     /// Cloudflare Turnstile.
     Turnstile,
-    /// `GeeTest` 3.
+    /// `GeeTest` version 3.
     Geetest,
 }
 
-/// An operation that may require a captcha.
+/// An operation that can require a captcha.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProtectedOperation {
     /// Sign-up.
@@ -47,15 +47,15 @@ pub enum ProtectedOperation {
     SessionCreate,
     /// A request for a password reset.
     PasswordReset,
-    /// A request for another confirmation mail.
+    /// A request for a new confirmation mail.
     EmailConfirmation,
 }
 
 /// The value of the parameter `captcha_response`.
 pub enum CaptchaResponse {
-    /// A token, or an object's JSON text.
+    /// A token, or an object as JSON text.
     Text(String),
-    /// An object, as one provider's widget makes it.
+    /// An object, which the widget of `GeeTest` returns.
     Object(serde_json::Map<String, serde_json::Value>),
 }
 
@@ -68,7 +68,7 @@ impl CaptchaProvider {
         Self::Geetest,
     ];
 
-    /// Its name in the configuration and in `captcha_type` of the API.
+    /// The name in `IDENTITY_CAPTCHA`, and in `captcha_type` of `GET /identity/configs`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl CaptchaProvider {
         }
     }
 
-    /// The URL at which it verifies responses; of `GeeTest` the base of its two scripts.
+    /// The default of [`CaptchaSettings::url`].
     #[must_use]
     pub const fn url(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl CaptchaProvider {
 }
 
 impl ProtectedOperation {
-    /// The operation of a name in the configuration.
+    /// Parses a name from `IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS`.
     #[must_use]
     pub fn parse(name: &str) -> Option<Self> {
         match name {

@@ -7,8 +7,8 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::platform::random::sha256_hex;
 
-/// An address that HTML's `input type=email` accepts, with a dot in its domain, and with letters
-/// and digits of any script where HTML allows those of ASCII.
+/// An address as HTML's `input type=email` accepts it, with two differences: the domain must
+/// contain a dot, and letters and digits may be of any script.
 ///
 /// <https://html.spec.whatwg.org/multipage/input.html#valid-e-mail-address>
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,11 +19,11 @@ pub struct EmailAddress(String);
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidEmail;
 
-/// Octets of a label of a domain name at the most (RFC 1035).
+/// Maximum octets of a label of a domain name (RFC 1035, section 2.3.4).
 const LABEL_LIMIT: usize = 63;
 
 impl EmailAddress {
-    /// Reads an address; white space around it does not count.
+    /// Parses an address, without the white space around it.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         let text = text.trim();
         let composed: String = text.nfc().collect();
@@ -38,29 +38,44 @@ impl EmailAddress {
             .ok_or(InvalidEmail)
     }
 
-    /// The address as it was typed.
+    /// The address as the user typed it.
     #[must_use]
     pub fn as_typed(&self) -> &str {
         &self.0
     }
 
-    /// What the address is looked up by: without regard to case, and one spelling of what Unicode
-    /// can spell in two ways.
+    /// The account key of the address: lower case, in Unicode normalisation form C.
     #[must_use]
-    pub fn key(&self) -> String {
-        self.0.chars().flat_map(char::to_lowercase).nfc().collect()
+    pub fn account_key(&self) -> AccountKey {
+        AccountKey(self.0.chars().flat_map(char::to_lowercase).nfc().collect())
     }
 }
 
-/// What any text that stands for an address is looked up by: an address by its key, everything else
-/// by a key that no address has, so that a sign-in with something that is no address does the same
-/// work as one with an unknown address.
-#[must_use]
-pub fn lookup_key(text: &str) -> String {
-    EmailAddress::parse(text).map_or_else(|InvalidEmail| sha256_hex(text), |address| address.key())
+/// The key under which the user of an address is stored. Two spellings of one address have the same
+/// account key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AccountKey(String);
+
+impl AccountKey {
+    /// The account key of any text. Text that is not an address gets a key that no address has, so
+    /// that a sign-in with it does the same work as one with an unknown address.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
+        EmailAddress::parse(text).map_or_else(
+            |InvalidEmail| Self(sha256_hex(text)),
+            |address| address.account_key(),
+        )
+    }
+
+    /// The key as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// The address with most of it hidden, for logs: `j***@example.com`.
+/// The address for logs, masked: `j***@example.com`.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
@@ -90,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_html_accepts_is_an_address() {
+    fn an_address_that_html_accepts_is_parsed() {
         for text in [
             "a@b.co",
             "John.Doe+tag@Example.COM",
@@ -109,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_html_refuses_or_has_no_dot_in_its_domain_is_none() {
+    fn an_address_that_html_rejects_or_without_a_dot_in_its_domain_is_an_error() {
         for text in [
             "",
             " ",
@@ -149,19 +164,17 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_compared_without_regard_to_case_or_spelling() {
-        assert_eq!(lookup_key(" John@Example.COM "), "john@example.com");
-        assert_eq!(lookup_key("JOSE\u{301}@x.y"), lookup_key("jos\u{e9}@x.y"));
-        assert_eq!(lookup_key("ΣΑΣ@x.y"), lookup_key("σασ@x.y"));
-        assert!(!lookup_key("no address").contains('@'));
-        assert_eq!(
-            EmailAddress::parse("ЖАННА@пошта.укр").map(|address| address.key()),
-            Ok("жанна@пошта.укр".to_owned())
-        );
+    fn the_account_key_does_not_depend_on_case_or_unicode_composition() {
+        let key = AccountKey::of;
+        assert_eq!(key(" John@Example.COM ").as_str(), "john@example.com");
+        assert_eq!(key("JOSE\u{301}@x.y"), key("jos\u{e9}@x.y"));
+        assert_eq!(key("ΣΑΣ@x.y"), key("σασ@x.y"));
+        assert!(!key("no address").as_str().contains('@'));
+        assert_eq!(key("ЖАННА@пошта.укр").as_str(), "жанна@пошта.укр");
     }
 
     #[test]
-    fn debugging_output_hides_the_address() {
+    fn debug_output_masks_the_address() {
         assert_eq!(
             format!("{:?}", EmailAddress::parse("jane@example.com")),
             "Ok(j***@example.com)"

@@ -1,19 +1,19 @@
-//! Ranges of IP addresses.
+//! IP networks, and the client address behind trusted proxies.
 
 use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
-/// A range of addresses (RFC 4632), as `203.0.113.0/24`.
+/// An IP network in CIDR notation (RFC 4632), such as `203.0.113.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Reads `address/bits`, or a single address. Bits after the prefix are ignored. An IPv4
-    /// network may be written as IPv6, as `::ffff:203.0.113.0/120`.
+    /// Parses `address/bits` or a single address. Address bits after the prefix are ignored. An
+    /// IPv4-mapped IPv6 network, such as `::ffff:203.0.113.0/120`, is an IPv4 network.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        // Not `IpNet::from_str`: it takes leading zeros, which other programs read as octal.
+        // Not `IpNet::from_str`: it accepts leading zeros, which other programs parse as octal.
         let Some((address, bits)) = text.split_once('/') else {
             return Some(Self(IpNet::from(
                 text.parse::<IpAddr>().ok()?.to_canonical(),
@@ -29,15 +29,14 @@ impl Network {
         }))
     }
 
-    /// The network of an address, too large to identify a person: its first 24 bits (IPv4) or 48
-    /// bits (IPv6).
+    /// The /24 (IPv4) or /48 (IPv6) network of an address, which is too large to identify a person.
     pub(crate) fn around(address: &str) -> Option<Self> {
         let address = address.parse::<IpAddr>().ok()?.to_canonical();
         let network = IpNet::new(address, if address.is_ipv4() { 24 } else { 48 }).ok()?;
         Some(Self(network.trunc()))
     }
 
-    /// Whether the address lies in it. An IPv4 address that is written as IPv6 counts as IPv4.
+    /// Whether the network contains the address. An IPv4-mapped IPv6 address is an IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
@@ -50,8 +49,9 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), as addresses that one
-/// provider gives a client do. Texts that are no addresses are near if they are equal.
+/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), like addresses that an
+/// Internet provider assigns to one client over time. Texts that are not addresses are near if they
+/// are equal.
 #[must_use]
 pub fn is_near(one: &str, other: &str) -> bool {
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
@@ -64,21 +64,22 @@ pub fn is_near(one: &str, other: &str) -> bool {
     }
 }
 
-/// The client's address when a request may come through a gateway: the reported one, unless that is
-/// a trusted proxy's. Then it is what the proxy nearest to the client wrote into `X-Forwarded-For`:
-/// of the addresses in it, each added to the right by who passed the request on, the last that is
-/// no trusted proxy. What is left of that is the client's own say and is not looked at; where the
-/// header does not tell an address, the reported one stands.
+/// The client address of a request that may have passed through proxies.
+///
+/// If the reported address is a trusted proxy, the client address is the rightmost entry of
+/// `X-Forwarded-For` that is not a trusted proxy. Each proxy appends the address of its peer to the
+/// header, so the entries to the left of it are unverified and ignored. If there is no such entry,
+/// or it is not an address, the reported address is returned.
 #[must_use]
 pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) -> String {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !reported.parse().is_ok_and(is_trusted) {
         return reported.to_owned();
     }
-    let passed_on = forwarded_for
+    let from_right = forwarded_for
         .rsplit(',')
         .map(|part| part.trim().parse::<IpAddr>());
-    match passed_on
+    match from_right
         .into_iter()
         .find(|part| !part.as_ref().is_ok_and(|&address| is_trusted(address)))
     {
@@ -92,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_masked_address_names_nobody() {
+    fn a_masked_address_is_a_24_or_48_bit_network() {
         let around = |address: &str| Network::around(address).map(|network| network.to_string());
         assert_eq!(around("203.0.113.10").as_deref(), Some("203.0.113.0/24"));
         assert_eq!(
@@ -107,18 +108,18 @@ mod tests {
     }
 
     #[test]
-    fn a_trusted_proxy_and_nobody_else_tells_the_address() {
+    fn x_forwarded_for_counts_only_behind_a_trusted_proxy() {
         let trusted: Vec<Network> = ["203.0.113.0/24", "2001:db8:1::/48"]
             .iter()
             .map(|text| Network::parse(text).expect("a network"))
             .collect();
         let proxy = "203.0.113.7";
         for (reported, forwarded_for, expected) in [
-            // Through the proxy; API Gateway has added the proxy's own address.
+            // Through the proxy; API Gateway appended the address of the proxy.
             (proxy, "198.51.100.1, 203.0.113.7", "198.51.100.1"),
             (proxy, "198.51.100.1,203.0.113.7", "198.51.100.1"),
             (proxy, "198.51.100.1", "198.51.100.1"),
-            // Through two of them.
+            // Through two trusted proxies.
             (
                 proxy,
                 "198.51.100.1, 203.0.113.9, 203.0.113.7",
@@ -129,7 +130,7 @@ mod tests {
                 "198.51.100.1, 2001:db8:1::9, 203.0.113.7",
                 "198.51.100.1",
             ),
-            // What the client says of itself.
+            // Entries that the client sent.
             (
                 proxy,
                 "192.0.2.99, 198.51.100.1, 203.0.113.7",
@@ -170,7 +171,7 @@ mod tests {
                 "198.51.100.1, 203.0.113.7",
                 "198.51.100.1",
             ),
-            // The proxy does not tell.
+            // No valid entry of the proxy.
             (proxy, "", proxy),
             (proxy, "203.0.113.7", proxy),
             (proxy, "203.0.113.9, 203.0.113.7", proxy),
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_an_address_and_its_first_bits() {
+    fn a_network_contains_the_addresses_with_its_prefix() {
         for (network, address, inside) in [
             ("203.0.113.0/24", "203.0.113.255", true),
             ("203.0.113.0/24", "203.0.114.0", false),
@@ -213,17 +214,17 @@ mod tests {
             ("203.0.113.7/24", "203.0.113.200", true),
             ("203.0.113.7/24", "203.0.114.7", false),
             ("2001:db8::7/32", "2001:db8:1::", true),
-            // Ends and single addresses.
+            // Full and nearly full prefixes, and single addresses.
             ("203.0.113.7/32", "203.0.113.7", true),
             ("203.0.113.7/32", "203.0.113.6", false),
             ("203.0.113.7/31", "203.0.113.6", true),
             ("2001:db8::1", "2001:db8::1", true),
             ("2001:db8::1/128", "2001:db8::2", false),
-            // A sign and zeros before the prefix.
+            // A sign or zeros before the prefix length.
             ("203.0.113.0/+24", "203.0.113.9", true),
             ("203.0.113.0/024", "203.0.113.9", true),
             ("203.0.113.0/024", "203.0.114.9", false),
-            // IPv4 written as IPv6. Up to 32, the bits are those of the IPv4 address.
+            // IPv4-mapped IPv6. A prefix length up to 32 counts bits of the IPv4 address.
             ("::ffff:203.0.113.7", "203.0.113.7", true),
             ("::ffff:203.0.113.7", "203.0.113.8", false),
             ("::ffff:203.0.113.0/120", "203.0.113.9", true),
@@ -251,7 +252,7 @@ mod tests {
             "example.com",
             "1.2.3.4/-1",
         ];
-        // Leading zeros, which could be octal, and what else must not be read as a network.
+        // Leading zeros, which could be octal, and other texts that are not networks.
         let zeros = [
             "010.0.0.0/8",
             "10.0.0.00/8",
@@ -275,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn near_addresses_share_16_bits_or_96() {
+    fn near_addresses_share_16_bits_of_ipv4_or_96_bits_of_ipv6() {
         for (one, other, near) in [
             ("192.0.2.1", "192.0.255.255", true),
             ("192.0.2.1", "192.1.2.1", false),

@@ -1,10 +1,10 @@
-//! The languages that mails are written in.
+//! The languages of mails.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A language that has templates.
+/// A language with mail templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -39,7 +39,7 @@ impl Language {
         Self::Zh,
     ];
 
-    /// The two letters of ISO 639-1.
+    /// The ISO 639-1 code.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,10 +54,8 @@ impl Language {
         }
     }
 
-    /// The first of what the request and the user's data ask for that has templates, else the
-    /// default.
-    ///
-    /// `data` is the user's JSON text; its member `language` is what the user prefers.
+    /// The first of these that has templates: the language of the request, the member `language` of
+    /// the user's data (JSON text), the default.
     #[must_use]
     pub fn choose(requested: Option<&str>, data: Option<&str>, default: Self) -> Self {
         requested
@@ -70,14 +68,15 @@ impl Language {
     }
 }
 
-/// The language has no templates.
+/// There are no templates for the language.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnknownLanguage;
 
 impl FromStr for Language {
     type Err = UnknownLanguage;
 
-    /// Reads two letters of any case, alone or with what a tag as `en-US` or `pt_BR` adds.
+    /// Parses a language tag such as `en`, `en-US` or `pt_BR`. Only the primary subtag counts, in
+    /// any case.
     fn from_str(tag: &str) -> Result<Self, UnknownLanguage> {
         let primary = tag.trim().split(['-', '_']).next().unwrap_or_default();
         Self::ALL
@@ -92,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_read_in_any_case_and_with_a_region() {
+    fn tags_are_parsed_in_any_case_and_with_a_region() {
         for tag in ["de", "DE", "de-AT", "De_ch", " de "] {
             assert_eq!(tag.parse(), Ok(Language::De), "{tag}");
         }
@@ -102,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_that_has_templates_is_chosen() {
+    fn the_first_language_with_templates_is_chosen() {
         let data = Some(r#"{"language": "uk"}"#);
         assert_eq!(
             Language::choose(Some("fr"), data, Language::En),

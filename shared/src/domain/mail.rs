@@ -1,16 +1,20 @@
-//! The outbox: mails to be sent, stored in the transaction of what they are about.
+//! The outbox: mails to send, each stored in the same transaction as the change that it reports or
+//! confirms.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    domain::{email_address::EmailAddress, language::Language, one_time_code::OneTimeCode},
+    domain::{
+        email_address::EmailAddress, language::Language, one_time_code::OneTimeCode,
+        token_id::TokenId, user::Uid,
+    },
     platform::{clock::Timestamp, random},
 };
 
-/// Seconds for which a notice is worth sending.
+/// Seconds after which an unsent notice is dropped.
 const NOTICE_LIFE: i64 = 86_400;
 
-/// What a mail is about.
+/// The kind of a mail, which selects its templates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
@@ -26,63 +30,63 @@ pub enum Kind {
     Confirmation,
 }
 
-/// A mail to be sent.
+/// A mail to send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueuedMail {
-    /// Tells this mail from the user's others.
+    /// A random id, unique among the mails of a user.
     pub id: String,
-    /// The user's uid.
-    pub uid: String,
-    /// What it is about.
+    /// The uid of the recipient; the partition key of the item.
+    pub uid: Uid,
+    /// The kind of the mail.
     pub kind: Kind,
-    /// Whom it goes to.
+    /// The address of the recipient.
     pub email: EmailAddress,
-    /// What it is written in.
+    /// The language of the templates.
     #[serde(rename = "lang")]
     pub language: Language,
-    /// The code that its link carries.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jti: Option<String>,
-    /// When it was asked for.
+    /// The id of the one-time code in the link; `None` for a notice.
+    #[serde(rename = "jti", default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    /// The time of the request or change that caused the mail.
     pub queued_at: Timestamp,
-    /// When it is no longer worth sending.
+    /// The time from which the mail is no longer sent.
     pub expires_at: Timestamp,
 }
 
 impl QueuedMail {
-    /// A mail whose link carries a code; worth sending while the code works.
+    /// A mail with a one-time code in its link. It expires with the code.
     #[must_use]
     pub fn with_code(
         kind: Kind,
-        uid: &str,
+        uid: &Uid,
         email: &EmailAddress,
         language: Language,
         code: &OneTimeCode,
         now: Timestamp,
     ) -> Self {
         Self {
-            jti: Some(code.jti.clone()),
+            token_id: Some(code.token_id.clone()),
             expires_at: code.expires_at,
             ..Self::notice(kind, uid, email, language, now)
         }
     }
 
-    /// A mail that tells something.
+    /// A notice, which contains no code.
     #[must_use]
     pub fn notice(
         kind: Kind,
-        uid: &str,
+        uid: &Uid,
         email: &EmailAddress,
         language: Language,
         now: Timestamp,
     ) -> Self {
         Self {
             id: random::identifier(),
-            uid: uid.to_owned(),
+            uid: uid.clone(),
             kind,
             email: email.clone(),
             language,
-            jti: None,
+            token_id: None,
             queued_at: now,
             expires_at: now + NOTICE_LIFE,
         }

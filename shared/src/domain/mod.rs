@@ -1,5 +1,5 @@
-//! Rules without input or output: the time is a parameter, and nothing here reads a clock, an
-//! environment or a network.
+//! Rules without input or output. The time is a parameter; no code here reads the clock, the
+//! environment or the network.
 
 pub mod activity;
 pub mod captcha;
@@ -12,4 +12,5 @@ pub mod otp;
 pub mod password;
 pub mod rate_limit;
 pub mod session;
+pub mod token_id;
 pub mod user;

@@ -1,41 +1,42 @@
-//! Codes that are mailed: the newest of a kind that a user asked for.
+//! One-time codes, which are sent by mail. A new code replaces the previous one of its kind.
 
 use serde::{Deserialize, Serialize};
 
-use crate::platform::{clock::Timestamp, random};
+use crate::{domain::token_id::TokenId, platform::clock::Timestamp};
 
-/// What a code lets its bearer do. A user has one code of a kind at the most.
+/// The purpose of a one-time code. A user has at most one valid code of each kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Set a new password.
+    /// Sets a new password.
     Reset,
-    /// Confirm the address.
+    /// Confirms the address.
     Confirmation,
 }
 
-/// A code as stored. The token that is mailed names it by its `jti`, and needs the stack's key
-/// besides.
+/// A one-time code as stored. The mailed token contains the id of the code and a signature, so a
+/// copy of the table is not enough to forge it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneTimeCode {
-    /// Names the code.
-    pub jti: String,
-    /// When it stops working.
+    /// The id of the mailed token.
+    #[serde(rename = "jti")]
+    pub token_id: TokenId,
+    /// The time from which the code is rejected.
     pub expires_at: Timestamp,
 }
 
 impl OneTimeCode {
-    /// A new code that lives for so many seconds.
+    /// A new code that expires after `life` seconds.
     #[must_use]
     pub fn new(life: i64, now: Timestamp) -> Self {
         Self {
-            jti: random::identifier(),
+            token_id: TokenId::generate(),
             expires_at: now + life,
         }
     }
 
-    /// Whether this is the code that a genuine token names by its `jti`.
+    /// Whether a token with this id belongs to the code, and the code has not expired.
     #[must_use]
-    pub fn is_named_by(&self, jti: &str, now: Timestamp) -> bool {
-        self.jti == jti && now < self.expires_at
+    pub fn is_valid(&self, token_id: &TokenId, now: Timestamp) -> bool {
+        self.token_id == *token_id && now < self.expires_at
     }
 }

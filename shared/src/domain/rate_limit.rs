@@ -1,76 +1,80 @@
-//! How often something may be tried: the rules, as functions of what was tried before and the time.
+//! Rate limits and back-off (NIST SP 800-63B, section 5.2.2), as functions of the previous attempts
+//! and the time.
 //!
-//! What is tried is counted before it is looked at, for unknown addresses as for known ones, so
-//! that a refusal tells nothing.
+//! An attempt is counted before its secret is verified, for unknown addresses as for known ones, so
+//! a rejection does not reveal whether an account exists (OWASP Authentication Cheat Sheet).
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, platform::clock::Timestamp};
 
-/// Seconds that a wait lasts at the most, and seconds of quiet after which failures are forgotten.
+/// Maximum back-off, and the time without an attempt after which failures are forgotten, in
+/// seconds.
 const QUARTER_HOUR: i64 = 900;
 const HOUR: i64 = 3600;
 
-/// What an operator allows. Of each number, 0 means that there is no limit.
+/// The configured limits. The value 0 switches a limit off.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Wrong passwords or codes in a row for an address before waits begin.
+    /// Consecutive wrong passwords or codes for an address before the back-off begins.
     pub sign_in_free_attempts: u32,
-    /// Requests from a client address within a calendar minute.
+    /// Maximum requests of a client network in a calendar minute.
     pub requests_per_minute: u32,
-    /// Seconds between two mails of a kind to an address.
+    /// Minimum seconds between two mails of a kind to an address.
     pub mail_interval: i64,
-    /// Mails of a kind to an address within an hour.
+    /// Maximum mails of a kind to an address within an hour.
     pub mails_per_hour: usize,
 }
 
-/// Wrong passwords and codes in a row for an address, those that are being looked at included.
+/// The consecutive failed attempts for an address. Attempts in progress are included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
-    /// How many.
+    /// The number of attempts.
     pub count: u32,
-    /// Milliseconds since the Unix epoch: when the next attempt is looked at.
+    /// The time from which the next attempt is permitted, in milliseconds since the Unix epoch.
     pub retry_at: i64,
-    /// When they are forgotten.
+    /// The time from which the failures are forgotten.
     pub expires_at: Timestamp,
-    /// One of those counted, which may have succeeded all the same. A success that comes first of
-    /// all would have nothing to clear but itself, so it leaves that for later, when there is
-    /// almost never anybody any more to whom it matters.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unsettled: Option<String>,
+    /// The id of the first counted attempt, whose result is not recorded. If it succeeds while it
+    /// is the only one counted, it does not clear the counter, which saves a write in most
+    /// sign-ins. The store looks up its result only if a back-off would begin.
+    #[serde(rename = "unsettled", default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<String>,
 }
 
 impl Failures {
-    /// The attempt of which it has to be known now whether it succeeded: one more would make a wait
-    /// begin.
+    /// The pending attempt, if its result matters now, because the next attempt would start a
+    /// back-off.
     #[must_use]
-    pub fn to_be_settled(&self, limits: &Limits, now: Timestamp) -> Option<&str> {
-        let matters = self.count >= limits.sign_in_free_attempts
+    pub fn pending_to_resolve(&self, limits: &Limits, now: Timestamp) -> Option<&str> {
+        let backs_off = self.count >= limits.sign_in_free_attempts
             && self.retry_at <= now.milliseconds()
             && now < self.expires_at;
-        self.unsettled.as_deref().filter(|_| matters)
+        self.pending.as_deref().filter(|_| backs_off)
     }
 
-    /// The same without the attempt that succeeded.
+    /// The failures without the pending attempt, which succeeded.
     #[must_use]
-    pub fn settled(self) -> Self {
+    pub fn without_pending(self) -> Self {
         Self {
             count: self.count.saturating_sub(1),
-            unsettled: None,
+            pending: None,
             ..self
         }
     }
 
-    /// Whether there is nothing but this attempt.
+    /// Whether no attempt but this one is counted.
     #[must_use]
-    pub fn is_only(&self, attempt: &str) -> bool {
-        self.count == 1 && self.unsettled.as_deref() == Some(attempt)
+    pub fn counts_only(&self, attempt: &str) -> bool {
+        self.count == 1 && self.pending.as_deref() == Some(attempt)
     }
 
-    /// What is to be stored before one more attempt is looked at, or how long it has to wait. The
-    /// free ones wait for nothing; the one after them starts a wait of a second, and each further
-    /// one doubles it.
-    pub fn with_one_more(
+    /// The failures to store before an attempt is verified. The first attempt after the free ones
+    /// starts a back-off of one second; each further attempt doubles it, up to 15 minutes.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] during a back-off.
+    pub fn with_attempt(
         before: Option<&Self>,
         attempt: &str,
         limits: &Limits,
@@ -93,32 +97,32 @@ impl Failures {
                 .filter(|&wait| (1..QUARTER_HOUR).contains(&wait))
                 .unwrap_or(QUARTER_HOUR),
         };
-        let unsettled = before.map_or_else(
-            || Some(attempt.to_owned()),
-            |before| before.unsettled.clone(),
-        );
+        let pending =
+            before.map_or_else(|| Some(attempt.to_owned()), |before| before.pending.clone());
         Ok(Self {
             count,
             retry_at: (now + wait).milliseconds(),
             expires_at: now + wait + QUARTER_HOUR,
-            unsettled,
+            pending,
         })
     }
 }
 
-/// When mails of a kind were asked for to an address, within the last hour.
+/// The mails of a kind that were requested for an address within the last hour.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailLog {
-    /// Milliseconds since the Unix epoch, the latest last.
+    /// The times of the requests, in milliseconds since the Unix epoch, in ascending order.
     pub asked_at: Vec<i64>,
 }
 
 impl MailLog {
-    /// The log with one more mail, or how long that has to wait.
-    pub fn with_one_more(&self, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
+    /// The log with a request for a mail at `now`.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] if a limit is reached.
+    pub fn with_request(&self, limits: &Limits, now: Timestamp) -> Result<Self, Error> {
         let end = |start: i64, seconds: i64| Timestamp::from_milliseconds(start) + seconds;
-        // Of two requests at once the one that began first may come second, and clocks differ a
-        // little.
+        // A concurrent request that began later may be logged already, and clocks differ slightly.
         let now = self
             .asked_at
             .last()
@@ -153,26 +157,28 @@ impl MailLog {
         })
     }
 
-    /// Whether one more mail may be asked for now, after what a log says, if there is one; nothing
-    /// is counted.
+    /// Checks that a mail may be requested now, without counting the request. A missing log is an
+    /// empty one.
+    ///
+    /// # Errors
+    /// As [`MailLog::with_request`].
     pub fn check(log: Option<&Self>, limits: &Limits, now: Timestamp) -> Result<(), Error> {
-        log.map_or(Ok(()), |log| log.with_one_more(limits, now).map(drop))
+        log.map_or(Ok(()), |log| log.with_request(limits, now).map(drop))
     }
 
-    /// When nothing of it matters any more.
+    /// The time from which the log affects no limit.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         Timestamp::from_milliseconds(self.asked_at.last().copied().unwrap_or_default()) + HOUR
     }
 }
 
-/// Whole seconds, rounded up. Stored times can be any number, so nothing here may overflow.
+/// Converts milliseconds to seconds, rounded up, without overflow for any stored time.
 fn seconds(milliseconds: i64) -> i64 {
     milliseconds.saturating_add(999) / 1000
 }
 
-/// The calendar minute of a moment, in minutes since the Unix epoch, and the seconds that are left
-/// of it.
+/// The calendar minute of a time, in minutes since the Unix epoch, and the seconds until its end.
 #[must_use]
 pub fn minute(now: Timestamp) -> (i64, i64) {
     let seconds = now.seconds();
@@ -195,33 +201,34 @@ mod tests {
         result.err().and_then(|error| error.retry_after())
     }
 
-    /// Attempts one after the other, each as soon as it is looked at; the waits in seconds.
-    fn waits(limits: &Limits, attempts: usize) -> Vec<i64> {
+    /// The back-offs in seconds of consecutive attempts, each as soon as it is permitted.
+    fn delays(limits: &Limits, attempts: usize) -> Vec<i64> {
         let mut failures = None;
         let mut now = NOW;
-        let mut one_more = || {
+        let mut next_delay = || {
             let next =
-                Failures::with_one_more(failures.as_ref(), "", limits, now).expect("an attempt");
+                Failures::with_attempt(failures.as_ref(), "", limits, now).expect("an attempt");
             let wait = (next.retry_at - now.milliseconds()) / 1000;
             (failures, now) = (Some(next), now + wait);
             wait
         };
-        (0..attempts).map(|_| one_more()).collect()
+        (0..attempts).map(|_| next_delay()).collect()
     }
 
     #[test]
-    fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
+    fn stored_numbers_at_the_limits_of_their_range_do_not_overflow() {
         for retry_at in [i64::MIN, 0, i64::MAX] {
             for expires_at in [i64::MIN, i64::MAX].map(Timestamp::from_milliseconds) {
                 let failures = Failures {
                     count: u32::MAX,
                     retry_at,
                     expires_at,
-                    unsettled: None,
+                    pending: None,
                 };
-                let waits = Failures::with_one_more(Some(&failures), "", &LIMITS, NOW).is_err();
+                let is_rejected =
+                    Failures::with_attempt(Some(&failures), "", &LIMITS, NOW).is_err();
                 assert_eq!(
-                    waits,
+                    is_rejected,
                     retry_at == i64::MAX && expires_at > NOW,
                     "{failures:?}"
                 );
@@ -229,7 +236,7 @@ mod tests {
             let _ = MailLog {
                 asked_at: vec![retry_at, i64::MIN, i64::MAX],
             }
-            .with_one_more(&LIMITS, NOW);
+            .with_request(&LIMITS, NOW);
             let _ = MailLog {
                 asked_at: vec![retry_at],
             }
@@ -238,15 +245,15 @@ mod tests {
     }
 
     #[test]
-    fn five_failures_are_free_and_each_further_one_doubles_the_wait_up_to_15_minutes() {
+    fn five_failures_are_free_and_each_further_one_doubles_the_back_off_up_to_15_minutes() {
         assert_eq!(
-            waits(&LIMITS, 18),
+            delays(&LIMITS, 18),
             [
                 0, 0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900
             ]
         );
         assert_eq!(
-            waits(
+            delays(
                 &Limits {
                     sign_in_free_attempts: 1,
                     ..LIMITS
@@ -259,14 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn during_the_wait_nothing_is_looked_at_and_the_wait_stays() {
+    fn an_attempt_during_the_back_off_is_rejected_and_does_not_extend_it() {
         let waiting = Failures {
             count: 8,
             retry_at: (NOW + 4).milliseconds(),
             expires_at: NOW + 904,
-            unsettled: None,
+            pending: None,
         };
-        let attempt = |now| Failures::with_one_more(Some(&waiting), "", &LIMITS, now);
+        let attempt = |now| Failures::with_attempt(Some(&waiting), "", &LIMITS, now);
         assert_eq!(retry_after(attempt(NOW)), Some(4));
         assert_eq!(
             retry_after(attempt(Timestamp::from_milliseconds(
@@ -278,21 +285,21 @@ mod tests {
     }
 
     #[test]
-    fn fifteen_quiet_minutes_after_the_wait_forget_the_failures() {
+    fn failures_are_forgotten_15_minutes_after_the_back_off() {
         let failures = Failures {
             count: 8,
             retry_at: (NOW + 4).milliseconds(),
             expires_at: NOW + 904,
-            unsettled: None,
+            pending: None,
         };
         assert_eq!(
-            Failures::with_one_more(Some(&failures), "", &LIMITS, NOW + 903)
+            Failures::with_attempt(Some(&failures), "", &LIMITS, NOW + 903)
                 .expect("an attempt")
                 .count,
             9
         );
         assert_eq!(
-            Failures::with_one_more(Some(&failures), "", &LIMITS, NOW + 904)
+            Failures::with_attempt(Some(&failures), "", &LIMITS, NOW + 904)
                 .expect("an attempt")
                 .count,
             1
@@ -300,67 +307,74 @@ mod tests {
     }
 
     #[test]
-    fn what_became_of_the_first_attempt_matters_when_a_wait_would_begin() {
+    fn the_pending_attempt_is_resolved_when_a_back_off_would_begin() {
         let attempt = |before: Option<&Failures>, name| {
-            Failures::with_one_more(before, name, &LIMITS, NOW).expect("an attempt")
+            Failures::with_attempt(before, name, &LIMITS, NOW).expect("an attempt")
         };
         let first = attempt(None, "first");
-        assert!(first.is_only("first") && !first.is_only("second"));
+        assert!(first.counts_only("first") && !first.counts_only("second"));
         let second = attempt(Some(&first), "second");
-        assert!(!second.is_only("first") && !second.is_only("second"));
+        assert!(!second.counts_only("first") && !second.counts_only("second"));
         let four = attempt(Some(&attempt(Some(&second), "")), "");
-        assert_eq!((four.count, four.to_be_settled(&LIMITS, NOW)), (4, None));
-        let five = attempt(Some(&four), "");
-        assert_eq!(five.to_be_settled(&LIMITS, NOW), Some("first"));
         assert_eq!(
-            five.to_be_settled(&LIMITS, NOW + QUARTER_HOUR),
+            (four.count, four.pending_to_resolve(&LIMITS, NOW)),
+            (4, None)
+        );
+        let five = attempt(Some(&four), "");
+        assert_eq!(five.pending_to_resolve(&LIMITS, NOW), Some("first"));
+        assert_eq!(
+            five.pending_to_resolve(&LIMITS, NOW + QUARTER_HOUR),
             None,
-            "all of it is forgotten"
+            "the failures are forgotten"
         );
         let six = attempt(Some(&five), "");
-        assert_eq!(six.to_be_settled(&LIMITS, NOW), None, "the wait has begun");
-        assert_eq!(six.to_be_settled(&LIMITS, NOW + 1), Some("first"));
-        let settled = five.settled();
         assert_eq!(
-            (settled.count, settled.to_be_settled(&LIMITS, NOW)),
+            six.pending_to_resolve(&LIMITS, NOW),
+            None,
+            "the back-off has begun"
+        );
+        assert_eq!(six.pending_to_resolve(&LIMITS, NOW + 1), Some("first"));
+        let resolved = five.without_pending();
+        assert_eq!(
+            (resolved.count, resolved.pending_to_resolve(&LIMITS, NOW)),
             (4, None)
         );
     }
 
-    /// The log after mails that were asked for at these seconds after `NOW`.
+    /// The log of requests at these seconds after `NOW`.
     fn log(limits: &Limits, seconds: &[i64]) -> MailLog {
         seconds.iter().fold(MailLog::default(), |log, &at| {
-            log.with_one_more(limits, NOW + at).expect("a mail")
+            log.with_request(limits, NOW + at).expect("a mail")
         })
     }
 
     #[test]
-    fn a_mail_waits_for_the_interval() {
+    fn a_mail_is_rejected_within_the_interval() {
         assert_eq!(
-            retry_after(log(&LIMITS, &[0]).with_one_more(&LIMITS, NOW + 59)),
+            retry_after(log(&LIMITS, &[0]).with_request(&LIMITS, NOW + 59)),
             Some(1)
         );
-        assert!(log(&LIMITS, &[0]).with_one_more(&LIMITS, NOW + 60).is_ok());
+        assert!(log(&LIMITS, &[0]).with_request(&LIMITS, NOW + 60).is_ok());
     }
 
     #[test]
-    fn the_sixth_mail_waits_until_the_first_is_an_hour_old() {
+    fn the_sixth_mail_is_rejected_until_the_first_is_an_hour_old() {
         let five = log(&LIMITS, &[0, 60, 120, 180, 240]);
         assert_eq!(
-            retry_after(five.with_one_more(&LIMITS, NOW + 300)),
+            retry_after(five.with_request(&LIMITS, NOW + 300)),
             Some(3300)
         );
-        let six = five.with_one_more(&LIMITS, NOW + 3600).expect("a mail");
-        assert_eq!(retry_after(six.with_one_more(&LIMITS, NOW + 3659)), Some(1));
+        let six = five.with_request(&LIMITS, NOW + 3600).expect("a mail");
+        assert_eq!(retry_after(six.with_request(&LIMITS, NOW + 3659)), Some(1));
         assert_eq!(six.asked_at.len(), 5);
         assert_eq!(six.expires_at(), NOW + 7200);
     }
 
     #[test]
-    fn who_began_before_the_last_mail_waits_no_longer_than_the_limit() {
+    fn a_request_that_began_before_the_last_mail_waits_no_longer_than_the_limit() {
         let before = Timestamp::from_milliseconds(NOW.milliseconds() - 1);
         assert_eq!(
-            retry_after(log(&LIMITS, &[0]).with_one_more(&LIMITS, before)),
+            retry_after(log(&LIMITS, &[0]).with_request(&LIMITS, before)),
             Some(60)
         );
         let hourly = Limits {
@@ -369,20 +383,20 @@ mod tests {
             ..LIMITS
         };
         assert_eq!(
-            retry_after(log(&hourly, &[0]).with_one_more(&hourly, before)),
+            retry_after(log(&hourly, &[0]).with_request(&hourly, before)),
             Some(3600)
         );
     }
 
     #[test]
-    fn either_limit_may_be_off() {
+    fn each_mail_limit_can_be_switched_off() {
         let hourly = Limits {
             mail_interval: 0,
             mails_per_hour: 2,
             ..LIMITS
         };
         assert_eq!(
-            retry_after(log(&hourly, &[0, 0]).with_one_more(&hourly, NOW)),
+            retry_after(log(&hourly, &[0, 0]).with_request(&hourly, NOW)),
             Some(3600)
         );
         let interval = Limits {
@@ -402,13 +416,13 @@ mod tests {
         };
         assert!(
             log(&none, &[0, 0, 0, 0, 0, 0, 0])
-                .with_one_more(&none, NOW)
+                .with_request(&none, NOW)
                 .is_ok()
         );
     }
 
     #[test]
-    fn a_fuller_log_than_the_limit_waits_for_the_mail_that_must_grow_old() {
+    fn a_log_over_a_reduced_limit_waits_until_enough_mails_are_an_hour_old() {
         let before = log(
             &Limits {
                 mail_interval: 0,
@@ -422,13 +436,13 @@ mod tests {
             ..LIMITS
         };
         assert_eq!(
-            retry_after(before.with_one_more(&stricter, NOW + 50)),
+            retry_after(before.with_request(&stricter, NOW + 50)),
             Some(3580)
         );
     }
 
     #[test]
-    fn a_minute_is_one_of_the_calendar() {
+    fn a_minute_is_a_calendar_minute() {
         assert_eq!(minute(Timestamp::from_seconds(0)), (0, 60));
         assert_eq!(minute(Timestamp::from_seconds(119)), (1, 1));
         assert_eq!(minute(Timestamp::from_milliseconds(119_999)), (1, 1));

@@ -1,4 +1,4 @@
-//! Sessions: when one is live, and the cookie that carries it.
+//! Sessions: their secrets, and the rules for when a session is live.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,58 +6,83 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Error,
-    domain::{ip_network::is_near, user::User},
+    domain::{
+        ip_network::is_near,
+        token_id::TokenId,
+        user::{Uid, User},
+    },
     platform::{clock::Timestamp, random},
 };
 
-/// Seconds after which the next use of a session is noted. Noting each would cost a write at every
-/// request.
+/// Minimum seconds between two records of the use of a session. Recording each use would cost a
+/// write at every request.
 const TOUCH_INTERVAL: i64 = 60;
 
-/// How long sessions live.
+/// The timeouts of sessions (OWASP Session Management Cheat Sheet, session expiration).
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLifetime {
-    /// Seconds after its last use until a session ends.
+    /// The idle timeout: seconds after the last recorded use.
     pub idle: i64,
-    /// Seconds after its beginning until a session ends, whatever.
+    /// The absolute timeout: seconds after the start, regardless of use.
     pub absolute: i64,
 }
 
-/// A session as stored. Neither its token nor its csrf token can be made from this.
+/// The public id of a session: SHA-256 of the id of its token. It is part of the session's key in
+/// the Grants table, and the session list returns it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(String);
+
+impl SessionId {
+    /// The id of the session of a token.
+    #[must_use]
+    pub fn of(token_id: &TokenId) -> Self {
+        Self(random::sha256_hex(token_id.reveal()))
+    }
+
+    /// The id as text: 64 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A session as stored, with hashes of its secrets only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
-    /// The user's uid.
-    pub uid: String,
-    /// SHA-256 of the session's id.
-    pub id_hash: String,
-    /// SHA-256 of the csrf token.
+    /// The uid of the user.
+    pub uid: Uid,
+    /// The public id.
+    #[serde(rename = "id_hash")]
+    pub id: SessionId,
+    /// SHA-256 of the CSRF token.
     pub csrf_hash: String,
-    /// The client's address at sign-in.
+    /// The client address at the start of the session.
     pub user_ip: String,
-    /// The client's User-Agent at sign-in.
+    /// The client's `User-Agent` header at the start of the session.
     pub user_agent: String,
-    /// The user's `session_epoch` as it was when the password was checked.
+    /// The user's `session_epoch`, as read before the user was authenticated.
     pub epoch: u64,
-    /// When it began.
+    /// The start of the session.
     pub began_at: Timestamp,
-    /// When it was last used.
+    /// The time of the last recorded use.
     pub last_used_at: Timestamp,
-    /// When it ends, whatever.
+    /// The absolute timeout, as configured at the start; see [`Session::ends_at`].
     pub expires_at: Timestamp,
 }
 
-/// Where a session is begun from.
+/// The client that sent a request.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The address that API Gateway reports.
+    /// The client's IP address.
     pub address: String,
-    /// The User-Agent header.
+    /// The `User-Agent` header.
     pub user_agent: String,
 }
 
 impl Client {
-    /// What the client's requests are counted by: its address; of an IPv6 address the first 64
-    /// bits, which is what a client gets, the rest being its own to choose.
+    /// The client network, for rate limits: the IPv4 address, or the /64 network of an IPv6
+    /// address, because a client can choose among all addresses of its /64 network.
     #[must_use]
     pub fn network(&self) -> String {
         match self
@@ -73,25 +98,25 @@ impl Client {
     }
 }
 
-/// A session that has just begun, with what only its client may know.
+/// A new session, with the secrets that only its client may know.
 pub struct NewSession {
-    /// What is stored.
+    /// The session to store.
     pub session: Session,
-    /// The csrf token, told once.
+    /// The CSRF token. Only the response that opens the session contains it.
     pub csrf_token: String,
-    id: String,
+    /// The id of the session's token.
+    pub token_id: TokenId,
 }
 
 impl NewSession {
-    /// Begins a session of the user, always with new secrets: nothing that the client presents is
-    /// adopted.
+    /// Begins a session of the user. Its secrets are always new, which prevents session fixation.
     #[must_use]
     pub fn begin(user: &User, client: Client, life: SessionLifetime, now: Timestamp) -> Self {
-        let id = random::identifier();
+        let token_id = TokenId::generate();
         let csrf_token = random::identifier();
         let session = Session {
             uid: user.uid.clone(),
-            id_hash: random::sha256_hex(&id),
+            id: SessionId::of(&token_id),
             csrf_hash: random::sha256_hex(&csrf_token),
             user_ip: client.address,
             user_agent: client.user_agent,
@@ -103,54 +128,54 @@ impl NewSession {
         Self {
             session,
             csrf_token,
-            id,
+            token_id,
         }
-    }
-
-    /// The secret id that the session's token carries.
-    pub(crate) fn id(&self) -> &str {
-        &self.id
     }
 }
 
 impl Session {
-    /// The epoch that a change of the user begins, in which no other session is live.
+    /// The epoch after the current one. Storing it in the user ends all sessions.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the epoch is `u64::MAX`.
     pub fn next_epoch(&self) -> Result<u64, Error> {
-        self.epoch
-            .checked_add(1)
-            .ok_or_else(|| Error::internal("a stored session has the last epoch there is"))
+        self.epoch.checked_add(1).ok_or_else(|| {
+            Error::internal("the epoch of a stored session cannot be incremented: it is u64::MAX")
+        })
     }
 
-    /// Whether the session is live: begun in the user's current epoch, not left idle, not over.
+    /// Whether the session is live: it belongs to the user and their current epoch, and neither
+    /// timeout has passed.
     #[must_use]
     pub fn is_live(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
         let same_user = self.uid == user.uid && self.epoch == user.session_epoch;
         same_user && now < self.ends_at(life) && now < self.last_used_at + life.idle
     }
 
-    /// When the session ends, whatever its use. A life that was made shorter since it began counts.
+    /// The time at which the session ends, regardless of use. An absolute timeout that was reduced
+    /// after the start applies.
     #[must_use]
     pub fn ends_at(&self, life: SessionLifetime) -> Timestamp {
         self.expires_at.min(self.began_at + life.absolute)
     }
 
-    /// Whether a use now is to be noted, so that the session does not idle out.
+    /// Whether a use at `now` must be recorded.
     #[must_use]
-    pub fn is_to_be_touched(&self, now: Timestamp) -> bool {
+    pub fn needs_touch(&self, now: Timestamp) -> bool {
         now >= self.last_used_at + TOUCH_INTERVAL
     }
 
-    /// Whether the client is the one that signed in: the same User-Agent, at an address near the
-    /// one it had.
+    /// Whether the client is the one that opened the session: it has the same `User-Agent`, and an
+    /// address that [is near](is_near) the one at the start.
     #[must_use]
-    pub fn is_of(&self, client: &Client) -> bool {
+    pub fn is_same_client(&self, client: &Client) -> bool {
         self.user_agent == client.user_agent && is_near(&self.user_ip, &client.address)
     }
 
-    /// Whether this is the csrf token that was told when the session began.
+    /// Whether this is the CSRF token of the session.
     #[must_use]
     pub fn has_csrf_token(&self, csrf_token: &str) -> bool {
-        // Hashes are compared, so the time that this takes tells nothing of the token.
+        // The comparison is of hashes, so its duration reveals nothing about the token.
         self.csrf_hash == random::sha256_hex(csrf_token)
     }
 }
@@ -187,14 +212,14 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_live_until_it_idles_out() {
+    fn a_session_is_live_until_its_idle_timeout() {
         assert!(session().is_live(&user(), LIFE, NOW));
         assert!(session().is_live(&user(), LIFE, NOW + 1799));
         assert!(!session().is_live(&user(), LIFE, NOW + 1800));
     }
 
     #[test]
-    fn use_moves_the_idle_end_on_but_not_the_absolute_one() {
+    fn use_extends_the_idle_timeout_but_not_the_absolute_one() {
         let used = Session {
             last_used_at: NOW + 86_000,
             ..session()
@@ -204,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shorter_life_holds_for_sessions_begun_before() {
+    fn reduced_timeouts_apply_to_existing_sessions() {
         let shorter = SessionLifetime {
             idle: 60,
             absolute: 120,
@@ -220,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_of_another_epoch_or_user_is_over() {
+    fn a_session_of_another_epoch_or_user_is_not_live() {
         assert!(!session().is_live(
             &User {
                 session_epoch: 4,
@@ -231,7 +256,7 @@ mod tests {
         ));
         assert!(!session().is_live(
             &User {
-                uid: "ID9999999999".to_owned(),
+                uid: Uid::parse("ID9999999999").expect("a uid"),
                 ..user()
             },
             LIFE,
@@ -240,23 +265,23 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_the_user_agent_that_signed_in_at_an_address_near_the_one_it_had() {
+    fn a_client_is_the_same_if_its_user_agent_is_equal_and_its_address_is_near() {
         let client = |address: &str, user_agent: &str| Client {
             address: address.to_owned(),
             user_agent: user_agent.to_owned(),
         };
-        assert!(session().is_of(&client("192.0.200.1", "test")));
-        assert!(!session().is_of(&client("192.1.2.1", "test")));
-        assert!(!session().is_of(&client("192.0.2.1", "Test")));
+        assert!(session().is_same_client(&client("192.0.200.1", "test")));
+        assert!(!session().is_same_client(&client("192.1.2.1", "test")));
+        assert!(!session().is_same_client(&client("192.0.2.1", "Test")));
     }
 
     #[test]
-    fn a_use_is_noted_once_a_minute() {
-        assert!(!session().is_to_be_touched(NOW + 59) && session().is_to_be_touched(NOW + 60));
+    fn a_use_is_recorded_once_a_minute() {
+        assert!(!session().needs_touch(NOW + 59) && session().needs_touch(NOW + 60));
     }
 
     #[test]
-    fn requests_are_counted_by_address_or_by_the_network_of_an_ipv6_client() {
+    fn a_client_network_is_an_ipv4_address_or_an_ipv6_network_of_64_bits() {
         let network = |address: &str| {
             Client {
                 address: address.to_owned(),
@@ -273,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn stored_numbers_at_the_end_of_their_range_overflow_nothing() {
+    fn stored_numbers_at_the_limits_of_their_range_do_not_overflow() {
         let first = Timestamp::from_milliseconds(i64::MIN);
         let last = Timestamp::from_milliseconds(i64::MAX);
         for (began_at, last_used_at, expires_at) in [
@@ -289,17 +314,17 @@ mod tests {
                 ..session()
             };
             assert!(!session.is_live(&user(), LIFE, NOW));
-            let _ = (session.is_to_be_touched(NOW), session.ends_at(LIFE));
+            let _ = (session.needs_touch(NOW), session.ends_at(LIFE));
             assert!(
                 session.next_epoch().is_err(),
-                "or an old session would be live once more"
+                "otherwise an old session would be live again"
             );
         }
         assert_eq!(session().next_epoch().ok(), Some(4));
     }
 
     #[test]
-    fn what_is_stored_holds_no_secret() {
+    fn a_stored_session_contains_no_secret() {
         let new = NewSession::begin(
             &user(),
             Client {
@@ -310,6 +335,6 @@ mod tests {
             NOW,
         );
         let stored = serde_json::to_string(&new.session).expect("JSON");
-        assert!(!stored.contains(&new.id) && !stored.contains(&new.csrf_token));
+        assert!(!stored.contains(new.token_id.reveal()) && !stored.contains(&new.csrf_token));
     }
 }

@@ -1,4 +1,4 @@
-//! The gate of the operations for who is signed in.
+//! Authentication of requests by session.
 
 use lambda_http::{
     Request,
@@ -18,34 +18,34 @@ use crate::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// The header that proves that a page of the front end sent a request, and not another site in its
-/// user's browser.
+/// The header that carries the session's csrf token (OWASP Cross-Site Request Forgery Prevention
+/// Cheat Sheet, synchronizer token).
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Lets in who is signed in.
+/// Authenticates requests by their session cookie or bearer token.
 pub struct Authenticator {
-    /// The tables.
+    /// Holds the sessions and their users.
     pub store: Store,
-    /// The keys that tokens are verified by.
+    /// Verifies session tokens.
     pub keys: KeyProvider,
     /// Name of the session cookie.
     pub cookie_name: String,
-    /// How long sessions live.
+    /// Idle and absolute timeout of sessions.
     pub session_lifetime: SessionLifetime,
 }
 
-/// Who was let in.
+/// The result of a successful authentication.
 pub struct AuthenticatedSession {
-    /// The session that was presented.
+    /// The session that the request presents.
     pub session: Session,
-    /// Its user.
+    /// The user of the session, active or pending.
     pub user: User,
-    /// Where the request comes from.
+    /// The client that sent the request.
     pub client: Client,
 }
 
 impl AuthenticatedSession {
-    /// Records what the user does; activities are kept for `retention` seconds.
+    /// A recorder of the user's activities, which expire after `retention` seconds.
     #[must_use]
     pub fn recorder(&self, retention: i64, now: Timestamp) -> Recorder<'_> {
         Recorder {
@@ -57,8 +57,15 @@ impl AuthenticatedSession {
 }
 
 impl Authenticator {
-    /// Who sent the request, if that is who signed in. The first thing that is not in order is
-    /// told.
+    /// Authenticates a request, and records the use of its session at most once a minute.
+    ///
+    /// # Errors
+    /// The first of these that applies:
+    /// - [`Error::NotSignedIn`]: the request presents no live session.
+    /// - [`Error::ClientMismatch`]: another client opened the session. The session ends.
+    /// - [`Error::CsrfTokenMissing`], [`Error::CsrfTokenMismatch`]: the method changes state, and
+    ///   the session comes from a cookie without its csrf token.
+    /// - [`Error::UserNotActive`]: the account is neither active nor pending.
     pub async fn authenticate(
         &self,
         request: &Request,
@@ -68,7 +75,10 @@ impl Authenticator {
             .await
     }
 
-    /// The same of a request that somebody else received.
+    /// Authenticates a request that a gateway received, from its method, headers and client.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
     pub async fn authenticate_client(
         &self,
         method: &Method,
@@ -83,19 +93,19 @@ impl Authenticator {
             .await?
             .ok_or(Error::NotSignedIn)?;
         let (mut session, user) = self.live(self.store.find_session(&claims).await?, now)?;
-        if !session.is_of(&client) {
-            // A conflict means that the session has ended already.
+        if !session.is_same_client(&client) {
+            // A conflict means that the session has already ended.
             let _ = self
                 .store
-                .end_session(&session.uid, &session.id_hash, None)
+                .end_session(&session.uid, &session.id, None)
                 .await?;
             return Err(Error::ClientMismatch);
         }
         check_csrf(method, credential, headers, &session)?;
-        is_active(&user)?;
-        if session.is_to_be_touched(now) {
+        check_active(&user)?;
+        if session.needs_touch(now) {
             if self.store.touch_session(&session, now).await? == Outcome::Conflict {
-                // Ended at this very moment.
+                // The session ended after it was read.
                 return Err(Error::NotSignedIn);
             }
             session.last_used_at = now;
@@ -107,23 +117,26 @@ impl Authenticator {
         })
     }
 
-    /// The same user and session as they are by now, if they would still be let in: for who was
-    /// overtaken by another request.
-    pub async fn authenticate_again(
+    /// Reads the session and its user again, after a write conflicted with one of another request.
+    ///
+    /// # Errors
+    /// - [`Error::NotSignedIn`]: the session is no longer live.
+    /// - [`Error::UserNotActive`]: the account is neither active nor pending.
+    pub async fn reload(
         &self,
-        before: AuthenticatedSession,
+        authenticated: AuthenticatedSession,
         now: Timestamp,
     ) -> Result<AuthenticatedSession, Error> {
         let found = self
             .store
-            .find_session_again(&before.session, &before.user)
+            .reload_session(&authenticated.session, &authenticated.user)
             .await?;
         let (session, user) = self.live(found, now)?;
-        is_active(&user)?;
+        check_active(&user)?;
         Ok(AuthenticatedSession {
             session,
             user,
-            client: before.client,
+            client: authenticated.client,
         })
     }
 
@@ -138,7 +151,7 @@ impl Authenticator {
     }
 }
 
-fn is_active(user: &User) -> Result<(), Error> {
+fn check_active(user: &User) -> Result<(), Error> {
     if matches!(user.state, State::Active | State::Pending) {
         Ok(())
     } else {
@@ -146,14 +159,15 @@ fn is_active(user: &User) -> Result<(), Error> {
     }
 }
 
-/// Whether requests of the method change something, or may.
+/// Whether a method may change state: all but GET, HEAD and OPTIONS, which are safe (RFC 9110,
+/// section 9.2.1).
 #[must_use]
 pub fn is_state_changing(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// What changes something needs the csrf token, unless the session came in a way that no other site
-/// can make a browser send it.
+/// Requires the csrf token of the session if the method may change state and the session comes from
+/// a cookie. Browsers send cookies, but no `Authorization` header, with requests of other sites.
 fn check_csrf(
     method: &Method,
     credential: Credential<'_>,

@@ -1,4 +1,4 @@
-//! The session cookie.
+//! The session cookie (RFC 6265, and RFC 6265bis for `SameSite`).
 
 use crate::{
     BoxError,
@@ -6,7 +6,11 @@ use crate::{
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
-/// The cookie that carries a new session's token. It lives as long as the session may.
+/// The `Set-Cookie` value with the token of a new session. Its `Max-Age` is the absolute timeout of
+/// the session, in seconds.
+///
+/// # Errors
+/// The error of [`SigningKeys::sign`].
 pub fn session_cookie(
     name: &str,
     new: &NewSession,
@@ -16,9 +20,9 @@ pub fn session_cookie(
     let session = &new.session;
     let token = signing_keys.sign(&Claims::new(
         Purpose::Session,
-        new.id(),
-        &session.uid,
-        &email.key(),
+        new.token_id.clone(),
+        session.uid.clone(),
+        email.account_key(),
         session.began_at,
         session.expires_at,
     ))?;
@@ -29,7 +33,7 @@ pub fn session_cookie(
     ))
 }
 
-/// The cookie that clears the session cookie.
+/// The `Set-Cookie` value that makes browsers delete the session cookie.
 #[must_use]
 pub fn clearing_cookie(name: &str) -> String {
     cookie(name, "", 0)
@@ -44,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cookie_is_bound_to_https_and_to_its_site() {
+    fn the_cookie_is_sent_over_https_only_and_not_with_cross_site_posts() {
         assert_eq!(
             cookie("_barong_session", "t", 86_400),
             "_barong_session=t; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400"

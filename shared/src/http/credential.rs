@@ -1,30 +1,31 @@
-//! The session that a request presents.
+//! The session token that a request presents.
 
 use lambda_http::http::{
     HeaderMap,
     header::{AUTHORIZATION, COOKIE},
 };
 
-/// A session's token, and how it came.
+/// A session token and the header that carried it.
 #[derive(Clone, Copy)]
 pub enum Credential<'a> {
-    /// By the header `Authorization` (RFC 6750), which no other site can make a browser send.
+    /// From `Authorization: Bearer` (RFC 6750, section 2.1). Other sites cannot make a browser send
+    /// it, so it requires no csrf token.
     Bearer(&'a str),
-    /// By the session cookie (RFC 6265), which browsers add by themselves.
+    /// From the session cookie (RFC 6265), which browsers also send with requests of other sites.
     Cookie(&'a str),
 }
 
 impl<'a> Credential<'a> {
-    /// What a request presents. Where both come, the bearer counts.
+    /// The credential in the headers of a request. A bearer token has precedence over a cookie.
     #[must_use]
     pub fn of(headers: &'a HeaderMap, cookie_name: &str) -> Option<Self> {
         let bearer = bearer(headers).map(Self::Bearer);
         bearer
             .or_else(|| cookie(headers, cookie_name).map(Self::Cookie))
-            .filter(|presented| !presented.token().is_empty())
+            .filter(|credential| !credential.token().is_empty())
     }
 
-    /// The token.
+    /// The session token, not verified.
     #[must_use]
     pub const fn token(self) -> &'a str {
         match self {
@@ -60,7 +61,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn presented(headers: &[(&'static str, &str)]) -> Option<String> {
+    fn token(headers: &[(&'static str, &str)]) -> Option<String> {
         let headers: HeaderMap = headers
             .iter()
             .map(|(name, value)| {
@@ -70,33 +71,33 @@ mod tests {
                 )
             })
             .collect();
-        Credential::of(&headers, "_barong_session").map(|presented| presented.token().to_owned())
+        Credential::of(&headers, "_barong_session").map(|credential| credential.token().to_owned())
     }
 
     #[test]
-    fn the_session_is_the_cookie_or_the_bearer() {
+    fn the_token_is_read_from_the_cookie_or_the_authorization_header() {
         assert_eq!(
-            presented(&[("cookie", "a=b; _barong_session=token; c=d")]).as_deref(),
+            token(&[("cookie", "a=b; _barong_session=token; c=d")]).as_deref(),
             Some("token")
         );
         assert_eq!(
-            presented(&[("cookie", "_barong_session=token==")]).as_deref(),
+            token(&[("cookie", "_barong_session=token==")]).as_deref(),
             Some("token==")
         );
         assert_eq!(
-            presented(&[("authorization", "Bearer token")]).as_deref(),
+            token(&[("authorization", "Bearer token")]).as_deref(),
             Some("token")
         );
         assert_eq!(
-            presented(&[("authorization", "bEARER   token ")]).as_deref(),
+            token(&[("authorization", "bEARER   token ")]).as_deref(),
             Some("token")
         );
     }
 
     #[test]
-    fn where_both_come_the_bearer_counts() {
+    fn a_bearer_token_has_precedence_over_a_cookie() {
         assert_eq!(
-            presented(&[
+            token(&[
                 ("cookie", "_barong_session=cookie"),
                 ("authorization", "Bearer bearer")
             ])
@@ -106,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn other_schemes_and_other_cookies_present_nothing() {
+    fn other_schemes_and_other_cookies_are_ignored() {
         for headers in [
             &[("authorization", "Basic dXNlcjpwYXNz")][..],
             &[("authorization", "Bearer")],
@@ -116,10 +117,10 @@ mod tests {
             &[("cookie", "_barong_session")],
             &[],
         ] {
-            assert_eq!(presented(headers), None, "{headers:?}");
+            assert_eq!(token(headers), None, "{headers:?}");
         }
         assert_eq!(
-            presented(&[
+            token(&[
                 ("authorization", "Basic eDp5"),
                 ("cookie", "_barong_session=token")
             ])

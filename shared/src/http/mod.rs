@@ -1,4 +1,4 @@
-//! The door: what a request says, what is answered, and the loop that serves.
+//! HTTP: parsing of requests, authentication, responses, and the loop that serves requests.
 
 pub mod authentication;
 mod cookies;
@@ -14,5 +14,5 @@ pub use lambda_http::{
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
 pub use parameters::{Form, Parameters};
-pub use response::{cacheable_json, empty, json, refusal, with_cookie};
-pub use serve::{NotBase64, client, client_at, sanitize_event, serve};
+pub use response::{cacheable_json, empty, error_response, json, with_cookie};
+pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve};

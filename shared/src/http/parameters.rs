@@ -1,4 +1,4 @@
-//! The parameters of a request, whatever its media type.
+//! Parameters in the body of a request: form, multipart form or JSON.
 
 use std::{collections::HashMap, convert::Infallible};
 
@@ -12,31 +12,37 @@ use crate::{
     error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
 };
 
-/// Bytes of a body at the most.
+/// Maximum size of a body, in bytes.
 const BODY_LIMIT: usize = 16 * 1024;
-/// Characters of a value at the most.
+/// Maximum length of an e-mail address, in characters. RFC 5321, section 4.5.3.1.3, limits an
+/// address with its angle brackets to 256 octets.
 const EMAIL_LIMIT: usize = 254;
-/// Of captcha responses too, which are tokens of their providers.
+/// Maximum length of a token or a captcha response, in characters.
 const TOKEN_LIMIT: usize = 4096;
+/// Maximum length of any other value, in characters.
 const LIMIT: usize = 1024;
 
-/// A value as the body gives it.
 enum Value {
     Text(String),
     /// Bytes that are not UTF-8.
     NotText,
     /// A JSON object.
     Object(serde_json::Map<String, serde_json::Value>),
-    /// A number, a list, a file.
+    /// A JSON number, boolean or array, or a file.
     Other,
 }
 
-/// The parameters that a body holds. Of a parameter given twice the last counts; a JSON `null`
+/// The parameters in a body. If a parameter is repeated, its last value counts. A JSON `null`
 /// counts as absent.
 pub struct Form(HashMap<String, Value>);
 
 impl Form {
-    /// Reads the body: form, multipart or JSON. No body is an empty form.
+    /// Reads a body of type `application/x-www-form-urlencoded`, `multipart/form-data` (RFC 7578)
+    /// or `application/json` (RFC 8259, an object). An empty body of any type is an empty form.
+    ///
+    /// # Errors
+    /// [`Error::BodyTooLarge`], [`Error::UnsupportedMediaType`], or [`Error::MalformedBody`] if the
+    /// body does not match its media type.
     pub async fn read(request: Request) -> Result<Self, Error> {
         let (parts, body) = request.into_parts();
         let body = match body {
@@ -69,8 +75,8 @@ impl Form {
         }
     }
 
-    /// Begins to take out the parameters of an operation whose keys begin with `module`, in the
-    /// order in which they are declared.
+    /// A reader of the parameters of an operation whose error keys begin with `module`. Error keys
+    /// are in the order in which parameters are read.
     #[must_use]
     pub fn parameters(self, module: &'static str) -> Parameters {
         Parameters {
@@ -78,52 +84,54 @@ impl Form {
             module,
             malformed: false,
             absent: Vec::new(),
-            unfit: Vec::new(),
+            invalid: Vec::new(),
         }
     }
 }
 
-/// Takes parameters out of a form and remembers what is wrong with them; [`Parameters::finish`]
-/// tells.
+/// Reads parameters from a form and collects their faults. The values are usable only if
+/// [`Parameters::finish`] succeeds.
 pub struct Parameters {
     form: HashMap<String, Value>,
     module: &'static str,
     malformed: bool,
+    /// Faults of missing and blank parameters.
     absent: Vec<ParameterFault>,
-    unfit: Vec<ParameterFault>,
+    /// Faults of all other parameters.
+    invalid: Vec<ParameterFault>,
 }
 
 impl Parameters {
-    /// The address that must be given, trimmed.
+    /// The required parameter `email`, trimmed, at most 254 characters.
     pub fn email(&mut self) -> String {
         let text = self.required("email", usize::MAX).trim().to_owned();
         self.limit("email", &text, EMAIL_LIMIT);
         text
     }
 
-    /// A password that must be given, exactly as it came.
+    /// A required password, exactly as received, at most 1024 characters.
     pub fn password(&mut self, name: &'static str) -> Password {
         Password::new(self.required(name, LIMIT))
     }
 
-    /// A token that must be given.
+    /// A required token, at most 4096 characters.
     pub fn token(&mut self, name: &'static str) -> String {
         self.required(name, TOKEN_LIMIT)
     }
 
-    /// A parameter that may be absent; blank counts as absent.
+    /// An optional parameter, at most 1024 characters. A blank one counts as absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
         let text = self.text(name).filter(|text| !is_blank(text))?;
         self.limit(name, &text, LIMIT);
         Some(text)
     }
 
-    /// `captcha_response`, text or an object.
+    /// The optional parameter `captcha_response`: an object, or text of at most 4096 characters.
     pub fn captcha_response(&mut self) -> Option<CaptchaResponse> {
         const NAME: &str = "captcha_response";
         match self.form.remove(NAME)? {
             Value::Object(object) => return Some(CaptchaResponse::Object(object)),
-            Value::Other => self.unfit(NAME, InvalidFormat),
+            Value::Other => self.reject(NAME, InvalidFormat),
             Value::NotText => self.malformed = true,
             Value::Text(text) if is_blank(&text) => {}
             Value::Text(text) => {
@@ -134,13 +142,18 @@ impl Parameters {
         None
     }
 
-    /// Missing and blank parameters are told together and alone; what is too long or of the wrong
-    /// type comes next.
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// The first of these that applies:
+    /// - [`Error::MalformedBody`]: a value is not text.
+    /// - [`Error::Parameters`] with all missing and blank parameters.
+    /// - [`Error::Parameters`] with all parameters that are too long or of the wrong type.
     pub fn finish(self) -> Result<(), Error> {
         if self.malformed {
             return Err(Error::MalformedBody);
         }
-        match [self.absent, self.unfit]
+        match [self.absent, self.invalid]
             .into_iter()
             .find(|faults| !faults.is_empty())
         {
@@ -174,12 +187,12 @@ impl Parameters {
 
     fn limit(&mut self, name: &'static str, text: &str, limit: usize) {
         if text.chars().count() > limit {
-            self.unfit(name, TooLong);
+            self.reject(name, TooLong);
         }
     }
 
-    fn unfit(&mut self, name: &'static str, kind: ParameterFaultKind) {
-        self.unfit.push(self.fault(name, kind));
+    fn reject(&mut self, name: &'static str, kind: ParameterFaultKind) {
+        self.invalid.push(self.fault(name, kind));
     }
 
     fn fault(&self, parameter: &'static str, kind: ParameterFaultKind) -> ParameterFault {
@@ -195,25 +208,26 @@ fn is_blank(text: &str) -> bool {
     text.chars().all(char::is_whitespace)
 }
 
-fn text_or_not(bytes: Vec<u8>) -> Value {
+fn decode_utf8(bytes: Vec<u8>) -> Value {
     String::from_utf8(bytes).map_or(Value::NotText, Value::Text)
 }
 
-/// <https://url.spec.whatwg.org/#urlencoded-parsing>, but for values that are not UTF-8, which are not replaced but refused.
+/// Parses a form as <https://url.spec.whatwg.org/#urlencoded-parsing>, with one difference: bytes
+/// that are not UTF-8 are not replaced, so that a parameter with such a value is rejected.
 fn read_urlencoded(body: &[u8]) -> HashMap<String, Value> {
     let decode = |bytes: &[u8]| -> Vec<u8> {
-        let spaced: Vec<u8> = bytes
+        let with_spaces: Vec<u8> = bytes
             .iter()
             .map(|&byte| if byte == b'+' { b' ' } else { byte })
             .collect();
-        percent_decode(&spaced).collect()
+        percent_decode(&with_spaces).collect()
     };
     body.split(|&byte| byte == b'&')
         .filter(|pair| !pair.is_empty())
         .filter_map(|pair| {
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let name = String::from_utf8(decode(halves.next()?)).ok()?;
-            Some((name, text_or_not(decode(halves.next().unwrap_or_default()))))
+            Some((name, decode_utf8(decode(halves.next().unwrap_or_default()))))
         })
         .collect()
 }
@@ -251,7 +265,7 @@ async fn read_multipart(
         let value = if is_file {
             Value::Other
         } else {
-            text_or_not(bytes.into())
+            decode_utf8(bytes.into())
         };
         form.extend(name.map(|name| (name, value)));
     }
@@ -274,7 +288,7 @@ mod tests {
         Form::read(request.expect("a request")).await
     }
 
-    /// The value of `email`, or the keys of the refusal.
+    /// The value of `email`, or the error keys.
     async fn email(content_type: &str, body: impl AsRef<[u8]>) -> Result<String, Vec<String>> {
         let form = read(content_type, body.as_ref())
             .await
@@ -287,7 +301,7 @@ mod tests {
             .map_err(|error| error.keys())
     }
 
-    fn refused<T>(key: &str) -> Result<T, Vec<String>> {
+    fn rejected<T>(key: &str) -> Result<T, Vec<String>> {
         Err(vec![key.to_owned()])
     }
 
@@ -296,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_media_type_gives_the_same_value() {
+    async fn a_value_is_the_same_in_each_media_type() {
         let value = Ok("a+b@c.d".to_owned());
         assert_eq!(email(FORM, "email=a%2Bb%40c.d").await, value);
         assert_eq!(email(JSON, r#"{"email": "a+b@c.d"}"#).await, value);
@@ -323,18 +337,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn no_body_is_an_empty_form_whatever_its_media_type() {
+    async fn an_empty_body_of_any_media_type_is_an_empty_form() {
         for media_type in [FORM, JSON, "text/plain", ""] {
             assert_eq!(
                 email(media_type, "").await,
-                refused("identity.user.missing_email"),
+                rejected("identity.user.missing_email"),
                 "{media_type}"
             );
         }
     }
 
     #[tokio::test]
-    async fn other_media_types_are_refused() {
+    async fn other_media_types_are_rejected() {
         for media_type in [
             "",
             "text/plain",
@@ -344,14 +358,14 @@ mod tests {
         ] {
             assert_eq!(
                 email(media_type, "email=x").await,
-                refused("request.unsupported_media_type"),
+                rejected("request.unsupported_media_type"),
                 "{media_type}"
             );
         }
     }
 
     #[tokio::test]
-    async fn a_body_that_is_not_what_its_media_type_says_is_malformed() {
+    async fn a_body_that_does_not_match_its_media_type_is_malformed() {
         for body in [
             "{",
             "[]",
@@ -364,25 +378,25 @@ mod tests {
         ] {
             assert_eq!(
                 email(JSON, body).await,
-                refused("request.malformed_body"),
+                rejected("request.malformed_body"),
                 "{body}"
             );
         }
         assert_eq!(
             email(JSON, b"{\"email\":\"\xff\"}").await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
         assert_eq!(
             email(JSON, "[".repeat(10_000)).await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
         assert_eq!(
             email(FORM, "email=%ff").await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
         assert_eq!(
             email(FORM, b"email=\xff").await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
         for content_type in [
             "multipart/form-data",
@@ -391,13 +405,13 @@ mod tests {
         ] {
             assert_eq!(
                 email(content_type, multipart("\r\n\r\nx")).await,
-                refused("request.malformed_body"),
+                rejected("request.malformed_body"),
                 "{content_type}"
             );
         }
         assert_eq!(
             email("multipart/form-data; boundary=x", "--x\r\ncontent-disp").await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
     }
 
@@ -406,13 +420,13 @@ mod tests {
         for value in ["1", "true", "[]", "{}", "[\"x\"]"] {
             assert_eq!(
                 email(JSON, format!("{{\"email\": {value}}}")).await,
-                refused("request.malformed_body"),
+                rejected("request.malformed_body"),
                 "{value}"
             );
         }
         assert_eq!(
             email(JSON, r#"{"email": null}"#).await,
-            refused("identity.user.missing_email")
+            rejected("identity.user.missing_email")
         );
         assert_eq!(
             email(
@@ -420,12 +434,12 @@ mod tests {
                 multipart("; filename=\"f\"\r\n\r\nx")
             )
             .await,
-            refused("request.malformed_body")
+            rejected("request.malformed_body")
         );
     }
 
     #[tokio::test]
-    async fn the_last_of_two_counts_and_unknown_parameters_do_not() {
+    async fn the_last_of_repeated_values_counts_and_unknown_parameters_are_ignored() {
         assert_eq!(
             email(FORM, "email=a&email=b&x=%ff&%ff=y&&=z&novalue").await,
             Ok("b".to_owned())
@@ -437,17 +451,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_may_have_16_kib() {
+    async fn a_body_of_more_than_16_kib_is_rejected() {
         let body = |length: usize| format!("email=a&x={}", "y".repeat(length - "email=a&x=".len()));
         assert_eq!(email(FORM, body(BODY_LIMIT)).await, Ok("a".to_owned()));
         assert_eq!(
             email(FORM, body(BODY_LIMIT + 1)).await,
-            refused("request.too_large")
+            rejected("request.too_large")
         );
     }
 
     #[tokio::test]
-    async fn absent_parameters_are_told_together_and_alone_in_the_order_declared() {
+    async fn missing_and_blank_parameters_are_reported_together_and_alone_in_declaration_order() {
         let form = read(
             FORM,
             format!("a=%20%09&otp={}", "x".repeat(LIMIT + 1)).as_bytes(),
@@ -460,7 +474,7 @@ mod tests {
             parameters.password("a"),
             parameters.optional("otp"),
         );
-        let error = parameters.finish().expect_err("a refusal");
+        let error = parameters.finish().expect_err("an error");
         assert_eq!(
             (error.status().as_u16(), error.keys()),
             (400, vec!["m.missing_b".to_owned(), "m.empty_a".to_owned()])

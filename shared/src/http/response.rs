@@ -1,4 +1,4 @@
-//! Answers.
+//! Responses.
 
 use lambda_http::{
     Body, Response,
@@ -11,7 +11,10 @@ use serde::Serialize;
 
 use crate::Error;
 
-/// An answer with a JSON body, which nobody may keep.
+/// A response with a JSON body, which caches must not store.
+///
+/// # Errors
+/// [`Error::Internal`] if the body cannot be serialized.
 pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Body>, Error> {
     let text = serde_json::to_string(body).map_err(Error::internal)?;
     let mut response = empty(status);
@@ -22,7 +25,10 @@ pub fn json(status: StatusCode, body: &impl Serialize) -> Result<Response<Body>,
     Ok(response)
 }
 
-/// An answer with a JSON body, which may be kept for a minute.
+/// A response with status 200 and a JSON body, which any cache may store for 60 seconds.
+///
+/// # Errors
+/// As [`json`].
 pub fn cacheable_json(body: &impl Serialize) -> Result<Response<Body>, Error> {
     let mut response = json(StatusCode::OK, body)?;
     response.headers_mut().insert(
@@ -32,7 +38,7 @@ pub fn cacheable_json(body: &impl Serialize) -> Result<Response<Body>, Error> {
     Ok(response)
 }
 
-/// The answer of an operation that has nothing to say.
+/// A response without a body, which caches must not store.
 #[must_use]
 pub fn empty(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::Empty);
@@ -43,7 +49,10 @@ pub fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-/// The answer, setting a cookie.
+/// Adds a `Set-Cookie` header with this value to a response.
+///
+/// # Errors
+/// [`Error::Internal`] if the value contains characters that are not valid in a header.
 pub fn with_cookie(mut response: Response<Body>, cookie: &str) -> Result<Response<Body>, Error> {
     response.headers_mut().append(
         SET_COOKIE,
@@ -52,20 +61,23 @@ pub fn with_cookie(mut response: Response<Body>, cookie: &str) -> Result<Respons
     Ok(response)
 }
 
-/// The first key of what is refused, to be told in the log.
+/// The first error key of a response, for the log.
 #[derive(Clone)]
-struct RefusalKey(String);
+struct ErrorKey(String);
 
-/// The first key of an answer that is a [`refusal`].
-pub(super) fn refusal_key(response: &Response<Body>) -> Option<&str> {
+/// The first error key of a response that [`error_response`] returned.
+pub(super) fn error_key(response: &Response<Body>) -> Option<&str> {
     response
         .extensions()
         .get()
-        .map(|RefusalKey(key)| key.as_str())
+        .map(|ErrorKey(key)| key.as_str())
 }
 
-/// The answer to what is refused: `{"errors": [...]}`.
-pub fn refusal(error: &Error) -> Result<Response<Body>, Error> {
+/// The response to a request that failed: `{"errors": ["key", ...]}`, without the cause.
+///
+/// # Errors
+/// As [`json`].
+pub fn error_response(error: &Error) -> Result<Response<Body>, Error> {
     #[derive(Serialize)]
     struct Errors {
         errors: Vec<String>,
@@ -75,7 +87,7 @@ pub fn refusal(error: &Error) -> Result<Response<Body>, Error> {
     let mut response = json(error.status(), &Errors { errors })?;
     response
         .extensions_mut()
-        .insert(RefusalKey(key.unwrap_or_default()));
+        .insert(ErrorKey(key.unwrap_or_default()));
     if let Some(seconds) = error.retry_after() {
         response
             .headers_mut()
@@ -89,8 +101,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_tried_too_often_is_told_when_to_come_back() {
-        let response = refusal(&Error::TooManyAttempts { retry_after: 42 }).expect("a response");
+    fn a_rate_limited_response_has_a_retry_after_header() {
+        let response =
+            error_response(&Error::TooManyAttempts { retry_after: 42 }).expect("a response");
         assert_eq!(
             (
                 response.status().as_u16(),
@@ -101,8 +114,8 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_tells_its_key_and_not_its_cause() {
-        let response = refusal(&Error::Unavailable("connection to 10.0.0.1 refused".into()))
+    fn the_response_to_a_failure_contains_the_error_key_and_not_the_cause() {
+        let response = error_response(&Error::Unavailable("connection to 10.0.0.1 refused".into()))
             .expect("a response");
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()["retry-after"], "1");

@@ -1,4 +1,4 @@
-//! The loop: a request in, an answer out, whatever happens.
+//! The loop that serves HTTP requests on Lambda.
 
 use std::{
     future::{Future, ready},
@@ -21,40 +21,43 @@ use lambda_http::{
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::response::{refusal, refusal_key};
+use super::response::{error_key, error_response};
 use crate::{
     BoxError, Error,
     domain::{ip_network::Network, session::Client},
     platform::{
         clock::{self, Timestamp},
-        telemetry::{Answered, Invocation, RequestLine},
+        telemetry::{Invocation, LogLine, ResponseSummary},
     },
 };
 
-/// Serves requests until Lambda ends the function. An [`Error`] becomes its answer. What was
-/// answered is told in one line of the log as soon as the answer is out, and the cause of a failure
-/// in one more.
+/// Serves requests until Lambda stops the instance. An [`Error`] of the handler becomes its
+/// response. Each request writes one line to the log, after its response was sent, and one more
+/// with the cause if the service failed.
+///
+/// # Errors
+/// An error of Lambda's Runtime API.
 pub async fn serve<H, F>(handler: H) -> Result<(), BoxError>
 where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response<Body>, Error>> + Send,
 {
-    let (line, lines) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let handler = &handler;
-    let line = &line;
+    let sender = &sender;
     let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
-        let tamed = match &mut event.payload {
+        let sanitized = match &mut event.payload {
             LambdaRequest::ApiGatewayV2(request) => sanitize_event(request),
             _ => Ok(()),
         };
-        let answer = Adapter::from(service_fn(move |request: Request| async move {
+        let adapter = Adapter::from(service_fn(move |request: Request| async move {
             let invocation = Invocation::begin(request.lambda_context().request_id);
             let route = route(&request);
             let address =
                 Network::around(&client(&request).address).map(|network| network.to_string());
-            let patience = patience(request.lambda_context().deadline, clock::now());
-            let result = match tamed {
-                Ok(()) => answer_within(patience, handler(request)).await,
+            let time_left = time_left(request.lambda_context().deadline, clock::now());
+            let result = match sanitized {
+                Ok(()) => within(time_left, handler(request)).await,
                 Err(NotBase64) => Err(Error::MalformedBody),
             };
             let response = match result {
@@ -63,73 +66,74 @@ where
                     if let Some(cause) = error.cause() {
                         invocation.failed(error.status().as_u16(), cause.as_ref());
                     }
-                    refusal(&error)?
+                    error_response(&error)?
                 }
             };
             let status = response.status().as_u16();
-            let key = refusal_key(&response).map(str::to_owned);
-            line.send(invocation.answered(Answered {
+            let key = error_key(&response).map(str::to_owned);
+            sender.send(invocation.responded(ResponseSummary {
                 route,
                 status,
                 key,
                 address,
             }))?;
-            Ok::<_, BoxError>(AsItIs(response))
+            Ok::<_, BoxError>(Utf8Response(response))
         }));
-        answer.oneshot(event)
+        adapter.oneshot(event)
     });
-    // Lambda has the answer by then and is not yet asked for the next event, before which it
-    // freezes nothing.
-    let tell = |sent| {
-        lines.try_iter().for_each(RequestLine::tell);
+    // Runs when the response was sent and the next event was not requested yet. Lambda freezes an
+    // instance only after that request.
+    let write_log = |sent| {
+        receiver.try_iter().for_each(LogLine::write);
         sent
     };
     Runtime::new(service)
-        .layer(MapResultLayer::new(tell))
+        .layer(MapResultLayer::new(write_log))
         .run()
         .await
 }
 
-/// An answer whose text is UTF-8. Of another, `lambda_http` would see to the charset, for which it
-/// has the tables of all there are.
-struct AsItIs(Response<Body>);
+/// A response whose text is UTF-8. The `IntoResponse` of `lambda_http` converts other charsets, and
+/// would link its conversion tables into each binary.
+struct Utf8Response(Response<Body>);
 
-impl IntoResponse for AsItIs {
+impl IntoResponse for Utf8Response {
     fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
         Box::pin(ready(self.0))
     }
 }
 
-/// Milliseconds before Lambda ends the function that remain for the answer.
+/// Milliseconds before the function's timeout that are reserved for the response.
 const MARGIN: i64 = 500;
 
-/// How long a request may be worked on that Lambda gives up at the deadline, in milliseconds since
-/// the Unix epoch.
-fn patience(deadline: u64, now: Timestamp) -> Duration {
-    let left = i64::try_from(deadline)
+/// The time for a request whose invocation times out at `deadline`, in milliseconds since the Unix
+/// epoch.
+fn time_left(deadline: u64, now: Timestamp) -> Duration {
+    let milliseconds = i64::try_from(deadline)
         .unwrap_or(i64::MAX)
         .saturating_sub(now.milliseconds())
         .saturating_sub(MARGIN);
-    Duration::from_millis(u64::try_from(left).unwrap_or_default())
+    Duration::from_millis(u64::try_from(milliseconds).unwrap_or_default())
 }
 
-/// Whatever is slow together, Lambda does not end the function over it: the client is told to come
-/// back. What is under way then is given up as if its answer had been lost.
-async fn answer_within<T>(
-    patience: Duration,
+/// Returns the result of `work`, or [`Error::Unavailable`] after `limit`. This way the client
+/// receives a response, and Lambda does not end the instance. Writes in progress may or may not
+/// take effect, as if their response had been lost.
+async fn within<T>(
+    limit: Duration,
     work: impl Future<Output = Result<T, Error>>,
 ) -> Result<T, Error> {
-    let late = |_| {
+    let timed_out = |_| {
         Err(Error::Unavailable(
-            "not done when the function's time was over".into(),
+            "the request did not complete before the function's timeout".into(),
         ))
     };
-    tokio::time::timeout(patience, work)
+    tokio::time::timeout(limit, work)
         .await
-        .unwrap_or_else(late)
+        .unwrap_or_else(timed_out)
 }
 
-/// The route that led here, as the template spells it.
+/// The route of the request as in template.yaml, for example `POST /identity/sessions`.
 fn route(request: &Request) -> String {
     match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => {
@@ -139,20 +143,20 @@ fn route(request: &Request) -> String {
     }
 }
 
-/// Where a request comes from: the address that API Gateway saw, never what a header says, and the
-/// User-Agent as far as it is text.
+/// The client of a request: the address that API Gateway reports, and the User-Agent.
 #[must_use]
 pub fn client(request: &Request) -> Client {
     let address = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
         _ => None,
     };
-    client_at(address.unwrap_or_default(), request.headers())
+    client_with_address(address.unwrap_or_default(), request.headers())
 }
 
-/// The same of a request that somebody else received, who says from which address.
+/// The client with this address and the User-Agent of these headers: its first 512 characters, or
+/// nothing if it is not visible ASCII.
 #[must_use]
-pub fn client_at(address: String, headers: &HeaderMap) -> Client {
+pub fn client_with_address(address: String, headers: &HeaderMap) -> Client {
     const USER_AGENT_LIMIT: usize = 512;
     let user_agent = headers
         .get(USER_AGENT)
@@ -164,7 +168,7 @@ pub fn client_at(address: String, headers: &HeaderMap) -> Client {
     }
 }
 
-/// What the `http` crate refuses in a query string, though clients can send it.
+/// Characters that clients can send in a query string, but that the crate `http` rejects.
 const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -178,14 +182,18 @@ const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
     .add(b'\\')
     .add(b'^');
 
-/// A body that is said to be base64 and is not.
+/// A body that the event declares as base64, but that is not.
 #[derive(Clone, Copy, Debug)]
 pub struct NotBase64;
 
-/// Makes an event one that can be mapped to a request: `lambda_http` panics where it cannot make a
-/// URI of what the client sent, or decode the body. Nothing here needs the client's idea of the
-/// host, and a query string can always be written so that it parses. A body that cannot be decoded
-/// is taken out.
+/// Changes an event so that `lambda_http` can convert it to a request: it panics if host, path and
+/// query string are no valid URI, or if the body is not valid base64.
+///
+/// The host is removed, because no operation uses it; the path gets a leading slash; invalid
+/// characters in the query string are percent-encoded.
+///
+/// # Errors
+/// [`NotBase64`] if the body is not valid base64. The body is then removed.
 pub fn sanitize_event(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
     request.headers.remove(HOST);
     request.request_context.domain_name = None;
@@ -206,7 +214,7 @@ pub fn sanitize_event(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBa
             request.body = None;
             return Err(NotBase64);
         };
-        // Written anew, for decoders do not agree on all that may stand at the end.
+        // Encoded again, because decoders differ in what they accept at the end.
         *body = BASE64.encode(&bytes);
     }
     Ok(())
@@ -217,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_host_and_no_query_string_makes_the_event_mapping_fail() {
+    fn an_event_with_any_host_and_query_string_is_converted() {
         for (host, query) in [
             ("a b", ""),
             ("[", ""),
@@ -242,31 +250,31 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_worked_on_until_shortly_before_the_deadline() {
+    fn a_request_has_until_half_a_second_before_the_deadline() {
         let now = Timestamp::from_milliseconds(1_800_000_000_250);
         assert_eq!(
-            patience(1_800_000_010_000, now),
+            time_left(1_800_000_010_000, now),
             Duration::from_millis(9250)
         );
-        assert_eq!(patience(1_800_000_000_500, now), Duration::ZERO);
-        assert_eq!(patience(0, now), Duration::ZERO);
+        assert_eq!(time_left(1_800_000_000_500, now), Duration::ZERO);
+        assert_eq!(time_left(0, now), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_done_in_time_is_answered_503() {
-        let answer = answer_within(
+    async fn a_request_that_does_not_complete_in_time_is_an_error() {
+        let result = within(
             Duration::from_secs(9),
             std::future::pending::<Result<(), Error>>(),
         )
         .await;
-        assert!(matches!(answer, Err(Error::Unavailable(_))));
-        let done = answer_within(Duration::from_secs(9), async { Ok(1) }).await;
-        assert!(matches!(done, Ok(1)));
+        assert!(matches!(result, Err(Error::Unavailable(_))));
+        let result = within(Duration::from_secs(9), async { Ok(1) }).await;
+        assert!(matches!(result, Ok(1)));
     }
 
     #[test]
-    fn a_body_that_is_not_base64_does_not_make_the_event_mapping_fail() {
-        for (body, is_good) in [
+    fn an_event_whose_body_is_not_base64_is_converted() {
+        for (body, is_base64) in [
             ("e30=", true),
             ("", true),
             ("e30=e30=", true),
@@ -280,7 +288,7 @@ mod tests {
                 "requestContext": {"stage": "$default", "http": {"method": "POST", "path": "/identity/users", "sourceIp": "192.0.2.1"}}
             }))
             .expect("an event");
-            assert_eq!(sanitize_event(&mut request).is_ok(), is_good, "{body}");
+            assert_eq!(sanitize_event(&mut request).is_ok(), is_base64, "{body}");
             let _: Request = LambdaRequest::ApiGatewayV2(request).into();
         }
     }

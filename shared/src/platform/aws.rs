@@ -1,4 +1,5 @@
-//! AWS clients, configured by hand: what Lambda sets in the environment is all there is to read.
+//! AWS clients. They are configured without the crate `aws-config`, from the environment variables
+//! that Lambda sets.
 
 use std::{
     future::Future,
@@ -19,41 +20,41 @@ use tokio::task::yield_now;
 
 use crate::platform::{environment::variable, telemetry::Counted, tls_roots};
 
-/// The clients' configurations have the same methods and no common trait.
+/// Builds a client. A macro, because the configurations of the SDK's crates have no common trait.
 macro_rules! client {
-    ($aws:expr, $sdk:ident, $endpoint:literal, $patience:expr) => {{
+    ($aws:expr, $sdk:ident, $endpoint:literal, $limits:expr) => {{
         let mut config = $sdk::Config::builder()
             .behavior_version_latest()
             .region($aws.region.clone())
             .credentials_provider($aws.credentials.clone())
             .http_client($aws.http.clone())
-            .retry_config(RetryConfig::standard().with_max_attempts($patience.tries))
-            .retry_classifier(Passing)
-            .timeout_config($patience.timeouts());
+            .retry_config(RetryConfig::standard().with_max_attempts($limits.attempts))
+            .retry_classifier(RetryTransient)
+            .timeout_config($limits.timeouts());
         config.set_endpoint_url(variable($endpoint));
         $sdk::Client::from_conf(config.build())
     }};
 }
 
-/// What is made when it is first used: to make a client takes as long as three requests, and none
-/// is needed before the first event.
+/// A value that is created on first use. Creating a client takes as long as three requests, and no
+/// client is needed before the first event.
 type Deferred<T> = Arc<LazyLock<T, Box<dyn FnOnce() -> T + Send>>>;
-/// A client of DynamoDB.
+/// A client of DynamoDB, which is created on first use.
 pub type DynamoDb = Deferred<aws_sdk_dynamodb::Client>;
-/// A client of Secrets Manager.
+/// A client of Secrets Manager, which is created on first use.
 pub type SecretsManager = Deferred<aws_sdk_secretsmanager::Client>;
 
-/// Defers the making.
-pub(crate) fn deferred<T>(make: impl FnOnce() -> T + Send + 'static) -> Deferred<T> {
-    Arc::new(LazyLock::new(Box::new(make)))
+/// Creates a value on first use.
+pub(crate) fn deferred<T>(create: impl FnOnce() -> T + Send + 'static) -> Deferred<T> {
+    Arc::new(LazyLock::new(Box::new(create)))
 }
 
-/// Turns of the runtime in which Lambda is connected to and asked for the first event, and some to
-/// spare: a turn takes a microsecond.
+/// Turns of the tokio scheduler until the Lambda runtime has requested the first event, with a
+/// margin. A turn takes a microsecond.
 const TURNS: usize = 8;
 
-/// Does at the start of a function what need not be done before Lambda is asked for the first
-/// event: while that is on its way. Must be called within a tokio runtime.
+/// Runs work of the init phase while the first event is on its way from Lambda, so that the work
+/// does not delay the request for it. Must be called within a tokio runtime.
 pub(crate) fn spawn_during_init(work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(async {
         for _ in 0..TURNS {
@@ -63,7 +64,7 @@ pub(crate) fn spawn_during_init(work: impl Future<Output = ()> + Send + 'static)
     });
 }
 
-/// What all clients of a function share.
+/// The configuration that all clients of a function share.
 #[derive(Clone)]
 pub struct Aws {
     region: Region,
@@ -71,11 +72,11 @@ pub struct Aws {
     http: SharedHttpClient,
 }
 
-/// Has the SDK retry what it does not by itself and what may succeed the next time.
+/// Makes the SDK retry transient failures that it does not retry by default.
 #[derive(Debug)]
-struct Passing;
+struct RetryTransient;
 
-impl ClassifyRetry for Passing {
+impl ClassifyRetry for RetryTransient {
     fn classify_retry(&self, context: &InterceptorContext) -> RetryAction {
         let Some(Err(error)) = context.output_or_error() else {
             return RetryAction::NoActionIndicated;
@@ -83,7 +84,7 @@ impl ClassifyRetry for Passing {
         let Some(error) = error.as_operation_error() else {
             return RetryAction::NoActionIndicated;
         };
-        // A successful response that is an error all the same is one whose body cannot be parsed.
+        // An error with a successful status means that the body cannot be parsed.
         let is_unreadable = context
             .response()
             .is_some_and(|response| response.status().is_success());
@@ -95,11 +96,11 @@ impl ClassifyRetry for Passing {
     }
 
     fn name(&self) -> &'static str {
-        "unreadable responses and items in a transaction"
+        "unreadable responses and transaction conflicts"
     }
 }
 
-/// Whether the item of a single write is part of a transaction just then.
+/// Whether a single write failed because a transaction in progress contains its item.
 fn is_conflict(error: &context::Error) -> bool {
     matches!(
         error.downcast_ref(),
@@ -110,42 +111,41 @@ fn is_conflict(error: &context::Error) -> bool {
     )
 }
 
-/// How long a service is waited for.
-struct Patience {
-    tries: u32,
-    /// For one try.
-    attempt: Duration,
-    /// For all tries of a call.
-    operation: Duration,
+/// Attempts and timeouts of a call.
+struct CallLimits {
+    attempts: u32,
+    attempt_timeout: Duration,
+    /// Of all attempts together.
+    operation_timeout: Duration,
 }
 
-/// Three calls one after the other fit into the ten seconds that a function has.
-const QUICK: Patience = Patience {
-    tries: 3,
-    attempt: Duration::from_millis(1400),
-    operation: Duration::from_secs(3),
+/// Three consecutive calls fit into a function's timeout of 10 s.
+const RETRIED: CallLimits = CallLimits {
+    attempts: 3,
+    attempt_timeout: Duration::from_millis(1400),
+    operation_timeout: Duration::from_secs(3),
 };
 
-/// A mail must not be sent twice because an answer was slow, so a call is not repeated here; the
-/// outbox does that. It fits into the half minute that sending has.
-const ONCE: Patience = Patience {
-    tries: 1,
-    attempt: Duration::from_secs(15),
-    operation: Duration::from_secs(15),
+/// For SES: a retry after a slow response could send the mail twice. Failed mails are retried from
+/// the outbox instead. The timeout of the sending function is 30 s.
+const NOT_RETRIED: CallLimits = CallLimits {
+    attempts: 1,
+    attempt_timeout: Duration::from_secs(15),
+    operation_timeout: Duration::from_secs(15),
 };
 
-impl Patience {
+impl CallLimits {
     fn timeouts(&self) -> TimeoutConfig {
         TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(1))
-            .operation_attempt_timeout(self.attempt)
-            .operation_timeout(self.operation)
+            .operation_attempt_timeout(self.attempt_timeout)
+            .operation_timeout(self.operation_timeout)
             .build()
     }
 }
 
 impl Aws {
-    /// Reads region and credentials as Lambda sets them.
+    /// Reads region and credentials from the environment variables that Lambda sets.
     #[must_use]
     pub fn from_env() -> Self {
         let text = |name| variable(name).unwrap_or_default();
@@ -162,20 +162,21 @@ impl Aws {
         }
     }
 
-    /// A client of DynamoDB. Must be called within a tokio runtime.
+    /// A client of DynamoDB, which is created during the init phase or on first use. Must be called
+    /// within a tokio runtime.
     #[must_use]
     pub fn dynamodb(&self) -> DynamoDb {
         let aws = self.clone();
         let client =
-            deferred(move || client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", QUICK));
-        let early = Arc::clone(&client);
+            deferred(move || client!(aws, aws_sdk_dynamodb, "AWS_ENDPOINT_URL_DYNAMODB", RETRIED));
+        let eager = Arc::clone(&client);
         spawn_during_init(async move {
-            let _ = LazyLock::force(&early);
+            let _ = LazyLock::force(&eager);
         });
         client
     }
 
-    /// A client of Secrets Manager.
+    /// A client of Secrets Manager, which is created on first use.
     #[must_use]
     pub fn secrets_manager(&self) -> SecretsManager {
         let aws = self.clone();
@@ -184,14 +185,14 @@ impl Aws {
                 aws,
                 aws_sdk_secretsmanager,
                 "AWS_ENDPOINT_URL_SECRETS_MANAGER",
-                QUICK
+                RETRIED
             )
         })
     }
 
-    /// A client of SES v2.
+    /// A client of SES v2, whose calls are not retried.
     #[must_use]
     pub fn sesv2(&self) -> aws_sdk_sesv2::Client {
-        client!(self, aws_sdk_sesv2, "AWS_ENDPOINT_URL_SESV2", ONCE)
+        client!(self, aws_sdk_sesv2, "AWS_ENDPOINT_URL_SESV2", NOT_RETRIED)
     }
 }

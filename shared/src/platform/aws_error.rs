@@ -1,45 +1,48 @@
 //! Errors of AWS services, without any text that a service returned.
 //!
-//! `SdkError` holds the raw response: of a `GetItem` that cannot be read a password hash, of a
-//! `GetSecretValue` the secret, of a refused mail the address. [`AwsError`] keeps what an operator
-//! needs and nothing else, so it can be logged. Call sites turn an error into it by
-//! `AwsError::from` and do not name the SDK's type, which clippy.toml disallows.
+//! `SdkError` contains the raw response, and so possibly a password hash (`GetItem`), the secret
+//! (`GetSecretValue`) or a mail address (`SendEmail`). [`AwsError`] keeps only what an operator
+//! needs, so it can be logged. Callers convert errors with `AwsError::from`, without naming
+//! `SdkError`, which clippy.toml disallows.
 
-use std::{any::type_name, fmt};
+use std::any::type_name;
 
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
-#[expect(
-    clippy::disallowed_types,
-    reason = "this is the one place that converts it"
-)]
+#[expect(clippy::disallowed_types, reason = "the only place that converts it")]
 use aws_smithy_runtime_api::client::result::SdkError;
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use aws_types::request_id::RequestId;
 
 use crate::platform::connection::ConnectionFault;
 
-/// Characters of an error code. AWS's longest has 38.
+/// Maximum length of an error code, in characters. The longest code of AWS has 38.
 const CODE_LIMIT: usize = 48;
-/// Characters of a request id. DynamoDB's have 52.
+/// Maximum length of a request id, in characters. Those of DynamoDB have 52.
 const REQUEST_ID_LIMIT: usize = 64;
 
-/// What kind of failure a call ended with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The kind of failure of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Kind {
     /// The request could not be built, so it was not sent.
+    #[error("the request could not be built")]
     Construction,
-    /// No response in time. The request may have been executed.
+    /// The call timed out. The request may have been executed.
+    #[error("no response in time")]
     Timeout,
     /// The connection failed. The request may have been executed.
+    #[error("the connection failed: {0}")]
     Connection(ConnectionFault),
-    /// There is a response, and it is not one of the service. The request may have been executed.
+    /// The response cannot be parsed. The request may have been executed.
+    #[error("the response cannot be read")]
     Unreadable,
     /// The service returned an error.
+    #[error("refused")]
     Refused,
 }
 
-/// Why a call of an AWS service failed. Both `Display` and `Debug` are fit for the log.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The failure of a call to an AWS service. Both `Display` and `Debug` may be logged.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{service} {operation}: {kind}{}", self.details())]
 pub struct AwsError {
     service: &'static str,
     operation: &'static str,
@@ -50,13 +53,13 @@ pub struct AwsError {
 }
 
 impl AwsError {
-    /// The kind of failure.
+    /// The kind of failure, which decides whether the request may have been executed.
     #[must_use]
     pub const fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// The error code of a [`Kind::Refused`], as `ThrottlingException`.
+    /// The error code of a [`Kind::Refused`], for example `ThrottlingException`.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
@@ -67,43 +70,19 @@ impl AwsError {
     pub const fn status(&self) -> Option<u16> {
         self.status
     }
-}
 
-impl fmt::Display for AwsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            service, operation, ..
-        } = self;
-        match self.kind {
-            Kind::Construction => {
-                write!(f, "{service} {operation}: the request could not be built")?;
-            }
-            Kind::Timeout => write!(f, "{service} {operation}: no response in time")?,
-            Kind::Connection(fault) => {
-                write!(f, "{service} {operation}: the connection failed: {fault}")?;
-            }
-            Kind::Unreadable => write!(f, "{service} {operation}: the response cannot be read")?,
-            Kind::Refused => write!(f, "{service} {operation}: refused")?,
-        }
-        if let Some(code) = &self.code {
-            write!(f, ", code {code}")?;
-        }
-        if let Some(status) = self.status {
-            write!(f, ", status {status}")?;
-        }
-        if let Some(request_id) = &self.request_id {
-            write!(f, ", request id {request_id}")?;
-        }
-        Ok(())
+    fn details(&self) -> String {
+        let code = self.code.as_ref().map(|code| format!(", code {code}"));
+        let status = self.status.map(|status| format!(", status {status}"));
+        let request_id = self
+            .request_id
+            .as_ref()
+            .map(|request_id| format!(", request id {request_id}"));
+        [code, status, request_id].into_iter().flatten().collect()
     }
 }
 
-impl std::error::Error for AwsError {}
-
-#[expect(
-    clippy::disallowed_types,
-    reason = "this is the one place that converts it"
-)]
+#[expect(clippy::disallowed_types, reason = "the only place that converts it")]
 impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for AwsError {
     fn from(error: SdkError<E, HttpResponse>) -> Self {
         let code = error
@@ -120,10 +99,10 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for AwsError {
                     cause.map_or(ConnectionFault::Other, |cause| ConnectionFault::of(cause)),
                 )
             }
-            // The SDK takes a body that it cannot parse for an error of the service, which then has
-            // no code.
+            // The SDK reports a body that it cannot parse as an error of the service without a
+            // code.
             SdkError::ServiceError(_) if code.is_some() => Kind::Refused,
-            // The enum is non-exhaustive: a new variant is no answer of the service either.
+            // Also any variant that a later version adds, because the enum is non-exhaustive.
             _ => Kind::Unreadable,
         };
         let status = error
@@ -142,7 +121,7 @@ impl<E: ProvideErrorMetadata> From<SdkError<E, HttpResponse>> for AwsError {
     }
 }
 
-/// Service and operation, by the name of the SDK's error type:
+/// Service and operation, from the path of the SDK's error type, for example
 /// `aws_sdk_dynamodb::operation::get_item::GetItemError`.
 fn call(error_type: &'static str) -> (&'static str, &'static str) {
     let service = error_type
@@ -156,7 +135,8 @@ fn call(error_type: &'static str) -> (&'static str, &'static str) {
     )
 }
 
-/// A code is text that the service returned too, so it has to look like one.
+/// An error code, if the text has the form of one: it comes from the response, and could be any
+/// text.
 pub(crate) fn code(text: &str) -> Option<String> {
     let is_code = (1..=CODE_LIMIT).contains(&text.len())
         && text.starts_with(|c: char| c.is_ascii_alphabetic())
@@ -175,7 +155,10 @@ fn request_id(text: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-#[expect(clippy::disallowed_types, reason = "they make what is converted")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests construct what is converted"
+)]
 mod tests {
     use aws_sdk_dynamodb::operation::get_item::GetItemError;
     use aws_sdk_sesv2::{operation::send_email::SendEmailError, types::error::MessageRejected};
@@ -202,7 +185,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn reads(error: &AwsError, text: &str) {
+    fn assert_text(error: &AwsError, text: &str) {
         assert_eq!(error.to_string(), text);
         assert!(std::error::Error::source(error).is_none());
         assert!(
@@ -212,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_reads_as_its_code_and_never_as_its_text() {
+    fn an_error_of_the_service_shows_its_code_and_not_its_message() {
         let rejected = MessageRejected::builder()
             .meta(metadata("MessageRejected"))
             .message(SECRET)
@@ -221,7 +204,7 @@ mod tests {
             SendEmailError::MessageRejected(rejected),
             response(400, "1a2b-3c"),
         );
-        reads(
+        assert_text(
             &AwsError::from(error),
             "sesv2 SendEmail: refused, code MessageRejected, status 400, request id 1a2b-3c",
         );
@@ -229,14 +212,14 @@ mod tests {
             GetItemError::generic(metadata("NewException")),
             response(400, SECRET),
         );
-        reads(
+        assert_text(
             &AwsError::from(unknown),
             "dynamodb GetItem: refused, code NewException, status 400",
         );
     }
 
     #[test]
-    fn an_unreadable_response_is_not_quoted() {
+    fn an_unreadable_response_is_not_shown() {
         for error in [
             SdkError::service_error(GetItemError::unhandled(SECRET), response(200, "ABC")),
             SdkError::service_error(
@@ -245,7 +228,7 @@ mod tests {
             ),
             SdkError::response_error(SECRET, response(200, "ABC")),
         ] {
-            reads(
+            assert_text(
                 &AwsError::from(error),
                 "dynamodb GetItem: the response cannot be read, status 200, request id ABC",
             );
@@ -253,33 +236,33 @@ mod tests {
     }
 
     #[test]
-    fn a_call_without_a_response_says_why() {
+    fn a_call_without_a_response_shows_the_reason() {
         let of = |error: SdkError<GetItemError, HttpResponse>| AwsError::from(error);
         let reset = std::io::Error::new(std::io::ErrorKind::ConnectionReset, SECRET);
-        reads(
+        assert_text(
             &of(SdkError::timeout_error(SECRET)),
             "dynamodb GetItem: no response in time",
         );
         let timeout = SdkError::dispatch_failure(ConnectorError::timeout(SECRET.into()));
-        reads(&of(timeout), "dynamodb GetItem: no response in time");
+        assert_text(&of(timeout), "dynamodb GetItem: no response in time");
         let io = SdkError::dispatch_failure(ConnectorError::io(reset.into()));
-        reads(
+        assert_text(
             &of(io),
             "dynamodb GetItem: the connection failed: connection reset",
         );
         let other = SdkError::dispatch_failure(ConnectorError::other(SECRET.into(), None));
-        reads(
+        assert_text(
             &of(other),
             "dynamodb GetItem: the connection failed: unknown reason",
         );
-        reads(
+        assert_text(
             &of(SdkError::construction_failure(SECRET)),
             "dynamodb GetItem: the request could not be built",
         );
     }
 
     #[test]
-    fn only_what_looks_like_a_code_or_an_id_is_kept() {
+    fn text_without_the_form_of_a_code_or_a_request_id_is_dropped() {
         for good in ["ThrottlingException", "com.amazonaws.X1"] {
             assert_eq!(code(good).as_deref(), Some(good));
         }

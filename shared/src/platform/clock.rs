@@ -1,12 +1,12 @@
-//! The one source of time.
+//! The only source of the current time.
 
 use std::{ops::Add, time::Instant};
 
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-/// A moment, exact to the millisecond. Stored, signed and told it is whole seconds since the Unix
-/// epoch.
+/// A point in time, with a resolution of a millisecond. It is serialized as whole seconds since the
+/// Unix epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(from = "i64", into = "i64")]
 pub struct Timestamp {
@@ -14,7 +14,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// The moment that many seconds after the Unix epoch.
+    /// The time that is this many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {
         Self {
@@ -22,13 +22,13 @@ impl Timestamp {
         }
     }
 
-    /// The moment that many milliseconds after the Unix epoch.
+    /// The time that is this many milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_milliseconds(milliseconds: i64) -> Self {
         Self { milliseconds }
     }
 
-    /// Whole seconds since the Unix epoch.
+    /// Whole seconds since the Unix epoch, rounded down.
     #[must_use]
     pub const fn seconds(self) -> i64 {
         self.milliseconds.div_euclid(1000)
@@ -40,24 +40,25 @@ impl Timestamp {
         self.milliseconds
     }
 
-    /// Reads RFC 3339, as `2026-01-31T23:59:59.999+01:00`.
+    /// Parses RFC 3339, for example `2026-01-31T23:59:59.999+01:00`.
     #[must_use]
     pub fn parse_rfc3339(text: &str) -> Option<Self> {
-        let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+        let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
         Some(Self {
-            milliseconds: moment
+            milliseconds: time
                 .unix_timestamp()
                 .checked_mul(1000)?
-                .checked_add(moment.millisecond().into())?,
+                .checked_add(time.millisecond().into())?,
         })
     }
 
-    /// RFC 3339 in UTC, as `2026-01-31T23:59:59Z`.
+    /// RFC 3339 in UTC, without fractions of a second: `2026-01-31T23:59:59Z`. Empty for a year
+    /// beyond 9999.
     #[must_use]
     pub fn rfc3339(self) -> String {
         OffsetDateTime::from_unix_timestamp(self.seconds())
             .ok()
-            .and_then(|moment| moment.format(&Rfc3339).ok())
+            .and_then(|time| time.format(&Rfc3339).ok())
             .unwrap_or_default()
     }
 }
@@ -69,8 +70,8 @@ impl From<i64> for Timestamp {
 }
 
 impl From<Timestamp> for i64 {
-    fn from(moment: Timestamp) -> Self {
-        moment.seconds()
+    fn from(time: Timestamp) -> Self {
+        time.seconds()
     }
 }
 
@@ -91,7 +92,7 @@ impl Add<i64> for Timestamp {
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the one place that reads the clock"
+    reason = "the only source of the current time"
 )]
 pub fn now() -> Timestamp {
     let now = OffsetDateTime::now_utc();
@@ -103,22 +104,22 @@ pub fn now() -> Timestamp {
     }
 }
 
-/// Measures how long something takes, whatever is done to the clock meanwhile.
+/// Measures a duration by a monotonic clock, which changes of the system time do not affect.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 
 impl Stopwatch {
-    /// Begins.
+    /// Starts the measurement.
     #[must_use]
     #[expect(
         clippy::disallowed_methods,
-        reason = "this is the one place that reads the clock"
+        reason = "the only source of the current time"
     )]
     pub fn start() -> Self {
         Self(Instant::now())
     }
 
-    /// Milliseconds since the beginning, to a tenth.
+    /// Milliseconds since the start, rounded to a tenth.
     #[must_use]
     pub fn milliseconds(self) -> f64 {
         (self.0.elapsed().as_secs_f64() * 10_000.0).round() / 10.0
@@ -130,10 +131,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_read_with_its_offset_and_fraction() {
-        let read = |text| Timestamp::parse_rfc3339(text).map(Timestamp::milliseconds);
-        assert_eq!(read("2025-12-31T23:59:59.999Z"), Some(1_767_225_599_999));
-        assert_eq!(read("2026-01-01T00:59:59+01:00"), Some(1_767_225_599_000));
+    fn a_time_is_parsed_with_its_offset_and_fraction() {
+        let parse = |text| Timestamp::parse_rfc3339(text).map(Timestamp::milliseconds);
+        assert_eq!(parse("2025-12-31T23:59:59.999Z"), Some(1_767_225_599_999));
+        assert_eq!(parse("2026-01-01T00:59:59+01:00"), Some(1_767_225_599_000));
         for text in [
             "",
             "2026-01-01",
@@ -141,22 +142,22 @@ mod tests {
             "1767225599",
             "2026-13-01T00:00:00Z",
         ] {
-            assert_eq!(read(text), None, "{text}");
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 
     #[test]
-    fn a_time_is_told_in_utc_to_the_second() {
+    fn a_time_is_formatted_in_utc_without_fractions() {
         assert_eq!(Timestamp::from_seconds(0).rfc3339(), "1970-01-01T00:00:00Z");
-        let moment = Timestamp::from_milliseconds(1_767_225_599_999);
+        let time = Timestamp::from_milliseconds(1_767_225_599_999);
         assert_eq!(
-            (moment.rfc3339().as_str(), moment.seconds()),
+            (time.rfc3339().as_str(), time.seconds()),
             ("2025-12-31T23:59:59Z", 1_767_225_599)
         );
-        assert_eq!(serde_json::to_string(&moment).expect("JSON"), "1767225599");
+        assert_eq!(serde_json::to_string(&time).expect("JSON"), "1767225599");
         assert!(
-            moment > Timestamp::from_seconds(1_767_225_599)
-                && moment + 1 > Timestamp::from_seconds(1_767_225_600)
+            time > Timestamp::from_seconds(1_767_225_599)
+                && time + 1 > Timestamp::from_seconds(1_767_225_600)
         );
     }
 }

@@ -1,27 +1,31 @@
-//! Why a connection failed, without the text of the error: it may quote what was sent or received.
+//! Reasons of connection failures, without the text of the error, which may quote what was sent or
+//! received.
 
-use std::{error::Error, fmt, io};
+use std::{error::Error, io};
 
-/// Why a connection failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The reason of a connection failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConnectionFault {
-    /// The TLS handshake failed, or a TLS record is damaged.
+    /// The TLS handshake failed, or a TLS record is invalid.
+    #[error("TLS error")]
     Tls,
-    /// The operating system reported an error, or the connection ended early.
+    /// The operating system reported an error, or the connection was closed early.
+    #[error("{0}")]
     Io(io::ErrorKind),
     /// Any other reason.
+    #[error("unknown reason")]
     Other,
 }
 
 impl ConnectionFault {
-    /// Finds the reason in an error and in what caused it.
+    /// The reason in an error or its sources. The innermost one counts.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         if error.is::<rustls::Error>() {
             return Self::Tls;
         }
         let io = error.downcast_ref::<io::Error>();
-        // An `io::Error` may wrap the cause without giving it as its source.
+        // An `io::Error` does not return the error that it wraps as its source.
         let inner = io
             .and_then(io::Error::get_ref)
             .map(|inner| Self::of(inner))
@@ -34,16 +38,6 @@ impl ConnectionFault {
     }
 }
 
-impl fmt::Display for ConnectionFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tls => f.write_str("TLS error"),
-            Self::Io(kind) => write!(f, "{kind}"),
-            Self::Other => f.write_str("unknown reason"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use rustls::CertificateError;
@@ -51,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_innermost_reason_is_found_and_no_text_is_kept() {
+    fn the_innermost_reason_is_found_without_its_text() {
         let refused = io::Error::new(io::ErrorKind::ConnectionRefused, "secret text");
         let tls = rustls::Error::InvalidCertificate(CertificateError::Expired);
         for (error, fault) in [
@@ -72,6 +66,9 @@ mod tests {
             assert_eq!(found, fault);
             assert!(!format!("{found} {found:?}").contains("secret"));
         }
-        assert_eq!(ConnectionFault::of(&fmt::Error), ConnectionFault::Other);
+        assert_eq!(
+            ConnectionFault::of(&std::fmt::Error),
+            ConnectionFault::Other
+        );
     }
 }

@@ -1,11 +1,11 @@
-//! The one place that reads environment variables.
+//! The only source of environment variables.
 
-/// The variable's value; `None` when it is unset, blank or not UTF-8. Templates cannot leave a
-/// variable out, so they say "not set" by an empty value.
+/// The value of an environment variable; `None` if it is not set, blank or not UTF-8. A blank value
+/// counts as not set, because a CloudFormation template cannot omit a variable.
 #[must_use]
 #[expect(
     clippy::disallowed_methods,
-    reason = "this is the one place that reads the environment"
+    reason = "the only source of environment variables"
 )]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name)

@@ -1,6 +1,7 @@
-//! Requests to services that are not AWS: few, small, and never waited for long. They go through
-//! the HTTP client of the AWS clients, believe the root certificates of the system, follow no
-//! redirects, and know no proxies.
+//! HTTP requests to services outside AWS, with a short timeout and a limited response size.
+//!
+//! They use the HTTP implementation of the AWS clients and the root certificates of the system.
+//! They follow no redirects and use no proxies.
 
 use std::time::Duration;
 
@@ -19,51 +20,54 @@ use crate::platform::{
 
 const USER_AGENT: &str = concat!("Latchkey/", env!("CARGO_PKG_VERSION"));
 
-/// Why there is no answer to go by. It holds nothing of what was sent or received.
+/// The reason for which a request has no usable response. It contains nothing that was sent or
+/// received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HttpClientError {
-    /// It took too long.
-    #[error("no answer in time")]
+    /// No complete response within the timeout.
+    #[error("no response in time")]
     TimedOut,
-    /// The status is another than 200; a redirect is one too.
-    #[error("answered with status {0}")]
+    /// The status is not 200. Redirects are errors too.
+    #[error("the response has status {0}")]
     Status(u16),
-    /// The answer is longer than what is read.
-    #[error("the answer is too long")]
-    TooLong,
-    /// The answer is not UTF-8.
-    #[error("the answer is not text")]
+    /// The body is larger than the limit.
+    #[error("the response is too large")]
+    TooLarge,
+    /// The body is not UTF-8.
+    #[error("the response is not text")]
     NotText,
     /// The connection failed.
     #[error("the connection failed: {0}")]
-    Failed(ConnectionFault),
-    /// The request could not be built.
+    Connection(ConnectionFault),
+    /// The request could not be built, so it was not sent.
     #[error("the request could not be built")]
-    Unsendable,
+    Construction,
 }
 
 /// Sends requests to one service.
 pub struct HttpClient {
     connector: Counted<Connector>,
-    patience: Duration,
-    limit: usize,
+    timeout: Duration,
+    /// In bytes.
+    body_limit: usize,
 }
 
 impl HttpClient {
-    /// One that waits so long for an answer, all in all, and reads so many bytes of it at the most.
+    /// A client with a timeout for the whole of a request, including a retry, and a limit for the
+    /// body of the response, in bytes.
     #[must_use]
-    pub fn new(patience: Duration, limit: usize) -> Self {
+    pub fn new(timeout: Duration, body_limit: usize) -> Self {
         let connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build();
         Self {
             connector: Counted(connector),
-            patience,
-            limit,
+            timeout,
+            body_limit,
         }
     }
 
-    /// The text that the service answers to a form.
+    /// Posts a form (`application/x-www-form-urlencoded`) and returns the body of the response.
     pub async fn post_form(
         &self,
         url: &ServiceUrl,
@@ -76,7 +80,7 @@ impl HttpClient {
         self.send(request).await
     }
 
-    /// The text that the service answers, asked with a header.
+    /// Sends a GET request, with a header if one is given, and returns the body of the response.
     pub async fn get(
         &self,
         url: &ServiceUrl,
@@ -92,33 +96,33 @@ impl HttpClient {
     async fn send(&self, request: HttpRequest) -> Result<String, HttpClientError> {
         let exchange = async {
             match self.exchange(request.try_clone()).await {
-                // Once more: a connection that was kept may have ended without anybody's notice
-                // while Lambda froze the function.
-                Err(HttpClientError::Failed(_)) => self.exchange(Some(request)).await,
+                // A kept-alive connection may have been closed while the instance was frozen, so
+                // the request is retried once.
+                Err(HttpClientError::Connection(_)) => self.exchange(Some(request)).await,
                 outcome => outcome,
             }
         };
-        tokio::time::timeout(self.patience, exchange)
+        tokio::time::timeout(self.timeout, exchange)
             .await
             .unwrap_or(Err(HttpClientError::TimedOut))
     }
 
     async fn exchange(&self, request: Option<HttpRequest>) -> Result<String, HttpClientError> {
-        let request = request.ok_or(HttpClientError::Unsendable)?;
+        let request = request.ok_or(HttpClientError::Construction)?;
         let response = self
             .connector
             .call(request)
             .await
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| connection_error(&error))?;
         if response.status().as_u16() != 200 {
             return Err(HttpClientError::Status(response.status().as_u16()));
         }
         let mut body = ByteStream::new(response.into_body());
         let mut read = Vec::new();
         while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|error| failed(&error))?;
-            if read.len() + chunk.len() > self.limit {
-                return Err(HttpClientError::TooLong);
+            let chunk = chunk.map_err(|error| connection_error(&error))?;
+            if read.len() + chunk.len() > self.body_limit {
+                return Err(HttpClientError::TooLarge);
             }
             read.extend_from_slice(&chunk);
         }
@@ -130,16 +134,16 @@ fn request(method: &str, url: &ServiceUrl, body: SdkBody) -> Result<HttpRequest,
     let mut request = HttpRequest::new(body);
     request
         .set_method(method)
-        .map_err(|_| HttpClientError::Unsendable)?;
+        .map_err(|_| HttpClientError::Construction)?;
     request
         .set_uri(url.as_str())
-        .map_err(|_| HttpClientError::Unsendable)?;
+        .map_err(|_| HttpClientError::Construction)?;
     request.headers_mut().insert("user-agent", USER_AGENT);
     Ok(request)
 }
 
-fn failed(error: &(impl std::error::Error + 'static)) -> HttpClientError {
-    HttpClientError::Failed(ConnectionFault::of(error))
+fn connection_error(error: &(impl std::error::Error + 'static)) -> HttpClientError {
+    HttpClientError::Connection(ConnectionFault::of(error))
 }
 
 #[cfg(test)]
@@ -151,8 +155,8 @@ mod tests {
 
     use super::*;
 
-    /// What comes of a service that gives these answers, one a connection.
-    async fn outcome(answers: Vec<Vec<u8>>) -> Result<String, HttpClientError> {
+    /// The result of a GET request to a service that sends one of these responses per connection.
+    async fn get(responses: Vec<Vec<u8>>) -> Result<String, HttpClientError> {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = ServiceUrl::parse(&format!(
             "http://{}",
@@ -160,17 +164,17 @@ mod tests {
         ))
         .expect("a URL");
         let serving = async {
-            for answer in answers {
+            for response in responses {
                 let (mut stream, _) = listener.accept().await.expect("a connection");
                 let mut request = vec![0; 1024];
                 assert!(stream.read(&mut request).await.expect("a request") > 0);
-                stream.write_all(&answer).await.expect("an answer");
+                stream.write_all(&response).await.expect("a response");
             }
             std::future::pending::<()>().await;
         };
-        let outbound = HttpClient::new(Duration::from_secs(10), 64);
+        let http_client = HttpClient::new(Duration::from_secs(10), 64);
         tokio::select! {
-            outcome = outbound.get(&url, None) => outcome,
+            result = http_client.get(&url, None) => result,
             () = serving => unreachable!(),
         }
     }
@@ -184,58 +188,58 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_is_text_of_a_limited_length() {
+    async fn a_response_is_text_of_a_limited_size() {
         assert_eq!(
-            outcome(vec![ok("ä".repeat(32).as_bytes())]).await.ok(),
+            get(vec![ok("ä".repeat(32).as_bytes())]).await.ok(),
             Some("ä".repeat(32))
         );
         assert!(matches!(
-            outcome(vec![ok(&[b'x'; 65])]).await,
-            Err(HttpClientError::TooLong)
+            get(vec![ok(&[b'x'; 65])]).await,
+            Err(HttpClientError::TooLarge)
         ));
         assert!(matches!(
-            outcome(vec![ok(b"\xff")]).await,
+            get(vec![ok(b"\xff")]).await,
             Err(HttpClientError::NotText)
         ));
     }
 
     #[tokio::test]
-    async fn any_other_status_is_no_answer_and_a_redirect_is_not_followed() {
+    async fn a_status_other_than_200_is_an_error_and_redirects_are_not_followed() {
         let redirect =
             b"HTTP/1.1 307 Temporary Redirect\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n";
         assert!(matches!(
-            outcome(vec![redirect.to_vec()]).await,
+            get(vec![redirect.to_vec()]).await,
             Err(HttpClientError::Status(307))
         ));
         assert!(matches!(
-            outcome(vec![b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()]).await,
+            get(vec![b"HTTP/1.1 204 No Content\r\n\r\n".to_vec()]).await,
             Err(HttpClientError::Status(204))
         ));
     }
 
     #[tokio::test]
-    async fn a_connection_that_ends_without_an_answer_is_tried_once_more() {
+    async fn a_connection_that_is_closed_without_a_response_is_retried_once() {
         assert_eq!(
-            outcome(vec![Vec::new(), ok(b"yes")]).await.ok().as_deref(),
+            get(vec![Vec::new(), ok(b"yes")]).await.ok().as_deref(),
             Some("yes")
         );
         assert!(matches!(
-            outcome(vec![Vec::new(), Vec::new(), ok(b"yes")]).await,
-            Err(HttpClientError::Failed(_))
+            get(vec![Vec::new(), Vec::new(), ok(b"yes")]).await,
+            Err(HttpClientError::Connection(_))
         ));
     }
 
     #[tokio::test]
-    async fn what_answers_never_is_waited_for_in_all_only_so_long() {
+    async fn a_request_without_a_response_times_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = ServiceUrl::parse(&format!(
             "http://{}",
             listener.local_addr().expect("an address")
         ))
         .expect("a URL");
-        let outbound = HttpClient::new(Duration::from_millis(50), 64);
+        let http_client = HttpClient::new(Duration::from_millis(50), 64);
         assert!(matches!(
-            outbound.post_form(&url, &[("a", "b")]).await,
+            http_client.post_form(&url, &[("a", "b")]).await,
             Err(HttpClientError::TimedOut)
         ));
     }

@@ -1,4 +1,4 @@
-//! The loop of functions that are not asked over HTTP: an event in, what became of it out.
+//! The loop that handles events other than HTTP requests on Lambda.
 
 use std::future::Future;
 
@@ -10,8 +10,11 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{BoxError, platform::telemetry::Invocation};
 
-/// Hands events to the handler until Lambda ends the function. An error is reported to Lambda, which
-/// may deliver the event again. One line of the log says what became of an event.
+/// Handles events until Lambda stops the instance. An error of the handler is reported to Lambda,
+/// which may deliver the event again. Each event writes one line to the log.
+///
+/// # Errors
+/// An error of Lambda's Runtime API.
 pub async fn serve<E, A, H, F>(handler: H) -> Result<(), BoxError>
 where
     E: DeserializeOwned,

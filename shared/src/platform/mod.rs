@@ -1,4 +1,5 @@
-//! The machine and AWS: time, random bytes, environment, clients, secrets, logs and metrics.
+//! The process and its surroundings: clock, random bytes, environment, AWS and HTTP clients,
+//! secrets, logs and metrics.
 
 pub mod aws;
 pub mod aws_error;

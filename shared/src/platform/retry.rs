@@ -1,8 +1,8 @@
-//! Retries of what failed only for the moment: exponential back-off with full jitter, within a
-//! budget of time.
+//! Delays between retries: exponential back-off with full jitter, within a time budget.
 //!
-//! The SDK retries calls that fail. This is for what it does not see: transactions that lost to
-//! another, the rest of a batch, conditional writes that another write overtook.
+//! The SDK retries failed calls itself. These delays are for failures that it does not retry:
+//! transaction conflicts, unprocessed items of a batch, and conditional writes that conflict with
+//! another write.
 
 use std::time::Duration;
 
@@ -10,36 +10,38 @@ use tokio::time::{Instant, sleep};
 
 use crate::platform::random;
 
-/// The longest delay before the second attempt. It doubles from attempt to attempt.
+/// Maximum delay before the second attempt. It doubles with each further attempt.
 const BASE: Duration = Duration::from_millis(20);
-/// The longest delay before any attempt.
+/// Maximum delay before any attempt.
 const CAP: Duration = Duration::from_millis(250);
-/// Time after which no attempt begins. With the last attempt, which has 3 s in the SDK, it leaves
-/// half of a function's 10 s.
+/// Time after which no attempt begins. The last attempt takes at most 3 s in the SDK, so half of a
+/// function's timeout of 10 s remains.
 const BUDGET: Duration = Duration::from_secs(2);
 
-/// The delays of one operation that is retried.
+/// The delays between the attempts of one operation.
 #[derive(Debug)]
 pub struct Backoff {
-    begun: Instant,
+    started: Instant,
     retries: u32,
 }
 
 impl Backoff {
-    /// To be called before the first attempt, for the attempts count against the budget too.
+    /// Starts the time budget. Must be called before the first attempt, because attempts count
+    /// against the budget too.
     #[must_use]
     pub fn start() -> Self {
         Self {
-            begun: Instant::now(),
+            started: Instant::now(),
             retries: 0,
         }
     }
 
-    /// Waits before the next attempt; `false`, without waiting, if the budget does not allow one.
+    /// Waits before the next attempt. Returns `false`, without waiting, if the budget does not
+    /// allow another attempt.
     pub async fn wait(&mut self) -> bool {
-        let delay = jittered(longest(self.retries));
+        let delay = jittered(max_delay(self.retries));
         self.retries = self.retries.saturating_add(1);
-        if self.begun.elapsed() + delay > BUDGET {
+        if self.started.elapsed() + delay > BUDGET {
             return false;
         }
         sleep(delay).await;
@@ -47,15 +49,15 @@ impl Backoff {
     }
 }
 
-fn longest(retries: u32) -> Duration {
+fn max_delay(retries: u32) -> Duration {
     BASE.saturating_mul(2_u32.saturating_pow(retries)).min(CAP)
 }
 
-/// A duration between nothing and that, each as likely: full jitter keeps those apart who lost to
-/// each other.
+/// A random delay between zero and `maximum`, evenly distributed ("full jitter"), so that requests
+/// that conflict with each other are retried at different times.
 /// <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
-fn jittered(longest: Duration) -> Duration {
-    longest.mul_f64(f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX))
+fn jittered(maximum: Duration) -> Duration {
+    maximum.mul_f64(f64::from(u32::from_be_bytes(random::bytes())) / f64::from(u32::MAX))
 }
 
 #[cfg(test)]
@@ -63,14 +65,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_longest_delay_doubles_up_to_the_cap() {
-        let milliseconds: Vec<u128> = (0..7).map(|retries| longest(retries).as_millis()).collect();
+    fn the_maximum_delay_doubles_up_to_the_cap() {
+        let milliseconds: Vec<u128> = (0..7)
+            .map(|retries| max_delay(retries).as_millis())
+            .collect();
         assert_eq!(milliseconds, [20, 40, 80, 160, 250, 250, 250]);
-        assert_eq!(longest(u32::MAX), CAP);
+        assert_eq!(max_delay(u32::MAX), CAP);
     }
 
     #[test]
-    fn a_delay_is_anything_from_nothing_to_the_longest() {
+    fn delays_are_spread_between_zero_and_the_maximum() {
         let delays: Vec<Duration> = (0..1000).map(|_| jittered(CAP)).collect();
         assert!(delays.iter().all(|delay| *delay <= CAP));
         assert!(
@@ -80,9 +84,9 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn six_retries_always_fit_into_the_budget_and_none_begins_after_it() {
+    async fn the_budget_allows_at_least_six_retries_and_none_after_it() {
         for _ in 0..100 {
-            let begun = Instant::now();
+            let started = Instant::now();
             let mut backoff = Backoff::start();
             let mut retries = 0;
             while backoff.wait().await {
@@ -90,16 +94,16 @@ mod tests {
             }
             assert!(retries >= 6, "{retries}");
             assert!(
-                begun.elapsed() <= BUDGET && begun.elapsed() + CAP > BUDGET,
+                started.elapsed() <= BUDGET && started.elapsed() + CAP > BUDGET,
                 "{:?}",
-                begun.elapsed()
+                started.elapsed()
             );
-            assert!(!backoff.wait().await || begun.elapsed() <= BUDGET);
+            assert!(!backoff.wait().await || started.elapsed() <= BUDGET);
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn slow_attempts_use_up_the_budget() {
+    async fn attempts_count_against_the_budget() {
         let mut backoff = Backoff::start();
         tokio::time::advance(BUDGET).await;
         tokio::time::advance(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! Secrets in Secrets Manager.
+//! Secrets in Secrets Manager, cached for the life of an instance.
 
 use std::sync::Arc;
 
@@ -15,12 +15,9 @@ use crate::{
     },
 };
 
-/// Seconds after which a secret is looked for again: so long after a change the old one may be
-/// used.
-const LIFE: i64 = 300;
-
-/// Seconds between two tries to fetch a known secret once more.
-const RETRY_INTERVAL: i64 = 60;
+/// Minimum time between two attempts to refresh a cached secret, in seconds. It limits the calls
+/// while Secrets Manager does not respond, and while tokens with forged key ids cause refreshes.
+const REFRESH_INTERVAL: i64 = 60;
 
 /// A version of a secret.
 pub(crate) struct Version {
@@ -28,13 +25,129 @@ pub(crate) struct Version {
     pub created_at: Option<Timestamp>,
 }
 
-/// The version of a secret that has that staging label, if there is one. What cannot be read may be
-/// readable soon.
-pub(crate) async fn version(
-    client: &Client,
-    secret: &str,
-    stage: &str,
-) -> Result<Option<Version>, Error> {
+/// The versions of a secret that were fetched.
+pub(crate) struct Versions {
+    pub current: Version,
+    /// The version before the current one, if there is one and it was requested.
+    pub previous: Option<Version>,
+}
+
+/// The versions to fetch.
+#[derive(Clone, Copy)]
+pub(crate) enum Stages {
+    Current,
+    CurrentAndPrevious,
+}
+
+/// A secret, parsed to `T` once for each version that is fetched.
+pub(crate) struct CachedSecret<T>(Arc<Cache<T>>);
+
+struct Cache<T> {
+    client: SecretsManager,
+    /// Name or ARN.
+    id: String,
+    stages: Stages,
+    parse: fn(Versions) -> Result<T, Error>,
+    loaded: Mutex<Option<Loaded<T>>>,
+}
+
+struct Loaded<T> {
+    value: Arc<T>,
+    fetched_at: Timestamp,
+    /// The time of the last attempt to refresh it.
+    tried_at: Timestamp,
+}
+
+impl<T> Clone for CachedSecret<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Send + Sync + 'static> CachedSecret<T> {
+    pub(crate) fn new(
+        client: SecretsManager,
+        id: &str,
+        stages: Stages,
+        parse: fn(Versions) -> Result<T, Error>,
+    ) -> Self {
+        Self(Arc::new(Cache {
+            client,
+            id: id.to_owned(),
+            stages,
+            parse,
+            loaded: Mutex::default(),
+        }))
+    }
+
+    /// Fetches the secret in the background during the init phase. Must be called within a tokio
+    /// runtime. A fetch that fails is repeated when the secret is needed.
+    pub(crate) fn prefetch(&self) {
+        let secret = self.clone();
+        spawn_during_init(async move { drop(secret.cached(clock::now()).await) });
+    }
+
+    /// The cached secret, of any age; fetches it if none is cached.
+    pub(crate) async fn cached(&self, now: Timestamp) -> Result<Arc<T>, Error> {
+        self.0.get(now, None).await
+    }
+
+    /// The secret, at most `max_age` seconds old. While Secrets Manager does not respond, or has no
+    /// usable version, returns the cached secret.
+    pub(crate) async fn recent(&self, now: Timestamp, max_age: i64) -> Result<Arc<T>, Error> {
+        self.0.get(now, Some(max_age)).await
+    }
+}
+
+impl<T> Cache<T> {
+    /// Holds the lock while fetching, so that concurrent callers wait for one response.
+    async fn get(&self, now: Timestamp, max_age: Option<i64>) -> Result<Arc<T>, Error> {
+        let mut loaded = self.loaded.lock().await;
+        let Some(known) = loaded.as_mut() else {
+            let value = Arc::new(self.fetch().await?);
+            *loaded = Some(Loaded {
+                value: Arc::clone(&value),
+                fetched_at: now,
+                tried_at: now,
+            });
+            return Ok(value);
+        };
+        let is_stale = max_age.is_some_and(|age| now >= known.fetched_at + age);
+        if is_stale && now >= known.tried_at + REFRESH_INTERVAL {
+            known.tried_at = now;
+            match self.fetch().await {
+                Ok(value) => {
+                    known.value = Arc::new(value);
+                    known.fetched_at = now;
+                }
+                Err(error) => {
+                    tracing::warn!(secret = self.id, %error, "a secret could not be refreshed; the cached version is used");
+                }
+            }
+        }
+        Ok(Arc::clone(&known.value))
+    }
+
+    async fn fetch(&self) -> Result<T, Error> {
+        let version = |stage| version(&self.client, &self.id, stage);
+        let (current, previous) = match self.stages {
+            Stages::Current => (version("AWSCURRENT").await?, None),
+            Stages::CurrentAndPrevious => {
+                let (current, previous) =
+                    tokio::join!(version("AWSCURRENT"), version("AWSPREVIOUS"));
+                (current?, previous?)
+            }
+        };
+        let current = current
+            .filter(|version| !version.value.trim().is_empty())
+            .ok_or_else(|| Error::internal(format!("the secret {} has no text value", self.id)))?;
+        (self.parse)(Versions { current, previous })
+    }
+}
+
+/// The version of a secret with a staging label; `None` if the secret or the version does not
+/// exist.
+async fn version(client: &Client, secret: &str, stage: &str) -> Result<Option<Version>, Error> {
     match client
         .get_secret_value()
         .secret_id(secret)
@@ -59,85 +172,8 @@ pub(crate) async fn version(
         {
             Ok(None)
         }
+        // Any other failure may be temporary.
         Err(error) => Err(Error::Unavailable(AwsError::from(error).into())),
-    }
-}
-
-/// A secret that an operator keeps, there when it is needed.
-#[derive(Clone)]
-pub struct Secret(Arc<Source>);
-
-struct Source {
-    client: SecretsManager,
-    id: String,
-    loaded: Mutex<Option<Loaded>>,
-}
-
-struct Loaded {
-    text: Arc<Zeroizing<String>>,
-    /// When it was fetched.
-    at: Timestamp,
-    /// When it was last tried to fetch it.
-    tried_at: Timestamp,
-}
-
-impl Secret {
-    /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again
-    /// when the secret is needed.
-    #[must_use]
-    pub fn fetch(client: SecretsManager, id: &str) -> Self {
-        let secret = Self(Arc::new(Source {
-            client,
-            id: id.to_owned(),
-            loaded: Mutex::default(),
-        }));
-        let early = secret.clone();
-        spawn_during_init(async move { drop(early.text(clock::now()).await) });
-        secret
-    }
-
-    /// The secret without white space around it, as soon as it is there. The lock is held while
-    /// fetching, so that callers at the same time wait for the same answer. A known secret is used
-    /// while Secrets Manager does not answer or has none.
-    pub async fn text(&self, now: Timestamp) -> Result<Arc<Zeroizing<String>>, Error> {
-        let mut loaded = self.0.loaded.lock().await;
-        let Some(known) = loaded.as_mut() else {
-            let text = self.0.fetch().await?;
-            *loaded = Some(Loaded {
-                text: Arc::clone(&text),
-                at: now,
-                tried_at: now,
-            });
-            return Ok(text);
-        };
-        if now >= known.at + LIFE && now >= known.tried_at + RETRY_INTERVAL {
-            known.tried_at = now;
-            match self.0.fetch().await {
-                Ok(text) => {
-                    *known = Loaded {
-                        text,
-                        at: now,
-                        tried_at: now,
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a secret could not be fetched again; the known one is used");
-                }
-            }
-        }
-        Ok(Arc::clone(&known.text))
-    }
-}
-
-impl Source {
-    async fn fetch(&self) -> Result<Arc<Zeroizing<String>>, Error> {
-        let text = version(&self.client, &self.id, "AWSCURRENT")
-            .await?
-            .map(|version| version.value);
-        let text = text.filter(|text| !text.trim().is_empty());
-        let text = text
-            .ok_or_else(|| Error::internal("a secret that the configuration names has no text"))?;
-        Ok(Arc::new(Zeroizing::new(text.trim().to_owned())))
     }
 }
 
@@ -148,24 +184,26 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    fn secret(manager: &Manager) -> Secret {
-        Secret(Arc::new(Source {
-            client: manager.client(),
-            id: "Secret".to_owned(),
-            loaded: Mutex::default(),
-        }))
+    fn secret(manager: &Manager) -> CachedSecret<String> {
+        CachedSecret::new(manager.client(), "Secret", Stages::Current, |versions| {
+            Ok(versions.current.value.to_string())
+        })
     }
 
-    async fn text(secret: &Secret, now: Timestamp) -> Option<String> {
-        secret.text(now).await.ok().map(|text| text.to_string())
+    async fn recent(secret: &CachedSecret<String>, now: Timestamp) -> Result<Arc<String>, Error> {
+        secret.recent(now, 300).await
+    }
+
+    async fn text(secret: &CachedSecret<String>, now: Timestamp) -> Option<String> {
+        recent(secret, now).await.ok().map(|text| text.to_string())
     }
 
     #[tokio::test]
-    async fn a_secret_is_kept_for_five_minutes() {
-        let manager = Manager::with(&[" first\n"]);
+    async fn a_secret_is_cached_for_its_maximum_age() {
+        let manager = Manager::with(&["first"]);
         let secret = secret(&manager);
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
-        manager.holds(&["second"]);
+        manager.set_versions(&["second"]);
         assert_eq!(text(&secret, NOW + 299).await.as_deref(), Some("first"));
         assert_eq!(
             (text(&secret, NOW + 300).await.as_deref(), manager.calls()),
@@ -174,13 +212,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_is_known_serves_on_while_secrets_manager_does_not_answer() {
+    async fn the_cached_secret_is_used_while_secrets_manager_does_not_respond() {
         let manager = Manager::default();
         let secret = secret(&manager);
-        assert!(matches!(secret.text(NOW).await, Err(Error::Unavailable(_))));
-        manager.holds(&["first"]);
+        assert!(matches!(
+            recent(&secret, NOW).await,
+            Err(Error::Unavailable(_))
+        ));
+        manager.set_versions(&["first"]);
         assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
-        manager.is_down();
+        manager.stop();
         assert_eq!(text(&secret, NOW + 300).await.as_deref(), Some("first"));
         assert_eq!(
             (text(&secret, NOW + 359).await.as_deref(), manager.calls()),
@@ -190,12 +231,12 @@ mod tests {
             (text(&secret, NOW + 360).await.as_deref(), manager.calls()),
             (Some("first"), 4)
         );
-        manager.holds(&[""]);
+        manager.set_versions(&[""]);
         assert_eq!(
             (text(&secret, NOW + 420).await.as_deref(), manager.calls()),
             (Some("first"), 5)
         );
-        manager.holds(&["second"]);
+        manager.set_versions(&["second"]);
         assert_eq!(
             (text(&secret, NOW + 479).await.as_deref(), manager.calls()),
             (Some("first"), 5)
@@ -204,10 +245,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_blank_secret_is_none() {
+    async fn a_blank_secret_is_an_error() {
         let manager = Manager::with(&[" \n"]);
         assert!(matches!(
-            secret(&manager).text(NOW).await,
+            recent(&secret(&manager), NOW).await,
             Err(Error::Internal(_))
         ));
     }

@@ -1,4 +1,4 @@
-//! Secrets Manager, as the tests of this crate need it.
+//! A fake of Secrets Manager, for the tests of this crate.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 
 use crate::platform::aws::{SecretsManager, deferred};
 
-/// Secrets Manager with one secret. At first it does not answer.
+/// Secrets Manager with one secret. It does not respond until the secret has a value.
 #[derive(Clone, Debug, Default)]
 pub struct Manager(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// The newest first.
+    /// The newest first; `None` while the service does not respond.
     values: Option<Vec<&'static str>>,
     calls: usize,
 }
@@ -30,26 +30,26 @@ struct State {
 impl Manager {
     pub fn with(values: &[&'static str]) -> Self {
         let manager = Self::default();
-        manager.holds(values);
+        manager.set_versions(values);
         manager
     }
 
-    /// The secret's current value, and the one before it, if there is one.
-    pub fn holds(&self, values: &[&'static str]) {
+    /// Sets the current version of the secret and, if given, the previous one.
+    pub fn set_versions(&self, values: &[&'static str]) {
         self.state().values = Some(values.to_vec());
     }
 
-    /// From now on it does not answer.
-    pub fn is_down(&self) {
+    /// Stops responding, until the next call of `set_versions`.
+    pub fn stop(&self) {
         self.state().values = None;
     }
 
-    /// How often it was asked.
+    /// The number of calls so far.
     pub fn calls(&self) -> usize {
         self.state().calls
     }
 
-    /// A client that asks once.
+    /// A client without retries.
     pub fn client(&self) -> SecretsManager {
         let manager = self.clone();
         let config = aws_sdk_secretsmanager::Config::builder()
@@ -75,11 +75,11 @@ impl HttpConnector for Manager {
         let mut state = self.state();
         state.calls += 1;
         let Some(values) = &state.values else {
-            return HttpConnectorFuture::ready(Err(ConnectorError::io("nobody is there".into())));
+            return HttpConnectorFuture::ready(Err(ConnectorError::io("no response".into())));
         };
-        let asked: Value =
+        let input: Value =
             serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
-        let version = usize::from(asked["VersionStage"] == "AWSPREVIOUS");
+        let version = usize::from(input["VersionStage"] == "AWSPREVIOUS");
         let (status, body) = match values.get(version) {
             Some(value) => (200, json!({ "SecretString": value })),
             None => (400, json!({ "__type": "ResourceNotFoundException" })),

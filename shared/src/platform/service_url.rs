@@ -3,19 +3,21 @@
 use lambda_http::http::Uri;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Where a service is: an https URL, or an http one of this machine. It has no query.
+/// The URL of a service: https, or http on this machine, without credentials, query and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceUrl(String);
 
 impl ServiceUrl {
-    /// Reads what an operator wrote, or says what is wrong with it.
+    /// Parses the value of a setting.
+    ///
+    /// # Errors
+    /// What is wrong, as the end of a sentence that begins with the name of the setting.
     pub fn parse(text: &str) -> Result<Self, String> {
-        const PROBLEM: &str =
-            "is not a URL as https://example.com/path (http only for localhost), without a query";
+        const PROBLEM: &str = "is not an https URL (http only for localhost) without a query";
         let uri: Uri = text.parse().map_err(|_| PROBLEM)?;
         let (scheme, host) = uri.scheme_str().zip(uri.host()).ok_or(PROBLEM)?;
-        let safe = !text.contains(['?', '#', '@', '\\']) && is_confidential(scheme, host);
-        if safe {
+        let is_valid = !text.contains(['?', '#', '@', '\\']) && is_confidential(scheme, host);
+        if is_valid {
             Ok(Self(text.to_owned()))
         } else {
             Err(PROBLEM.to_owned())
@@ -28,20 +30,21 @@ impl ServiceUrl {
         &self.0
     }
 
-    /// What is below it.
+    /// The URL with another path segment, after exactly one slash.
     #[must_use]
-    pub fn join(&self, rest: &str) -> Self {
-        Self(format!("{}/{rest}", self.0.trim_end_matches('/')))
+    pub fn join(&self, segment: &str) -> Self {
+        Self(format!("{}/{segment}", self.0.trim_end_matches('/')))
     }
 
-    /// It, with a query.
+    /// The URL with these fields as its query.
     #[must_use]
     pub fn with_query(&self, fields: &[(&str, &str)]) -> Self {
         Self(format!("{}?{}", self.0, form(fields)))
     }
 }
 
-/// <https://url.spec.whatwg.org/#urlencoded-serializing>, but that more is encoded than need be.
+/// Serializes fields as `application/x-www-form-urlencoded`. Encodes more characters than
+/// <https://url.spec.whatwg.org/#urlencoded-serializing> requires.
 pub(crate) fn form(fields: &[(&str, &str)]) -> String {
     let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC);
     fields
@@ -51,7 +54,7 @@ pub(crate) fn form(fields: &[(&str, &str)]) -> String {
         .join("&")
 }
 
-/// Whether what is sent there stays secret: it is encrypted, or does not leave this machine.
+/// Whether data sent to a host stays confidential: it is encrypted or does not leave this machine.
 #[must_use]
 pub fn is_confidential(scheme: &str, host: &str) -> bool {
     !host.is_empty()
@@ -64,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_is_reached_by_https_or_on_this_machine() {
+    fn a_service_url_is_https_or_on_this_machine() {
         for good in [
             "https://example.com",
             "https://example.com:8443/a/b/",
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_goes_on_after_one_slash_and_values_are_encoded() {
+    fn a_url_is_joined_with_one_slash_and_query_values_are_encoded() {
         for base in ["https://example.com/range/", "https://example.com/range"] {
             let url = ServiceUrl::parse(base)
                 .expect("a URL")

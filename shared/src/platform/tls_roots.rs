@@ -1,9 +1,9 @@
-//! Which certificates AWS's services are believed by.
+//! TLS root certificates trusted for AWS endpoints.
 //!
-//! Reading all roots of the system costs a cold start more than everything else that a function
-//! does before its first event. AWS's services have certificates that Amazon issued, from five
-//! roots: those are here, and looked at first. What they do not vouch for, say an endpoint of one's
-//! own behind a company's certificate, is left to the roots of the system.
+//! Loading all root certificates of the system takes longer than the rest of a cold start before
+//! the first event. The certificates of AWS endpoints are issued by Amazon and chain up to five
+//! roots, which `amazon-roots.pem` contains and which are tried first. The system's roots are used
+//! for endpoints whose certificate has another issuer, such as a company's own endpoint.
 //!
 //! <https://docs.aws.amazon.com/vpc/latest/userguide/vpc-endpoints-ddb.html>, <https://www.amazontrust.com/repository/>
 
@@ -33,7 +33,7 @@ use rustls::CertificateError;
 
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon-roots.pem");
 
-/// An HTTP client that believes Amazon's roots, and then the system's.
+/// An HTTP client that trusts Amazon's roots and, if they do not suffice, the system's.
 pub(crate) fn client() -> SharedHttpClient {
     let builder = || Builder::new().tls_provider(Provider::Rustls(CryptoMode::AwsLc));
     let system = builder().build_https();
@@ -52,11 +52,11 @@ pub(crate) fn client() -> SharedHttpClient {
 #[derive(Debug)]
 struct AmazonRootsFirst {
     amazon: SharedHttpClient,
-    /// Reads its roots when it is first asked for a connector.
+    /// Loads its roots when it creates its first connector.
     system: SharedHttpClient,
-    /// Whether Amazon's roots did not do for some service. From then on the system's are taken at
-    /// once.
-    is_elsewhere: Arc<AtomicBool>,
+    /// Whether an endpoint had a certificate of another issuer. New connectors then use the
+    /// system's roots at once.
+    has_other_issuer: Arc<AtomicBool>,
 }
 
 impl AmazonRootsFirst {
@@ -64,7 +64,7 @@ impl AmazonRootsFirst {
         Self {
             amazon,
             system,
-            is_elsewhere: Arc::default(),
+            has_other_issuer: Arc::default(),
         }
     }
 }
@@ -75,20 +75,20 @@ impl HttpClient for AmazonRootsFirst {
         settings: &HttpConnectorSettings,
         components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        if self.is_elsewhere.load(Ordering::Relaxed) {
+        if self.has_other_issuer.load(Ordering::Relaxed) {
             return self.system.http_connector(settings, components);
         }
         let amazon = self.amazon.http_connector(settings, components);
         let system = self.system.clone();
         let settings = settings.clone();
         let components = components.clone();
-        let is_elsewhere = Arc::clone(&self.is_elsewhere);
+        let has_other_issuer = Arc::clone(&self.has_other_issuer);
         SharedHttpConnector::new(Connector {
             amazon,
             system,
             settings,
             components,
-            is_elsewhere,
+            has_other_issuer,
         })
     }
 
@@ -103,22 +103,22 @@ struct Connector {
     system: SharedHttpClient,
     settings: HttpConnectorSettings,
     components: RuntimeComponents,
-    is_elsewhere: Arc<AtomicBool>,
+    has_other_issuer: Arc<AtomicBool>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let again = request.try_clone();
-        let answer = self.amazon.call(request);
+        let retry = request.try_clone();
+        let response = self.amazon.call(request);
         let system = self.system.clone();
         let settings = self.settings.clone();
         let components = self.components.clone();
-        let is_elsewhere = Arc::clone(&self.is_elsewhere);
+        let has_other_issuer = Arc::clone(&self.has_other_issuer);
         HttpConnectorFuture::new(async move {
-            match (answer.await, again) {
-                // Nothing was sent yet.
+            match (response.await, retry) {
+                // The handshake failed, so the request was not sent yet.
                 (Err(error), Some(request)) if is_unknown_issuer(&error) => {
-                    is_elsewhere.store(true, Ordering::Relaxed);
+                    has_other_issuer.store(true, Ordering::Relaxed);
                     system
                         .http_connector(&settings, &components)
                         .call(request)
@@ -130,8 +130,9 @@ impl HttpConnector for Connector {
     }
 }
 
-/// Whether a connection failed because no root vouches for the certificate of the other side.
-/// Errors of input and output hold others that they do not give as their source.
+/// Whether a connection failed because the certificate of the server chains up to none of the
+/// roots. An `io::Error` does not return the error that it wraps as its source, so that is searched
+/// too.
 fn is_unknown_issuer(error: &(dyn Error + 'static)) -> bool {
     if let Some(error) = error.downcast_ref::<rustls::Error>() {
         return *error == rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);
@@ -150,16 +151,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_cause_is_found_wherever_it_is() {
-        let refused = |error| rustls::Error::InvalidCertificate(error);
-        let within = |error: rustls::Error| {
+    fn an_unknown_issuer_is_found_in_nested_errors() {
+        let invalid = |error| rustls::Error::InvalidCertificate(error);
+        let nested = |error: rustls::Error| {
             io::Error::other(io::Error::new(io::ErrorKind::InvalidData, error))
         };
-        assert!(is_unknown_issuer(&refused(CertificateError::UnknownIssuer)));
-        assert!(is_unknown_issuer(&within(refused(
+        assert!(is_unknown_issuer(&invalid(CertificateError::UnknownIssuer)));
+        assert!(is_unknown_issuer(&nested(invalid(
             CertificateError::UnknownIssuer
         ))));
-        assert!(!is_unknown_issuer(&within(refused(
+        assert!(!is_unknown_issuer(&nested(invalid(
             CertificateError::Expired
         ))));
         assert!(!is_unknown_issuer(&io::Error::from(

@@ -1,5 +1,6 @@
-//! Whether a password is known from a breach of another service, asked at Have I Been Pwned or a
-//! copy of it:
+//! Breached passwords, looked up at Have I Been Pwned or a copy of it (NIST SP 800-63B, section
+//! 5.1.1.2).
+//!
 //! <https://haveibeenpwned.com/API/v3#SearchingPwnedPasswordsByRange>
 
 use std::time::Duration;
@@ -13,33 +14,32 @@ use crate::{
     platform::{http_client::HttpClient, service_url::ServiceUrl, telemetry::metrics},
 };
 
-/// Nobody waits longer for it. Where it does not answer, passwords pass: the rule and the strength
-/// still hold.
+/// Timeout of a lookup. If the service does not answer in time, the password is accepted, because
+/// the rule and the minimum strength still apply.
 const TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of an answer at the most; there are some 80 KiB in one.
-const ANSWER_LIMIT: usize = 512 * 1024;
-/// Characters of a hash that the service gets to see. More than a thousand known hashes begin with
-/// any five.
+/// Maximum size of a response, in bytes. A response has about 80 KiB.
+const MAX_RESPONSE_SIZE: usize = 512 * 1024;
+/// Hexadecimal digits of the hash that are sent to the service. Every prefix of five digits is
+/// shared by more than a thousand known hashes, so it does not identify the password.
 const PREFIX: usize = 5;
-/// Has the service add made-up entries, so that the length of an answer does not tell which one it
-/// is.
+/// Requests padding with made-up entries, so that the length of the response does not reveal the
+/// prefix.
 const PADDING: (&str, &str) = ("add-padding", "true");
 
-/// Which new passwords are accepted: by the policy first, and only what it accepts is looked up
-/// elsewhere.
+/// The checks of a new password: first the policy, then the lookup of breached passwords.
 pub struct PasswordCheck {
     policy: PasswordPolicy,
     breached: BreachedPasswords,
 }
 
 impl PasswordCheck {
-    /// A check by a policy and a list of breached passwords.
+    /// Combines a policy and a lookup.
     #[must_use]
     pub const fn new(policy: PasswordPolicy, breached: BreachedPasswords) -> Self {
         Self { policy, breached }
     }
 
-    /// Accepts a new password or returns its fault.
+    /// Checks a new password. Only a password that the policy accepts is looked up.
     pub async fn accept(&self, password: &Password) -> Result<(), PasswordFault> {
         self.policy.check(password)?;
         if self.breached.contains(password).await {
@@ -50,36 +50,36 @@ impl PasswordCheck {
     }
 }
 
-/// Knows passwords; where it is off, none.
+/// The lookup of breached passwords; `None` if it is off.
 pub struct BreachedPasswords(Option<Service>);
 
 struct Service {
-    outbound: HttpClient,
+    http_client: HttpClient,
     url: ServiceUrl,
 }
 
 impl BreachedPasswords {
-    /// Asks at a URL; without one every password passes.
+    /// A lookup at this base URL. Without a URL, no password is known.
     #[must_use]
     pub fn new(url: Option<ServiceUrl>) -> Self {
         Self(url.map(|url| Service {
-            outbound: HttpClient::new(TIMEOUT, ANSWER_LIMIT),
+            http_client: HttpClient::new(TIMEOUT, MAX_RESPONSE_SIZE),
             url,
         }))
     }
 
-    /// Whether the password is known. No more than a piece of its hash is sent, and none of it is
-    /// logged.
+    /// Whether the password is known from a breach; `false` if the service does not answer. Only
+    /// the prefix of the hash is sent, and nothing of the password or its hash is logged.
     pub async fn contains(&self, password: &Password) -> bool {
-        let Some(Service { outbound, url }) = &self.0 else {
+        let Some(Service { http_client, url }) = &self.0 else {
             return false;
         };
         let hash = hash(password.reveal());
         let (prefix, suffix) = hash.split_at(PREFIX);
-        let cause = match outbound.get(&url.join(prefix), Some(PADDING)).await {
-            Ok(answer) => match holds(&answer, suffix) {
+        let cause = match http_client.get(&url.join(prefix), Some(PADDING)).await {
+            Ok(response) => match contains(&response, suffix) {
                 Some(known) => return known,
-                None => "an answer that is not understood".to_owned(),
+                None => "the response has an unexpected format".to_owned(),
             },
             Err(error) => error.to_string(),
         };
@@ -87,7 +87,7 @@ impl BreachedPasswords {
         tracing::warn!(
             event = "breached_passwords_unavailable",
             cause,
-            "a password was accepted without asking whether it is known"
+            "the password was accepted without a lookup of breached passwords"
         );
         false
     }
@@ -97,9 +97,9 @@ fn hash(password: &str) -> Zeroizing<String> {
     Zeroizing::new(HEXUPPER.encode(digest(&SHA1_FOR_LEGACY_USE_ONLY, password.as_bytes()).as_ref()))
 }
 
-/// Whether a list of `<rest of a hash>:<count>` holds the rest of a hash; entries that were made up
-/// count nothing. `None` where it is no such list.
-fn holds(list: &str, suffix: &str) -> Option<bool> {
+/// Whether a list of `<suffix of a hash>:<count>` contains the suffix. Padding entries have the
+/// count 0 and are ignored. Returns `None` if the text is not such a list.
+fn contains(list: &str, suffix: &str) -> Option<bool> {
     let mut found = false;
     for line in list.lines().filter(|line| !line.is_empty()) {
         let (entry, count) = line.split_once(':')?;
@@ -116,16 +116,16 @@ fn holds(list: &str, suffix: &str) -> Option<bool> {
 mod tests {
     use super::*;
 
-    // SHA-1 of "password" is 5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8.
+    // The SHA-1 of "password" is 5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8.
     const SUFFIX: &str = "1E4C9B93F3F0682250B6CF8331B7EE68FD8";
 
     #[test]
-    fn a_hash_is_sha_1_in_upper_case() {
+    fn a_hash_is_sha_1_in_upper_case_hexadecimal_digits() {
         assert_eq!(*hash("password"), format!("5BAA6{SUFFIX}"));
     }
 
     #[test]
-    fn a_password_is_known_whose_hash_is_listed_with_a_count() {
+    fn a_password_is_known_if_its_hash_is_listed_with_a_positive_count() {
         let other = "0018A45C4D1DEF81644B54AB7F969B88D65:3";
         for (list, known) in [
             (format!("{other}\r\n{SUFFIX}:52256179\r\n"), true),
@@ -135,12 +135,12 @@ mod tests {
             (other.to_owned(), false),
             (String::new(), false),
         ] {
-            assert_eq!(holds(&list, SUFFIX), Some(known), "{list}");
+            assert_eq!(contains(&list, SUFFIX), Some(known), "{list}");
         }
     }
 
     #[test]
-    fn what_is_no_list_says_nothing() {
+    fn a_text_that_is_not_a_list_is_not_evaluated() {
         for list in [
             "<html>",
             "a:b",
@@ -149,7 +149,7 @@ mod tests {
             &format!("{SUFFIX}:1\nmore"),
             &format!("{SUFFIX}:many"),
         ] {
-            assert_eq!(holds(list, SUFFIX), None, "{list}");
+            assert_eq!(contains(list, SUFFIX), None, "{list}");
         }
     }
 }

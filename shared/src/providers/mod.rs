@@ -1,4 +1,4 @@
-//! Services outside AWS that are asked over HTTP.
+//! Services outside AWS, called over HTTP.
 
 pub mod breached_passwords;
 pub mod captcha;

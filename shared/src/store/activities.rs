@@ -1,4 +1,4 @@
-//! What was done to accounts.
+//! Storage of activities.
 
 use aws_sdk_dynamodb::types::Select;
 
@@ -10,19 +10,23 @@ use super::{
 };
 use crate::{
     Error,
-    domain::activity::{Activity, ActivityResult, Topic},
+    domain::{
+        activity::{Activity, ActivityResult, Topic},
+        email_address::AccountKey,
+        user::Uid,
+    },
     platform::clock::Timestamp,
 };
 
-/// Seconds for which it is kept what was written for nobody.
+/// Retention of a decoy, in seconds.
 const DECOY_LIFE: i64 = 60;
 
-/// Which activities are asked for, `limit` to a page.
+/// A page of activities to read.
 #[derive(Clone, Copy, Debug)]
 pub struct PageRequest {
-    /// Which page, from 1.
+    /// Number of the page, from 1.
     pub page: usize,
-    /// How many activities are on a page, at least 1.
+    /// Maximum number of activities on a page, at least 1.
     pub limit: usize,
 }
 
@@ -31,14 +35,13 @@ pub struct PageRequest {
 pub struct ActivityPage {
     /// The activities, newest first.
     pub activities: Vec<Activity>,
-    /// How many there are on all pages.
+    /// Number of activities on all pages.
     pub total: usize,
-    /// Which page this is, from 1; the last one where a later one was asked for.
+    /// Number of this page, from 1; that of the last page if the request exceeds it.
     pub page: usize,
 }
 
 impl Store {
-    /// Stores a grant whose key is new.
     async fn put_grant(&self, item: Item) -> Result<(), Error> {
         self.client
             .put_item()
@@ -50,13 +53,13 @@ impl Store {
         Ok(())
     }
 
-    /// Writes down what was done.
+    /// Stores an activity.
     pub async fn record(&self, activity: &Activity) -> Result<(), Error> {
         self.put_grant(activity_item(activity)?).await
     }
 
-    /// Whether it is written down that something was done by this id.
-    pub(super) async fn has_succeeded(&self, uid: &str, id: &str) -> Result<bool, Error> {
+    /// Whether the user has an activity with this id and the result "succeed".
+    pub(super) async fn has_succeeded(&self, uid: &Uid, id: &str) -> Result<bool, Error> {
         let request = self
             .client
             .get_item()
@@ -73,11 +76,11 @@ impl Store {
         Ok(activity.is_some_and(|activity| activity.result == ActivityResult::Succeed))
     }
 
-    /// Writes as much for an address that has no account, so that it takes the same time. It lies
-    /// where nobody looks it up.
+    /// Stores a decoy of an activity for an address without an account, so that the request takes
+    /// as long as [`Store::record`].
     pub async fn record_decoy(
         &self,
-        address: &str,
+        account: &AccountKey,
         activity: &Activity,
         now: Timestamp,
     ) -> Result<(), Error> {
@@ -85,14 +88,14 @@ impl Store {
             expires_at: now + DECOY_LIFE,
             ..activity.clone()
         };
-        let key = decoy_key(address, &activity.id);
+        let key = decoy_key(account, &activity.id);
         self.put_grant(keyed(key, &decoy)?).await
     }
 
-    /// A page of what was done to an account, newest first, of one topic or of all.
+    /// A page of the user's activities, newest first, of one topic or of all topics.
     pub async fn activities(
         &self,
-        uid: &str,
+        uid: &Uid,
         topic: Option<Topic>,
         PageRequest { page, limit }: PageRequest,
         now: Timestamp,
@@ -107,7 +110,7 @@ impl Store {
             .select(Select::AllAttributes)
             .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
             .filter_expression("expires_at > :now")
-            .expression_attribute_values(":uid", text(uid))
+            .expression_attribute_values(":uid", text(uid.as_str()))
             .expression_attribute_values(":prefix", text(ACTIVITY))
             .expression_attribute_values(":now", number(now.seconds()))
             .into_paginator()

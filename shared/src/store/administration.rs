@@ -1,4 +1,4 @@
-//! What only an operator does to users.
+//! Operations on users that only operators may perform.
 
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 
@@ -9,52 +9,52 @@ use super::{
 };
 use crate::{
     Error,
-    domain::user::{State, User},
+    domain::user::{State, Uid, User},
     platform::clock::Timestamp,
 };
 
-/// Items that one batch can write.
+/// Maximum number of writes in a `BatchWriteItem` request.
 const BATCH: usize = 25;
 
-/// What an operator changes.
+/// A change of a user by an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The state. Who is banned or deleted by it loses every session.
+    /// Sets the state. `Banned` and `Deleted` end every session of the user.
     State(State),
-    /// Role and level, if nobody changed them meanwhile.
+    /// Sets role and level, on condition that both are unchanged since the user was read.
     Role(String, u32),
-    /// Every session ends.
+    /// Ends every session of the user.
     EndSessions,
-    /// The second factor goes, if it is on.
+    /// Disables the second factor, on condition that it is enabled.
     DisableOtp,
 }
 
-/// A user with her state as it is stored, which may be one that this service has no name for.
+/// A user with the state as stored, which may be one that [`State`] does not know.
 #[derive(Clone, Debug)]
 pub struct StoredUser {
     /// The user.
     pub user: User,
-    /// Her state.
+    /// The state as stored.
     pub state: String,
-    /// What to go on after, see [`Administration::scan_users`].
+    /// The key after which [`Administration::scan_users`] continues.
     pub key: String,
 }
 
-/// What only an operator may do: creating users whole, changing and erasing them, and reading all
-/// of them. Endpoints have a [`Store`], which offers none of this.
+/// Creates users with any attributes, changes and erases them, and reads all of them. Endpoints of
+/// the API have a [`Store`], which has none of these methods.
 #[derive(Clone, Debug)]
 pub struct Administration {
     store: Store,
 }
 
 impl Administration {
-    /// Administration of the users in a store.
+    /// Administration of the users of a store.
     #[must_use]
     pub const fn new(store: Store) -> Self {
         Self { store }
     }
 
-    /// Stores a user, whole, unless the address or the uid is taken.
+    /// Stores a user with the given state, unless the address or the uid is taken.
     pub async fn create_user(&self, user: &User, state: &str) -> Result<SignUp, Error> {
         Ok(SignUp::of(
             &self
@@ -64,28 +64,28 @@ impl Administration {
         ))
     }
 
-    /// Changes a user; `false`, and nothing is changed, when what the change relies on is another
-    /// meanwhile.
+    /// Changes a user. Returns [`Outcome::Conflict`], without writing, if the user is gone or the
+    /// condition of the change does not hold.
     pub async fn change_user(
         &self,
         user: &User,
         change: &Change,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        let key = user_key(&user.email.key());
-        let uid = (":uid", text(&user.uid));
+        let key = user_key(&user.email.account_key());
+        let uid = (":uid", text(user.uid.as_str()));
         let now = (":now", number(now.seconds()));
         let write = match change {
             Change::State(state) => {
-                let ends = number(i32::from(matches!(state, State::Banned | State::Deleted)));
+                let increment = number(i32::from(matches!(state, State::Banned | State::Deleted)));
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
-                let set = "SET #state = :state, updated_at = :now ADD session_epoch :ends";
+                let set = "SET #state = :state, updated_at = :now ADD session_epoch :increment";
                 Store::update(
                     &self.store.users,
                     key,
                     set,
                     "uid = :uid",
-                    [uid, now, (":state", state), (":ends", ends)],
+                    [uid, now, (":state", state), (":increment", increment)],
                 )
             }
             Change::Role(role, level) => Store::update(
@@ -123,34 +123,34 @@ impl Administration {
         Ok(self.store.transact([write?]).await?.into())
     }
 
-    /// Erases a user and everything under the uid; [`Outcome::Conflict`] if the user is gone. The
-    /// user is shut out first, so that nothing new comes to be; who is half erased because a call
-    /// failed can be erased again.
+    /// Erases a user and all grant items of the uid. Returns [`Outcome::Conflict`] if the user is
+    /// gone. The state is set to `deleted` first, so that no sign-in creates new items. An erasure
+    /// that a failure interrupted can be repeated.
     pub async fn erase_user(&self, user: &User, now: Timestamp) -> Result<Outcome, Error> {
-        let shut_out = self
+        let closed = self
             .change_user(user, &Change::State(State::Deleted), now)
             .await?;
-        if shut_out == Outcome::Conflict {
-            return Ok(shut_out);
+        if closed == Outcome::Conflict {
+            return Ok(closed);
         }
         self.erase_grants(&user.uid).await?;
-        let key = user_key(&user.email.key());
+        let key = user_key(&user.email.account_key());
         let writes = [
             Store::delete(
                 &self.store.users,
                 key,
                 Some("uid = :uid"),
-                [(":uid", text(&user.uid))],
+                [(":uid", text(user.uid.as_str()))],
             )?,
             Store::delete(&self.store.users, uid_key(&user.uid), None, [])?,
         ];
         let erased = self.store.transact(writes).await?.into();
-        // What was on its way while she was shut out.
+        // Concurrent requests that read the user before may have written grants since.
         self.erase_grants(&user.uid).await?;
         Ok(erased)
     }
 
-    async fn erase_grants(&self, uid: &str) -> Result<(), Error> {
+    async fn erase_grants(&self, uid: &Uid) -> Result<(), Error> {
         let mut keys = self
             .store
             .client
@@ -158,7 +158,7 @@ impl Administration {
             .table_name(&self.store.grants)
             .consistent_read(true)
             .key_condition_expression("pk = :uid")
-            .expression_attribute_values(":uid", text(uid))
+            .expression_attribute_values(":uid", text(uid.as_str()))
             .projection_expression(format!("{PK}, {SK}"))
             .into_paginator()
             .items()
@@ -181,9 +181,9 @@ impl Administration {
         }
     }
 
-    /// A page of the users, in no order, after a key that was read before, and what to go on after;
-    /// `None` where nothing follows. Of at most `limit` items, so there may be fewer users in it,
-    /// or none.
+    /// A page of the users, in no defined order, and the key after which the next page begins;
+    /// `None` on the last page. `after` is that key or the key of a [`StoredUser`]. `limit` counts
+    /// all items of the table, so a page may contain fewer users, or none.
     pub async fn scan_users(
         &self,
         after: Option<&str>,
@@ -231,6 +231,7 @@ mod tests {
         super::tests::{NOW, new_user, store},
         *,
     };
+    use crate::domain::email_address::AccountKey;
 
     fn administration(store: &Store) -> Administration {
         Administration::new(store.clone())
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_and_a_uid_are_taken_once() {
+    async fn an_address_and_a_uid_belong_to_one_user() {
         let store = store().await;
         let user = created(&store, "jane@example.com").await;
         let other = new_user("jane@example.com");
@@ -281,7 +282,7 @@ mod tests {
         );
         assert!(
             store
-                .find_user("joan@example.com")
+                .find_user(&AccountKey::of("joan@example.com"))
                 .await
                 .expect("an answer")
                 .is_none()
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_relies_on_what_others_changed_changes_nothing() {
+    async fn a_change_of_an_outdated_user_is_a_conflict_and_writes_nothing() {
         let store = store().await;
         let user = created(&store, "jane@example.com").await;
         let change = async |change: Change| {
@@ -305,7 +306,10 @@ mod tests {
             !change(Change::Role("member".to_owned(), 2)).await,
             "the role was read as member"
         );
-        assert!(!change(Change::DisableOtp).await, "it is off");
+        assert!(
+            !change(Change::DisableOtp).await,
+            "no second factor is enabled"
+        );
         assert!(
             store
                 .set_labels(&user, &user.verified(NOW))
@@ -313,14 +317,14 @@ mod tests {
                 .expect("an answer")
                 .is_written()
         );
-        let bounced = user.bounced(NOW, NOW).expect("news");
+        let bounced = user.bounced(NOW, NOW).expect("a new label");
         assert!(
             !store
                 .set_labels(&user, &bounced)
                 .await
                 .expect("an answer")
                 .is_written(),
-            "the labels were read as none"
+            "the user was read without labels"
         );
         let now = stored(&store, &user).await;
         assert_eq!(
@@ -335,10 +339,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_change_of_somebody_who_has_the_address_of_another_changes_nothing() {
+    async fn a_change_does_not_affect_another_user_with_the_same_address() {
         let store = store().await;
         created(&store, "jane@example.com").await;
-        let gone = new_user("jane@example.com");
+        let erased = new_user("jane@example.com");
         for change in [
             Change::State(State::Banned),
             Change::Role("member".to_owned(), 0),
@@ -346,7 +350,7 @@ mod tests {
         ] {
             assert!(
                 !administration(&store)
-                    .change_user(&gone, &change, NOW)
+                    .change_user(&erased, &change, NOW)
                     .await
                     .expect("an answer")
                     .is_written(),
@@ -355,14 +359,14 @@ mod tests {
         }
         assert!(
             !administration(&store)
-                .erase_user(&gone, NOW)
+                .erase_user(&erased, NOW)
                 .await
                 .expect("an answer")
                 .is_written()
         );
         assert!(
             !store
-                .set_labels(&gone, &gone.verified(NOW))
+                .set_labels(&erased, &erased.verified(NOW))
                 .await
                 .expect("an answer")
                 .is_written()
@@ -370,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_scan_goes_on_after_any_user_that_it_told_of() {
+    async fn a_scan_can_continue_after_any_user() {
         let store = store().await;
         for number in 0..9 {
             created(&store, &format!("user{number}@example.com")).await;
@@ -380,7 +384,7 @@ mod tests {
             .await
             .expect("an answer");
         assert_eq!((all.len(), next), (9, None));
-        for (place, stored) in all.iter().enumerate() {
+        for (index, stored) in all.iter().enumerate() {
             let (rest, _) = administration(&store)
                 .scan_users(Some(&stored.key), 100)
                 .await
@@ -391,7 +395,7 @@ mod tests {
                     .map(|stored| stored.user.uid.clone())
                     .collect::<Vec<_>>()
             };
-            assert_eq!(uids(&rest), uids(&all[place + 1..]));
+            assert_eq!(uids(&rest), uids(&all[index + 1..]));
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Batches. DynamoDB may leave out a part of one when it is busy; that part is sent again.
+//! Batch reads and writes. DynamoDB may return unprocessed items when it throttles; they are sent
+//! again.
 
 use std::{collections::HashMap, mem};
 
@@ -7,18 +8,22 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, WriteRequest};
 use serde::de::DeserializeOwned;
 
 use super::{Item, Store, failure, items::read, keys::user_key};
-use crate::{Error, domain::user::User, platform::retry::Backoff};
+use crate::{
+    Error,
+    domain::{email_address::AccountKey, user::User},
+    platform::retry::Backoff,
+};
 
 impl Store {
-    /// A user and one of the grants of a uid, in one consistent round trip.
+    /// A user and a grant item, in one consistent round trip.
     pub(super) async fn user_and_grant<G: DeserializeOwned>(
         &self,
-        user: &str,
+        account: &AccountKey,
         grant: Item,
     ) -> Result<(Option<User>, Option<G>), Error> {
         let found = self
             .batch_get([
-                (&self.users, vec![user_key(user)]),
+                (&self.users, vec![user_key(account)]),
                 (&self.grants, vec![grant]),
             ])
             .await?;
@@ -34,19 +39,19 @@ impl Store {
         Ok((user, grant))
     }
 
-    /// The items that exist, each with its table.
+    /// The existing items, each with its table.
     pub(super) async fn batch_get<const N: usize>(
         &self,
         requests: [(&String, Vec<Item>); N],
     ) -> Result<Vec<(String, Item)>, Error> {
-        let mut left = HashMap::new();
+        let mut remaining = HashMap::new();
         for (table, keys) in requests {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
                 .consistent_read(true)
                 .build()
                 .map_err(Error::internal)?;
-            left.insert(table.clone(), keys);
+            remaining.insert(table.clone(), keys);
         }
         let mut found = Vec::new();
         let mut backoff = Backoff::start();
@@ -54,22 +59,23 @@ impl Store {
             let request = self
                 .client
                 .batch_get_item()
-                .set_request_items(Some(mem::take(&mut left)));
+                .set_request_items(Some(mem::take(&mut remaining)));
             let output = request.send().await.map_err(failure)?;
             for (table, items) in output.responses.unwrap_or_default() {
                 found.extend(items.into_iter().map(|item| (table.clone(), item)));
             }
-            left = output.unprocessed_keys.unwrap_or_default();
-            if left.is_empty() {
+            remaining = output.unprocessed_keys.unwrap_or_default();
+            if remaining.is_empty() {
                 return Ok(found);
             }
             if !backoff.wait().await {
-                return Err(left_out());
+                return Err(unprocessed());
             }
         }
     }
 
-    /// Writes items of the grants, each by itself. After an error any part may be written.
+    /// Writes items of the Grants table, each atomically. After an error, any of them may be
+    /// written.
     pub(super) async fn write_grants(&self, mut writes: Vec<WriteRequest>) -> Result<(), Error> {
         let mut backoff = Backoff::start();
         loop {
@@ -89,12 +95,12 @@ impl Store {
                 return Ok(());
             }
             if !backoff.wait().await {
-                return Err(left_out());
+                return Err(unprocessed());
             }
         }
     }
 }
 
-fn left_out() -> Error {
-    Error::Unavailable("DynamoDB left out a part of a batch each time".into())
+fn unprocessed() -> Error {
+    Error::Unavailable("DynamoDB returned unprocessed items of a batch after every retry".into())
 }

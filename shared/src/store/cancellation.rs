@@ -1,31 +1,31 @@
-//! What it means that DynamoDB cancelled a transaction.
+//! Interpretation of cancelled transactions.
 //!
-//! A cancelled transaction has written nothing. It lists one reason per write, in the order of the
-//! writes:
+//! A cancelled transaction has written nothing. DynamoDB returns one reason per write, in the order
+//! of the writes:
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_TransactWriteItems.html>
 
-/// What to do about a cancelled transaction.
+/// The consequence of a cancelled transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The condition of the write at this place does not hold, and those of all writes before it
-    /// do.
-    Lost(usize),
+    /// The write at this index is the first whose condition does not hold; the conditions of all
+    /// writes before it hold.
+    ConditionFailed(usize),
     /// The same transaction may succeed if it is sent again.
-    Again,
-    /// It cannot succeed, or nothing is known of why it did not.
+    Retry,
+    /// The transaction cannot succeed, or DynamoDB gave no known reason.
     Failed,
 }
 
-/// A reason, for one write.
+/// The cancellation reason of one write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reason {
-    /// Nothing was wrong with this write.
+    /// This write did not cause the cancellation.
     None,
-    /// Its condition does not hold.
+    /// The condition of the write does not hold.
     Condition,
-    /// Another transaction or write has the item, or there is too much to do.
-    Passing,
-    /// The write can never be made, or the reason is unknown.
+    /// The item is in use by another transaction or write, or DynamoDB throttled the write.
+    Transient,
+    /// The write is not possible, or the reason is unknown.
     Other,
 }
 
@@ -35,28 +35,28 @@ impl Reason {
             None | Some("None") => Self::None,
             Some("ConditionalCheckFailed") => Self::Condition,
             Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded") => {
-                Self::Passing
+                Self::Transient
             }
             // `ItemCollectionSizeLimitExceeded`, `ValidationError`, `DuplicateItem`,
-            // `AccessDenied`, and what does not exist yet.
+            // `AccessDenied`, and codes that DynamoDB may add.
             Some(_) => Self::Other,
         }
     }
 }
 
-/// The verdict on a cancelled transaction, by the codes of its reasons.
+/// The verdict on a cancelled transaction, from the codes of its reasons.
 ///
-/// A condition that was evaluated is definite: it was evaluated on a committed item, or the reason
-/// would be a conflict. But callers tell outcomes by the *first* condition that does not hold, so
-/// it decides only if nothing before it is undecided. If something is, the transaction is sent
-/// again, unless a reason says that it would fail again.
+/// A failed condition is definite: DynamoDB evaluated it on a committed item, or the reason would
+/// be a conflict. But callers distinguish outcomes by the *first* condition that does not hold, so
+/// a failed condition is the verdict only if no write before it was throttled or in conflict. If
+/// one was, the transaction is sent again, unless another reason shows that a retry would fail.
 pub(super) fn verdict<'a>(codes: impl IntoIterator<Item = Option<&'a str>>) -> Verdict {
     let reasons: Vec<Reason> = codes.into_iter().map(Reason::read).collect();
     let first = reasons.iter().position(|&reason| reason != Reason::None);
-    match first.map(|place| (reasons[place], place)) {
-        Some((Reason::Condition, place)) => Verdict::Lost(place),
-        Some((Reason::Passing, _)) if !reasons.contains(&Reason::Other) => Verdict::Again,
-        Some((Reason::Passing | Reason::Other | Reason::None, _)) | None => Verdict::Failed,
+    match first.map(|index| (reasons[index], index)) {
+        Some((Reason::Condition, index)) => Verdict::ConditionFailed(index),
+        Some((Reason::Transient, _)) if !reasons.contains(&Reason::Other) => Verdict::Retry,
+        Some((Reason::Transient | Reason::Other | Reason::None, _)) | None => Verdict::Failed,
     }
 }
 
@@ -73,38 +73,38 @@ mod tests {
     const NONE: Option<&str> = Some("None");
 
     #[test]
-    fn every_combination_of_reasons_has_its_verdict() {
+    fn every_combination_of_reasons_has_a_verdict() {
         for (codes, expected) in [
             // One reason.
-            (&[CONDITION][..], Verdict::Lost(0)),
-            (&[NONE, CONDITION], Verdict::Lost(1)),
-            (&[None, None, CONDITION], Verdict::Lost(2)),
-            (&[CONFLICT], Verdict::Again),
-            (&[NONE, CONFLICT, NONE], Verdict::Again),
-            (&[NONE, THROTTLED], Verdict::Again),
-            (&[EXCEEDED, NONE], Verdict::Again),
+            (&[CONDITION][..], Verdict::ConditionFailed(0)),
+            (&[NONE, CONDITION], Verdict::ConditionFailed(1)),
+            (&[None, None, CONDITION], Verdict::ConditionFailed(2)),
+            (&[CONFLICT], Verdict::Retry),
+            (&[NONE, CONFLICT, NONE], Verdict::Retry),
+            (&[NONE, THROTTLED], Verdict::Retry),
+            (&[EXCEEDED, NONE], Verdict::Retry),
             (&[INVALID], Verdict::Failed),
             (&[NONE, UNKNOWN], Verdict::Failed),
             (
                 &[Some("ItemCollectionSizeLimitExceeded"), NONE],
                 Verdict::Failed,
             ),
-            // None, which is no success either.
+            // No reason, which is not a success either.
             (&[], Verdict::Failed),
             (&[NONE, None], Verdict::Failed),
             (&[Some("")], Verdict::Failed),
-            // The first condition decides, whatever is behind it.
-            (&[CONDITION, CONDITION], Verdict::Lost(0)),
-            (&[CONDITION, CONFLICT], Verdict::Lost(0)),
-            (&[NONE, CONDITION, THROTTLED], Verdict::Lost(1)),
-            (&[CONDITION, INVALID], Verdict::Lost(0)),
-            (&[CONDITION, UNKNOWN], Verdict::Lost(0)),
-            // What is before it is undecided.
-            (&[CONFLICT, CONDITION], Verdict::Again),
-            (&[NONE, EXCEEDED, CONDITION], Verdict::Again),
+            // The first failed condition is the verdict, regardless of the reasons after it.
+            (&[CONDITION, CONDITION], Verdict::ConditionFailed(0)),
+            (&[CONDITION, CONFLICT], Verdict::ConditionFailed(0)),
+            (&[NONE, CONDITION, THROTTLED], Verdict::ConditionFailed(1)),
+            (&[CONDITION, INVALID], Verdict::ConditionFailed(0)),
+            (&[CONDITION, UNKNOWN], Verdict::ConditionFailed(0)),
+            // Another reason comes before the failed condition.
+            (&[CONFLICT, CONDITION], Verdict::Retry),
+            (&[NONE, EXCEEDED, CONDITION], Verdict::Retry),
             (&[UNKNOWN, CONDITION], Verdict::Failed),
-            // What passes, with others.
-            (&[CONFLICT, CONFLICT, THROTTLED], Verdict::Again),
+            // Several transient reasons, or transient reasons with others.
+            (&[CONFLICT, CONFLICT, THROTTLED], Verdict::Retry),
             (&[CONFLICT, INVALID], Verdict::Failed),
             (&[CONFLICT, CONDITION, UNKNOWN], Verdict::Failed),
             (&[UNKNOWN, CONFLICT], Verdict::Failed),
@@ -113,23 +113,23 @@ mod tests {
         }
     }
 
-    /// Reads again what is lost, by a second definition, for all transactions of up to four writes.
+    /// Compares the verdict with a second definition, for all transactions of four writes.
     #[test]
-    fn a_lost_condition_has_nothing_undecided_before_it() {
+    fn no_other_reason_precedes_a_failed_condition() {
         let codes = [NONE, CONDITION, CONFLICT, UNKNOWN];
         for number in 0..256_usize {
             let list: Vec<Option<&str>> = (0..4)
-                .map(|place| codes[number >> (2 * place) & 3])
+                .map(|index| codes[number >> (2 * index) & 3])
                 .collect();
             let before = list.iter().take_while(|&&code| code == NONE).count();
-            let is_lost = list.get(before) == Some(&CONDITION);
+            let is_failed = list.get(before) == Some(&CONDITION);
             assert_eq!(
-                verdict(list.iter().copied()) == Verdict::Lost(before),
-                is_lost,
+                verdict(list.iter().copied()) == Verdict::ConditionFailed(before),
+                is_failed,
                 "{list:?}"
             );
             assert!(
-                is_lost
+                is_failed
                     || !list.contains(&UNKNOWN)
                     || verdict(list.iter().copied()) == Verdict::Failed,
                 "{list:?}"

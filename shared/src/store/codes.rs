@@ -1,9 +1,9 @@
-//! Codes that are mailed, and what they let their bearer do.
+//! One-time codes, and the changes that they authorise.
 
 use super::{
     Outcome, Store,
     items::{keyed, number, text},
-    keys::{code_key, decoy_key, decoy_uid, failures_key, user_key},
+    keys::{code_key, decoy_key, failures_key, user_key},
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write,
@@ -13,110 +13,111 @@ use crate::{
     Error,
     domain::{
         activity::Activity,
+        email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::User,
+        user::{Uid, User},
     },
     tokens::signed_token::Claims,
 };
 
-/// What became of a request for a code.
+/// The outcome of a request for a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeRequestOutcome {
-    /// All is stored.
+    /// Everything was written.
     Stored,
-    /// Nothing is: somebody else asked at the same moment, so the log is another now.
-    Overtaken,
+    /// Nothing was written, because a concurrent request changed the log of mails.
+    Conflict,
 }
 
-/// What is stored when a code is asked for.
+/// The items to store when a code is requested.
 pub struct CodeRequest<'a> {
-    /// What the code is for.
+    /// Kind of the code.
     pub kind: Kind,
-    /// The address, see [`EmailAddress::key`](crate::domain::email_address::EmailAddress::key).
-    pub address: &'a str,
-    /// The mails that were asked for before, as they were read.
+    /// The account key of the address.
+    pub account: &'a AccountKey,
+    /// The log of mails to the address, as it was read; `None` if there was none.
     pub log_before: Option<&'a MailLog>,
-    /// The same with this one.
+    /// The log with this request.
     pub log_after: &'a MailLog,
     /// The code.
     pub code: &'a OneTimeCode,
-    /// The mail that brings it.
+    /// The mail with the code.
     pub mail: &'a QueuedMail,
-    /// What was done, where it is recorded.
+    /// The activity, if the request is recorded.
     pub activity: Option<&'a Activity>,
 }
 
-/// What became of a change of password by a code.
+/// The outcome of a password reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordChange {
-    /// The password is changed, and every session of the user over.
+    /// The password is changed and every session of the user has ended.
     Done,
-    /// The code was used, or a newer one was made.
+    /// The code was used or replaced by a newer one.
     CodeUsed,
     /// The user is gone.
     UserGone,
 }
 
-/// What became of a confirmation.
+/// The outcome of a confirmation of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Confirmation {
     /// The address is confirmed.
     Done,
-    /// The code was used, or a newer one was made.
+    /// The code was used or replaced by a newer one.
     CodeUsed,
-    /// The user is gone, or was not waiting for it.
+    /// The user is gone, is not pending, or changed since it was read.
     NothingToConfirm,
 }
 
 impl Store {
-    /// Stores a code of a user, in the place of one that was there, and the mail that brings it.
+    /// Stores a code of a user and its mail. An older code of that kind is replaced.
     pub async fn store_code(
         &self,
-        uid: &str,
-        asking: &CodeRequest<'_>,
+        uid: &Uid,
+        request: &CodeRequest<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
-        let activity = asking
+        let activity = request
             .activity
             .map(|activity| activity_write(&self.grants, activity))
             .transpose()?;
-        self.ask(
-            asking,
-            code_writes(&self.grants, uid, asking.kind, asking.code, asking.mail)?
+        self.store_request(
+            request,
+            code_writes(&self.grants, uid, request.kind, request.code, request.mail)?
                 .into_iter()
                 .chain(activity),
         )
         .await
     }
 
-    /// Writes as much for an address that gets no code, so that it takes the same time. It lies
-    /// where nobody looks it up and no mail is sent of it, until it expires.
+    /// Stores decoys for an address that receives no code, so that the request takes as long as
+    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code.
     pub async fn store_decoy_code(
         &self,
-        asking: &CodeRequest<'_>,
+        request: &CodeRequest<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
-        let decoy = |id: &str| decoy_key(asking.address, id);
+        let decoy = |id: &str| decoy_key(request.account, id);
         let code = Self::put(
             &self.grants,
             keyed(
-                code_key(&decoy_uid(asking.address), asking.kind),
-                asking.code,
+                code_key(&Uid::decoy(request.account), request.kind),
+                request.code,
             )?,
             None,
             [],
         )?;
         let mail = Self::put(
             &self.grants,
-            keyed(decoy(&asking.mail.id), asking.mail)?,
+            keyed(decoy(&request.mail.id), request.mail)?,
             None,
             [],
         )?;
-        let activity = asking.activity.map(|activity| {
+        let activity = request.activity.map(|activity| {
             let decoy_activity = Activity {
-                expires_at: asking.code.expires_at,
+                expires_at: request.code.expires_at,
                 ..activity.clone()
             };
             Self::put(
@@ -126,53 +127,53 @@ impl Store {
                 [],
             )
         });
-        self.ask(
-            asking,
+        self.store_request(
+            request,
             [code, mail].into_iter().chain(activity.transpose()?),
         )
         .await
     }
 
-    /// Notes that a mail was asked for to an address that gets none.
+    /// Counts a request for an address that receives no mail, without storing a code.
     pub async fn store_mail_log(
         &self,
-        asking: &CodeRequest<'_>,
+        request: &CodeRequest<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
-        self.ask(asking, []).await
+        self.store_request(request, []).await
     }
 
-    async fn ask(
+    async fn store_request(
         &self,
-        asking: &CodeRequest<'_>,
+        request: &CodeRequest<'_>,
         writes: impl IntoIterator<Item = Write>,
     ) -> Result<CodeRequestOutcome, Error> {
         let log = mail_log_write(
             &self.grants,
-            asking.address,
-            asking.kind,
-            asking.log_before,
-            asking.log_after,
+            request.account,
+            request.kind,
+            request.log_before,
+            request.log_after,
         )?;
         Ok(
             match self.transact([log].into_iter().chain(writes)).await? {
                 Transaction::Written => CodeRequestOutcome::Stored,
-                Transaction::Refused(_) => CodeRequestOutcome::Overtaken,
+                Transaction::ConditionFailed(_) => CodeRequestOutcome::Conflict,
             },
         )
     }
 
-    /// The user and the newest code of that kind of the uid that a genuine token names.
+    /// The user that the claims of a verified token name, and their newest code of that kind.
     pub async fn find_code(
         &self,
         claims: &Claims,
         kind: Kind,
     ) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
-        self.user_and_grant(&claims.user, code_key(&claims.uid, kind))
+        self.user_and_grant(&claims.account_key, code_key(&claims.uid, kind))
             .await
     }
 
-    /// Makes `user` the `confirmed` one and uses the code up, all or nothing; opens the session, if
-    /// there is one to open.
+    /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code, and
+    /// stores the session, if there is one.
     pub async fn confirm_email(
         &self,
         user: &User,
@@ -183,20 +184,20 @@ impl Store {
         let labels =
             |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
         let key = code_key(&user.uid, Kind::Confirmation);
-        let use_up = Self::delete(
+        let delete_code = Self::delete(
             &self.grants,
             key,
             Some("jti = :jti"),
-            [(":jti", text(&code.jti))],
+            [(":jti", text(code.token_id.reveal()))],
         )?;
         let confirm = Self::update(
             &self.users,
-            user_key(&user.email.key()),
+            user_key(&user.email.account_key()),
             "SET #state = :active, #level = :level, labels = :labels, updated_at = :now",
-            // Nothing is overwritten that somebody else changed meanwhile.
+            // A concurrent change of the user must not be overwritten.
             "uid = :uid AND #state = :pending AND #level = :was_level AND labels = :were_labels",
             [
-                (":uid", text(&user.uid)),
+                (":uid", text(user.uid.as_str())),
                 (":pending", text("pending")),
                 (":active", text("active")),
                 (":was_level", number(user.level)),
@@ -211,18 +212,18 @@ impl Store {
             .transpose()?;
         Ok(
             match self
-                .transact([use_up, confirm].into_iter().chain(session))
+                .transact([delete_code, confirm].into_iter().chain(session))
                 .await?
             {
                 Transaction::Written => Confirmation::Done,
-                Transaction::Refused(0) => Confirmation::CodeUsed,
-                Transaction::Refused(_) => Confirmation::NothingToConfirm,
+                Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
+                Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
             },
         )
     }
 
-    /// Changes the password, ends every session, uses the code up, forgets failed sign-ins and
-    /// queues the notice, all or nothing.
+    /// In one transaction, changes the password, ends every session, deletes the code and the
+    /// counter of wrong passwords, and adds the notice to the outbox.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -232,7 +233,7 @@ impl Store {
         activity: &Activity,
     ) -> Result<PasswordChange, Error> {
         let now = activity.created_at;
-        let key = user.email.key();
+        let key = user.email.account_key();
         let writes = [
             Self::update(
                 &self.users,
@@ -243,14 +244,14 @@ impl Store {
                     (":hash", text(hash.as_str())),
                     (":now", number(now.seconds())),
                     (":one", number(1)),
-                    (":uid", text(&user.uid)),
+                    (":uid", text(user.uid.as_str())),
                 ],
             )?,
             Self::delete(
                 &self.grants,
                 code_key(&user.uid, Kind::Reset),
                 Some("jti = :jti"),
-                [(":jti", text(&code.jti))],
+                [(":jti", text(code.token_id.reveal()))],
             )?,
             Self::delete(&self.grants, failures_key(&key), None, [])?,
             mail_write(&self.grants, notice)?,
@@ -258,14 +259,14 @@ impl Store {
         ];
         Ok(match self.transact(writes).await? {
             Transaction::Written => PasswordChange::Done,
-            Transaction::Refused(0) => PasswordChange::UserGone,
-            Transaction::Refused(_) => PasswordChange::CodeUsed,
+            Transaction::ConditionFailed(0) => PasswordChange::UserGone,
+            Transaction::ConditionFailed(_) => PasswordChange::CodeUsed,
         })
     }
 
-    /// Changes the password by its owner, ends every other session, voids an outstanding code and
-    /// queues the notice, all or nothing. `false`, and nothing is changed, when the password or the
-    /// session is another meanwhile.
+    /// In one transaction, changes the password, ends every other session, deletes an unused reset
+    /// code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
+    /// the password changed or the session ended since they were read.
     pub async fn change_password(
         &self,
         user: &User,
@@ -277,11 +278,11 @@ impl Store {
         let writes = [
             Self::update(
                 &self.users,
-                user_key(&user.email.key()),
+                user_key(&user.email.account_key()),
                 "SET password_hash = :hash, session_epoch = :next, updated_at = :now",
                 "uid = :uid AND password_hash = :old AND session_epoch = :epoch",
                 [
-                    (":uid", text(&user.uid)),
+                    (":uid", text(user.uid.as_str())),
                     (":old", text(user.password_hash.as_str())),
                     (":hash", text(hash.as_str())),
                     (":epoch", number(session.epoch)),

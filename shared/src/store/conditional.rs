@@ -1,4 +1,4 @@
-//! Updates of one item under a condition.
+//! Conditional updates of one item.
 
 use aws_sdk_dynamodb::operation::update_item::{
     UpdateItemError, builders::UpdateItemFluentBuilder,
@@ -10,14 +10,13 @@ use crate::Error;
 /// The outcome of a conditional update.
 #[derive(Debug)]
 pub(super) enum Conditional {
-    /// The item was updated. Holds the attributes that the request asked for.
+    /// The item was updated. Contains the attributes that the request returns.
     Written(Item),
-    /// The condition does not hold, and nothing was written. Holds the stored item if the request
-    /// asked for it and there is one.
+    /// The condition does not hold, and nothing was written. Contains the stored item if it exists
+    /// and the request returns it.
     Lost(Option<Item>),
 }
 
-/// Sends a conditional update.
 pub(super) async fn conditional(request: UpdateItemFluentBuilder) -> Result<Conditional, Error> {
     match request.send().await {
         Ok(output) => Ok(Conditional::Written(output.attributes.unwrap_or_default())),

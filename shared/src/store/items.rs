@@ -1,4 +1,4 @@
-//! Structs to items and back.
+//! Conversion of structs to items and back.
 
 use std::any::type_name;
 
@@ -17,33 +17,32 @@ pub(super) fn number(value: impl Into<i128>) -> AttributeValue {
     AttributeValue::N(value.into().to_string())
 }
 
-/// The item that is stored of a value under a key.
+/// The value as an item with this key.
 pub(super) fn keyed(key: Item, value: &impl Serialize) -> Result<Item, Error> {
     let mut item: Item = to_item(value).map_err(Error::internal)?;
     item.extend(key);
     Ok(item)
 }
 
-/// The value of an item. The error names what could not be read and nothing of the item: serde's
-/// errors quote values.
+/// Deserialises an item. The error contains no values of the item, although serde's errors do.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
-    let unreadable = |why: &str| {
+    let unreadable = |reason: &str| {
         Error::internal(format!(
-            "a stored item cannot be read as a {}{why}",
+            "a stored item cannot be read as a {}{reason}",
             type_name::<T>()
         ))
     };
-    // serde_dynamo panics on them.
-    if item.values().any(is_of_unknown_type) {
-        return Err(unreadable(": an attribute is of an unknown type"));
+    // `serde_dynamo` panics on an unknown type.
+    if item.values().any(has_unknown_type) {
+        return Err(unreadable(": an attribute has an unknown type"));
     }
     from_item(item).map_err(|error| match missing_field(&error.to_string()) {
-        Some(field) => unreadable(&format!(": it has no {field}")),
+        Some(field) => unreadable(&format!(": the attribute {field} is missing")),
         None => unreadable(""),
     })
 }
 
-/// The name in serde's error about a field that is missing, which quotes no value.
+/// The field name in serde's error about a missing field, which contains no value.
 fn missing_field(error: &str) -> Option<&str> {
     let name = error.strip_prefix("missing field `")?.strip_suffix('`')?;
     name.bytes()
@@ -51,18 +50,18 @@ fn missing_field(error: &str) -> Option<&str> {
         .then_some(name)
 }
 
-/// The text of an attribute that every such item has.
+/// The value of a required attribute.
 pub(super) fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.map(String::as_str)
-        .ok_or_else(|| Error::internal(format!("a stored item has no text {name}")))
+        .ok_or_else(|| Error::internal(format!("a stored item has no string attribute {name}")))
 }
 
-/// Whether an attribute is, or holds, one of a type that this version of the SDK does not know.
-fn is_of_unknown_type(value: &AttributeValue) -> bool {
+/// Whether an attribute or a nested value has a type that this version of the SDK does not know.
+fn has_unknown_type(value: &AttributeValue) -> bool {
     match value {
-        AttributeValue::L(list) => list.iter().any(is_of_unknown_type),
-        AttributeValue::M(map) => map.values().any(is_of_unknown_type),
+        AttributeValue::L(list) => list.iter().any(has_unknown_type),
+        AttributeValue::M(map) => map.values().any(has_unknown_type),
         value => value.is_unknown(),
     }
 }
@@ -72,16 +71,16 @@ mod tests {
     use super::*;
     use crate::domain::rate_limit::Failures;
 
-    /// A value that must reach no error.
+    /// A value that no error may contain.
     const SECRET: &str = "secret";
 
     fn item(name: &str, value: AttributeValue) -> Item {
         [(name.to_owned(), value)].into()
     }
 
-    /// Of a type that the SDK does not know, see the tests with faults.
+    /// `tests/faults/types.rs` covers values of a type that the SDK does not know.
     #[test]
-    fn an_item_that_cannot_be_read_is_an_error_that_quotes_nothing() {
+    fn the_error_for_an_unreadable_item_contains_no_value() {
         let nested =
             |value: AttributeValue| AttributeValue::L(vec![AttributeValue::M(item(SECRET, value))]);
         for value in [
@@ -106,7 +105,7 @@ mod tests {
         assert!(
             missing
                 .to_string()
-                .ends_with("Failures: it has no retry_at"),
+                .ends_with("Failures: the attribute retry_at is missing"),
             "{missing}"
         );
         assert_eq!(missing_field("missing field `a` of `b`"), None);

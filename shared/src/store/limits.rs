@@ -1,4 +1,4 @@
-//! Counters of what is tried, over all instances.
+//! Counters of attempts and requests, over all instances.
 
 use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder,
@@ -15,32 +15,34 @@ use crate::{
     Error,
     domain::{
         activity::{Activity, activity_id},
+        email_address::AccountKey,
         one_time_code::Kind,
         rate_limit::{Failures, Limits, MailLog, minute},
-        user::User,
+        user::{Uid, User},
     },
-    platform::{clock::Timestamp, random::sha256_hex, retry::Backoff},
+    platform::{clock::Timestamp, retry::Backoff},
 };
 
-/// An attempt at an account's secrets that may be taken back. Where there is no limit, nothing is
-/// counted of it.
+/// A counted attempt to verify a password or a code. It can be refunded. If there is no limit, the
+/// attempt is not counted.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Attempt(Option<Counted>);
 
 #[derive(Debug)]
 struct Counted {
-    /// The id of the activity that tells of it when it succeeds.
+    /// The id of the activity that records the success of the attempt.
     id: String,
-    user: String,
-    /// What is stored of the attempts, this one included.
-    with: Failures,
-    /// What was stored before, where this one starts a wait.
-    without: Option<Failures>,
+    account: AccountKey,
+    /// The stored counter, this attempt included.
+    after: Failures,
+    /// The counter before this attempt, if the attempt starts a back-off.
+    before_back_off: Option<Failures>,
 }
 
 impl Attempt {
-    /// What is written down when it succeeds, so that it can be found.
+    /// The activity to store if the attempt succeeds, with the id by which
+    /// [`Store::resolve_pending`] finds it.
     pub(super) fn success(&self, activity: &Activity) -> Activity {
         let id = self.0.as_ref().map_or(&activity.id, |counted| &counted.id);
         Activity {
@@ -49,22 +51,26 @@ impl Attempt {
         }
     }
 
-    /// The counter that its success has to delete. Where nothing but itself is counted, that is
-    /// left for later.
-    pub(super) fn to_be_cleared(&self) -> Option<Item> {
+    /// Key of the counter that must be deleted if the attempt succeeds. A counter that includes
+    /// only this attempt is kept, which saves a write: [`Store::resolve_pending`] removes the
+    /// attempt from it later.
+    pub(super) fn counter_to_delete(&self) -> Option<Item> {
         self.0
             .as_ref()
-            .filter(|counted| !counted.with.is_only(&counted.id))
-            .map(|counted| failures_key(&counted.user))
+            .filter(|counted| !counted.after.counts_only(&counted.id))
+            .map(|counted| failures_key(&counted.account))
     }
 }
 
 impl Store {
-    /// Counts an attempt at the secrets of an address, before they are looked at. However many
-    /// attempts there are at once, no more are let through than one after the other.
+    /// Counts an attempt for an account key, before the password or code is verified. Of concurrent
+    /// attempts, no more are permitted than of sequential ones.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] during a back-off; the attempt is not counted then.
     pub async fn count_attempt(
         &self,
-        user: &str,
+        account: &AccountKey,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
@@ -72,11 +78,10 @@ impl Store {
             return Ok(Attempt(None));
         }
         let id = activity_id(now);
-        let first = Failures::with_one_more(None, &id, limits, now)?;
-        // One call as long as the attempts are free, which is all that is needed of almost
-        // everybody.
+        let first = Failures::with_attempt(None, &id, limits, now)?;
+        // One call is sufficient while attempts are free, as in nearly every sign-in.
         let free = self
-            .update_failures(user)
+            .update_failures(account)
             .update_expression(
                 "SET retry_at = :now, expires_at = :end, unsettled = if_not_exists(unsettled, :id) ADD #count :one",
             )
@@ -88,45 +93,45 @@ impl Store {
             .expression_attribute_values(":end", number(first.expires_at.seconds()))
             .expression_attribute_values(":id", text(&id));
         let mut before = match count(free).await? {
-            Counting::Counted(with) => {
+            CountOutcome::Counted(after) => {
                 return Ok(Attempt(Some(Counted {
                     id,
-                    user: user.to_owned(),
-                    with,
-                    without: None,
+                    account: account.clone(),
+                    after,
+                    before_back_off: None,
                 })));
             }
-            Counting::Overtaken(before) => before,
+            CountOutcome::Conflict(before) => before,
         };
         let mut backoff = Backoff::start();
         loop {
             let known = self
-                .resolve_pending(user, before.clone(), limits, now)
+                .resolve_pending(account, before.clone(), limits, now)
                 .await?;
-            let with = Failures::with_one_more(known.as_ref(), &id, limits, now)?;
-            match count(self.replace_failures(user, before.as_ref(), &with)).await? {
-                Counting::Counted(with) => {
-                    let without = known.filter(|_| with.retry_at > now.milliseconds());
+            let after = Failures::with_attempt(known.as_ref(), &id, limits, now)?;
+            match count(self.replace_failures(account, before.as_ref(), &after)).await? {
+                CountOutcome::Counted(after) => {
+                    let before_back_off = known.filter(|_| after.retry_at > now.milliseconds());
                     return Ok(Attempt(Some(Counted {
                         id,
-                        user: user.to_owned(),
-                        with,
-                        without,
+                        account: account.clone(),
+                        after,
+                        before_back_off,
                     })));
                 }
-                Counting::Overtaken(_) if !backoff.wait().await => {
+                CountOutcome::Conflict(_) if !backoff.wait().await => {
                     return Err(Error::TooManyAttempts { retry_after: 1 });
                 }
-                Counting::Overtaken(stored) => before = stored,
+                CountOutcome::Conflict(stored) => before = stored,
             }
         }
     }
 
-    /// The failures without the attempt among them that succeeded, where it has come to matter. It
-    /// takes an unknown address as long.
+    /// The failures without the pending attempt, if it succeeded. It is looked up only if the next
+    /// attempt would start a back-off. An address without an account takes the same time.
     async fn resolve_pending(
         &self,
-        user: &str,
+        account: &AccountKey,
         failures: Option<Failures>,
         limits: &Limits,
         now: Timestamp,
@@ -134,29 +139,29 @@ impl Store {
         let Some(failures) = failures else {
             return Ok(None);
         };
-        let Some(attempt) = failures.to_be_settled(limits, now) else {
+        let Some(attempt) = failures.pending_to_resolve(limits, now) else {
             return Ok(Some(failures));
         };
         let owner = self
-            .find_user(user)
+            .find_user(account)
             .await?
-            .map_or_else(|| sha256_hex(user), |user| user.uid);
+            .map_or_else(|| Uid::decoy(account), |user| user.uid);
         let succeeded = self.has_succeeded(&owner, attempt).await?;
         Ok(Some(if succeeded {
-            failures.settled()
+            failures.without_pending()
         } else {
             failures
         }))
     }
 
-    /// Takes an attempt back that was no wrong one: it neither counts nor clears what was counted
-    /// before. A transaction, though of one write: when its answer is lost and it is sent again,
-    /// the attempt is not taken back twice.
+    /// Removes an attempt that was not wrong from the count, without clearing earlier failures. It
+    /// is a transaction, although it has one write, because the idempotency token prevents that a
+    /// retry refunds the attempt twice.
     pub async fn refund(&self, attempt: &Attempt) -> Result<(), Error> {
         let Some(Counted {
-            user,
-            with,
-            without,
+            account,
+            after,
+            before_back_off,
             ..
         }) = &attempt.0
         else {
@@ -164,77 +169,83 @@ impl Store {
         };
         let minus_one = (":minus_one", number(-1));
         let zero = (":zero", number(0));
-        let write = match without {
+        let write = match before_back_off {
             None => Self::update(
                 &self.grants,
-                failures_key(user),
+                failures_key(account),
                 "ADD #count :minus_one",
                 "#count > :zero",
                 [minus_one, zero],
             )?,
-            // Free attempts that were under way may have been taken back meanwhile, so the count
-            // alone may be another.
-            Some(without) => Self::update(
+            // The count is not part of the condition: concurrent free attempts may have been
+            // refunded.
+            Some(before) => Self::update(
                 &self.grants,
-                failures_key(user),
+                failures_key(account),
                 "SET retry_at = :retry_at, expires_at = :end ADD #count :minus_one",
                 "retry_at = :wait AND #count > :zero",
                 [
-                    (":retry_at", number(without.retry_at)),
-                    (":end", number(without.expires_at.seconds())),
-                    (":wait", number(with.retry_at)),
+                    (":retry_at", number(before.retry_at)),
+                    (":end", number(before.expires_at.seconds())),
+                    (":wait", number(after.retry_at)),
                     minus_one,
                     zero,
                 ],
             )?,
         };
-        // Who signed in meanwhile cleared the count, and who failed after a wait counted on from
-        // this one.
+        // A failed condition is not an error: a successful sign-in deleted the counter, or a later
+        // failure replaced the back-off of this attempt.
         self.transact([write]).await.map(drop)
     }
 
-    /// Counts a request of a client's address, or says how long it has to wait.
+    /// Counts a request of a client network.
+    ///
+    /// # Errors
+    /// [`Error::TooManyAttempts`] if the network reached its limit in this calendar minute.
     pub async fn count_request(
         &self,
-        address: &str,
+        network: &str,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<(), Error> {
         if limits.requests_per_minute == 0 {
             return Ok(());
         }
-        let (minute, left) = minute(now);
+        let (minute, remaining) = minute(now);
         let request = self
             .client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(requests_key(address, minute)))
+            .set_key(Some(requests_key(network, minute)))
             .update_expression("SET expires_at = :end ADD #count :one")
-            .condition_expression("attribute_not_exists(pk) OR #count < :most")
+            .condition_expression("attribute_not_exists(pk) OR #count < :limit")
             .expression_attribute_names("#count", "count")
             .expression_attribute_values(":one", number(1))
-            .expression_attribute_values(":most", number(limits.requests_per_minute))
-            .expression_attribute_values(":end", number((now + left).seconds()));
+            .expression_attribute_values(":limit", number(limits.requests_per_minute))
+            .expression_attribute_values(":end", number((now + remaining).seconds()));
         match conditional(request).await? {
             Conditional::Written(_) => Ok(()),
-            Conditional::Lost(_) => Err(Error::TooManyAttempts { retry_after: left }),
+            Conditional::Lost(_) => Err(Error::TooManyAttempts {
+                retry_after: remaining,
+            }),
         }
     }
 
-    /// The user of an address, and when mails of that kind were asked for to it.
+    /// The user with this account key, and the log of mails of that kind to the address.
     pub async fn find_user_and_mail_log(
         &self,
-        user: &str,
+        account: &AccountKey,
         kind: Kind,
     ) -> Result<(Option<User>, Option<MailLog>), Error> {
-        self.user_and_grant(user, mail_log_key(user, kind)).await
+        self.user_and_grant(account, mail_log_key(account, kind))
+            .await
     }
 
-    fn update_failures(&self, user: &str) -> UpdateItemFluentBuilder {
+    fn update_failures(&self, account: &AccountKey) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(failures_key(user)))
+            .set_key(Some(failures_key(account)))
             .expression_attribute_names("#count", "count")
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -242,17 +253,17 @@ impl Store {
 
     fn replace_failures(
         &self,
-        user: &str,
+        account: &AccountKey,
         before: Option<&Failures>,
         after: &Failures,
     ) -> UpdateItemFluentBuilder {
         let request = self
-            .update_failures(user)
-            .update_expression(match after.unsettled {
+            .update_failures(account)
+            .update_expression(match after.pending {
                 Some(_) => "SET #count = :count, retry_at = :retry_at, expires_at = :end, unsettled = :unsettled",
                 None => "SET #count = :count, retry_at = :retry_at, expires_at = :end REMOVE unsettled",
             })
-            .set_expression_attribute_values(after.unsettled.as_ref().map(|id| [(":unsettled".to_owned(), text(id))].into()))
+            .set_expression_attribute_values(after.pending.as_ref().map(|id| [(":unsettled".to_owned(), text(id))].into()))
             .expression_attribute_values(":count", number(after.count))
             .expression_attribute_values(":retry_at", number(after.retry_at))
             .expression_attribute_values(":end", number(after.expires_at.seconds()));
@@ -262,9 +273,9 @@ impl Store {
                 let request = request
                     .expression_attribute_values(":was_count", number(before.count))
                     .expression_attribute_values(":was_retry_at", number(before.retry_at));
-                // The count alone does not tell: it stays as it is when one is added and one is
-                // settled.
-                match &before.unsettled {
+                // The count alone is not sufficient: it does not change if one attempt is added and
+                // another one is resolved as a success.
+                match &before.pending {
                     None => request.condition_expression(
                         "#count = :was_count AND retry_at = :was_retry_at AND attribute_not_exists(unsettled)",
                     ),
@@ -277,17 +288,15 @@ impl Store {
     }
 }
 
-/// The failures that are stored after an update.
-enum Counting {
-    /// The update was made.
+/// The outcome of an update of a counter, with the stored counter.
+enum CountOutcome {
     Counted(Failures),
-    /// Its condition does not hold. Holds what is stored, if anything.
-    Overtaken(Option<Failures>),
+    Conflict(Option<Failures>),
 }
 
-async fn count(request: UpdateItemFluentBuilder) -> Result<Counting, Error> {
+async fn count(request: UpdateItemFluentBuilder) -> Result<CountOutcome, Error> {
     match conditional(request).await? {
-        Conditional::Written(item) => read(item).map(Counting::Counted),
-        Conditional::Lost(item) => item.map(read).transpose().map(Counting::Overtaken),
+        Conditional::Written(item) => read(item).map(CountOutcome::Counted),
+        Conditional::Lost(item) => item.map(read).transpose().map(CountOutcome::Conflict),
     }
 }

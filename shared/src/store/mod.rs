@@ -1,7 +1,8 @@
-//! What is kept, in two tables. README.md of the project shows the keys.
+//! All access to DynamoDB. docs/ARCHITECTURE.md describes the tables and their keys.
 //!
-//! Every read that decides something is strongly consistent, and what decides is a condition on a
-//! write: losing it is an outcome, not a failure.
+//! Every read on which a decision depends is strongly consistent. What may happen only once is
+//! decided by a condition on a write, and a condition that does not hold is an outcome, not a
+//! failure.
 
 mod activities;
 mod administration;
@@ -29,7 +30,7 @@ pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, StoredUser};
 pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
 pub use limits::Attempt;
-pub use otp::Enabling;
+pub use otp::OtpActivation;
 pub use outbox::Claim;
 pub use users::{SignUp, Taken};
 
@@ -43,13 +44,13 @@ use crate::{
 
 type Item = HashMap<String, AttributeValue>;
 
-/// The outcome of a write that relies on what was read before it.
+/// The outcome of a write that depends on an earlier read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {
     /// Everything was written.
     Written,
-    /// Nothing was written: what the write relies on was changed by another request, or is gone.
+    /// Nothing was written, because another request changed or deleted an item since it was read.
     Conflict,
 }
 
@@ -65,7 +66,7 @@ impl From<transaction::Transaction> for Outcome {
     fn from(transaction: transaction::Transaction) -> Self {
         match transaction {
             transaction::Transaction::Written => Self::Written,
-            transaction::Transaction::Refused(_) => Self::Conflict,
+            transaction::Transaction::ConditionFailed(_) => Self::Conflict,
         }
     }
 }
@@ -79,7 +80,7 @@ impl From<conditional::Conditional> for Outcome {
     }
 }
 
-/// The two tables.
+/// The Users and Grants tables.
 #[derive(Clone, Debug)]
 pub struct Store {
     client: DynamoDb,
@@ -88,7 +89,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// The tables of these names.
+    /// A store on the tables with these names.
     #[must_use]
     pub const fn new(client: DynamoDb, users: String, grants: String) -> Self {
         Self {
@@ -99,8 +100,8 @@ impl Store {
     }
 }
 
-/// A database that is throttled, fails or does not answer may answer later; any other failure is a
-/// bug or a missing permission.
+/// [`Error::Unavailable`] if a retry may succeed: DynamoDB throttled, failed or did not respond.
+/// Any other failure is a bug or a missing permission.
 fn failure(error: impl Into<AwsError>) -> Error {
     const TRANSIENT: [&str; 9] = [
         "ThrottlingException",

@@ -1,4 +1,4 @@
-//! The second factor of users: drawn, turned on, used, turned off.
+//! Storage of the second factor: its secret, the used codes, the recovery codes.
 
 use super::{
     Outcome, Store,
@@ -18,69 +18,69 @@ use crate::{
     },
 };
 
-/// What is stored when the second factor is turned on.
-pub struct Enabling<'a> {
-    /// The secret whose code was given.
+/// The data to store when the second factor is enabled.
+pub struct OtpActivation<'a> {
+    /// The pending secret with which the user's code was verified.
     pub secret: &'a OtpSecret,
-    /// The time step of that code, which is used up by it.
+    /// The time step of that code, which becomes used.
     pub step: u64,
-    /// The recovery codes.
+    /// Hashes of the recovery codes.
     pub recovery_codes: &'a [PasswordHash],
-    /// The mail that tells of it.
+    /// The notice to the user.
     pub notice: &'a QueuedMail,
-    /// What was done.
+    /// The activity.
     pub activity: &'a Activity,
 }
 
 impl Store {
-    /// Keeps a secret that was drawn for the user's authenticator, in the place of one that was
-    /// there. `false`, and nothing is stored, when a second factor is on.
-    pub async fn draw_otp_secret(
+    /// Stores a pending secret, which replaces an earlier one. Returns [`Outcome::Conflict`],
+    /// without writing, if the second factor is enabled.
+    pub async fn store_pending_otp_secret(
         &self,
         user: &User,
         secret: &OtpSecret,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
-        let draw = Self::update(
+        let store_secret = Self::update(
             &self.users,
-            user_key(&user.email.key()),
+            user_key(&user.email.account_key()),
             "SET otp_pending_secret = :secret",
             "uid = :uid AND attribute_not_exists(otp_secret)",
             [
-                (":uid", text(&user.uid)),
+                (":uid", text(user.uid.as_str())),
                 (":secret", text(secret.reveal())),
             ],
         )?;
         Ok(self
-            .transact([draw, activity_write(&self.grants, activity)?])
+            .transact([store_secret, activity_write(&self.grants, activity)?])
             .await?
             .into())
     }
 
-    /// Turns the second factor on, ends every other session and queues the notice, all or nothing.
-    /// `false`, and nothing is changed, when one is on meanwhile, another secret was drawn, or the
-    /// session is over.
+    /// In one transaction, enables the second factor, ends every other session and adds the notice
+    /// to the outbox. Returns [`Outcome::Conflict`], without writing, if the second factor is
+    /// enabled, the pending secret was replaced, or the session ended since they were read.
     pub async fn enable_otp(
         &self,
         user: &User,
         session: &Session,
-        enabling: &Enabling<'_>,
+        activation: &OtpActivation<'_>,
     ) -> Result<Outcome, Error> {
-        let Enabling {
+        let OtpActivation {
             secret,
             step,
             recovery_codes,
             notice,
             activity,
-        } = *enabling;
+        } = *activation;
         let enable = Self::update(
             &self.users,
-            user_key(&user.email.key()),
+            user_key(&user.email.account_key()),
             "SET otp_secret = :secret, otp_last_step = :step, otp_recovery_codes = :codes, session_epoch = :next, updated_at = :now \
              REMOVE otp_pending_secret",
             "uid = :uid AND attribute_not_exists(otp_secret) AND otp_pending_secret = :secret AND session_epoch = :epoch",
             [
-                (":uid", text(&user.uid)),
+                (":uid", text(user.uid.as_str())),
                 (":secret", text(secret.reveal())),
                 (":step", number(step)),
                 (":codes", recovery_set(recovery_codes)),
@@ -98,14 +98,18 @@ impl Store {
         Ok(self.transact(writes).await?.into())
     }
 
-    /// Uses a code of the second factor up; `false` when somebody did before, or the secret is
-    /// another now.
-    pub async fn use_up_code(&self, user: &User, factor: &SecondFactor) -> Result<Outcome, Error> {
-        Ok(self.transact([self.use_up(user, factor)?]).await?.into())
+    /// Marks a code of the second factor as used. Returns [`Outcome::Conflict`], without writing,
+    /// if it was used, or if the secret changed since the user was read.
+    pub async fn use_otp_code(&self, user: &User, factor: &SecondFactor) -> Result<Outcome, Error> {
+        Ok(self
+            .transact([self.factor_write(user, factor)?])
+            .await?
+            .into())
     }
 
-    /// Turns the second factor off by a code of it, and queues the notice, all or nothing. `false`,
-    /// and nothing is changed, when somebody used the code up before, or the secret is another now.
+    /// In one transaction, disables the second factor and adds the notice to the outbox. Returns
+    /// [`Outcome::Conflict`], without writing, if the code was used, or if the secret changed since
+    /// the user was read.
     pub async fn disable_otp(
         &self,
         user: &User,
@@ -117,11 +121,11 @@ impl Store {
         let (unused, code) = unused(factor);
         let disable = Self::update(
             &self.users,
-            user_key(&user.email.key()),
+            user_key(&user.email.account_key()),
             "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_recovery_codes",
             &format!("uid = :uid AND otp_secret = :secret AND {unused}"),
             [
-                (":uid", text(&user.uid)),
+                (":uid", text(user.uid.as_str())),
                 (":secret", text(secret)),
                 (":code", code),
                 (":now", number(activity.created_at.seconds())),
@@ -140,12 +144,18 @@ mod tests {
     use super::{
         super::{
             Attempt,
-            tests::{NOW, at_once, done, new_user, session_of, sign_up, store, stored},
+            tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
     };
     use crate::{
-        domain::{activity::Action, language::Language, mail::Kind, session::SessionLifetime},
+        domain::{
+            activity::Action,
+            language::Language,
+            mail::Kind,
+            session::{SessionId, SessionLifetime},
+            token_id::TokenId,
+        },
         store::Claim,
         tokens::signed_token::{Claims, Purpose},
     };
@@ -163,30 +173,30 @@ mod tests {
         QueuedMail::notice(kind, &user.uid, &user.email, Language::En, NOW)
     }
 
-    /// Somebody with a drawn secret and a session whose jti is `own`.
-    async fn drawn(store: &Store) -> (User, Session) {
+    /// A user with a pending secret and a session whose jti is `own`.
+    async fn user_with_pending_secret(store: &Store) -> (User, Session) {
         let user = new_user("jane@example.com");
         sign_up(store, &user).await;
         let session = Session {
-            id_hash: crate::platform::random::sha256_hex("own"),
+            id: SessionId::of(&TokenId::from_text("own")),
             ..session_of(&user)
         };
         store
             .open_session(
                 &session,
                 &Attempt::default(),
-                &done(&user, Action::Login, NOW),
+                &succeeded(&user, Action::Login, NOW),
             )
             .await
             .expect("a session");
-        assert!(draw(store, &user).await);
+        assert!(store_new_secret(store, &user).await);
         (stored(store, &user).await, session)
     }
 
-    async fn draw(store: &Store, user: &User) -> bool {
-        let activity = done(user, Action::RequestQrCode, NOW);
+    async fn store_new_secret(store: &Store, user: &User) -> bool {
+        let activity = succeeded(user, Action::RequestQrCode, NOW);
         store
-            .draw_otp_secret(user, &OtpSecret::draw(), &activity)
+            .store_pending_otp_secret(user, &OtpSecret::generate(), &activity)
             .await
             .expect("an answer")
             .is_written()
@@ -194,9 +204,9 @@ mod tests {
 
     async fn enable(store: &Store, user: &User, session: &Session, codes: &[&str]) -> bool {
         let notice = notice(user, Kind::OtpEnabled);
-        let activity = done(user, Action::EnableOtp, NOW + 1);
+        let activity = succeeded(user, Action::EnableOtp, NOW + 1);
         let secret = user.otp_pending_secret.as_ref().expect("a secret");
-        let enabling = Enabling {
+        let activation = OtpActivation {
             secret,
             step: 100,
             recovery_codes: &hashes(codes),
@@ -204,22 +214,21 @@ mod tests {
             activity: &activity,
         };
         store
-            .enable_otp(user, session, &enabling)
+            .enable_otp(user, session, &activation)
             .await
             .expect("an answer")
             .is_written()
     }
 
-    /// Somebody with the second factor on.
-    async fn enabled(store: &Store, codes: &[&str]) -> User {
-        let (user, session) = drawn(store).await;
+    async fn user_with_otp(store: &Store, codes: &[&str]) -> User {
+        let (user, session) = user_with_pending_secret(store).await;
         assert!(enable(store, &user, &session, codes).await);
         stored(store, &user).await
     }
 
     async fn disable(store: &Store, user: &User, factor: &SecondFactor) -> bool {
         let notice = notice(user, Kind::OtpDisabled);
-        let activity = done(user, Action::DisableOtp, NOW + 2);
+        let activity = succeeded(user, Action::DisableOtp, NOW + 2);
         store
             .disable_otp(user, factor, &notice, &activity)
             .await
@@ -228,7 +237,7 @@ mod tests {
     }
 
     async fn signs_in(store: &Store, user: &User, factor: &SecondFactor) -> bool {
-        let activity = done(user, Action::LoginWithOtp, NOW);
+        let activity = succeeded(user, Action::LoginWithOtp, NOW);
         store
             .open_session_with_otp(
                 user,
@@ -246,21 +255,21 @@ mod tests {
         SecondFactor::RecoveryCode(hashes(&[name]).remove(0))
     }
 
-    fn left(user: &User) -> Vec<&str> {
-        let mut left: Vec<&str> = user
+    fn unused_codes(user: &User) -> Vec<&str> {
+        let mut codes: Vec<&str> = user
             .otp_recovery_codes
             .iter()
             .map(PasswordHash::as_str)
             .collect();
-        left.sort_unstable();
-        left
+        codes.sort_unstable();
+        codes
     }
 
     #[tokio::test]
-    async fn a_secret_that_is_drawn_replaces_the_one_before_and_counts_for_nothing_yet() {
+    async fn a_new_secret_replaces_the_pending_one_and_does_not_enable_the_second_factor() {
         let store = store().await;
-        let (first, session) = drawn(&store).await;
-        assert!(draw(&store, &first).await);
+        let (first, session) = user_with_pending_secret(&store).await;
+        assert!(store_new_secret(&store, &first).await);
         let second = stored(&store, &first).await;
         assert!(
             second.otp_pending_secret.is_some()
@@ -269,38 +278,42 @@ mod tests {
         assert_eq!((&second.otp_secret, second.session_epoch), (&None, 0));
         assert!(
             !enable(&store, &first, &session, &["a"]).await,
-            "by a code of the secret before"
+            "the code is of the replaced secret"
         );
         assert_eq!(stored(&store, &first).await.otp_secret, None);
     }
 
     #[tokio::test]
-    async fn of_sixteen_that_enable_at_once_one_wins_and_its_session_alone_goes_on() {
+    async fn one_of_sixteen_concurrent_activations_succeeds_and_ends_all_other_sessions() {
         let store = store().await;
-        let (user, session) = drawn(&store).await;
+        let (user, session) = user_with_pending_secret(&store).await;
         let other = session_of(&user);
-        let won = at_once(16, |place| {
+        let won = at_once(16, |index| {
             let store = store.clone();
             let user = user.clone();
             let session = session.clone();
-            async move { enable(&store, &user, &session, &[&format!("{place:02}")]).await }
+            async move { enable(&store, &user, &session, &[&format!("{index:02}")]).await }
         })
         .await;
         assert_eq!(won.iter().filter(|&&won| won).count(), 1);
-        let on = stored(&store, &user).await;
+        let enabled = stored(&store, &user).await;
         assert_eq!(
-            (&on.otp_secret, on.otp_last_step),
+            (&enabled.otp_secret, enabled.otp_last_step),
             (&user.otp_pending_secret, Some(100))
         );
         assert_eq!(
-            (&on.otp_pending_secret, left(&on).len(), on.updated_at),
+            (
+                &enabled.otp_pending_secret,
+                unused_codes(&enabled).len(),
+                enabled.updated_at
+            ),
             (&None, 1, NOW + 1)
         );
         let claims = Claims::new(
             Purpose::Session,
-            "own",
-            &user.uid,
-            &user.email.key(),
+            TokenId::from_text("own"),
+            user.uid.clone(),
+            user.email.account_key(),
             NOW,
             NOW + 60,
         );
@@ -309,17 +322,20 @@ mod tests {
             .await
             .expect("an answer")
             .expect("a session");
-        assert!(kept.is_live(&on, LIFE, NOW) && !other.is_live(&on, LIFE, NOW));
-        assert!(!draw(&store, &on).await, "while it is on");
+        assert!(kept.is_live(&enabled, LIFE, NOW) && !other.is_live(&enabled, LIFE, NOW));
+        assert!(
+            !store_new_secret(&store, &enabled).await,
+            "the second factor is enabled"
+        );
     }
 
     #[tokio::test]
-    async fn a_session_that_was_ended_meanwhile_enables_nothing() {
+    async fn an_ended_session_cannot_enable_the_second_factor() {
         let store = store().await;
-        let (user, session) = drawn(&store).await;
+        let (user, session) = user_with_pending_secret(&store).await;
         assert!(
             store
-                .end_session(&session.uid, &session.id_hash, None)
+                .end_session(&session.uid, &session.id, None)
                 .await
                 .expect("an answer")
                 .is_written()
@@ -329,9 +345,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_one_recovery_code_sixteen_times_at_once_one_signs_in() {
+    async fn one_of_sixteen_concurrent_uses_of_a_recovery_code_succeeds() {
         let store = store().await;
-        let user = enabled(&store, &["a", "b"]).await;
+        let user = user_with_otp(&store, &["a", "b"]).await;
         let won = at_once(16, |_| {
             let store = store.clone();
             let user = user.clone();
@@ -339,44 +355,47 @@ mod tests {
         })
         .await;
         assert_eq!(won.iter().filter(|&&won| won).count(), 1);
-        assert_eq!(left(&stored(&store, &user).await), ["b"]);
+        assert_eq!(unused_codes(&stored(&store, &user).await), ["b"]);
     }
 
     #[tokio::test]
-    async fn ten_recovery_codes_at_once_all_sign_in_and_none_is_left() {
+    async fn concurrent_uses_of_different_recovery_codes_all_succeed() {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
         let store = store().await;
-        let user = enabled(&store, &names).await;
-        let won = at_once(10, |place| {
+        let user = user_with_otp(&store, &names).await;
+        let won = at_once(10, |index| {
             let store = store.clone();
             let user = user.clone();
-            async move { signs_in(&store, &user, &recovery(names[place])).await }
+            async move { signs_in(&store, &user, &recovery(names[index])).await }
         })
         .await;
         assert_eq!(won, [true; 10]);
-        let spent = stored(&store, &user).await;
-        assert!(left(&spent).is_empty() && spent.otp_secret.is_some());
+        let after = stored(&store, &user).await;
+        assert!(unused_codes(&after).is_empty() && after.otp_secret.is_some());
         assert!(!signs_in(&store, &user, &recovery("a")).await);
         assert!(signs_in(&store, &user, &SecondFactor::TimeStep(101)).await);
     }
 
     #[tokio::test]
-    async fn a_time_step_is_used_once_whatever_for() {
+    async fn a_time_step_works_once_over_all_operations() {
         let store = store().await;
-        let user = enabled(&store, &["a"]).await;
+        let user = user_with_otp(&store, &["a"]).await;
         let verify = async |step| {
             store
-                .use_up_code(&user, &SecondFactor::TimeStep(step))
+                .use_otp_code(&user, &SecondFactor::TimeStep(step))
                 .await
                 .expect("an answer")
                 .is_written()
         };
-        assert!(!verify(100).await, "the one that enabled it");
+        assert!(
+            !verify(100).await,
+            "the step was used to enable the second factor"
+        );
         assert!(verify(102).await);
-        for spent in [101, 102] {
-            let factor = SecondFactor::TimeStep(spent);
+        for used in [101, 102] {
+            let factor = SecondFactor::TimeStep(used);
             assert!(
-                !verify(spent).await
+                !verify(used).await
                     && !signs_in(&store, &user, &factor).await
                     && !disable(&store, &user, &factor).await
             );
@@ -385,12 +404,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn disabling_leaves_nothing_of_it_and_mails_a_notice() {
+    async fn disabling_deletes_secret_and_recovery_codes_and_queues_a_notice() {
         for factor in [SecondFactor::TimeStep(101), recovery("a")] {
             let store = store().await;
-            let user = enabled(&store, &["a", "b"]).await;
+            let user = user_with_otp(&store, &["a", "b"]).await;
             let notice = notice(&user, Kind::OtpDisabled);
-            let activity = done(&user, Action::DisableOtp, NOW + 2);
+            let activity = succeeded(&user, Action::DisableOtp, NOW + 2);
             assert!(
                 store
                     .disable_otp(&user, &factor, &notice, &activity)
@@ -398,13 +417,17 @@ mod tests {
                     .expect("an answer")
                     .is_written()
             );
-            let off = stored(&store, &user).await;
+            let disabled = stored(&store, &user).await;
             assert_eq!(
-                (&off.otp_secret, off.otp_last_step, left(&off).len()),
+                (
+                    &disabled.otp_secret,
+                    disabled.otp_last_step,
+                    unused_codes(&disabled).len()
+                ),
                 (&None, None, 0)
             );
             assert_eq!(
-                (off.session_epoch, off.updated_at),
+                (disabled.session_epoch, disabled.updated_at),
                 (user.session_epoch, NOW + 2)
             );
             let claim = store
@@ -420,13 +443,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_sixteen_that_disable_by_one_code_at_once_one_wins() {
+    async fn one_of_sixteen_concurrent_requests_disables_the_second_factor() {
         let store = store().await;
-        let user = enabled(&store, &["a"]).await;
-        let won = at_once(16, |place| {
+        let user = user_with_otp(&store, &["a"]).await;
+        let won = at_once(16, |index| {
             let store = store.clone();
             let user = user.clone();
-            let factor = if place % 2 == 0 {
+            let factor = if index % 2 == 0 {
                 recovery("a")
             } else {
                 SecondFactor::TimeStep(101)

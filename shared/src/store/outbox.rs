@@ -1,5 +1,5 @@
-//! The outbox. A stream may deliver a record twice, and twice at once; a lease lets one delivery at
-//! a time send the mail.
+//! The outbox. A stream may deliver a record more than once, even concurrently; a lease ensures
+//! that one delivery at a time sends the mail.
 
 use aws_sdk_dynamodb::types::ReturnValue;
 use data_encoding::HEXLOWER;
@@ -12,31 +12,31 @@ use super::{
 };
 use crate::{
     Error,
-    domain::mail::QueuedMail,
+    domain::{mail::QueuedMail, user::Uid},
     platform::{clock::Timestamp, random},
 };
 
-/// Seconds after which a delivery that did not say what became of it is taken for lost. Longer than
-/// the function may run.
+/// Seconds after which a delivery without an outcome is considered failed. Longer than the timeout
+/// of the function.
 const LEASE: i64 = 60;
 
-/// What a delivery finds.
+/// The outcome of a claim of a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// The mail is this delivery's to send.
+    /// The caller must send the mail.
     Claimed(QueuedMail),
-    /// The mail was sent or given up, or is gone.
+    /// The mail was sent, will never be sent, or does not exist.
     Settled,
-    /// Another delivery is about to send it.
+    /// Another delivery has the lease.
     Busy,
-    /// What is stored is no mail that could be sent, now or ever.
+    /// The item is not a mail; a retry cannot help.
     Unreadable,
 }
 
 impl Store {
-    /// Takes a mail to send it.
-    pub async fn claim_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<Claim, Error> {
-        // Tells this claim from others, also when its answer was lost and it finds itself.
+    /// Takes the lease of a mail, in order to send it.
+    pub async fn claim_mail(&self, uid: &Uid, id: &str, now: Timestamp) -> Result<Claim, Error> {
+        // Identifies this claim: if its response is lost, the SDK's retry finds its own lease.
         let claim = HEXLOWER.encode(&random::bytes::<16>());
         let request = self
             .client
@@ -63,21 +63,22 @@ impl Store {
         })
     }
 
-    /// Notes that nothing is left to do for a mail: it was sent, or never will be.
-    pub async fn settle_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
+    /// Marks a mail as settled: it was sent, or will never be sent.
+    pub async fn settle_mail(&self, uid: &Uid, id: &str, now: Timestamp) -> Result<(), Error> {
         self.update_mail(uid, id, "SET settled_at = :now REMOVE leased_until", now)
             .await
     }
 
-    /// Gives a mail back that could not be sent, so that the next delivery need not wait.
-    pub async fn release_mail(&self, uid: &str, id: &str, now: Timestamp) -> Result<(), Error> {
+    /// Releases the lease of a mail that could not be sent, so that the next delivery need not wait
+    /// until it expires.
+    pub async fn release_mail(&self, uid: &Uid, id: &str, now: Timestamp) -> Result<(), Error> {
         self.update_mail(uid, id, "SET released_at = :now REMOVE leased_until", now)
             .await
     }
 
     async fn update_mail(
         &self,
-        uid: &str,
+        uid: &Uid,
         id: &str,
         change: &str,
         now: Timestamp,
@@ -90,7 +91,7 @@ impl Store {
             .update_expression(change)
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.seconds()));
-        // Deleted meanwhile, with its user or by its expiry.
+        // A conflict means that the mail was deleted, with its user or because it expired.
         conditional(request).await.map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Sessions of users.
+//! Storage of sessions.
 
 use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
 
@@ -13,15 +13,19 @@ use super::{
 };
 use crate::{
     Error,
-    domain::{activity::Activity, otp::SecondFactor, session::Session, user::User},
-    platform::{clock::Timestamp, random::sha256_hex},
+    domain::{
+        activity::Activity,
+        otp::SecondFactor,
+        session::{Session, SessionId},
+        user::{Uid, User},
+    },
+    platform::clock::Timestamp,
     tokens::signed_token::Claims,
 };
 
 impl Store {
-    /// Stores a session and what was done to open it, and forgets the failures before the attempt.
-    /// Nothing of it depends on what was stored before, so a batch will do, which costs half of a
-    /// transaction.
+    /// Stores a session and its activity, and deletes the failures counted before the attempt. No
+    /// write depends on stored state, so a batch is sufficient, at half the cost of a transaction.
     pub async fn open_session(
         &self,
         session: &Session,
@@ -42,19 +46,19 @@ impl Store {
                 .put_request(put(activity_item(&attempt.success(activity))?)?)
                 .build(),
         ];
-        if let Some(key) = attempt.to_be_cleared() {
-            let forget = DeleteRequest::builder()
+        if let Some(key) = attempt.counter_to_delete() {
+            let delete = DeleteRequest::builder()
                 .set_key(Some(key))
                 .build()
                 .map_err(Error::internal)?;
-            writes.push(WriteRequest::builder().delete_request(forget).build());
+            writes.push(WriteRequest::builder().delete_request(delete).build());
         }
         self.write_grants(writes).await
     }
 
-    /// Stores a session, uses a code of the user's second factor up, and forgets the failures
-    /// before the attempt. [`Outcome::Conflict`], and nothing is stored, when the code has been used
-    /// or the secret has changed since the user was read.
+    /// Stores a session, marks the code as used, and deletes the failures counted before the
+    /// attempt. Returns [`Outcome::Conflict`], without writing, if the code was used or the OTP
+    /// secret changed since the user was read.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
@@ -64,48 +68,48 @@ impl Store {
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
-            self.use_up(user, factor)?,
+            self.factor_write(user, factor)?,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
-        let forget = attempt
-            .to_be_cleared()
+        let delete = attempt
+            .counter_to_delete()
             .map(|key| Self::delete(&self.grants, key, None, []))
             .transpose()?;
         Ok(self
-            .transact(writes.into_iter().chain(forget))
+            .transact(writes.into_iter().chain(delete))
             .await?
             .into())
     }
 
-    /// The session that a genuine token names, and its user. Whether it is live is for
-    /// [`Session::is_live`] to say.
+    /// The session and the user that the claims of a verified token name. The session may have
+    /// ended, see [`Session::is_live`].
     pub async fn find_session(&self, claims: &Claims) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(&claims.uid, &sha256_hex(&claims.jti));
-        let (user, session) = self.user_and_grant(&claims.user, key).await?;
+        let key = session_key(&claims.uid, &SessionId::of(&claims.token_id));
+        let (user, session) = self.user_and_grant(&claims.account_key, key).await?;
         Ok(session.zip(user))
     }
 
-    /// The same of a session and a user that were found before.
-    pub async fn find_session_again(
+    /// The current state of a session and of its user, see [`Store::find_session`].
+    pub async fn reload_session(
         &self,
         session: &Session,
         user: &User,
     ) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(&session.uid, &session.id_hash);
-        let (user, session) = self.user_and_grant(&user.email.key(), key).await?;
+        let key = session_key(&session.uid, &session.id);
+        let (user, session) = self.user_and_grant(&user.email.account_key(), key).await?;
         Ok(session.zip(user))
     }
 
-    /// The sessions of a user that are stored, live or not, in no order.
-    pub async fn sessions(&self, uid: &str) -> Result<Vec<Session>, Error> {
+    /// The stored sessions of a user, live or not, in no defined order.
+    pub async fn sessions(&self, uid: &Uid) -> Result<Vec<Session>, Error> {
         let mut pages = self
             .client
             .query()
             .table_name(&self.grants)
             .consistent_read(true)
             .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":uid", text(uid))
+            .expression_attribute_values(":uid", text(uid.as_str()))
             .expression_attribute_values(":prefix", text(SESSION))
             .into_paginator()
             .items()
@@ -117,31 +121,31 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Notes that a session was used; `false` when it was ended meanwhile.
+    /// Records the last use of a session. Returns [`Outcome::Conflict`] if the session was ended.
     pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<Outcome, Error> {
         let request = self
             .client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(session_key(&session.uid, &session.id_hash)))
+            .set_key(Some(session_key(&session.uid, &session.id)))
             .update_expression("SET last_used_at = :now")
             .condition_expression("attribute_exists(pk)")
             .expression_attribute_values(":now", number(now.seconds()));
         Ok(conditional(request).await?.into())
     }
 
-    /// Deletes the session of a user that has this hash, and records who did it where its user did;
-    /// `false` when somebody else deleted it before. A transaction, so that a success whose answer
-    /// was lost on the way stays one when it is tried again.
+    /// Deletes a session and records the activity, if there is one. Returns [`Outcome::Conflict`],
+    /// without writing, if the session does not exist. A transaction, so that a success whose
+    /// response was lost remains a success when it is retried.
     pub async fn end_session(
         &self,
-        uid: &str,
-        id_hash: &str,
+        uid: &Uid,
+        id: &SessionId,
         activity: Option<&Activity>,
     ) -> Result<Outcome, Error> {
         let delete = Self::delete(
             &self.grants,
-            session_key(uid, id_hash),
+            session_key(uid, id),
             Some("attribute_exists(pk)"),
             [],
         )?;
@@ -154,8 +158,9 @@ impl Store {
             .into())
     }
 
-    /// Ends every session of the user but this one, at once, also those that are about to begin.
-    /// `false`, and nothing is changed, when this one was ended meanwhile.
+    /// Ends every other session of the user, including sessions that concurrent sign-ins are
+    /// creating. Returns [`Outcome::Conflict`], without writing, if this session ended since it was
+    /// read.
     pub async fn end_other_sessions(
         &self,
         user: &User,
@@ -164,11 +169,11 @@ impl Store {
     ) -> Result<Outcome, Error> {
         let next_epoch = Self::update(
             &self.users,
-            user_key(&user.email.key()),
+            user_key(&user.email.account_key()),
             "SET session_epoch = :next",
             "uid = :uid AND session_epoch = :epoch",
             [
-                (":uid", text(&user.uid)),
+                (":uid", text(user.uid.as_str())),
                 (":epoch", number(session.epoch)),
                 (":next", number(session.next_epoch()?)),
             ],

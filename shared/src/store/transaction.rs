@@ -1,4 +1,4 @@
-//! Transactions: all of the writes, or none.
+//! Transactions: either every write takes effect or none does.
 
 use std::collections::HashMap;
 
@@ -22,24 +22,22 @@ use crate::{
     },
 };
 
-/// A write of a transaction, with the condition under which it may happen.
+/// A write of a transaction, with its condition.
 pub(super) enum Write {
     Put(Put),
     Update(Update),
     Delete(Delete),
 }
 
-/// What became of a transaction.
+/// The outcome of a transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Transaction {
-    /// All was written.
     Written,
-    /// Nothing was written, for the condition of the write at this place does not hold (the first,
-    /// if there are several).
-    Refused(usize),
+    /// Nothing was written. Contains the index of the first write whose condition does not hold.
+    ConditionFailed(usize),
 }
 
-/// Values of an expression, by their placeholders.
+/// Placeholders of an expression with their values.
 pub(super) type Values<const N: usize> = [(&'static str, AttributeValue); N];
 
 fn owned<const N: usize>(values: Values<N>) -> Option<Item> {
@@ -51,8 +49,8 @@ fn owned<const N: usize>(values: Values<N>) -> Option<Item> {
     })
 }
 
-/// In an expression, `#name` stands for the attribute of that name, where DynamoDB reserves the
-/// name itself.
+/// The placeholders `#name` of an expression, each with the attribute name that it stands for.
+/// DynamoDB rejects expressions that contain reserved words as attribute names.
 fn names(expressions: [&str; 2]) -> Option<HashMap<String, String>> {
     let words = expressions
         .into_iter()
@@ -118,9 +116,10 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    /// Writes all or nothing. One idempotency token goes with all tries, so a success whose
-    /// response was lost stays a success, even if a later try is cancelled. DynamoDB remembers
-    /// successes alone: after a cancellation the same token is tried as a new one.
+    /// Sends a transaction, and retries it if a conflict or throttling cancelled it. All attempts
+    /// have one idempotency token, so a success whose response was lost remains a success. DynamoDB
+    /// remembers only the tokens of successful transactions, so a cancelled transaction can be sent
+    /// again with its token.
     pub(super) async fn transact(
         &self,
         writes: impl IntoIterator<Item = Write>,
@@ -148,9 +147,11 @@ impl Store {
                     .iter()
                     .map(CancellationReason::code),
             ) {
-                Verdict::Lost(place) => return Ok(Transaction::Refused(place)),
-                Verdict::Again if backoff.wait().await => {}
-                Verdict::Again => return Err(Error::Unavailable(AwsError::from(error).into())),
+                Verdict::ConditionFailed(index) => {
+                    return Ok(Transaction::ConditionFailed(index));
+                }
+                Verdict::Retry if backoff.wait().await => {}
+                Verdict::Retry => return Err(Error::Unavailable(AwsError::from(error).into())),
                 Verdict::Failed => {
                     let reasons = reasons(cancelled.cancellation_reasons());
                     let error = AwsError::from(error);
@@ -161,7 +162,8 @@ impl Store {
     }
 }
 
-/// A transaction that cannot succeed, with the codes of its reasons in the order of its writes.
+/// A cancelled transaction that a retry cannot save, with the reason codes in the order of its
+/// writes.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}, reasons {reasons}")]
 struct Cancelled {

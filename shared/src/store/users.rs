@@ -1,4 +1,6 @@
-//! Users, each under two keys: the address, and the uid.
+//! Storage of users, each under two keys: the account key and the uid.
+
+use serde::Deserialize;
 
 use super::{
     Outcome, Store,
@@ -13,42 +15,50 @@ use crate::{
     Error,
     domain::{
         activity::Activity,
+        email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
         password::PasswordHash,
         session::Session,
-        user::User,
+        user::{Uid, User},
     },
 };
 
-/// What of a new user somebody has already.
+/// Whether an address and a uid exist already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// The address has a user.
+    /// A user has the address.
     pub email: bool,
-    /// The uid is a user's.
+    /// A user has the uid.
     pub uid: bool,
 }
 
-/// What became of a sign-up.
+/// The item that makes a uid unique and leads to the account key.
+#[derive(Deserialize)]
+struct UidItem {
+    #[serde(rename = "user")]
+    account: AccountKey,
+}
+
+/// The outcome of a sign-up or of the creation of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUp {
-    /// The user and the session are stored.
+    /// Everything was written.
     Done,
-    /// Somebody has the address.
+    /// Another user has the address.
     EmailTaken,
-    /// Somebody has the uid, by chance.
+    /// Another user has the uid.
     UidTaken,
 }
 
 impl Store {
-    /// The user of an address, see [`crate::domain::email_address::lookup_key`].
-    pub async fn find_user(&self, user: &str) -> Result<Option<User>, Error> {
+    /// The user with this account key.
+    pub async fn find_user(&self, account: &AccountKey) -> Result<Option<User>, Error> {
         let request = self
             .client
             .get_item()
             .table_name(&self.users)
-            .set_key(Some(user_key(user)))
+            .set_key(Some(user_key(account)))
             .consistent_read(true);
         request
             .send()
@@ -59,8 +69,8 @@ impl Store {
             .transpose()
     }
 
-    /// The user of a uid.
-    pub async fn find_user_by_uid(&self, uid: &str) -> Result<Option<User>, Error> {
+    /// The user with this uid.
+    pub async fn find_user_by_uid(&self, uid: &Uid) -> Result<Option<User>, Error> {
         let request = self
             .client
             .get_item()
@@ -70,18 +80,19 @@ impl Store {
         let Some(pointer) = request.send().await.map_err(failure)?.item else {
             return Ok(None);
         };
+        let UidItem { account } = read(pointer)?;
         Ok(self
-            .find_user(text_of(&pointer, "user")?)
+            .find_user(&account)
             .await?
-            .filter(|user| user.uid == uid))
+            .filter(|user| user.uid == *uid))
     }
 
-    /// Stores the labels of a `changed` user; `false`, and nothing is, when somebody else changed
-    /// those of the `user` meanwhile.
+    /// Stores the labels of `changed`. Returns [`Outcome::Conflict`], without writing, if the
+    /// labels of `user` changed since they were read, or the user is gone.
     pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
         let labels =
             |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
-        // No labels may be stored as none at all.
+        // A user without labels may be stored without the attribute.
         let unchanged = if user.labels.is_empty() {
             "attribute_not_exists(labels) OR "
         } else {
@@ -91,19 +102,23 @@ impl Store {
             .client
             .update_item()
             .table_name(&self.users)
-            .set_key(Some(user_key(&user.email.key())))
+            .set_key(Some(user_key(&user.email.account_key())))
             .update_expression("SET labels = :labels, updated_at = :now")
-            .condition_expression(format!("uid = :uid AND ({unchanged}labels = :were)"))
-            .expression_attribute_values(":uid", text(&user.uid))
-            .expression_attribute_values(":were", labels(user)?)
+            .condition_expression(format!("uid = :uid AND ({unchanged}labels = :before)"))
+            .expression_attribute_values(":uid", text(user.uid.as_str()))
+            .expression_attribute_values(":before", labels(user)?)
             .expression_attribute_values(":labels", labels(changed)?)
             .expression_attribute_values(":now", number(changed.updated_at.seconds()));
         Ok(conditional(request).await?.into())
     }
 
-    /// Whether an address has a user, and whether a uid is somebody's.
-    pub async fn is_taken(&self, user: Option<&str>, uid: Option<&str>) -> Result<Taken, Error> {
-        let keys: Vec<_> = user
+    /// Whether users have this account key and this uid, in one round trip.
+    pub async fn is_taken(
+        &self,
+        account: Option<&AccountKey>,
+        uid: Option<&Uid>,
+    ) -> Result<Taken, Error> {
+        let keys: Vec<_> = account
             .map(user_key)
             .into_iter()
             .chain(uid.map(uid_key))
@@ -123,24 +138,24 @@ impl Store {
         })
     }
 
-    /// Replaces a password's hash by another of the same password. Where somebody replaced it
-    /// before, that one stays.
+    /// Replaces the password hash by another hash of the same password, on condition that the
+    /// stored hash is that of `user`. Otherwise does nothing.
     pub async fn replace_hash(&self, user: &User, hash: &PasswordHash) -> Result<(), Error> {
         let request = self
             .client
             .update_item()
             .table_name(&self.users)
-            .set_key(Some(user_key(&user.email.key())))
+            .set_key(Some(user_key(&user.email.account_key())))
             .update_expression("SET password_hash = :new")
             .condition_expression("uid = :uid AND password_hash = :old")
             .expression_attribute_values(":new", text(hash.as_str()))
             .expression_attribute_values(":old", text(user.password_hash.as_str()))
-            .expression_attribute_values(":uid", text(&user.uid));
+            .expression_attribute_values(":uid", text(user.uid.as_str()));
         conditional(request).await.map(drop)
     }
 
-    /// Stores a new user with a session of hers and the mail that lets her confirm the address,
-    /// unless the address or the uid is taken.
+    /// In one transaction, stores a new user, their session, and the confirmation code with its
+    /// mail, unless the address or the uid is taken.
     pub async fn sign_up(
         &self,
         user: &User,
@@ -164,12 +179,12 @@ impl Store {
 }
 
 impl SignUp {
-    /// Of a transaction that begins with [`Store::new_user_writes`].
+    /// The outcome of a transaction that begins with [`Store::new_user_writes`].
     pub(super) fn of(transaction: &Transaction) -> Self {
         match transaction {
             Transaction::Written => Self::Done,
-            Transaction::Refused(0) => Self::EmailTaken,
-            Transaction::Refused(_) => Self::UidTaken,
+            Transaction::ConditionFailed(0) => Self::EmailTaken,
+            Transaction::ConditionFailed(_) => Self::UidTaken,
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Writes that several operations share. Each is part of a transaction, with the condition under
-//! which it may happen.
+//! Writes that several operations share, each a part of a transaction, with its condition.
 
 use std::slice;
 
@@ -15,13 +14,14 @@ use crate::{
     Error,
     domain::{
         activity::Activity,
+        email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
         otp::SecondFactor,
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::User,
+        user::{Uid, User},
     },
 };
 
@@ -34,15 +34,15 @@ pub(super) fn activity_write(table: &str, activity: &Activity) -> Result<Write, 
 }
 
 pub(super) fn session_item(session: &Session) -> Result<Item, Error> {
-    keyed(session_key(&session.uid, &session.id_hash), session)
+    keyed(session_key(&session.uid, &session.id), session)
 }
 
-/// Stores a session. Its id is new, so no condition is needed.
+/// Stores a session. Its id is new, so the write needs no condition.
 pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Error> {
     Store::put(table, session_item(session)?, None, [])
 }
 
-/// Stores a session that goes on in the user's next epoch, unless it was ended.
+/// Stores a session with the next epoch of the user, on condition that it was not ended.
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
     let kept = Session {
         epoch: session.next_epoch()?,
@@ -56,10 +56,10 @@ pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write
     )
 }
 
-/// The writes that store a code, in the place of one that was there, and the mail that brings it.
+/// Store a code and its mail. An older code of that kind is replaced.
 pub(super) fn code_writes(
     table: &str,
-    uid: &str,
+    uid: &Uid,
     kind: Kind,
     code: &OneTimeCode,
     mail: &QueuedMail,
@@ -71,15 +71,15 @@ pub(super) fn code_writes(
     ])
 }
 
-/// The write that replaces a log of mails, unless another mail was asked for meanwhile.
+/// Replaces a log of mails, on condition that it is unchanged since it was read.
 pub(super) fn mail_log_write(
     table: &str,
-    user: &str,
+    account: &AccountKey,
     kind: Kind,
     before: Option<&MailLog>,
     log: &MailLog,
 ) -> Result<Write, Error> {
-    let mut item = keyed(mail_log_key(user, kind), log)?;
+    let mut item = keyed(mail_log_key(account, kind), log)?;
     item.insert("expires_at".to_owned(), number(log.expires_at().seconds()));
     match before {
         None => Store::put(table, item, Some("attribute_not_exists(pk)"), []),
@@ -96,7 +96,7 @@ pub(super) fn mail_log_write(
     }
 }
 
-/// The condition under which a code of the second factor is unused, and its value `:code`.
+/// The condition that a code of the second factor is unused, and the value of its `:code`.
 pub(super) fn unused(factor: &SecondFactor) -> (&'static str, AttributeValue) {
     match factor {
         SecondFactor::TimeStep(step) => (
@@ -109,30 +109,28 @@ pub(super) fn unused(factor: &SecondFactor) -> (&'static str, AttributeValue) {
     }
 }
 
-/// Recovery codes are a set, so that each is used up by itself, whatever becomes of the others at
-/// the same moment.
+/// Recovery codes are a set, so that concurrent uses of different codes do not conflict.
 pub(super) fn recovery_set(codes: &[PasswordHash]) -> AttributeValue {
     AttributeValue::Ss(codes.iter().map(|code| code.as_str().to_owned()).collect())
 }
 
-/// Queues a mail.
 pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error> {
     Store::put(table, keyed(mail_key(&mail.uid, &mail.id), mail)?, None, [])
 }
 
 impl Store {
-    /// The write that uses a code of the second factor up, if it is unused and the secret still the
-    /// one it was checked with.
-    pub(super) fn use_up(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
+    /// Marks a code of the second factor as used, on condition that it is unused and that the
+    /// secret is the one with which it was checked.
+    pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
         let secret = user
             .otp_secret
             .as_ref()
             .map_or("", |secret| secret.reveal());
         let (unused, code) = unused(factor);
-        let key = user_key(&user.email.key());
+        let key = user_key(&user.email.account_key());
         let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
         let values = [
-            (":uid", text(&user.uid)),
+            (":uid", text(user.uid.as_str())),
             (":secret", text(secret)),
             (":code", code),
         ];
@@ -146,31 +144,32 @@ impl Store {
             ),
             SecondFactor::RecoveryCode(hash) => {
                 let [uid, secret, code] = values;
-                let spent = (":spent", recovery_set(slice::from_ref(hash)));
+                let removed = (":used", recovery_set(slice::from_ref(hash)));
                 Self::update(
                     &self.users,
                     key,
-                    "DELETE otp_recovery_codes :spent",
+                    "DELETE otp_recovery_codes :used",
                     &condition,
-                    [uid, secret, code, spent],
+                    [uid, secret, code, removed],
                 )
             }
         }
     }
 
-    /// The writes that store a new user, under the address and under the uid, neither of which may
-    /// be taken. A state that this service has no name for is given beside.
+    /// Store a new user under the account key and under the uid, on condition that neither exists.
+    /// `state` replaces the state of `user`, for states that [`State`](crate::domain::user::State)
+    /// does not know.
     pub(super) fn new_user_writes(
         &self,
         user: &User,
         state: Option<&str>,
     ) -> Result<[Write; 2], Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
-        let key = user.email.key();
+        let key = user.email.account_key();
         let mut item = keyed(user_key(&key), user)?;
         item.extend(state.map(|state| ("state".to_owned(), text(state))));
         let mut pointer = uid_key(&user.uid);
-        pointer.insert("user".to_owned(), text(&key));
+        pointer.insert("user".to_owned(), text(key.as_str()));
         Ok([
             Self::put(&self.users, item, NEW, [])?,
             Self::put(&self.users, pointer, NEW, [])?,

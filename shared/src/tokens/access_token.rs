@@ -1,8 +1,8 @@
-//! Access tokens: what other services are told of who is signed in, signed so that they need not
-//! ask (RFC 7519), and the public keys that they verify it by (RFC 7517, RFC 8037).
+//! Access tokens, which describe the user of a session to other services (JWT, RFC 7519), and the
+//! public keys with which these verify them (JWK Set, RFC 7517; Ed25519, RFC 8037).
 //!
-//! Their key comes from the same secret as the key of [`crate::tokens::signed_token`] and is
-//! another, so neither kind stands for the other.
+//! The keys of access tokens and of [`crate::tokens::signed_token`] are derived from the same
+//! secret with different labels, so neither verifies a token of the other kind.
 
 use aws_lc_rs::signature::KeyPair;
 use data_encoding::BASE64URL_NOPAD;
@@ -12,34 +12,34 @@ use zeroize::Zeroizing;
 
 use crate::{
     BoxError,
-    domain::user::{State, User},
+    domain::user::{State, Uid, User},
     platform::{clock::Timestamp, random},
     tokens::signed_token::{key_id, key_pair},
 };
 
-/// Seconds that an access token is good for. It is not asked for again whether its session still
-/// lives, so it lives shortly.
+/// Seconds until an access token expires. It stays valid when its session ends, so its lifetime is
+/// short.
 pub const LIFE: i64 = 300;
 
-/// Seconds for which a new key is only published. Whoever publishes looks for a new secret once a
-/// minute, caches keep the answer for another, and one is to spare; so no token is signed by a key
-/// that somebody could not find.
+/// Seconds for which a new key is published before it signs, so that no service receives a token
+/// whose key it cannot find. The key set is refreshed within a minute, and caches keep it for
+/// another; the third minute is a margin.
 const LEAD: i64 = 180;
 
-/// Names the key of these tokens among those that come from the secret.
+/// The HKDF label of the key of access tokens.
 const KEY: &[u8] = b"ed25519 access token key";
 
-/// The stack's secret.
+/// The versions of the token secret.
 pub struct Secrets {
-    /// Its value.
+    /// The current value.
     pub current: Zeroizing<String>,
-    /// The value before that, if there was one.
+    /// The previous value; `None` before the first rotation.
     pub previous: Option<Zeroizing<String>>,
-    /// When the value was set, as far as that is known.
+    /// The time at which the current value was created, if it is known.
     pub since: Option<Timestamp>,
 }
 
-/// The public halves of the keys: a JWK Set.
+/// The public keys, as a JWK Set (RFC 7517, section 5).
 #[derive(Debug, Serialize)]
 pub struct Jwks {
     keys: Vec<Jwk>,
@@ -56,7 +56,8 @@ struct Jwk {
     alg: &'static str,
 }
 
-/// The keys of access tokens. The newest signs as soon as everybody can know it.
+/// The keys of access tokens. The current key signs once its secret is three minutes old;
+/// until then, the previous key signs.
 pub struct AccessTokenKeys {
     current: Signer,
     previous: Option<Signer>,
@@ -69,7 +70,7 @@ struct Signer {
     header: Header,
 }
 
-/// What an access token says, by Barong's names.
+/// The claims of an access token, with Barong's names.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
@@ -78,15 +79,15 @@ struct Claims<'a> {
     iat: Timestamp,
     exp: Timestamp,
     jti: String,
-    uid: &'a str,
+    uid: &'a Uid,
     email: &'a str,
     role: &'a str,
     level: u32,
     state: State,
-    referral_uid: Option<&'a str>,
+    referral_uid: Option<&'a Uid>,
 }
 
-/// Names in access tokens.
+/// The issuer and the audience of access tokens (RFC 7519, section 4.1).
 #[derive(Clone, Debug)]
 pub struct Names {
     /// The claim `iss`.
@@ -96,7 +97,7 @@ pub struct Names {
 }
 
 impl AccessTokenKeys {
-    /// Derives the keys.
+    /// Derives the keys from the token secret.
     pub fn from_secrets(secrets: &Secrets) -> Result<Self, BoxError> {
         let (current, jwk) = derive(&secrets.current)?;
         let mut jwks = Jwks { keys: vec![jwk] };
@@ -114,7 +115,7 @@ impl AccessTokenKeys {
         })
     }
 
-    /// A token that tells of the user until [`LIFE`] is over.
+    /// Signs an access token for the user, which expires after [`LIFE`] seconds.
     pub fn sign(&self, user: &User, names: &Names, now: Timestamp) -> Result<String, BoxError> {
         let claims = Claims {
             iss: &names.issuer,
@@ -128,13 +129,13 @@ impl AccessTokenKeys {
             role: &user.role,
             level: user.level,
             state: user.state,
-            referral_uid: user.referral_uid.as_deref(),
+            referral_uid: user.referral_uid.as_ref(),
         };
         let signer = self.signer(now);
         Ok(jsonwebtoken::encode(&signer.header, &claims, &signer.key)?)
     }
 
-    /// What is published: the current key first, then the one before it.
+    /// The public keys: the current one, then the previous one.
     #[must_use]
     pub const fn jwks(&self) -> &Jwks {
         &self.jwks
@@ -182,7 +183,11 @@ mod tests {
 
     use super::*;
     use crate::{
-        domain::{email_address::EmailAddress, user::NewUser},
+        domain::{
+            email_address::{AccountKey, EmailAddress},
+            token_id::TokenId,
+            user::NewUser,
+        },
         tokens::signed_token::{Purpose, SigningKeys},
     };
 
@@ -202,7 +207,7 @@ mod tests {
                 "$argon2id$v=19$m=8192,t=1,p=1$c2FsdHNhbHQ$aGFzaA"
             ))
             .expect("a hash"),
-            referral_uid: Some("ID0000000001".to_owned()),
+            referral_uid: Uid::parse("ID0000000001"),
             data: Some("{\"language\":\"de\"}".to_owned()),
         };
         User {
@@ -211,23 +216,27 @@ mod tests {
         }
     }
 
-    fn ring(current: &str, previous: Option<&str>, since: Option<Timestamp>) -> AccessTokenKeys {
+    fn access_keys(
+        current: &str,
+        previous: Option<&str>,
+        since: Option<Timestamp>,
+    ) -> AccessTokenKeys {
         let secret = |text: &str| Zeroizing::new(text.to_owned());
         let secrets = Secrets {
             current: secret(current),
             previous: previous.map(secret),
             since,
         };
-        AccessTokenKeys::from_secrets(&secrets).expect("a ring")
+        AccessTokenKeys::from_secrets(&secrets).expect("keys")
     }
 
-    fn sign(ring: &AccessTokenKeys, now: Timestamp) -> String {
-        ring.sign(&user(), &names(), now).expect("a token")
+    fn sign(keys: &AccessTokenKeys, now: Timestamp) -> String {
+        keys.sign(&user(), &names(), now).expect("a token")
     }
 
-    /// The claims, as somebody sees them who has nothing but what is published.
-    fn verify(ring: &AccessTokenKeys, token: &str) -> Option<Value> {
-        let published: JwkSet = serde_json::from_value(json!(ring.jwks())).expect("a JWK Set");
+    /// The claims of a token, verified with the published keys only.
+    fn verify(keys: &AccessTokenKeys, token: &str) -> Option<Value> {
+        let published: JwkSet = serde_json::from_value(json!(keys.jwks())).expect("a JWK Set");
         let kid = jsonwebtoken::decode_header(token)
             .expect("a header")
             .kid
@@ -243,9 +252,9 @@ mod tests {
     }
 
     #[test]
-    fn a_token_tells_of_its_user_for_five_minutes() {
-        let ring = ring("secret", None, None);
-        let mut claims = verify(&ring, &sign(&ring, NOW)).expect("claims");
+    fn a_token_describes_its_user_and_expires_after_five_minutes() {
+        let keys = access_keys("secret", None, None);
+        let mut claims = verify(&keys, &sign(&keys, NOW)).expect("claims");
         assert_eq!(claims["jti"].take().as_str().map(str::len), Some(43));
         assert_eq!(
             claims,
@@ -264,40 +273,40 @@ mod tests {
     }
 
     #[test]
-    fn a_session_token_is_no_access_token_and_an_access_token_no_session() {
-        let session_ring = SigningKeys::from_secrets("secret", None).expect("a ring");
-        let access_ring = ring("secret", None, None);
+    fn neither_a_session_token_nor_an_access_token_is_accepted_as_the_other() {
+        let signing_keys = SigningKeys::from_secrets("secret", None).expect("keys");
+        let access_keys = access_keys("secret", None, None);
         let claims = crate::tokens::signed_token::Claims::new(
             Purpose::Session,
-            "jti",
-            "ID0123456789",
-            "john@example.com",
+            TokenId::generate(),
+            Uid::generate("ID"),
+            AccountKey::of("john@example.com"),
             NOW,
             NOW + 60,
         );
-        let session = session_ring.sign(&claims).expect("a token");
-        assert_eq!(verify(&access_ring, &session), None);
-        let access = sign(&access_ring, NOW);
+        let session = signing_keys.sign(&claims).expect("a token");
+        assert_eq!(verify(&access_keys, &session), None);
+        let access = sign(&access_keys, NOW);
         for purpose in [Purpose::Session, Purpose::Reset, Purpose::Confirmation] {
-            assert!(session_ring.verify(purpose, &access, NOW).is_err());
+            assert!(signing_keys.verify(purpose, &access, NOW).is_err());
         }
-        // Not even under the other's key id.
+        // Nor with the key id of the other kind.
         let payload = |token: &str| token.split_once('.').expect("parts").1.to_owned();
         let header = |token: &str| token.split_once('.').expect("parts").0.to_owned();
         assert_eq!(
             verify(
-                &access_ring,
+                &access_keys,
                 &format!("{}.{}", header(&access), payload(&session))
             ),
             None
         );
         let forged = format!("{}.{}", header(&session), payload(&access));
-        assert!(session_ring.verify(Purpose::Session, &forged, NOW).is_err());
+        assert!(signing_keys.verify(Purpose::Session, &forged, NOW).is_err());
     }
 
     #[test]
-    fn what_is_published_is_a_jwk_set_of_public_keys() {
-        let published = json!(ring("second", Some("first"), None).jwks());
+    fn the_published_keys_are_a_jwk_set_without_private_keys() {
+        let published = json!(access_keys("second", Some("first"), None).jwks());
         let keys = published["keys"].as_array().expect("keys");
         assert_eq!(keys.len(), 2);
         for key in keys {
@@ -328,18 +337,21 @@ mod tests {
                 Ok(32)
             );
         }
-        assert_eq!(json!(ring("first", None, None).jwks())["keys"][0], keys[1]);
+        assert_eq!(
+            json!(access_keys("first", None, None).jwks())["keys"][0],
+            keys[1]
+        );
     }
 
     #[test]
-    fn what_any_instance_signs_everybody_can_verify_while_they_notice_a_new_secret() {
-        // Whoever looked before the rotation, and whoever looks after it.
-        let before = ring("first", None, None);
-        let after = ring("second", Some("first"), Some(NOW));
-        // Until an instance looks again, it signs by the old key, which both know.
+    fn every_instance_can_verify_every_token_while_a_rotation_spreads() {
+        // The keys of an instance that read the secret before the rotation, and of one after it.
+        let before = access_keys("first", None, None);
+        let after = access_keys("second", Some("first"), Some(NOW));
+        // The first signs with the previous key, which both have.
         let old = sign(&before, NOW + 60);
         assert!(verify(&before, &old).is_some() && verify(&after, &old).is_some());
-        // One that has looked does so too, until nobody knows less.
+        // So does the second, until no instance has the old secret.
         for seconds in [0, 120, LEAD - 1] {
             let early = sign(&after, NOW + seconds);
             assert!(
@@ -352,10 +364,10 @@ mod tests {
     }
 
     #[test]
-    fn without_another_key_the_current_one_signs_however_new() {
-        let first = ring("first", None, Some(NOW));
+    fn a_new_key_signs_at_once_if_there_is_no_other_or_its_age_is_unknown() {
+        let first = access_keys("first", None, Some(NOW));
         assert!(verify(&first, &sign(&first, NOW)).is_some());
-        let unknown_age = ring("second", Some("first"), None);
-        assert!(verify(&ring("second", None, None), &sign(&unknown_age, NOW)).is_some());
+        let unknown_age = access_keys("second", Some("first"), None);
+        assert!(verify(&access_keys("second", None, None), &sign(&unknown_age, NOW)).is_some());
     }
 }

@@ -1,15 +1,13 @@
-//! The stack's keys, fetched from Secrets Manager while the function has other things to do.
+//! The signing keys of the stack, derived from the token secret.
 
-use std::sync::Arc;
-
-use tokio::sync::Mutex;
+use std::sync::{Arc, OnceLock};
 
 use crate::{
     Error,
     platform::{
-        aws::{SecretsManager, spawn_during_init},
-        clock::{self, Timestamp},
-        secrets,
+        aws::SecretsManager,
+        clock::Timestamp,
+        secrets::{CachedSecret, Stages, Versions},
     },
     tokens::{
         access_token::{AccessTokenKeys, Secrets},
@@ -17,161 +15,109 @@ use crate::{
     },
 };
 
-/// Seconds between two looks for a newer secret, so that forged key ids cost next to nothing.
-const REFRESH_INTERVAL: i64 = 60;
+/// Maximum age of the token secret, in seconds, where a newer version matters at once: an unknown
+/// key id, and the published keys.
+const VERIFYING_AGE: i64 = 60;
 
-/// Seconds after which whoever signs looks for a newer secret. Until then a key signs that the
-/// newer secret's holders verify as the one before; so two rotations have to be further apart.
-const SIGNING_INTERVAL: i64 = 300;
+/// Maximum age of the token secret, in seconds, when signing. Until then an instance signs with a
+/// key that holders of the newer version still verify as the previous one, so two rotations must be
+/// further apart than this.
+const SIGNING_AGE: i64 = 300;
 
-/// Keys that are there when they are needed.
+/// The keys, derived from the token secret in Secrets Manager. The secret is fetched during init
+/// and refreshed as it ages.
 #[derive(Clone)]
-pub struct KeyProvider(Arc<Source>);
+pub struct KeyProvider(CachedSecret<Derived>);
 
-struct Source {
-    client: SecretsManager,
-    secret: String,
-    loaded: Mutex<Option<Loaded>>,
-}
-
-struct Loaded {
+struct Derived {
     signing_keys: Arc<SigningKeys>,
     secrets: Secrets,
-    /// Derived when it is first asked for, which most functions never do.
-    access: Option<Arc<AccessTokenKeys>>,
-    /// When it was fetched.
-    at: Timestamp,
-    /// When it was last tried to fetch it.
-    tried_at: Timestamp,
+    /// Derived on first use, which most functions never make.
+    access_token_keys: OnceLock<Arc<AccessTokenKeys>>,
 }
 
 impl KeyProvider {
-    /// Starts to fetch. Must be called within a tokio runtime. A fetch that fails is tried again
-    /// when a key is needed.
+    /// Starts to fetch the secret of this name or ARN. Must be called within a tokio runtime. A
+    /// fetch that fails is repeated when a key is needed.
     #[must_use]
     pub fn fetch(client: SecretsManager, secret: &str) -> Self {
-        let keys = Self(Arc::new(Source {
-            client,
-            secret: secret.to_owned(),
-            loaded: Mutex::default(),
-        }));
-        let early = keys.clone();
-        spawn_during_init(
-            async move { drop(early.0.load(&mut *early.0.loaded.lock().await).await) },
-        );
+        let keys = Self::new(client, secret);
+        keys.0.prefetch();
         keys
     }
 
-    /// The keys to sign with, of a secret that was looked at within the last five minutes.
-    pub async fn signing_keys(&self, now: Timestamp) -> Result<Arc<SigningKeys>, Error> {
-        let mut loaded = self.0.loaded.lock().await;
-        Ok(Arc::clone(
-            &self
-                .0
-                .recent(&mut loaded, now, SIGNING_INTERVAL)
-                .await?
-                .signing_keys,
+    fn new(client: SecretsManager, secret: &str) -> Self {
+        Self(CachedSecret::new(
+            client,
+            secret,
+            Stages::CurrentAndPrevious,
+            derive,
         ))
     }
 
-    /// The keys of access tokens, of a secret that was looked at within the last minute.
-    pub async fn access_token_keys(&self, now: Timestamp) -> Result<Arc<AccessTokenKeys>, Error> {
-        let mut loaded = self.0.loaded.lock().await;
-        let loaded = self.0.recent(&mut loaded, now, REFRESH_INTERVAL).await?;
-        if let Some(access) = &loaded.access {
-            return Ok(Arc::clone(access));
-        }
-        let access =
-            Arc::new(AccessTokenKeys::from_secrets(&loaded.secrets).map_err(Error::internal)?);
-        loaded.access = Some(Arc::clone(&access));
-        Ok(access)
+    /// The keys to sign with.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no version of the secret is cached and Secrets Manager does not
+    /// answer.
+    pub async fn signing_keys(&self, now: Timestamp) -> Result<Arc<SigningKeys>, Error> {
+        let keys = self.0.recent(now, SIGNING_AGE).await?;
+        Ok(Arc::clone(&keys.signing_keys))
     }
 
-    /// The claims of a genuine token; `None` when it is refused. A token by a key that is not known
-    /// yet, as there is after a rotation, makes it look for a newer secret.
+    /// The keys of access tokens.
+    ///
+    /// # Errors
+    /// As [`KeyProvider::signing_keys`].
+    pub async fn access_token_keys(&self, now: Timestamp) -> Result<Arc<AccessTokenKeys>, Error> {
+        let keys = self.0.recent(now, VERIFYING_AGE).await?;
+        if let Some(derived) = keys.access_token_keys.get() {
+            return Ok(Arc::clone(derived));
+        }
+        let derived =
+            Arc::new(AccessTokenKeys::from_secrets(&keys.secrets).map_err(Error::internal)?);
+        Ok(Arc::clone(keys.access_token_keys.get_or_init(|| derived)))
+    }
+
+    /// The claims of a valid token; `None` if the token is invalid. An unknown key id, as after a
+    /// rotation, refreshes the secret.
+    ///
+    /// # Errors
+    /// As [`KeyProvider::signing_keys`].
     pub async fn verify(
         &self,
         purpose: Purpose,
         token: &str,
         now: Timestamp,
     ) -> Result<Option<Claims>, Error> {
-        let mut loaded = self.0.loaded.lock().await;
-        let verdict = match self
-            .0
-            .load(&mut loaded)
-            .await?
-            .signing_keys
-            .verify(purpose, token, now)
-        {
-            Err(TokenError::UnknownKey) => self
-                .0
-                .recent(&mut loaded, now, REFRESH_INTERVAL)
-                .await?
-                .signing_keys
-                .verify(purpose, token, now),
+        let cached = self.0.cached(now).await?;
+        let verdict = match cached.signing_keys.verify(purpose, token, now) {
+            Err(TokenError::UnknownKey) => {
+                let recent = self.0.recent(now, VERIFYING_AGE).await?;
+                recent.signing_keys.verify(purpose, token, now)
+            }
             verdict => verdict,
         };
         Ok(verdict.ok())
     }
 }
 
-impl Source {
-    /// What is loaded, or else is now. The lock is held while fetching, so that callers at the same
-    /// time wait for the same answer.
-    async fn load<'a>(&self, loaded: &'a mut Option<Loaded>) -> Result<&'a mut Loaded, Error> {
-        if loaded.is_none() {
-            *loaded = Some(self.fetch().await?);
-        }
-        loaded
-            .as_mut()
-            .ok_or_else(|| Error::internal("what was loaded is gone"))
-    }
-
-    /// What is loaded, fetched once more if it is older than `age` seconds and the last try was a
-    /// minute ago. Known keys are used while Secrets Manager does not answer.
-    async fn recent<'a>(
-        &self,
-        loaded: &'a mut Option<Loaded>,
-        now: Timestamp,
-        age: i64,
-    ) -> Result<&'a mut Loaded, Error> {
-        let known = self.load(loaded).await?;
-        if now >= known.at + age && now >= known.tried_at + REFRESH_INTERVAL {
-            known.tried_at = now;
-            match self.fetch().await {
-                Ok(newer) => *known = newer,
-                Err(error) => {
-                    tracing::warn!(%error, "the token secret could not be fetched again; the known one is used");
-                }
-            }
-        }
-        Ok(known)
-    }
-
-    async fn fetch(&self) -> Result<Loaded, Error> {
-        let at = clock::now();
-        let version = |stage| secrets::version(&self.client, &self.secret, stage);
-        let (current, previous) = tokio::join!(version("AWSCURRENT"), version("AWSPREVIOUS"));
-        let current =
-            current?.ok_or_else(|| Error::internal("the token secret has no current version"))?;
-        let since = current.created_at;
-        let current = current.value;
-        let previous = previous?.map(|version| version.value);
-        let signing_keys =
-            SigningKeys::from_secrets(&current, previous.as_ref().map(|value| value.as_str()))
-                .map_err(Error::internal)?;
-        Ok(Loaded {
-            signing_keys: Arc::new(signing_keys),
-            secrets: Secrets {
-                current,
-                previous,
-                since,
-            },
-            access: None,
-            at,
-            tried_at: at,
-        })
-    }
+fn derive(Versions { current, previous }: Versions) -> Result<Derived, Error> {
+    let since = current.created_at;
+    let current = current.value;
+    let previous = previous.map(|version| version.value);
+    let signing_keys =
+        SigningKeys::from_secrets(&current, previous.as_ref().map(|value| value.as_str()))
+            .map_err(Error::internal)?;
+    Ok(Derived {
+        signing_keys: Arc::new(signing_keys),
+        secrets: Secrets {
+            current,
+            previous,
+            since,
+        },
+        access_token_keys: OnceLock::new(),
+    })
 }
 
 #[cfg(test)]
@@ -179,16 +125,13 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::platform::secrets_manager::Manager;
+    use crate::{
+        domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
+        platform::{clock, secrets_manager::Manager},
+    };
 
     fn keys(manager: &Manager) -> KeyProvider {
-        let client = manager.client();
-        let secret = "TokenSecret".to_owned();
-        KeyProvider(Arc::new(Source {
-            client,
-            secret,
-            loaded: Mutex::default(),
-        }))
+        KeyProvider::new(manager.client(), "TokenSecret")
     }
 
     async fn kids(keys: &KeyProvider, now: Timestamp) -> Vec<Value> {
@@ -204,9 +147,9 @@ mod tests {
     async fn sign(keys: &KeyProvider, now: Timestamp) -> String {
         let claims = Claims::new(
             Purpose::Session,
-            "jti",
-            "ID0123456789",
-            "a@example.com",
+            TokenId::generate(),
+            Uid::generate("ID"),
+            AccountKey::of("a@example.com"),
             now,
             now + 86400,
         );
@@ -230,7 +173,7 @@ mod tests {
         let keys = keys(&manager);
         let start = clock::now();
         let before = kids(&keys, start).await;
-        manager.holds(&["third", "second"]);
+        manager.set_versions(&["third", "second"]);
         assert_eq!(
             (kids(&keys, start + 58).await, manager.calls()),
             (before.clone(), 2)
@@ -244,23 +187,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_rotation_keeps_what_was_signed_before_it_and_the_next_one_ends_it() {
+    async fn tokens_stay_valid_after_one_rotation_but_not_after_two() {
         let manager = Manager::with(&["first"]);
         let signer = keys(&manager);
         let verifier = keys(&manager);
         let start = clock::now();
         let old = sign(&signer, start).await;
         assert!(is_verified(&verifier, &old, start).await);
-        manager.holds(&["second", "first"]);
+        manager.set_versions(&["second", "first"]);
         let new = sign(&keys(&manager), start).await;
-        // One that was at work before, and one that was not.
+        // An instance from before the rotation, and a new one.
         for verifier in [&verifier, &keys(&manager)] {
             assert!(
                 is_verified(verifier, &new, start + 62).await
                     && is_verified(verifier, &old, start + 62).await
             );
         }
-        manager.holds(&["third", "second"]);
+        manager.set_versions(&["third", "second"]);
         let verifier = keys(&manager);
         assert!(
             is_verified(&verifier, &new, start).await && !is_verified(&verifier, &old, start).await
@@ -268,12 +211,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_signs_looks_for_a_newer_secret_every_five_minutes_and_no_oftener() {
+    async fn the_signing_secret_is_refreshed_every_five_minutes() {
         let manager = Manager::with(&["first"]);
         let signer = keys(&manager);
         let start = clock::now();
         let first = sign(&signer, start).await;
-        manager.holds(&["second", "first"]);
+        manager.set_versions(&["second", "first"]);
         for seconds in [0, 60, 298] {
             assert!(
                 is_verified(
@@ -285,7 +228,7 @@ mod tests {
             );
         }
         let calls = manager.calls();
-        manager.holds(&["third", "second"]);
+        manager.set_versions(&["third", "second"]);
         let newest = sign(&signer, start + 302).await;
         assert_eq!(manager.calls(), calls + 2);
         let verifier = keys(&manager);
@@ -296,8 +239,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn known_keys_serve_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
-     {
+    async fn cached_keys_verify_during_an_outage_of_secrets_manager_with_one_request_a_minute() {
         let manager = Manager::default();
         let keys = keys(&manager);
         let start = clock::now();
@@ -305,21 +247,20 @@ mod tests {
             keys.access_token_keys(start).await,
             Err(Error::Unavailable(_))
         ));
-        manager.holds(&["second", "first"]);
+        manager.set_versions(&["second", "first"]);
         let before = kids(&keys, start).await;
-        manager.is_down();
+        manager.stop();
         let calls = manager.calls();
         for seconds in [62, 63, 120] {
             assert_eq!(kids(&keys, start + seconds).await, before);
         }
         assert_eq!(manager.calls(), calls + 2);
-        manager.holds(&["third", "second"]);
+        manager.set_versions(&["third", "second"]);
         assert_eq!(kids(&keys, start + 123).await[1], before[0]);
     }
 
     #[tokio::test]
-    async fn known_keys_sign_on_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
-     {
+    async fn cached_keys_sign_during_an_outage_of_secrets_manager_with_one_request_a_minute() {
         let manager = Manager::default();
         let signer = keys(&manager);
         let start = clock::now();
@@ -327,32 +268,31 @@ mod tests {
             signer.signing_keys(start).await,
             Err(Error::Unavailable(_))
         ));
-        manager.holds(&["first"]);
+        manager.set_versions(&["first"]);
         sign(&signer, start).await;
-        manager.is_down();
+        manager.stop();
         let calls = manager.calls();
         let tokens = [
             sign(&signer, start + 302).await,
             sign(&signer, start + 361).await,
         ];
         assert_eq!(manager.calls(), calls + 2);
-        manager.holds(&["first"]);
+        manager.set_versions(&["first"]);
         for token in &tokens {
             assert!(is_verified(&keys(&manager), token, start + 302).await);
         }
     }
 
     #[tokio::test]
-    async fn forged_key_ids_are_refused_while_secrets_manager_does_not_answer_and_it_is_asked_once_a_minute()
-     {
+    async fn forged_key_ids_are_rejected_during_an_outage_with_one_request_a_minute() {
         let manager = Manager::with(&["first"]);
         let verifier = keys(&manager);
         let start = clock::now();
         let genuine = sign(&verifier, start).await;
         let forged = sign(&keys(&Manager::with(&["forger's"])), start).await;
-        manager.is_down();
+        manager.stop();
         let calls = manager.calls();
-        for (after, asked) in [(0, 0), (59, 0), (62, 2), (63, 2), (121, 2), (123, 4)] {
+        for (after, requests) in [(0, 0), (59, 0), (62, 2), (63, 2), (121, 2), (123, 4)] {
             assert!(
                 !is_verified(&verifier, &forged, start + after).await,
                 "{after}"
@@ -361,10 +301,10 @@ mod tests {
                 is_verified(&verifier, &genuine, start + after).await,
                 "{after}"
             );
-            assert_eq!(manager.calls(), calls + asked, "{after}");
+            assert_eq!(manager.calls(), calls + requests, "{after}");
         }
-        // What was tried in vain does not count as a look when it comes to signing.
-        manager.holds(&["second", "first"]);
+        // A failed refresh does not make the secret recent, so signing refreshes it again.
+        manager.set_versions(&["second", "first"]);
         assert!(
             is_verified(
                 &keys(&manager),
@@ -377,20 +317,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_signs_no_access_token_derives_no_key_for_it() {
+    async fn access_token_keys_are_derived_on_first_use() {
         let manager = Manager::with(&["second", "first"]);
         let keys = keys(&manager);
         let token = sign(&keys, clock::now()).await;
         assert!(is_verified(&keys, &token, clock::now()).await);
         let is_derived = async || {
-            keys.0
-                .loaded
-                .lock()
-                .await
-                .as_ref()
-                .expect("loaded")
-                .access
-                .is_some()
+            let cached = keys.0.cached(clock::now()).await.expect("cached keys");
+            cached.access_token_keys.get().is_some()
         };
         assert!(!is_derived().await);
         kids(&keys, clock::now()).await;

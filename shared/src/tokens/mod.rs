@@ -1,5 +1,4 @@
-//! Tokens: signed ones of this service's own, access tokens for other services, and the keys of
-//! both.
+//! Tokens of this service, access tokens for other services, and the keys of both.
 
 pub mod access_token;
 pub mod key_provider;

@@ -1,4 +1,5 @@
-//! Tokens: JWTs signed with Ed25519 (RFC 7519, RFC 8037), by keys that come from one secret.
+//! Session tokens and mailed tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), by keys that
+//! are derived from the token secret.
 
 use std::fmt;
 
@@ -11,24 +12,27 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::{BoxError, platform::clock::Timestamp};
+use crate::{
+    BoxError,
+    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
+    platform::clock::Timestamp,
+};
 
-/// Who issues tokens and who accepts them. Two stacks are kept apart by their keys, not by this
-/// name.
+/// Issuer and audience of the tokens. It is the same for all stacks: their keys differ.
 const ISSUER: &str = "latchkey";
 const SEED_BYTES: usize = 32;
-/// Names the key of these tokens among those that come from the secret.
+/// The HKDF label of the key of these tokens.
 const KEY: &[u8] = b"ed25519 token key";
 
-/// What a token is for. A token of one purpose is nothing to another.
+/// The purpose of a token. A token is rejected for every other purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
-    /// Proves a session: the cookie's value.
+    /// Authenticates a session: the value of the session cookie.
     Session,
-    /// Lets its bearer set a new password.
+    /// Sets a new password.
     Reset,
-    /// Proves that its bearer reads the mail of an address.
+    /// Confirms an address.
     Confirmation,
 }
 
@@ -42,7 +46,7 @@ impl Purpose {
     }
 }
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
     iss: String,
@@ -50,58 +54,57 @@ pub struct Claims {
     sub: Purpose,
     iat: Timestamp,
     exp: Timestamp,
-    /// Names what is stored of the token: the session, or the code.
-    pub jti: String,
-    /// The user's uid.
-    pub uid: String,
-    /// What the user is looked up by, see [`crate::domain::email_address::lookup_key`].
-    pub user: String,
+    /// The id of the session or of the one-time code.
+    #[serde(rename = "jti")]
+    pub token_id: TokenId,
+    /// The uid of the user.
+    pub uid: Uid,
+    /// The account key of the user.
+    #[serde(rename = "user")]
+    pub account_key: AccountKey,
 }
 
 impl Claims {
-    /// Claims of a token that is made at `iat` and is good until before `exp`.
+    /// The claims of a token that is issued at `iat` and expires at `exp`.
     #[must_use]
     pub fn new(
         purpose: Purpose,
-        jti: &str,
-        uid: &str,
-        user: &str,
+        token_id: TokenId,
+        uid: Uid,
+        account_key: AccountKey,
         iat: Timestamp,
         exp: Timestamp,
     ) -> Self {
-        let jti = jti.to_owned();
-        let uid = uid.to_owned();
-        let user = user.to_owned();
         Self {
             iss: ISSUER.to_owned(),
             aud: ISSUER.to_owned(),
             sub: purpose,
             iat,
             exp,
-            jti,
+            token_id,
             uid,
-            user,
+            account_key,
         }
     }
 }
 
-/// Claims name a session or a code, which are secrets.
+/// Without the token id, which is a secret.
 impl fmt::Debug for Claims {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Claims({:?} of {})", self.sub, self.uid)
     }
 }
 
-/// Why a token is refused.
+/// The reason why a token is rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenError {
-    /// Malformed, forged, expired, or made for another purpose.
+    /// The token is malformed, forged, expired, or issued for another purpose.
     Invalid,
-    /// Signed by a key that is not on the ring: forged, or made after the secret was rotated.
+    /// The key id is unknown: the token is forged, or the secret was rotated.
     UnknownKey,
 }
 
-/// The keys of a stack: the current one signs, the previous one still verifies.
+/// The keys of a stack. The current key signs; the current and the previous key verify.
 pub struct SigningKeys {
     signing: EncodingKey,
     header: Header,
@@ -109,7 +112,7 @@ pub struct SigningKeys {
 }
 
 impl SigningKeys {
-    /// Derives the keys from the current secret and, during a rotation, the one before it.
+    /// Derives the keys from the current and the previous value of the token secret.
     pub fn from_secrets(current: &str, previous: Option<&str>) -> Result<Self, BoxError> {
         let key = key_pair(current, KEY)?;
         let mut header = Header::new(Algorithm::EdDSA);
@@ -130,12 +133,15 @@ impl SigningKeys {
         })
     }
 
-    /// Signs claims.
+    /// Signs a token.
     pub fn sign(&self, claims: &Claims) -> Result<String, BoxError> {
         Ok(jsonwebtoken::encode(&self.header, claims, &self.signing)?)
     }
 
-    /// The claims of a token that is genuine, of this purpose and not expired.
+    /// Verifies a token and returns its claims.
+    ///
+    /// # Errors
+    /// [`TokenError::UnknownKey`] if the keys may be outdated, else [`TokenError::Invalid`].
     pub fn verify(
         &self,
         purpose: Purpose,
@@ -154,7 +160,7 @@ impl SigningKeys {
         validation.set_audience(&[ISSUER]);
         validation.sub = Some(purpose.as_str().to_owned());
         validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Compared below, with the clock that is passed in and without leeway.
+        // Checked below against `now`, without leeway.
         validation.validate_exp = false;
         let claims: Claims = jsonwebtoken::decode(token, key, &validation)
             .map_err(|_| TokenError::Invalid)?
@@ -175,13 +181,13 @@ impl KeyType for SeedLength {
     }
 }
 
-/// HKDF (RFC 5869) stretches the secret to the seed of a key that serves nothing but what it is
-/// named for.
-pub(crate) fn key_pair(secret: &str, name: &[u8]) -> Result<Ed25519KeyPair, BoxError> {
+/// Derives a key pair from the secret with HKDF-SHA-256 (RFC 5869). The label makes it independent
+/// of the keys for other purposes.
+pub(crate) fn key_pair(secret: &str, label: &[u8]) -> Result<Ed25519KeyPair, BoxError> {
     let mut seed = Zeroizing::new([0; SEED_BYTES]);
     Salt::new(HKDF_SHA256, b"latchkey")
         .extract(secret.as_bytes())
-        .expand(&[name], SeedLength)
+        .expand(&[label], SeedLength)
         .and_then(|okm| okm.fill(seed.as_mut()))
         .map_err(|_| "HKDF failed")?;
     Ok(Ed25519KeyPair::from_seed_unchecked(seed.as_ref())?)
@@ -194,7 +200,7 @@ fn verifier(key: &Ed25519KeyPair) -> (String, DecodingKey) {
     )
 }
 
-/// The key's id, the start of the public half's SHA-256.
+/// The key id: the first 9 bytes of the SHA-256 of the public key.
 pub(crate) fn key_id(key: &Ed25519KeyPair) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key().as_ref());
     let kid = digest.as_ref().iter().copied().take(9).collect::<Vec<_>>();
@@ -207,83 +213,83 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
 
-    fn ring(current: &str, previous: Option<&str>) -> SigningKeys {
-        SigningKeys::from_secrets(current, previous).expect("a ring")
+    fn signing_keys(current: &str, previous: Option<&str>) -> SigningKeys {
+        SigningKeys::from_secrets(current, previous).expect("keys")
     }
 
     fn claims(purpose: Purpose) -> Claims {
         Claims::new(
             purpose,
-            "the-jti",
-            "ID0123456789",
-            "john@example.com",
+            TokenId::from_text("the-jti"),
+            Uid::parse("ID0123456789").expect("a uid"),
+            AccountKey::of("john@example.com"),
             NOW,
             NOW + 60,
         )
     }
 
     #[test]
-    fn a_token_says_what_it_was_made_to_say() {
-        let ring = ring("secret", None);
-        let token = ring.sign(&claims(Purpose::Reset)).expect("a token");
+    fn a_token_contains_its_claims() {
+        let keys = signing_keys("secret", None);
+        let token = keys.sign(&claims(Purpose::Reset)).expect("a token");
         assert_eq!(
-            ring.verify(Purpose::Reset, &token, NOW),
+            keys.verify(Purpose::Reset, &token, NOW),
             Ok(claims(Purpose::Reset))
         );
     }
 
     #[test]
-    fn a_token_is_good_until_it_expires_to_the_second() {
-        let ring = ring("secret", None);
-        let token = ring.sign(&claims(Purpose::Session)).expect("a token");
-        assert!(ring.verify(Purpose::Session, &token, NOW + 59).is_ok());
+    fn a_token_is_rejected_from_the_second_of_its_expiry() {
+        let keys = signing_keys("secret", None);
+        let token = keys.sign(&claims(Purpose::Session)).expect("a token");
+        assert!(keys.verify(Purpose::Session, &token, NOW + 59).is_ok());
         assert_eq!(
-            ring.verify(Purpose::Session, &token, NOW + 60),
+            keys.verify(Purpose::Session, &token, NOW + 60),
             Err(TokenError::Invalid)
         );
     }
 
     #[test]
-    fn a_token_of_one_purpose_is_nothing_to_another() {
-        let ring = ring("secret", None);
+    fn a_token_is_rejected_for_every_other_purpose() {
+        let keys = signing_keys("secret", None);
         let all = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
-        for made in all {
-            let token = ring.sign(&claims(made)).expect("a token");
-            for asked in all {
+        for issued in all {
+            let token = keys.sign(&claims(issued)).expect("a token");
+            for presented in all {
                 assert_eq!(
-                    ring.verify(asked, &token, NOW).is_ok(),
-                    made == asked,
-                    "{made:?} as {asked:?}"
+                    keys.verify(presented, &token, NOW).is_ok(),
+                    issued == presented,
+                    "{issued:?} as {presented:?}"
                 );
             }
         }
     }
 
     #[test]
-    fn the_previous_secret_still_verifies_and_one_before_does_not() {
-        let token = ring("first", None)
+    fn a_token_of_the_previous_secret_is_accepted_and_an_older_one_is_not() {
+        let token = signing_keys("first", None)
             .sign(&claims(Purpose::Session))
             .expect("a token");
         assert!(
-            ring("second", Some("first"))
+            signing_keys("second", Some("first"))
                 .verify(Purpose::Session, &token, NOW)
                 .is_ok()
         );
         assert_eq!(
-            ring("third", Some("second")).verify(Purpose::Session, &token, NOW),
+            signing_keys("third", Some("second")).verify(Purpose::Session, &token, NOW),
             Err(TokenError::UnknownKey)
         );
     }
 
     #[test]
-    fn a_forged_token_is_refused() {
-        let ring = ring("secret", None);
-        let token = ring.sign(&claims(Purpose::Session)).expect("a token");
+    fn a_forged_token_is_rejected() {
+        let keys = signing_keys("secret", None);
+        let token = keys.sign(&claims(Purpose::Session)).expect("a token");
         let parts: Vec<&str> = token.split('.').collect();
         let header = parts[0];
         let payload = parts[1];
         let signature = parts[2];
-        let kid = ring.header.kid.clone().expect("a kid");
+        let kid = keys.header.kid.clone().expect("a kid");
         let head = |alg: &str| {
             BASE64URL_NOPAD
                 .encode(format!(r#"{{"alg":"{alg}","typ":"JWT","kid":"{kid}"}}"#).as_bytes())
@@ -302,7 +308,7 @@ mod tests {
         let other = claims(Purpose::Session);
         let changed = BASE64URL_NOPAD.encode(
             &serde_json::to_vec(&Claims {
-                uid: "ID9999999999".to_owned(),
+                uid: Uid::parse("ID9999999999").expect("a uid"),
                 ..other
             })
             .expect("JSON"),
@@ -324,17 +330,17 @@ mod tests {
             "\u{0}\u{1}".to_owned(),
         ] {
             assert_eq!(
-                ring.verify(Purpose::Session, &forged, NOW),
+                keys.verify(Purpose::Session, &forged, NOW),
                 Err(TokenError::Invalid),
                 "{forged}"
             );
         }
         let foreign = SigningKeys {
-            header: ring.header.clone(),
-            ..self::ring("another", None)
+            header: keys.header.clone(),
+            ..signing_keys("another", None)
         };
         assert_eq!(
-            ring.verify(
+            keys.verify(
                 Purpose::Session,
                 &foreign.sign(&claims(Purpose::Session)).expect("a token"),
                 NOW
@@ -344,7 +350,7 @@ mod tests {
     }
 
     #[test]
-    fn debugging_output_does_not_name_the_session() {
+    fn debug_output_does_not_reveal_the_token_id() {
         assert_eq!(
             format!("{:?}", claims(Purpose::Session)),
             "Claims(Session of ID0123456789)"

@@ -1,10 +1,12 @@
-//! The second factor: codes of an authenticator, and the recovery codes that stand in for them.
+//! The second factor: TOTP codes, and recovery codes to use in their place.
 
 mod recovery;
 mod totp;
+mod typed;
 
 pub use recovery::{RecoveryCode, hash_recovery_codes};
 pub use totp::accepted_step;
+pub use typed::SecondFactorCode;
 
 use crate::{
     Error,
@@ -15,20 +17,22 @@ use crate::{
     platform::clock::Timestamp,
 };
 
-/// A code of the second factor that is right, and what uses it up.
+/// A valid code of the second factor, and what to store so that it cannot be used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecondFactor {
-    /// The time step whose code was given. It and those before it are used up by it.
+    /// A TOTP code of this time step. Using it invalidates this and all earlier time steps.
     TimeStep(u64),
-    /// The recovery code that was given, as it is stored. It alone is used up by it.
+    /// A recovery code with this stored hash. Using it invalidates only this code.
     RecoveryCode(PasswordHash),
 }
 
-/// What a code uses up, of the authenticator that shares this secret with the user or a recovery
-/// code; `None` when it is neither, or was used before. Only what has the form of a recovery code
-/// costs a hash.
+/// Verifies a TOTP code or recovery code of the user. Returns `None` if the code is wrong or was
+/// used before. Only a text in the form of a recovery code costs a hash computation.
 ///
-/// The caller must use it up under the condition that nobody did in between.
+/// The caller must store the use of the code, on condition that the code is still unused.
+///
+/// # Errors
+/// [`Error::Internal`] if the secret or the stored hash of a recovery code cannot be parsed.
 pub async fn accepted(
     user: &User,
     secret: &OtpSecret,
@@ -50,8 +54,8 @@ mod tests {
     use super::*;
     use crate::domain::password::parse_params;
 
-    /// Somebody with the secret of RFC 6238's test vectors, and a recovery code whose hash nobody
-    /// can read.
+    /// A user with the secret of RFC 6238's test vectors, and a recovery code whose hash cannot be
+    /// parsed.
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
             "uid": "ID0123456789", "email": "john@example.com", "password_hash": "x", "state": "active", "role": "member",
@@ -62,7 +66,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_what_has_the_form_of_a_recovery_code_is_hashed() {
+    async fn only_a_text_in_the_form_of_a_recovery_code_is_hashed() {
         let user = user();
         let hasher =
             Hasher::new(parse_params("m=8192,t=1,p=1").expect("parameters")).expect("a hasher");

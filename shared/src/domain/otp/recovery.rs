@@ -1,4 +1,4 @@
-//! Recovery codes: what signs a user in once whose authenticator is lost.
+//! Recovery codes. Each replaces a TOTP code once, for users who lost their authenticator.
 
 use std::fmt;
 
@@ -9,34 +9,39 @@ use crate::{
     platform::random,
 };
 
-/// Upper-case letters and digits without those that look alike (I and 1, O and 0): 32, so that each
-/// carries five bits.
+/// 32 digits and upper-case letters, so that each has five bits, without the characters that look
+/// alike (`I` and `1`, `O` and `0`).
 const ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
-/// Fifty bits. Guessing is held back by the count of wrong codes, and, for who has a copy of the
-/// table, by the hash.
+/// Characters of a code: 50 bits. Back-off limits online guessing, and Argon2id slows down offline
+/// guessing with a copy of the table.
 const LENGTH: usize = 10;
 
-/// A recovery code in one spelling: upper case, no hyphen. It cannot be stored, and leaves no trace
-/// in memory.
+/// A recovery code in plain text, in upper case without hyphens. It cannot be serialized, and its
+/// memory is zeroed when it is dropped.
 pub struct RecoveryCode(Password);
 
 impl RecoveryCode {
-    /// How many a user gets.
+    /// The number of recovery codes of a user.
     pub const COUNT: usize = 10;
 
-    /// A new code, by chance.
+    /// A random code.
     #[must_use]
-    pub fn draw() -> Self {
+    pub fn generate() -> Self {
         let bytes = Zeroizing::new(random::bytes::<LENGTH>());
-        // A byte is one of 256, a multiple of 32: each character is as likely as any other.
+        // 256 is a multiple of 32, so all characters are equally likely.
         let characters = bytes
             .iter()
             .filter_map(|byte| ALPHABET.get(usize::from(byte % 32)));
         Self(Password::new(characters.copied().map(char::from).collect()))
     }
 
-    /// Reads a code, in any case, with hyphens and spaces anywhere or nowhere; `None` for what has
-    /// not the form of one.
+    /// A code of ten upper-case ASCII letters and digits.
+    pub(super) const fn new(code: Password) -> Self {
+        Self(code)
+    }
+
+    /// Parses a code in upper or lower case, ignoring hyphens and white space. Returns `None` if
+    /// the text does not have the form of a code.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let characters = text
@@ -49,9 +54,9 @@ impl RecoveryCode {
             .then(|| Self(code))
     }
 
-    /// The code as its user is to keep it: `XXXXX-XXXXX`.
+    /// The code as displayed to the user: `XXXXX-XXXXX`.
     #[must_use]
-    pub fn spelled(&self) -> String {
+    pub fn formatted(&self) -> String {
         let (front, back) = self.0.reveal().split_at(LENGTH / 2);
         format!("{front}-{back}")
     }
@@ -63,8 +68,8 @@ impl fmt::Debug for RecoveryCode {
     }
 }
 
-/// The codes as they are stored: with the live parameters and one new salt for all, so that one
-/// hash finds a code among them.
+/// Hashes recovery codes with the configured parameters and one new salt, so that a single hash
+/// computation finds a code among them.
 pub async fn hash_recovery_codes(
     codes: &[RecoveryCode],
     hasher: &Hasher,
@@ -80,8 +85,8 @@ pub async fn hash_recovery_codes(
     Ok(stored)
 }
 
-/// The stored code that this is, if it is one. All are looked at, so the time tells neither which
-/// nor how near it came.
+/// The stored hash of a code; `None` if the code is not among them. The code is compared with every
+/// hash in constant time, so the duration does not reveal which one matched.
 pub(super) async fn find(
     stored: &[PasswordHash],
     code: &RecoveryCode,
@@ -110,27 +115,29 @@ mod tests {
     }
 
     #[test]
-    fn a_code_is_two_groups_of_five_characters_that_cannot_be_mistaken() {
-        let codes: HashSet<String> = (0..1000).map(|_| RecoveryCode::draw().spelled()).collect();
+    fn a_code_is_two_groups_of_five_characters_without_lookalikes() {
+        let codes: HashSet<String> = (0..1000)
+            .map(|_| RecoveryCode::generate().formatted())
+            .collect();
         assert_eq!(codes.len(), 1000);
         let characters: HashSet<char> = codes.iter().flat_map(|code| code.chars()).collect();
         assert_eq!(
             characters.len(),
             33,
-            "all of the alphabet and the hyphen: {characters:?}"
+            "the alphabet and the hyphen: {characters:?}"
         );
         assert!(characters.is_disjoint(&HashSet::from(['0', 'O', '1', 'I'])));
         for code in codes {
             assert_eq!((code.len(), code.find('-')), (11, Some(5)), "{code}");
             assert_eq!(
-                RecoveryCode::parse(&code).map(|read| read.spelled()),
+                RecoveryCode::parse(&code).map(|parsed| parsed.formatted()),
                 Some(code)
             );
         }
     }
 
     #[test]
-    fn case_hyphens_and_spaces_do_not_matter() {
+    fn case_hyphens_and_white_space_are_ignored() {
         for text in [
             "ABCDE-FGH23",
             "abcdefgh23",
@@ -142,7 +149,7 @@ mod tests {
         ] {
             assert_eq!(
                 RecoveryCode::parse(text)
-                    .map(|code| code.spelled())
+                    .map(|code| code.formatted())
                     .as_deref(),
                 Some("ABCDE-FGH23"),
                 "{text}"
@@ -151,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_the_form_of_one_is_none() {
+    fn a_text_in_another_form_is_not_parsed() {
         for text in [
             "",
             "123456",
@@ -168,7 +175,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_code_is_found_by_itself_alone_also_after_the_parameters_changed() {
+    async fn a_code_is_found_even_after_the_parameters_change_and_no_other_code_matches() {
         let codes = [
             code("ABCDE-FGH23"),
             code("ABCDE-FGH24"),
@@ -205,7 +212,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_users_with_one_code_have_two_hashes_of_it() {
+    async fn the_same_code_of_two_users_has_different_hashes() {
         let hasher = hasher("m=8192,t=1,p=1");
         let one = hash_recovery_codes(&[code("ABCDE-FGH23")], &hasher)
             .await
@@ -219,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn debugging_output_shows_nothing() {
+    fn debug_output_does_not_reveal_the_code() {
         assert_eq!(format!("{:?}", code("ABCDE-FGH23")), "RecoveryCode(..)");
     }
 }

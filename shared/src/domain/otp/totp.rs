@@ -1,14 +1,17 @@
-//! One-time codes of an authenticator (RFC 6238): SHA-1, six digits, 30 s, one step of tolerance to
-//! either side.
+//! TOTP codes (RFC 6238): SHA-1, six digits, time steps of 30 seconds, and a tolerance of one time
+//! step in either direction for clock drift.
 
 use totp_rs::{Builder, Secret};
 
 use crate::{BoxError, domain::user::OtpSecret, platform::clock::Timestamp};
 
-/// The time step whose code this is, if it may still be used: later than the last one that was
-/// accepted.
+/// The time step of a code. Returns `None` if the code is wrong, or its time step is not after
+/// `last_step`, the last one that was accepted (RFC 6238, section 5.2).
 ///
-/// The caller must store the step under the condition that no later one was stored in between.
+/// The caller must store the time step, on condition that the stored one is lower.
+///
+/// # Errors
+/// If the secret is not base32.
 pub fn accepted_step(
     secret: &OtpSecret,
     code: &str,
@@ -58,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn one_step_to_either_side_is_tolerated_and_no_more() {
+    fn only_codes_within_one_time_step_are_accepted() {
         for (now, accepted) in [
             (0, true),
             (30, true),
@@ -72,14 +75,14 @@ mod tests {
     }
 
     #[test]
-    fn a_step_at_or_below_the_last_one_is_used_up() {
+    fn a_time_step_at_or_before_the_last_accepted_one_is_rejected() {
         assert_eq!(step("287082", Some(0), 59), Some(1));
         assert_eq!(step("287082", Some(1), 59), None);
         assert_eq!(step("287082", Some(2), 59), None);
     }
 
     #[test]
-    fn a_code_is_six_digits() {
+    fn a_code_that_is_not_six_digits_is_rejected() {
         assert_eq!(step(" 287082 ", None, 59), Some(1));
         for code in [
             "", "28708", "2870820", "287 082", "94287082", "28708२", "-87082", "abcdef", "000000",

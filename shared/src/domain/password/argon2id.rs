@@ -25,7 +25,7 @@ mod with_avx2 {
             SelfTest::Passed | SelfTest::Unsupported => {}
             SelfTest::Failed => tracing::error!(
                 event = "argon2_self_test_failed",
-                "argon2-avx2 computed a wrong hash in its self-test; the crate argon2 computes all hashes, in twice the time"
+                "argon2-avx2 computed a wrong hash in its self-test; the crate argon2 computes all hashes, which takes twice the time"
             ),
         }
     }

@@ -1,5 +1,5 @@
-//! Argon2id with one kept buffer a process; bcrypt to verify what comes from Barong, never to make
-//! a new hash.
+//! Password hashes: Argon2id, computed in one buffer per process, and bcrypt, only to verify hashes
+//! of imported users (OWASP Password Storage Cheat Sheet).
 
 use std::{fmt, sync::Arc};
 
@@ -23,35 +23,38 @@ use crate::{
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
 
-/// A password's hash as it is stored: a PHC string, as
-/// `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or that of bcrypt which an imported user has
-/// until her first sign-in, as `$2a$12$<salt and hash>`.
+/// The stored hash of a password: a PHC string such as
+/// `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or the bcrypt hash of an imported user before
+/// their first sign-in, such as `$2a$12$<salt and hash>`.
 ///
 /// <https://github.com/P-H-C/phc-string-format>
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
-/// Text that is no hash which could be verified here.
+/// The text is not a supported hash, or its parameters are out of bounds.
 #[derive(Debug, PartialEq, Eq)]
 pub struct InvalidHash;
 
 impl PasswordHash {
-    /// Takes over a hash that was made elsewhere: Argon2id as a PHC string, or bcrypt (`$2a$`,
-    /// `$2b$`, `$2y$`). One that would cost so much that a function could not answer is refused.
+    /// Parses the hash of an imported user: Argon2id as a PHC string, or bcrypt (`$2a$`, `$2b$`,
+    /// `$2y$`).
+    ///
+    /// # Errors
+    /// [`InvalidHash`], also if a function could not verify the hash within its memory or time.
     pub fn import(text: &str) -> Result<Self, InvalidHash> {
-        scheme::read(text)
+        scheme::parse(text)
             .map(|_| Self(text.to_owned()))
             .map_err(|_| InvalidHash)
     }
 
-    /// The text that is stored.
+    /// The hash as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether both are one, in a time that does not tell how far they agree.
+    /// Whether both hashes are equal, in constant time.
     #[must_use]
     pub fn matches(&self, other: &Self) -> bool {
         verify_slices_are_equal(self.0.as_bytes(), other.0.as_bytes()).is_ok()
@@ -64,37 +67,37 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// What a password is to a stored hash.
+/// The result of verifying a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Another password, or there is no hash.
+    /// The password is wrong, or there is no hash.
     Wrong,
-    /// The password.
+    /// The password is right.
     Right,
-    /// The password, hashed with other parameters than new hashes are, or by bcrypt: to be
-    /// replaced.
+    /// The password is right, but its hash is a bcrypt hash or has other parameters than new
+    /// hashes. The caller should replace it.
     RightButOutdated,
 }
 
-/// A hash could not be computed or read.
+/// A hash could not be computed, or a stored hash could not be parsed.
 #[derive(Debug, thiserror::Error)]
-#[error("password hash: {0}")]
+#[error("cannot compute or verify a password hash: {0}")]
 pub struct HashingFailed(BoxError);
 
-/// Makes and checks hashes, each on a thread of its own so that the network goes on beside it.
+/// Computes and verifies hashes, each on a separate thread, so that network I/O continues.
 #[derive(Clone)]
 pub struct Hasher {
     params: Params,
-    /// What an unknown address is checked against: live parameters, and an output that no password
-    /// has.
+    /// The hash to verify for an unknown address: the configured parameters and random output,
+    /// which no password matches.
     dummy: PasswordHash,
     memory: Arc<Memory>,
-    /// Receives how long each hash took.
+    /// Receives the duration of each hash computation.
     report: fn(Stopwatch),
 }
 
 impl Hasher {
-    /// New hashes get these parameters.
+    /// A hasher that computes new hashes with these parameters.
     pub fn new(params: Params) -> Result<Self, HashingFailed> {
         let dummy = encode(
             &params,
@@ -110,24 +113,24 @@ impl Hasher {
         })
     }
 
-    /// Reports each hash, with a stopwatch that was started when its computation began.
+    /// Calls `report` after each hash computation, with a stopwatch that was started before it.
     #[must_use]
     pub fn reporting(self, report: fn(Stopwatch)) -> Self {
         Self { report, ..self }
     }
 
-    /// Takes the memory for a hash and runs the self-test of the implementation, unless both were
-    /// done before. Call it while waiting for something else; [`Hasher::hash`] and
-    /// [`Hasher::verify`] do the same if it was not called or failed.
+    /// Allocates the memory and runs the self-test of the implementation, unless that is done. Call
+    /// it while waiting for a response; otherwise, or if it fails, the first hash computation does
+    /// the same.
     pub async fn warm_up(&self) {
-        if self.memory.is_taken() {
+        if self.memory.is_ready() {
             return;
         }
         let memory = Arc::clone(&self.memory);
         let count = self.params.block_count();
         let work = move || {
             argon2id::prepare();
-            memory.work_in(count, |_| ())
+            memory.with_blocks(count, |_| ())
         };
         let _ = tokio::task::spawn_blocking(work).await;
     }
@@ -144,8 +147,12 @@ impl Hasher {
         .await
     }
 
-    /// Hashes a password as another hash was made: of one password the two are equal. So one hash
-    /// tells which of many it is that were all made alike.
+    /// Hashes a password with the parameters and the salt of another hash. The result equals that
+    /// hash if both are of the same password, so one computation suffices to find a password among
+    /// hashes that share a salt.
+    ///
+    /// # Errors
+    /// [`HashingFailed`] if the other hash is not Argon2id.
     pub async fn hash_like(
         &self,
         other: &PasswordHash,
@@ -159,9 +166,9 @@ impl Hasher {
                 params,
                 salt,
                 output,
-            } = scheme::read(&other.0)?
+            } = scheme::parse(&other.0)?
             else {
-                return Err("a hash of a kind that is not made any more".into());
+                return Err("only an Argon2id hash can be computed again".into());
             };
             encode(
                 &params,
@@ -172,8 +179,8 @@ impl Hasher {
         .await
     }
 
-    /// Compares a password with the user's hash. Where there is no user it does the same work for
-    /// nothing, so that an unknown address takes the time of a wrong password.
+    /// Verifies a password against the hash of a user. Without a hash it verifies the password
+    /// against a dummy hash, so that an unknown address takes as long as a wrong password.
     pub async fn verify(
         &self,
         password: &Password,
@@ -188,14 +195,14 @@ impl Hasher {
     }
 
     fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
-        let (params, salt, expected) = match scheme::read(&stored.0)? {
+        let (params, salt, expected) = match scheme::parse(&stored.0)? {
             Scheme::Argon2id {
                 params,
                 salt,
                 output,
             } => (params, salt, output),
             Scheme::Bcrypt(hash) => {
-                let right = scheme::is_bcrypt_of(hash, password)?;
+                let right = scheme::verify_bcrypt(hash, password)?;
                 return Ok(if right {
                     Verdict::RightButOutdated
                 } else {
@@ -207,13 +214,13 @@ impl Hasher {
         if verify_slices_are_equal(&output, expected.as_bytes()).is_err() {
             return Ok(Verdict::Wrong);
         }
-        let same = (params.m_cost(), params.t_cost(), params.p_cost())
+        let is_current = (params.m_cost(), params.t_cost(), params.p_cost())
             == (
                 self.params.m_cost(),
                 self.params.t_cost(),
                 self.params.p_cost(),
             );
-        Ok(if same {
+        Ok(if is_current {
             Verdict::Right
         } else {
             Verdict::RightButOutdated
@@ -229,8 +236,8 @@ impl Hasher {
     ) -> Result<Vec<u8>, BoxError> {
         let mut output = vec![0; length];
         argon2id::prepare();
-        self.memory.work_in(params.block_count(), |blocks| {
-            let begun = Stopwatch::start();
+        self.memory.with_blocks(params.block_count(), |blocks| {
+            let stopwatch = Stopwatch::start();
             argon2id::hash_into(
                 &mut output,
                 params,
@@ -238,14 +245,16 @@ impl Hasher {
                 salt,
                 blocks,
             )?;
-            (self.report)(begun);
+            (self.report)(stopwatch);
             Ok(output)
         })?
     }
 }
 
-/// Reads parameters as `m=19456,t=2,p=1`: memory in KiB, passes, lanes. OWASP's minimum is the
-/// default; less than 8 MiB or more than a stored hash may ask for is refused.
+/// Parses Argon2id parameters such as `m=19456,t=2,p=1` (RFC 9106, section 3.1): memory in KiB,
+/// passes, lanes. Returns `None` if the text has another form, or a parameter is out of bounds:
+/// 8192 to 524288 KiB, 1 to 16 passes, 1 to 16 lanes. The minimum that OWASP recommends is the
+/// default of the configuration.
 ///
 /// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
 #[must_use]
@@ -255,11 +264,11 @@ pub fn parse_params(text: &str) -> Option<Params> {
         .zip(text.split(','))
         .map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
     let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let sane = text.split(',').count() == 3
+    let is_valid = text.split(',').count() == 3
         && (8192..=MEMORY_LIMIT).contains(&m)
         && PASSES.contains(&t)
         && LANES.contains(&p);
-    sane.then(|| Params::new(m, t, p, None).ok())?
+    is_valid.then(|| Params::new(m, t, p, None).ok())?
 }
 
 fn encode(params: &Params, salt: &[u8], output: &[u8]) -> Result<PasswordHash, BoxError> {
@@ -301,7 +310,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_is_met_by_its_password_alone() {
+    async fn only_the_password_of_a_hash_is_right() {
         let hasher = hasher("m=8192,t=1,p=1");
         let hash = hasher
             .hash(&password("Correct horse 1"))
@@ -329,15 +338,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn two_hashes_of_one_password_differ() {
+    async fn two_hashes_of_the_same_password_differ() {
         let hasher = hasher("m=8192,t=1,p=1");
         let first = hasher.hash(&password("x")).await.expect("a hash");
         assert_ne!(first, hasher.hash(&password("x")).await.expect("a hash"));
     }
 
     #[tokio::test]
-    async fn a_hash_made_like_another_is_equal_for_one_password_alone_whatever_the_live_parameters()
-    {
+    async fn a_hash_with_the_salt_of_another_is_equal_for_the_same_password_only() {
         let old = hasher("m=8192,t=1,p=1");
         let new = hasher("m=9216,t=2,p=1");
         let hash = old.hash(&password("x")).await.expect("a hash");
@@ -361,7 +369,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_with_other_parameters_verifies_and_is_outdated() {
+    async fn a_hash_with_other_parameters_is_verified_and_outdated() {
         let old = hasher("m=8192,t=1,p=1");
         let new = hasher("m=9216,t=2,p=1");
         let hash = old.hash(&password("x")).await.expect("a hash");
@@ -376,7 +384,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_hash_every_password_is_wrong_and_a_hash_is_computed_all_the_same() {
+    async fn without_a_hash_every_password_is_wrong_and_a_hash_is_computed() {
         let hasher = hasher("m=8192,t=1,p=1");
         assert_eq!(
             hasher.verify(&password("x"), None).await.ok(),
@@ -390,14 +398,14 @@ mod tests {
         assert!(
             hasher
                 .memory
-                .work_in(hasher.params.block_count(), is_used)
+                .with_blocks(hasher.params.block_count(), is_used)
                 .expect("memory"),
-            "the work was done in it"
+            "a hash was computed in the memory"
         );
     }
 
     #[test]
-    fn what_stands_for_nobodys_hash_has_the_live_parameters() {
+    fn the_dummy_hash_has_the_configured_parameters() {
         assert!(
             hasher("m=9216,t=3,p=2")
                 .dummy
@@ -407,14 +415,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_the_reference_implementation_verifies() {
+    async fn a_hash_of_the_reference_implementation_is_verified() {
         // echo -n password | argon2 somesaltsomesalt -id -t 2 -k 8192 -p 1 -l 32 -e
-        let outside = PasswordHash(
+        let reference = PasswordHash(
             "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M".to_owned(),
         );
         assert_eq!(
             hasher("m=8192,t=2,p=1")
-                .verify(&password("password"), Some(&outside))
+                .verify(&password("password"), Some(&reference))
                 .await
                 .ok(),
             Some(Verdict::Right)
@@ -422,7 +430,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_that_cannot_be_read_or_asks_for_too_much_is_a_failure() {
+    async fn a_malformed_or_too_expensive_hash_is_an_error() {
         for text in [
             "",
             "x",
@@ -442,10 +450,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hash_of_bcrypt_is_met_by_its_password_and_is_outdated() {
+    async fn a_bcrypt_hash_is_verified_and_outdated() {
         let hasher = hasher("m=8192,t=1,p=1");
         for version in ["2a", "2b", "2y"] {
-            // A test vector of OpenBSD's and Openwall's implementations.
+            // A test vector of the implementations of OpenBSD and Openwall.
             let text =
                 format!("${version}$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW");
             let hash = PasswordHash::import(&text).expect("a hash");
@@ -465,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_read_strictly() {
+    fn malformed_or_out_of_bounds_parameters_are_rejected() {
         assert!(parse_params("m=19456,t=2,p=1").is_some());
         for text in [
             "",
@@ -484,7 +492,7 @@ mod tests {
     }
 
     #[test]
-    fn debugging_output_shows_nothing() {
+    fn debug_output_reveals_neither_password_nor_hash() {
         assert_eq!(
             format!(
                 "{:?}{:?}",

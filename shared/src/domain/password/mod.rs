@@ -1,4 +1,4 @@
-//! Passwords: the rule they must meet, how guessable they are, and how they are kept.
+//! Passwords: the rule for their form, the estimate of their strength, and their hashes.
 
 mod argon2id;
 mod hash;
@@ -19,8 +19,8 @@ pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
 pub use strength::Strength;
 
-/// A password as it was received: not trimmed, its case as it came. It cannot be stored, and leaves
-/// no trace in memory.
+/// A password in plain text, exactly as received: neither trimmed nor normalised. It cannot be
+/// serialized, and its memory is zeroed when it is dropped.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
@@ -41,7 +41,7 @@ impl From<PasswordFault> for FieldFault {
 }
 
 impl Password {
-    /// Takes over what the client sent.
+    /// Wraps a password that a client sent.
     #[must_use]
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
@@ -55,7 +55,7 @@ impl Password {
 }
 
 impl PartialEq for Password {
-    /// Both come from the client who asks, so the time that this takes tells nothing.
+    /// Not in constant time: both passwords come from the same client.
     fn eq(&self, other: &Self) -> bool {
         *self.0 == *other.0
     }

@@ -1,39 +1,39 @@
-//! Which passwords are accepted
+//! The policy for new passwords.
 
 use super::{Password, rule::PasswordRule, strength::Strength};
 
-/// What a new password must be
+/// The rule and the minimum strength of new passwords.
 pub struct PasswordPolicy {
     rule: PasswordRule,
-    /// The least entropy that is accepted, in bits.
+    /// Minimum entropy, in bits.
     min_entropy: f64,
 }
 
-/// Why a password is refused
+/// The reason why a password is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PasswordFault {
-    /// It does not match the rule.
+    /// The password does not match the rule.
     Requirements,
-    /// It matches, but is too easy to guess.
+    /// The password matches the rule, but has too little entropy.
     Weak,
-    /// It is neither, but known from a breach of another service.
+    /// The password is known from a data breach. This is checked last.
     Breached,
 }
 
 impl PasswordPolicy {
-    /// A policy of a rule and the least entropy that is accepted, in bits.
+    /// A policy with a rule and a minimum entropy in bits.
     #[must_use]
     pub const fn new(rule: PasswordRule, min_entropy: f64) -> Self {
         Self { rule, min_entropy }
     }
 
-    /// Accepts a password or returns its fault, the rule's first.
+    /// Checks a password against the rule, and then its strength.
     pub fn check(&self, password: &Password) -> Result<(), PasswordFault> {
         self.check_text(password.reveal())
     }
 
     fn check_text(&self, password: &str) -> Result<(), PasswordFault> {
-        if !self.rule.is_met_by(password) {
+        if !self.rule.matches(password) {
             Err(PasswordFault::Requirements)
         } else if Strength::of(password).entropy < self.min_entropy {
             Err(PasswordFault::Weak)
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rule_comes_before_the_strength() {
+    fn the_rule_is_checked_before_the_strength() {
         assert_eq!(
             policy(25.0).check_text(""),
             Err(PasswordFault::Requirements)
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn just_the_least_entropy_is_enough() {
+    fn the_minimum_entropy_is_accepted() {
         let entropy = Strength::of("password1").entropy;
         assert_eq!(policy(entropy).check_text("password1"), Ok(()));
         assert_eq!(

@@ -1,23 +1,24 @@
-//! The configured regular expression that a password must match
+//! The configured regular expression that a password must match.
 //!
-//! Browsers run the same expression (`new RegExp(expression, "u").test(password)`), and their
-//! engines backtrack. So it is read here as JavaScript reads it, refused when it is not JavaScript
-//! or when backtracking over it could explode, and translated for an engine that takes linear time
-//! whatever the password. Both then give the same verdict, on Unicode scalar values.
+//! Browsers run the same expression, `new RegExp(expression, "u").test(password)`, in engines that
+//! backtrack. So it is parsed by JavaScript's grammar (ECMA-262, section 22.2.1), rejected if a
+//! backtracking engine could need exponential time for it, and translated for an engine whose time
+//! is linear in the length of the password. Both engines give the same verdict, on Unicode scalar
+//! values.
 //!
-//! What is accepted of JavaScript's syntax (flag `u`):
+//! Accepted, of JavaScript's syntax with flag `u`:
 //!
-//! - literals, escapes, classes, `.`, `\d \w \s` and their complements, alternation, groups of
-//!   every kind, `^`, `$`, and all quantifiers, counting to 1024 at most;
-//! - `\p{...}` of the general categories, the common scripts and a few binary properties;
-//! - look-aheads where an alternative of the whole expression begins, after its `^` if it has one,
-//!   not nested.
+//! - literals, escapes, classes, `.`, `\d \w \s` and their complements, alternation, groups, `^`,
+//!   `$`, and all quantifiers, with counts up to 1024;
+//! - `\p{...}` with the general categories, common scripts and a few binary properties;
+//! - look-aheads at the beginning of an outermost alternative, after its `^` if it has one, not
+//!   nested.
 //!
-//! What is refused though JavaScript knows it: back-references and look-behinds, `\b` and `\B` (the
-//! linear engine has no ASCII word boundary), look-aheads elsewhere, inline flags, group names
-//! beyond ASCII or used twice, lone surrogates, more than 1024 characters, groups deeper than 32,
-//! and whatever `ways` finds ambiguous: two repetitions that can share the same characters in too
-//! many ways, such as `(a+)+` or `(a|a)*`.
+//! Rejected, although it is valid JavaScript: back-references and look-behinds, `\b` and `\B` (the
+//! linear engine has no ASCII word boundary), look-aheads elsewhere, inline flags, group names that
+//! are not ASCII or occur twice, lone surrogates, more than 1024 characters, groups nested deeper
+//! than 32, and parts that `ways` finds ambiguous: repetitions that can match the same characters
+//! in too many ways, such as `(a+)+` or `(a|a)*`.
 
 mod class;
 mod escape;
@@ -30,22 +31,22 @@ mod tests;
 
 use fancy_regex::{Regex, RegexBuilder};
 
-/// The longest expression, in characters.
+/// Maximum characters of an expression.
 const MAX_LENGTH: usize = 1024;
-/// The most memory that the compiled form of a part of an expression may take, in bytes.
+/// Maximum memory of a compiled part of an expression, in bytes.
 const MAX_COMPILED_SIZE: usize = 4 << 20;
-/// A search backtracks a few times at each position where it may begin, never inside a part: less
-/// than this.
+/// Maximum backtracking steps of a match. No accepted expression reaches it: a search backtracks a
+/// few times at each start position, and never within a part.
 const MAX_BACKTRACKS: usize = 1 << 20;
 
-/// The rule that a password must match
+/// The rule that a password must match.
 #[derive(Debug, Clone)]
 pub struct PasswordRule {
     compiled: Regex,
 }
 
 impl PasswordRule {
-    /// Reads an expression in JavaScript's syntax (flag `u`).
+    /// Parses and compiles an expression in JavaScript's syntax (flag `u`).
     pub fn parse(expression: &str) -> Result<Self, RuleError> {
         Self::with_backtracks(expression, MAX_BACKTRACKS)
     }
@@ -54,7 +55,7 @@ impl PasswordRule {
         if expression.chars().count() > MAX_LENGTH {
             return Err(RuleError::TooLong);
         }
-        let tree = reader::read(expression)?;
+        let tree = reader::parse(expression)?;
         ways::check(&tree)?;
         let compiled = RegexBuilder::new(&tree::translate(&tree))
             .delegate_size_limit(MAX_COMPILED_SIZE)
@@ -64,40 +65,40 @@ impl PasswordRule {
         Ok(Self { compiled })
     }
 
-    /// Whether the expression matches anywhere in the password, as `RegExp.prototype.test` decides
-    /// it.
+    /// Whether the expression matches anywhere in the password, with the result of JavaScript's
+    /// `RegExp.prototype.test`.
     #[must_use]
-    pub fn is_met_by(&self, password: &str) -> bool {
-        // An error would be the limit on backtracking, which the shape of the expression keeps out
-        // of reach.
+    pub fn matches(&self, password: &str) -> bool {
+        // The only possible error is the limit on backtracking, which no accepted expression
+        // reaches.
         self.compiled.is_match(password).unwrap_or(false)
     }
 }
 
-/// Why an expression is refused
+/// The reason why an expression is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// It has more characters than an expression may have.
-    #[error("the expression has more than {MAX_LENGTH} characters")]
+    /// The expression is too long.
+    #[error("the expression is longer than {MAX_LENGTH} characters; shorten it")]
     TooLong,
-    /// It is not JavaScript, or not of the part of JavaScript that is accepted.
+    /// The expression is not JavaScript, or uses syntax that is not accepted.
     #[error("at character {at}: {reason}")]
     Syntax {
-        /// The character at which the reason is found, counted from 1.
+        /// The position of the invalid part, in characters, counted from 1.
         at: usize,
-        /// What is wrong there.
+        /// What is wrong, and how to correct it.
         reason: &'static str,
     },
-    /// A backtracking engine could need exponential time.
+    /// A backtracking engine could need exponential time for the expression.
     #[error(
-        "at character {at}: this part can match one text in so many ways that a browser could need exponential time; let what is \
-         repeated and what follows it begin with different characters"
+        "at character {at}: this part can match the same text in so many ways that a browser could need exponential time; make the \
+         repeated part and the part after it begin with different characters"
     )]
     Ambiguous {
-        /// The character at which the part begins that can match in too many ways, counted from 1.
+        /// The position of the ambiguous part, in characters, counted from 1.
         at: usize,
     },
-    /// Its counted repetitions make it too large once compiled.
-    #[error("the counted repetitions make the expression too large")]
+    /// The compiled expression is too large, because of its counted repetitions.
+    #[error("the counted repetitions make the compiled expression too large; reduce the counts")]
     TooLarge,
 }

@@ -1,4 +1,4 @@
-//! What a stored hash says of how it was made, and what of that is verified here.
+//! The schemes of stored hashes, with bounds for their parameters.
 
 use std::ops::RangeInclusive;
 
@@ -13,62 +13,63 @@ use crate::BoxError;
 
 pub(super) const ALGORITHM: Algorithm = Algorithm::Argon2id;
 pub(super) const VERSION: Version = Version::V0x13;
-/// KiB that a stored hash may ask for. More would end the function instead of answering.
+/// Maximum memory of a stored hash, in KiB. More could exceed the memory of the function.
 pub(super) const MEMORY_LIMIT: u32 = 512 * 1024;
-/// Passes over that memory.
+/// Permitted passes over the memory.
 pub(super) const PASSES: RangeInclusive<u32> = 1..=16;
-/// Lanes of that memory.
+/// Permitted lanes of the memory.
 pub(super) const LANES: RangeInclusive<u32> = 1..=16;
-/// Cost of bcrypt, each step of which doubles the time: 14 takes about a second.
+/// Permitted costs of bcrypt. Each step doubles the time; 14 takes about one second.
 const BCRYPT_COST: RangeInclusive<u32> = 4..=14;
 
-/// How a hash was made.
+/// The scheme and the parts of a hash.
 pub(super) enum Scheme<'a> {
-    /// RFC 9106.
+    /// Argon2id (RFC 9106), as a PHC string.
     Argon2id {
         params: Params,
         salt: Salt,
         output: Output,
     },
-    /// What Barong used.
+    /// bcrypt, as in Barong.
     Bcrypt(&'a str),
 }
 
-/// Reads a hash. One of another kind, or one that asks for too much, is an error, which does not
-/// quote the hash.
-pub(super) fn read(text: &str) -> Result<Scheme<'_>, BoxError> {
+/// Parses a hash. An unsupported scheme or a parameter out of bounds is an error, which does not
+/// contain the hash.
+pub(super) fn parse(text: &str) -> Result<Scheme<'_>, BoxError> {
     if ["$2a$", "$2b$", "$2y$"]
         .iter()
         .any(|prefix| text.starts_with(prefix))
     {
         let cost = text
             .parse::<HashParts>()
-            .map_err(|_| "not a hash of bcrypt")?
+            .map_err(|_| "malformed bcrypt hash")?
             .get_cost();
-        let is_written_plainly = text
+        let has_plain_digits = text
             .get(4..6)
             .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-        let is_good = is_written_plainly && BCRYPT_COST.contains(&cost);
-        return is_good
+        let is_supported = has_plain_digits && BCRYPT_COST.contains(&cost);
+        return is_supported
             .then_some(Scheme::Bcrypt(text))
-            .ok_or_else(|| "a cost out of bounds".into());
+            .ok_or_else(|| "the cost of the bcrypt hash is not a number from 4 to 14".into());
     }
-    let phc = phc::PasswordHash::new(text).map_err(|_| "not a PHC string")?;
+    let phc =
+        phc::PasswordHash::new(text).map_err(|_| "the hash is neither bcrypt nor a PHC string")?;
     if phc.algorithm.as_str() != ALGORITHM.as_str() || phc.version != Some(VERSION.into()) {
-        return Err("a hash of a kind that is not supported".into());
+        return Err("the hash is not Argon2id, version 19".into());
     }
-    let params = Params::try_from(&phc).map_err(|_| "not parameters of Argon2id")?;
+    let params = Params::try_from(&phc).map_err(|_| "malformed Argon2id parameters")?;
     if params.m_cost() > MEMORY_LIMIT
         || !PASSES.contains(&params.t_cost())
         || !LANES.contains(&params.p_cost())
     {
-        return Err("parameters out of bounds".into());
+        return Err("an Argon2id parameter exceeds m=524288, t=16 or p=16".into());
     }
     let (Some(salt), Some(output)) = (phc.salt, phc.hash) else {
-        return Err("a hash without salt or output".into());
+        return Err("the hash has no salt or no output".into());
     };
     if salt.as_ref().len() < argon2::MIN_SALT_LEN {
-        return Err("a salt that is too short".into());
+        return Err("the salt is shorter than 8 bytes".into());
     }
     Ok(Scheme::Argon2id {
         params,
@@ -77,12 +78,13 @@ pub(super) fn read(text: &str) -> Result<Scheme<'_>, BoxError> {
     })
 }
 
-/// Whether a hash of bcrypt is that of the password, of which bcrypt looks at the first 72 bytes.
-/// To bcrypt a NUL is the end of a password, after which it begins anew, so that `a` and `a\0a` are
-/// one; no password with a NUL was ever hashed, so it is wrong, after the same work.
-pub(super) fn is_bcrypt_of(hash: &str, password: &Password) -> Result<bool, BoxError> {
-    let same = bcrypt::verify(password.reveal(), hash).map_err(|_| "not a hash of bcrypt")?;
-    Ok(same && !password.reveal().contains('\0'))
+/// Verifies a password against a bcrypt hash. Only the first 72 bytes of the password count.
+///
+/// bcrypt repeats a password after a terminating NUL, so it cannot distinguish `a` from `a\0a`. A
+/// password with a NUL was never hashed with bcrypt, so it is wrong, after the same work.
+pub(super) fn verify_bcrypt(hash: &str, password: &Password) -> Result<bool, BoxError> {
+    let is_equal = bcrypt::verify(password.reveal(), hash).map_err(|_| "malformed bcrypt hash")?;
+    Ok(is_equal && !password.reveal().contains('\0'))
 }
 
 #[cfg(test)]
@@ -90,13 +92,13 @@ mod tests {
     use super::*;
     use crate::domain::password::PasswordHash;
 
-    fn is_of(hash: &str, password: &str) -> bool {
-        is_bcrypt_of(hash, &Password::new(password.to_owned())).expect("a hash")
+    fn is_right(hash: &str, password: &str) -> bool {
+        verify_bcrypt(hash, &Password::new(password.to_owned())).expect("a hash")
     }
 
     #[test]
-    fn the_test_vectors_of_bcrypt_verify() {
-        // Openwall's crypt_blowfish, wrapper.c.
+    fn the_test_vectors_of_bcrypt_are_verified() {
+        // From Openwall's crypt_blowfish, wrapper.c.
         for (hash, password) in [
             (
                 "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW",
@@ -119,37 +121,40 @@ mod tests {
                 "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789chars after 72 are ignored",
             ),
         ] {
-            assert!(is_of(hash, password), "{hash}");
-            assert!(!is_of(hash, &format!("x{password}")), "{hash}");
+            assert!(is_right(hash, password), "{hash}");
+            assert!(!is_right(hash, &format!("x{password}")), "{hash}");
         }
     }
 
     #[test]
-    fn bytes_after_the_seventy_second_do_not_count() {
+    fn bcrypt_ignores_bytes_after_the_72nd() {
         let hash = "$2a$05$abcdefghijklmnopqrstuu5s2v8.iXieOjg/.AySBTTZIIVFJeBui";
-        let looked_at = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
-        assert_eq!(looked_at.len(), 72);
-        assert!(is_of(hash, looked_at) && is_of(hash, &format!("{looked_at}other")));
-        assert!(!is_of(hash, &looked_at[..71]));
+        let first_72_bytes =
+            "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+        assert_eq!(first_72_bytes.len(), 72);
+        assert!(
+            is_right(hash, first_72_bytes) && is_right(hash, &format!("{first_72_bytes}other"))
+        );
+        assert!(!is_right(hash, &first_72_bytes[..71]));
     }
 
     #[test]
-    fn a_nul_does_not_begin_a_password_anew() {
+    fn a_password_with_a_nul_does_not_match_a_bcrypt_hash() {
         let hash = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
         assert!(
             bcrypt::verify("U*U\0U*U", hash).expect("a hash"),
-            "or this test shows nothing"
+            "bcrypt alone would accept the password"
         );
         for password in ["U*U\0U*U", "U*U\0", "\0U*U", "\0"] {
-            assert!(!is_of(hash, password), "{password:?}");
+            assert!(!is_right(hash, password), "{password:?}");
         }
     }
 
     #[test]
-    fn only_hashes_that_can_be_verified_in_time_are_imported() {
+    fn only_supported_hashes_within_bounds_are_imported() {
         const BCRYPT: &str = "CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
         const ARGON2: &str = "c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
-        for (start, rest, good) in [
+        for (start, rest, is_valid) in [
             ("$2a$04$", BCRYPT, true),
             ("$2b$14$", BCRYPT, true),
             ("$2y$12$", BCRYPT, true),
@@ -191,7 +196,7 @@ mod tests {
         ] {
             assert_eq!(
                 PasswordHash::import(&format!("{start}{rest}")).is_ok(),
-                good,
+                is_valid,
                 "{start}{rest}"
             );
         }

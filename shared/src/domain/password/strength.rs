@@ -1,45 +1,44 @@
-//! How guessable a password is
+//! The strength of a password, as zxcvbn estimates it.
 
 use zxcvbn::{feedback::Feedback, zxcvbn};
 
-/// How many characters of a password are judged.
-const JUDGED: usize = 64;
-/// The letters that zxcvbn takes more than one character to stand for, by those characters. It
-/// looks up every substring once for each combination of them, so that a password made of them
-/// would take half a second.
-const AMBIGUOUS: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
-/// Characters that stand for two of those letters: each can double the combinations.
+/// Maximum characters of a password that are evaluated.
+const MAX_LENGTH: usize = 64;
+/// For each letter with several substitutes, the characters that zxcvbn reads as that letter.
+/// zxcvbn looks up every substring once for each combination of them, so a password of such
+/// characters would take half a second.
+const SUBSTITUTES: [&str; 7] = ["4@", "({[<", "69", "1!|", "1|7", "$5", "+7"];
+/// Characters that substitute two of those letters. Each can double the combinations.
 const SHARED: &str = "1|7";
-/// The most combinations, times substrings, that are tried: 64 combinations over 64 characters,
-/// some 30 ms.
-const MAX_WORK: usize = 64 * JUDGED * JUDGED;
+/// Maximum [`work`]: 64 combinations over 64 characters, which take about 30 ms.
+const MAX_WORK: usize = 64 * MAX_LENGTH * MAX_LENGTH;
 
-/// What zxcvbn estimates of a password
+/// The estimate of zxcvbn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Strength {
-    /// Bits: the logarithm to base 2 of the guesses that it takes.
+    /// Bits of entropy: the base-2 logarithm of the estimated number of guesses.
     pub entropy: f64,
-    /// From 0, guessed at once, to 4, very hard to guess.
+    /// From 0 (guessed immediately) to 4 (very hard to guess).
     pub score: u8,
-    /// What is wrong with it, if it is weak.
+    /// A warning, in English, if the password is weak.
     pub warning: Option<String>,
-    /// How to make it better, if it is weak.
+    /// Suggestions, in English, if the password is weak.
     pub suggestions: Vec<String>,
 }
 
 impl Strength {
-    /// Judges the first 64 characters of a password, or as many of them as can be judged in a
-    /// bounded time: no fewer than 12, and all but where a password has a great many of the
-    /// characters that can stand for letters.
+    /// Estimates the strength of the first 64 characters of a password. If these contain so many
+    /// characters that can substitute letters that the estimate would take too long, fewer
+    /// characters are evaluated, but at least 12.
     #[must_use]
     pub fn of(password: &str) -> Self {
-        let estimate = zxcvbn(judged(password), &[]);
+        let estimate = zxcvbn(evaluated(password), &[]);
         let feedback = estimate.feedback();
         #[expect(
             clippy::cast_precision_loss,
-            reason = "an estimate has no 52 significant bits"
+            reason = "an estimate has fewer than 52 significant bits"
         )]
-        // An empty password takes no guess, whose logarithm would be no number.
+        // An empty password takes 0 guesses, which have no logarithm.
         let guesses = estimate.guesses().max(1) as f64;
         Self {
             entropy: guesses.log2(),
@@ -58,22 +57,23 @@ impl Strength {
     }
 }
 
-fn judged(password: &str) -> &str {
-    let mut judged = password
+/// The beginning of a password that is evaluated.
+fn evaluated(password: &str) -> &str {
+    let mut evaluated = password
         .char_indices()
-        .nth(JUDGED)
+        .nth(MAX_LENGTH)
         .map_or(password, |(end, _)| &password[..end]);
-    while work(judged) > MAX_WORK {
-        let mut shorter = judged.chars();
+    while work(evaluated) > MAX_WORK {
+        let mut shorter = evaluated.chars();
         shorter.next_back();
-        judged = shorter.as_str();
+        evaluated = shorter.as_str();
     }
-    judged
+    evaluated
 }
 
-/// How many combinations zxcvbn can try, times how many substrings, roughly doubled.
+/// The number of combinations that zxcvbn can try, times twice the number of substrings, roughly.
 fn work(password: &str) -> usize {
-    let combinations: usize = AMBIGUOUS
+    let combinations: usize = SUBSTITUTES
         .iter()
         .map(|characters| {
             let present = characters
@@ -93,10 +93,10 @@ fn work(password: &str) -> usize {
 mod tests {
     use super::*;
 
-    const SUBSTITUTES: &str = "4@8({[<3691!|70$5+%2";
+    const LEET: &str = "4@8({[<3691!|70$5+%2";
 
     #[test]
-    fn a_common_password_is_weak_and_told_why() {
+    fn a_common_password_is_weak_and_has_a_warning_and_suggestions() {
         let strength = Strength::of("password");
         assert!(
             strength.entropy < 3.0 && strength.score == 0,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_random_password_is_strong_and_needs_no_advice() {
+    fn a_random_password_is_strong_and_has_no_suggestions() {
         let strength = Strength::of("kZ8#vQ2!mT5^xL");
         assert!(
             strength.entropy > 40.0 && strength.score == 4,
@@ -123,15 +123,15 @@ mod tests {
 
     #[test]
     fn only_the_first_64_characters_count() {
-        let judged = "é".repeat(64);
+        let first = "é".repeat(64);
         assert_eq!(
-            Strength::of(&judged),
-            Strength::of(&format!("{judged}kZ8#vQ2!mT5^xL"))
+            Strength::of(&first),
+            Strength::of(&format!("{first}kZ8#vQ2!mT5^xL"))
         );
     }
 
     #[test]
-    fn any_password_has_a_finite_entropy() {
+    fn every_password_has_a_finite_entropy() {
         let long = [
             "a",
             "ab",
@@ -146,7 +146,7 @@ mod tests {
             "ẞ",
             "\0",
             "\n",
-            SUBSTITUTES,
+            LEET,
         ];
         for password in long.map(|unit| unit.repeat(64)) {
             let entropy = Strength::of(&password).entropy;
@@ -155,18 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn the_work_is_bounded_and_rarely_shortens_what_is_judged() {
-        let judged = |password: &str| {
-            let judged = judged(password);
-            assert!(work(judged) <= MAX_WORK);
-            judged.chars().count()
+    fn the_work_is_bounded_and_ordinary_passwords_are_evaluated_in_full() {
+        let length = |password: &str| {
+            let evaluated = evaluated(password);
+            assert!(work(evaluated) <= MAX_WORK);
+            evaluated.chars().count()
         };
-        assert_eq!(judged(&"P@ssw0rd!1".repeat(7)), 64);
-        assert_eq!(judged(&"correct horse battery staple ".repeat(3)), 64);
-        for start in 0..SUBSTITUTES.len() {
-            let rotated: String = SUBSTITUTES.chars().cycle().skip(start).take(64).collect();
-            assert!(judged(&rotated) >= 12, "{rotated}");
+        assert_eq!(length(&"P@ssw0rd!1".repeat(7)), 64);
+        assert_eq!(length(&"correct horse battery staple ".repeat(3)), 64);
+        for start in 0..LEET.len() {
+            let rotated: String = LEET.chars().cycle().skip(start).take(64).collect();
+            assert!(length(&rotated) >= 12, "{rotated}");
         }
-        assert_eq!(judged(&"({[1|7+69$54@".repeat(4)), 12);
+        assert_eq!(length(&"({[1|7+69$54@".repeat(4)), 12);
     }
 }

@@ -1,4 +1,4 @@
-//! Labels: facts about users. Those of the address say whether mails reach it.
+//! Labels: facts about users. The label `email` states whether mails reach the address.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,29 +8,29 @@ use crate::platform::clock::Timestamp;
 /// A fact about a user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// What the fact is about, as `email`.
+    /// The subject of the fact, such as `email`.
     pub key: String,
-    /// What it says, as `verified`.
+    /// The fact, such as `verified`.
     pub value: String,
-    /// `private` or `public`.
+    /// The scope, `private` or `public`.
     pub scope: String,
-    /// When it was first stated.
+    /// The time at which a label with this key was first set.
     pub created_at: Timestamp,
-    /// When it last changed.
+    /// The time at which the value was last set.
     pub updated_at: Timestamp,
 }
 
-/// Key of the label that says what is known of the address.
+/// The key of the label for the address.
 const EMAIL: &str = "email";
-/// Its owner has shown that mails to the address reach her.
+/// The user confirmed the address.
 const VERIFIED: &str = "verified";
-/// Mails to the address come back, or are complained of.
+/// A mail to the address bounced permanently, or its recipient complained.
 const BOUNCED: &str = "bounced";
 /// Scope of labels that the user cannot change.
 const PRIVATE: &str = "private";
 
 impl User {
-    /// The user with the label that says that mails reach her, and otherwise as she was.
+    /// The user with the label `email: verified`; state and level are unchanged.
     #[must_use]
     pub fn verified(&self, now: Timestamp) -> Self {
         Self {
@@ -40,23 +40,22 @@ impl User {
         }
     }
 
-    /// The user once a mail to her came back for good, or she complained of one, at that time: with
-    /// the label that says so, and otherwise as she was. `None` where that is known already, or
-    /// where she has confirmed the address since.
+    /// The user with the label `email: bounced`, after a permanent bounce or a complaint at the
+    /// time `at`. `None` if the user has this label already, or confirmed the address after `at`.
     #[must_use]
     pub fn bounced(&self, at: Timestamp, now: Timestamp) -> Option<Self> {
         let is_outdated = self
             .email_label()
             .is_some_and(|label| label.updated_at > at);
-        let news = !self.has_bounced() && !is_outdated;
-        news.then(|| Self {
+        let is_new = !self.has_bounced() && !is_outdated;
+        is_new.then(|| Self {
             labels: self.labels_with_email(BOUNCED, now),
             updated_at: now,
             ..self.clone()
         })
     }
 
-    /// Whether mails to the address come back, or are complained of: it gets no more.
+    /// Whether the address bounced or complained. No further mails are sent to it.
     #[must_use]
     pub fn has_bounced(&self) -> bool {
         self.email_label()
@@ -69,7 +68,7 @@ impl User {
             .find(|label| label.key == EMAIL && label.scope == PRIVATE)
     }
 
-    /// The labels, with one of the address alone, which says this.
+    /// The labels, with this value as the only label with the key `email`.
     fn labels_with_email(&self, value: &str, now: Timestamp) -> Vec<Label> {
         let (of_email, mut labels): (Vec<Label>, Vec<Label>) = self
             .labels
@@ -91,7 +90,7 @@ impl User {
     }
 }
 
-/// What is told of a label.
+/// A label as the API returns it.
 #[derive(Serialize)]
 pub(super) struct LabelView<'a> {
     key: &'a str,
@@ -128,17 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_of_an_address_is_one_label_and_the_newest_word_counts() {
+    fn an_address_has_one_label_and_its_newest_value_counts() {
         let at = Timestamp::from_seconds;
-        let bounced = user().bounced(at(5), at(9)).expect("news");
+        let bounced = user().bounced(at(5), at(9)).expect("a new label");
         assert!(bounced.has_bounced() && !user().has_bounced());
-        let told = |user: &User| {
+        let labels = |user: &User| {
             user.labels
                 .iter()
                 .map(|label| format!("{}: {}", label.key, label.value))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(told(&bounced), ["email: bounced"]);
+        assert_eq!(labels(&bounced), ["email: bounced"]);
         assert_eq!(
             (
                 bounced.labels[0].created_at,
@@ -148,23 +147,26 @@ mod tests {
             (at(1), at(9), at(9))
         );
         assert_eq!((bounced.state, bounced.level), (State::Active, 0));
-        assert!(bounced.bounced(at(9), at(10)).is_none(), "it is known");
+        assert!(
+            bounced.bounced(at(9), at(10)).is_none(),
+            "the label exists already"
+        );
         assert!(
             user().bounced(at(1), at(9)).is_none(),
-            "confirmed at 2, after it bounced"
+            "the address was confirmed at 2, after the bounce"
         );
         assert!(user().bounced(at(2), at(9)).is_some());
         let confirmed = bounced.confirmed(at(12));
-        assert_eq!(told(&confirmed), ["email: verified"]);
+        assert_eq!(labels(&confirmed), ["email: verified"]);
         assert!(!confirmed.has_bounced() && confirmed.bounced(at(9), at(13)).is_none());
         assert_eq!(
-            told(
+            labels(
                 &User {
                     labels: Vec::new(),
                     ..user()
                 }
                 .bounced(at(1), at(1))
-                .expect("news")
+                .expect("a new label")
             ),
             ["email: bounced"]
         );

@@ -1,14 +1,16 @@
-//! Users: what is stored of one, and what is told.
+//! Users: the stored item, and the profile that the API returns.
 
 mod label;
+mod uid;
 
 use std::fmt;
 
-use data_encoding::{BASE32_NOPAD, HEXUPPER};
+use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
 pub use label::Label;
 use label::LabelView;
+pub use uid::Uid;
 
 use crate::{
     Error,
@@ -16,87 +18,88 @@ use crate::{
     platform::{clock::Timestamp, random},
 };
 
-/// A user as stored, whole, under the key of the address.
+/// A user as stored: one item, under the account key of the address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
-    /// Names the user to other services; never changes.
-    pub uid: String,
-    /// The address as typed.
+    /// The identifier in the API and in other services; never changes.
+    pub uid: Uid,
+    /// The address, as the user typed it.
     pub email: EmailAddress,
-    /// The password's hash.
+    /// The hash of the password.
     pub password_hash: PasswordHash,
-    /// Whether the account may be used.
+    /// The state of the account, which decides whether the user can sign in.
     pub state: State,
-    /// What the user may do, in words of the services behind this one.
+    /// The role, such as `member`. Only services that consume access tokens interpret it.
     pub role: String,
-    /// How far the user is verified, in numbers of the services behind this one.
+    /// The verification level: 0 at sign-up; confirming the address raises it to 1. Other services
+    /// may assign higher levels.
     pub level: u32,
-    /// The second factor; absent while it is off.
+    /// The TOTP secret; `None` while OTP is off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_secret: Option<OtpSecret>,
-    /// The highest time step of `otp_secret` that was accepted. Codes of it and of those before it
-    /// are used up.
+    /// The highest time step of `otp_secret` whose code was accepted. Codes of this and of earlier
+    /// time steps are rejected (RFC 6238, section 5.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_last_step: Option<u64>,
-    /// A secret that was drawn for an authenticator and does not count before a code of it is
-    /// given.
+    /// A new TOTP secret. It has no effect until the user enables OTP with a code of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_pending_secret: Option<OtpSecret>,
-    /// The recovery codes of `otp_secret` that are left, hashed with one salt.
+    /// Hashes of the unused recovery codes, which share one salt.
     #[serde(
         default,
         skip_serializing_if = "Vec::is_empty",
         with = "serde_dynamo::string_set"
     )]
     pub otp_recovery_codes: Vec<PasswordHash>,
-    /// Goes up when every session of the user ends: a session that began in another epoch is over.
+    /// The session epoch. Incrementing it ends all sessions: a session with another epoch is not
+    /// live.
     pub session_epoch: u64,
-    /// A JSON text of the client's.
+    /// JSON text that the client sent at sign-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// Who invited the user.
+    /// The uid of the user who referred this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub referral_uid: Option<String>,
-    /// Facts that other services know of the user.
+    pub referral_uid: Option<Uid>,
+    /// Labels of the user.
     #[serde(default)]
     pub labels: Vec<Label>,
-    /// When the user signed up.
+    /// The time of the sign-up.
     pub created_at: Timestamp,
-    /// When anything of the above changed.
+    /// The time of the last change of the user's data.
     pub updated_at: Timestamp,
 }
 
-/// Whether an account may be used.
+/// The state of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Signed up, address not confirmed yet.
+    /// The address is not confirmed yet. The user can sign in.
     Pending,
-    /// In use.
+    /// The address is confirmed. The user can sign in.
     Active,
-    /// Shut out.
+    /// Banned by an operator. The user cannot sign in.
     Banned,
-    /// Gone, kept for the record.
+    /// Deleted. The item is kept, but the user cannot sign in.
     Deleted,
-    /// Any state that another service set: not in use.
+    /// Any other state, which another service set. The user cannot sign in.
     #[serde(other)]
     Other,
 }
 
-/// The secret that a user shares with an authenticator, base32 (RFC 4648).
+/// The secret that a user shares with an authenticator app, in base32 without padding (RFC 4648).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OtpSecret(String);
 
 impl OtpSecret {
-    /// A new secret of 160 random bits, which is what RFC 4226 recommends.
+    /// A new secret of 160 random bits, the length that RFC 4226 recommends (section 4, R6).
     #[must_use]
-    pub fn draw() -> Self {
+    pub fn generate() -> Self {
         Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
     }
 
-    /// Takes over a secret that was drawn elsewhere; `None` where authenticators could not share
-    /// it.
+    /// Parses the secret of an imported user. Returns `None` if it is not base32 in upper case, or
+    /// has fewer than 80 bits.
     #[must_use]
     pub fn import(text: &str) -> Option<Self> {
         let bare = text.trim_end_matches('=');
@@ -106,7 +109,7 @@ impl OtpSecret {
             .then(|| Self(bare.to_owned()))
     }
 
-    /// The secret itself.
+    /// The secret as text.
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
@@ -119,25 +122,25 @@ impl fmt::Debug for OtpSecret {
     }
 }
 
-/// What a sign-up gives.
+/// The data of a sign-up.
 #[derive(Clone, Debug)]
 pub struct NewUser {
-    /// The address as typed.
+    /// The address, as the user typed it.
     pub email: EmailAddress,
-    /// The password's hash.
+    /// The hash of the password.
     pub password_hash: PasswordHash,
-    /// Who invited the user.
-    pub referral_uid: Option<String>,
-    /// A JSON text of the client's.
+    /// The uid of the user who referred this one.
+    pub referral_uid: Option<Uid>,
+    /// JSON text that the client sent.
     pub data: Option<String>,
 }
 
 impl User {
-    /// A user who has just signed up, with a uid drawn by chance.
+    /// A user at sign-up: pending, with a random uid.
     #[must_use]
     pub fn new(new: NewUser, uid_prefix: &str, now: Timestamp) -> Self {
         Self {
-            uid: new_uid(uid_prefix),
+            uid: Uid::generate(uid_prefix),
             email: new.email,
             password_hash: new.password_hash,
             state: State::Pending,
@@ -156,8 +159,11 @@ impl User {
         }
     }
 
-    /// Whether the state of the account lets its owner sign in. Told only to who knows the
-    /// password.
+    /// Checks that the state of the account permits a sign-in. Only a caller who presented the
+    /// right password may see the result.
+    ///
+    /// # Errors
+    /// [`Error::AccountBanned`], [`Error::AccountDeleted`] or [`Error::AccountNotActive`].
     pub fn may_sign_in(&self) -> Result<(), Error> {
         match self.state {
             State::Active | State::Pending => Ok(()),
@@ -167,8 +173,8 @@ impl User {
         }
     }
 
-    /// The user once her address is confirmed: active, of level 1 at least, with the label that
-    /// says so.
+    /// The user with a confirmed address: active, of level 1 or higher, with the label
+    /// `email: verified`.
     #[must_use]
     pub fn confirmed(&self, now: Timestamp) -> Self {
         Self {
@@ -178,7 +184,8 @@ impl User {
         }
     }
 
-    /// What is told of the user.
+    /// The user as the API returns it. Only a response that opens a session has a
+    /// `csrf_token`.
     #[must_use]
     pub fn profile<'a>(&'a self, csrf_token: Option<&'a str>) -> Profile<'a> {
         Profile {
@@ -188,7 +195,7 @@ impl User {
             level: self.level,
             otp: self.otp_secret.is_some(),
             state: self.state,
-            referral_uid: self.referral_uid.as_deref(),
+            referral_uid: self.referral_uid.as_ref(),
             csrf_token,
             data: self.data.as_deref(),
             created_at: self.created_at.rfc3339(),
@@ -201,17 +208,17 @@ impl User {
     }
 }
 
-/// What is told of a user, in Barong's order. This service keeps no phones, profiles and data
-/// storages; the empty lists are there because clients iterate them.
+/// A user as the API returns it, with Barong's members in Barong's order. `phones`, `profiles` and
+/// `data_storages` are always empty; they are present because clients iterate them.
 #[derive(Serialize)]
 pub struct Profile<'a> {
     email: &'a str,
-    uid: &'a str,
+    uid: &'a Uid,
     role: &'a str,
     level: u32,
     otp: bool,
     state: State,
-    referral_uid: Option<&'a str>,
+    referral_uid: Option<&'a Uid>,
     #[serde(skip_serializing_if = "Option::is_none")]
     csrf_token: Option<&'a str>,
     data: Option<&'a str>,
@@ -221,37 +228,6 @@ pub struct Profile<'a> {
     phones: [(); 0],
     profiles: [(); 0],
     data_storages: [(); 0],
-}
-
-/// A new uid: the prefix and ten upper-case hexadecimal digits.
-fn new_uid(prefix: &str) -> String {
-    format!("{prefix}{}", HEXUPPER.encode(&random::bytes::<5>()))
-}
-
-/// Whether the text has the form of a uid that Latchkey or Barong may have given, with whatever
-/// prefix: two to six letters and ten hexadecimal digits.
-#[must_use]
-pub fn has_uid_form(text: &str) -> bool {
-    let Some((prefix, digits)) = text
-        .len()
-        .checked_sub(10)
-        .and_then(|end| text.split_at_checked(end))
-    else {
-        return false;
-    };
-    (2..=6).contains(&prefix.len())
-        && prefix.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Whether the text has the form of a uid with this prefix.
-#[must_use]
-pub fn is_uid(text: &str, prefix: &str) -> bool {
-    let digits = text.strip_prefix(prefix).unwrap_or_default();
-    digits.len() == 10
-        && digits
-            .bytes()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'))
 }
 
 #[cfg(test)]
@@ -299,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmed_user_is_active_and_labelled_once() {
+    fn a_confirmed_user_is_active_and_has_one_email_label() {
         let confirmed = user("pending").confirmed(Timestamp::from_seconds(9));
         let label = |created: i64, updated: i64| Label {
             key: "email".to_owned(),
@@ -323,39 +299,14 @@ mod tests {
     }
 
     #[test]
-    fn uids_of_other_prefixes_have_the_form_too() {
-        for text in [
-            "ID0123456789",
-            "UACAFE000000",
-            "PREFIX0123456789",
-            "idabcdefabcd",
-        ] {
-            assert!(has_uid_form(text), "{text}");
-        }
-        for text in [
-            "",
-            "I0123456789",
-            "TOOLONG0123456789",
-            "ID012345678",
-            "ID01234567890",
-            "ID012345678g",
-            "I10123456789",
-            "ID-123456789",
-            "ßß0123456789",
-        ] {
-            assert!(!has_uid_form(text), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_secret_from_elsewhere_is_base32() {
-        let read = |text: &str| OtpSecret::import(text).map(|secret| secret.0);
+    fn an_imported_secret_is_base32_of_80_bits_or_more() {
+        let import = |text: &str| OtpSecret::import(text).map(|secret| secret.0);
         assert_eq!(
-            read("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(),
+            import("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(),
             Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
         );
         assert_eq!(
-            read("GEZDGNBVGY3TQOJQGEZA====").as_deref(),
+            import("GEZDGNBVGY3TQOJQGEZA====").as_deref(),
             Some("GEZDGNBVGY3TQOJQGEZA")
         );
         for text in [
@@ -365,25 +316,7 @@ mod tests {
             "gezdgnbvgy3tqojq",
             "GEZDGNBV GY3TQOJQ",
         ] {
-            assert_eq!(read(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn uids_are_the_prefix_and_ten_hexadecimal_digits() {
-        assert!(is_uid(&new_uid("ID"), "ID"));
-        for text in [
-            "",
-            "ID",
-            "ID012345678",
-            "ID01234567890",
-            "id0123456789",
-            "ID012345678g",
-            "ID012345678a",
-            "XX0123456789",
-            " ID0123456789",
-        ] {
-            assert!(!is_uid(text, "ID"), "{text:?}");
+            assert_eq!(import(text), None, "{text}");
         }
     }
 }

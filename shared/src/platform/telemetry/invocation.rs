@@ -1,71 +1,71 @@
-//! The line of an invocation.
+//! The log lines of an invocation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{metrics, operation, round_trips};
 use crate::{BoxError, error::causes, platform::clock::Stopwatch};
 
-/// Whether this process was started for the invocation that is to come.
+/// Whether the next invocation is the first one of this instance.
 static COLD: AtomicBool = AtomicBool::new(true);
 
-/// An invocation at work.
+/// An invocation in progress.
 pub struct Invocation {
     request_id: String,
-    begun: Stopwatch,
+    duration: Stopwatch,
     cold_start: bool,
 }
 
-/// What an HTTP request was answered.
-pub struct Answered {
-    /// As API Gateway names it: `POST /identity/sessions`.
+/// The response to an HTTP request, as logged.
+pub struct ResponseSummary {
+    /// As API Gateway names it, for example `POST /identity/sessions`.
     pub route: String,
     pub status: u16,
-    /// The first key of a refusal.
+    /// The first error key, if the request failed.
     pub key: Option<String>,
-    /// The client's network, short enough to identify no person.
+    /// The client's network: /24 of an IPv4 address, /48 of an IPv6 address.
     pub address: Option<String>,
 }
 
-/// The line of a request, which is logged after the answer has gone out, so that no client waits
+/// The log line of a request. It is written after the response was sent, so that no client waits
 /// for it.
-pub struct RequestLine {
+pub struct LogLine {
     request_id: String,
     cold_start: bool,
     duration_ms: f64,
     round_trips: u32,
-    answered: Answered,
+    response: ResponseSummary,
 }
 
 impl Invocation {
-    /// `request_id` is Lambda's.
+    /// Starts the measurement of an invocation. `request_id` is the id that Lambda gave it.
     pub fn begin(request_id: String) -> Self {
         Self {
             request_id,
-            begun: Stopwatch::start(),
+            duration: Stopwatch::start(),
             cold_start: COLD.swap(false, Ordering::Relaxed),
         }
     }
 
-    /// Logs the cause of a failure, which no answer contains.
+    /// Logs the cause of a failure, which the response does not contain.
     pub fn failed(&self, status: u16, cause: &(dyn std::error::Error + 'static)) {
         tracing::error!(request_id = self.request_id, operation = operation(), status, cause = %causes(cause), "the request failed");
     }
 
-    /// Ends with what a request was answered.
-    pub fn answered(self, answered: Answered) -> RequestLine {
-        let duration_ms = self.begun.milliseconds();
-        RequestLine {
+    /// Ends the measurement of an HTTP request.
+    pub fn responded(self, response: ResponseSummary) -> LogLine {
+        let duration_ms = self.duration.milliseconds();
+        LogLine {
             request_id: self.request_id,
             cold_start: self.cold_start,
             duration_ms,
             round_trips: round_trips::take(),
-            answered,
+            response,
         }
     }
 
-    /// Tells what became of an event.
+    /// Ends the measurement of an event, and logs its outcome.
     pub fn handled<T>(self, outcome: &Result<T, BoxError>) {
-        let duration_ms = self.begun.milliseconds();
+        let duration_ms = self.duration.milliseconds();
         let round_trips = round_trips::take();
         let Self {
             request_id,
@@ -100,23 +100,23 @@ impl Invocation {
     }
 }
 
-impl RequestLine {
-    /// Writes it, and the metrics of the request.
-    pub fn tell(self) {
+impl LogLine {
+    /// Writes the line, and the metrics of the request.
+    pub fn write(self) {
         let Self {
             request_id,
             cold_start,
             duration_ms,
             round_trips,
-            answered:
-                Answered {
+            response:
+                ResponseSummary {
                     route,
                     status,
                     key,
                     address,
                 },
         } = self;
-        metrics::answered(status);
+        metrics::responded(status);
         tracing::info!(
             request_id,
             operation = operation(),

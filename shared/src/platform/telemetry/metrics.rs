@@ -1,5 +1,5 @@
-//! Metrics, in the embedded format that `CloudWatch` reads out of the log. Few, for each
-//! combination of a name and a dimension's value is paid for.
+//! Metrics, which `CloudWatch` extracts from the log (embedded metric format). There are few of
+//! them, because AWS charges for each combination of a name and a value of its dimension.
 //!
 //! <https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>
 
@@ -21,7 +21,7 @@ const DEFAULT_NAMESPACE: &str = "Latchkey";
 
 static COLLECTOR: OnceLock<&'static Collector> = OnceLock::new();
 
-/// Values of a dimension, and the names that metrics have for them.
+/// Declares the values of a dimension, with their names in `CloudWatch`.
 macro_rules! values {
     ($(#[$meta:meta])* $name:ident { $($(#[$value_meta:meta])* $value:ident = $text:literal,)* }) => {
         $(#[$meta])*
@@ -29,7 +29,7 @@ macro_rules! values {
         pub enum $name { $($(#[$value_meta])* $value,)* }
 
         impl $name {
-            /// Every name.
+            /// The names of all values in `CloudWatch`.
             pub const NAMES: &[&str] = &[$($text),*];
 
             fn name(self) -> &'static str {
@@ -40,23 +40,23 @@ macro_rules! values {
 }
 
 values! {
-    /// What came of a sign-in.
+    /// Outcomes of a sign-in.
     SignIn {
         /// A session was opened.
         Succeeded = "succeeded",
-        /// Unknown address or wrong password.
+        /// The address is unknown or the password is wrong.
         WrongCredentials = "wrong_credentials",
-        /// Right password, wrong code.
+        /// The password is correct, the code of the second factor is wrong.
         WrongOtp = "wrong_otp",
-        /// Right password, no code yet.
+        /// The password is correct, the code of the second factor is missing.
         OtpMissing = "otp_missing",
-        /// Right password, an account that must not sign in.
+        /// The password is correct, the state of the account forbids sign-in.
         AccountClosed = "account_closed",
-        /// Not looked at: too many attempts.
+        /// Rejected by a rate limit or back-off, before the password was verified.
         Limited = "limited",
-        /// Not looked at: no captcha, or a wrong one.
+        /// Rejected because the captcha response is missing or wrong.
         Captcha = "captcha",
-        /// Not looked at: parameters that cannot be right.
+        /// Rejected because of its body or parameters.
         Invalid = "invalid",
         /// A failure of the service.
         Failed = "failed",
@@ -64,42 +64,43 @@ values! {
 }
 
 values! {
-    /// How far the reset of a password came.
+    /// Stages of a password reset.
     PasswordReset {
-        /// A code was stored.
+        /// A code was stored, and its mail queued.
         Requested = "asked",
-        /// The mail with it was sent.
+        /// SES accepted the mail with the code.
         Sent = "sent",
-        /// It was used.
+        /// The code was used.
         Used = "used",
     }
 }
 
 values! {
-    /// What became of a mail.
+    /// Outcomes of a mail.
     Mail {
-        /// SES took it.
+        /// SES accepted the mail.
         Sent = "sent",
-        /// SES did not answer or was too busy; it is tried again.
+        /// SES did not respond or throttled the call. The mail is retried.
         Failed = "failed",
-        /// It will never be sent: SES refused it, or it cannot be read.
+        /// SES rejected the mail or denied access to the function, or the mail in the outbox is
+        /// unreadable. It is not retried.
         Refused = "refused",
-        /// It was not sent in time.
+        /// The mail expired before it was sent.
         Expired = "expired",
-        /// Not sent, for mails to the address bounce.
+        /// The mail was not sent, because mails to the address bounce.
         Suppressed = "suppressed",
-        /// It came back for good.
+        /// The mail bounced permanently.
         Bounced = "bounced",
-        /// Its reader complained of it.
+        /// The recipient reported the mail as spam.
         Complained = "complained",
     }
 }
 
-/// What there is to know of a metric.
+/// The definition of a metric.
 pub struct Metric {
-    /// Its name.
+    /// Name in `CloudWatch`.
     pub name: &'static str,
-    /// Its one dimension, if it has one, and the values of that.
+    /// Name and values of the dimension, if the metric has one.
     pub dimension: Option<(&'static str, &'static [&'static str])>,
     unit: Unit,
 }
@@ -134,7 +135,7 @@ impl Metric {
     }
 }
 
-/// Every metric there is.
+/// All metrics.
 pub const ALL: &[Metric] = &[
     Metric::count_by("SignIns", "Outcome", SignIn::NAMES),
     Metric::count_by("PasswordResets", "Stage", PasswordReset::NAMES),
@@ -147,7 +148,7 @@ pub const ALL: &[Metric] = &[
 ];
 
 impl SignIn {
-    /// What it came to.
+    /// The outcome that the result of a sign-in counts as.
     #[must_use]
     pub fn of<T>(result: &Result<T, Error>) -> Self {
         let Err(error) = result else {
@@ -163,7 +164,7 @@ impl SignIn {
             Error::TooManyAttempts { .. } => Self::Limited,
             Error::CaptchaRequired | Error::CaptchaRefused => Self::Captcha,
             Error::Unavailable(_) | Error::Internal(_) => Self::Failed,
-            // The rest of the list, without a catch-all: a new error has to choose its outcome.
+            // No `_` arm, so that a new error does not compile without an outcome.
             Error::MalformedBody
             | Error::UnsupportedMediaType
             | Error::BodyTooLarge
@@ -201,32 +202,34 @@ pub fn sign_in(outcome: SignIn) {
     counter!("SignIns", "Outcome" => outcome.name()).increment(1);
 }
 
-/// Counts a step of a reset.
+/// Counts a stage of a password reset.
 pub fn password_reset(stage: PasswordReset) {
     counter!("PasswordResets", "Stage" => stage.name()).increment(1);
 }
 
-/// Counts what became of a mail.
+/// Counts a mail.
 pub fn mail(outcome: Mail) {
     counter!("Mails", "Outcome" => outcome.name()).increment(1);
 }
 
-/// Counts a captcha that could not be checked, so that nobody passed.
+/// Counts a request that was rejected because the captcha provider did not verify its response.
 pub(crate) fn captcha_unavailable() {
     counter!("CaptchaUnavailable").increment(1);
 }
 
-/// Counts a password that was accepted without asking whether it is known.
+/// Counts a password that was accepted without a check against breached passwords, because the
+/// service returned no usable response.
 pub(crate) fn breached_passwords_unavailable() {
     counter!("BreachedPasswordsUnavailable").increment(1);
 }
 
-/// How long a hash took.
-pub fn hash_time(begun: Stopwatch) {
-    histogram!("HashTime").record(begun.milliseconds());
+/// Records the duration of a password hash.
+pub fn hash_time(duration: Stopwatch) {
+    histogram!("HashTime").record(duration.milliseconds());
 }
 
-pub(super) fn answered(status: u16) {
+/// Counts a response that is an error of capacity.
+pub(super) fn responded(status: u16) {
     match status {
         429 => counter!("Throttles").increment(1),
         503 => counter!("Unavailable").increment(1),
@@ -234,23 +237,24 @@ pub(super) fn answered(status: u16) {
     }
 }
 
-/// `IDENTITY_METRICS_NAMESPACE`: distinguishes the metrics of this stack from those of others.
+/// Sets up the metrics, in the namespace `IDENTITY_METRICS_NAMESPACE`, which distinguishes the
+/// stack from others.
 pub(super) fn init() {
     let namespace = environment::variable("IDENTITY_METRICS_NAMESPACE")
         .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
     match Builder::new().cloudwatch_namespace(namespace).init() {
         Ok(collector) => {
             for Metric { name, unit, .. } in ALL {
-                // Which kind it is described as makes no difference.
+                // Describes the units of histograms too.
                 describe_counter!(*name, *unit, "");
             }
             let _ = COLLECTOR.set(collector);
         }
-        Err(error) => tracing::error!(%error, "there will be no metrics"),
+        Err(error) => tracing::error!(%error, "metrics could not be set up"),
     }
 }
 
-/// Writes what was counted since the last time, with the id of the request that it belongs to.
+/// Writes the metrics since the last call, with the request id as a property.
 pub(super) fn flush(request_id: &str) {
     let Some(collector) = COLLECTOR.get() else {
         return;
@@ -270,7 +274,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sign_in_has_one_outcome() {
+    fn each_error_of_a_sign_in_has_its_outcome() {
         let of = |error| SignIn::of::<()>(&Err(error)).name();
         assert_eq!(SignIn::of(&Ok(())).name(), "succeeded");
         assert_eq!(of(Error::InvalidCredentials), "wrong_credentials");
@@ -281,7 +285,7 @@ mod tests {
         assert_eq!(of(Error::CaptchaRefused), "captcha");
         assert_eq!(of(Error::Parameters(Vec::new())), "invalid");
         assert_eq!(of(Error::MalformedBody), "invalid");
-        assert_eq!(of(Error::Unavailable("no answer".into())), "failed");
-        assert_eq!(of(Error::Internal("impossible".into())), "failed");
+        assert_eq!(of(Error::Unavailable("no response".into())), "failed");
+        assert_eq!(of(Error::Internal("unexpected".into())), "failed");
     }
 }

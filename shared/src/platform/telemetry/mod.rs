@@ -1,5 +1,5 @@
-//! What operators see of a function: JSON lines on standard output, which Lambda hands to
-//! `CloudWatch`. Each invocation is one line, and metrics are lines of their own.
+//! Logs and metrics of a function: JSON lines on standard output, which Lambda sends to
+//! `CloudWatch`. Each invocation writes one line, and its metrics as lines of their own.
 
 mod invocation;
 pub mod metrics;
@@ -12,13 +12,17 @@ use std::{
 
 use tracing_subscriber::filter::LevelFilter;
 
-pub(crate) use invocation::{Answered, Invocation, RequestLine};
+pub(crate) use invocation::{Invocation, LogLine, ResponseSummary};
 pub(crate) use round_trips::Counted;
 
-/// The function that this process runs.
+/// Name of the binary, for example `session-create`.
 static OPERATION: OnceLock<&'static str> = OnceLock::new();
 
-/// Starts logs and metrics of the function of that name. To be called once, first of all.
+/// Sets up logs, metrics and the panic hook of the binary with this name. Must be called once,
+/// before anything else.
+///
+/// # Panics
+/// If a subscriber of `tracing` is already set.
 pub fn init(operation: &'static str) {
     let _ = OPERATION.set(operation);
     tracing_subscriber::fmt()
@@ -31,7 +35,7 @@ pub fn init(operation: &'static str) {
     metrics::init();
 }
 
-/// Logs where a panic happened. Its message may quote a value, so it is left out.
+/// Logs the location of a panic, without its message, which may contain a secret.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
     tracing::error!(

@@ -1,4 +1,4 @@
-//! How often a function waited for AWS or another service.
+//! Counts the round trips of an invocation to AWS and other services.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -12,17 +12,16 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 
-static UNDER_WAY: AtomicU32 = AtomicU32::new(0);
+static IN_PROGRESS: AtomicU32 = AtomicU32::new(0);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
-/// The round trips since the last time that this was asked: a process has one invocation at a time,
-/// and what it fetches at its start counts with the first. Calls that are under way side by side
-/// are one.
+/// The round trips since the last call of this function. Concurrent calls count as one. An instance
+/// handles one invocation at a time; the calls of its init phase count as part of the first.
 pub(super) fn take() -> u32 {
     COUNT.swap(0, Ordering::Relaxed)
 }
 
-/// An HTTP client or connector whose calls are counted.
+/// An HTTP client or connector that counts its calls.
 #[derive(Debug)]
 pub struct Counted<T>(pub T);
 
@@ -30,17 +29,17 @@ struct Call;
 
 impl Call {
     fn begin() -> Self {
-        if UNDER_WAY.fetch_add(1, Ordering::Relaxed) == 0 {
+        if IN_PROGRESS.fetch_add(1, Ordering::Relaxed) == 0 {
             COUNT.fetch_add(1, Ordering::Relaxed);
         }
         Self
     }
 }
 
-/// Also when nobody waits for the answer any more.
+/// On drop, so that a cancelled call ends too.
 impl Drop for Call {
     fn drop(&mut self) {
-        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+        IN_PROGRESS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -60,10 +59,10 @@ impl HttpClient for Counted<SharedHttpClient> {
 
 impl<T: HttpConnector> HttpConnector for Counted<T> {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let answer = self.0.call(request);
+        let response = self.0.call(request);
         HttpConnectorFuture::new(async move {
             let _call = Call::begin();
-            answer.await
+            response.await
         })
     }
 }

@@ -1,20 +1,20 @@
-//! `GeeTest` 3. Unlike the other providers it wants a round trip before the widget is shown, and
-//! signs what the widget makes with MD5: its digests prove nothing by themselves, so the provider
-//! is asked too.
+//! `GeeTest` version 3. Unlike the other providers, it requires a call before the widget is shown,
+//! and signs the response of the widget with MD5. MD5 alone is not sufficient, so the provider also
+//! verifies the response.
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use data_encoding::HEXLOWER;
 use md5::{Digest, Md5};
 use serde::Deserialize;
 
-use super::{Check, Refusal};
+use super::{Check, Failure, SECRET_AGE};
 use crate::{
     Error,
     domain::captcha::{CaptchaResponse, CaptchaSettings},
     platform::{aws::Aws, clock::Timestamp},
 };
 
-/// What the widget makes.
+/// The response of the widget.
 #[derive(Deserialize)]
 struct Solution {
     #[serde(rename = "geetest_challenge")]
@@ -25,35 +25,40 @@ struct Solution {
     seccode: String,
 }
 
-/// Begins captchas; nothing where another captcha is configured, or none.
+/// Registers captchas with the provider; `None` if another captcha, or none, is configured.
 pub struct Registration(Option<Check>);
 
 impl Registration {
-    /// Registers captchas; without settings, none. Starts to fetch the provider's secret. Must be
-    /// called within a tokio runtime.
+    /// Registration with these settings; without settings, there is none. Starts to fetch the
+    /// secret of the provider, so it must be called within a tokio runtime.
     #[must_use]
     pub fn new(settings: Option<CaptchaSettings>, aws: &Aws) -> Self {
         Self(settings.map(|settings| Check::new(settings, aws)))
     }
 
-    /// The public key and a new challenge, which the widget begins with.
+    /// The public key and a new challenge for the widget.
+    ///
+    /// # Errors
+    /// [`Error::RecordNotFound`] if `GeeTest` is not configured, and [`Error::Unavailable`] if the
+    /// provider does not answer or the secret cannot be fetched.
     pub async fn begin(&self, now: Timestamp) -> Result<(&str, String), Error> {
         let check = self.0.as_ref().ok_or(Error::RecordNotFound)?;
-        let secret = check.secret.text(now).await?;
+        let secret = check.secret.recent(now, SECRET_AGE).await?;
         let id = &check.settings.id;
         let url = check
             .settings
             .url
             .join("register.php")
             .with_query(&[("gt", id), ("json_format", "1")]);
-        let answer = check
-            .outbound
+        let response = check
+            .http_client
             .get(&url, None)
             .await
             .map_err(|error| Error::Unavailable(error.into()))?;
-        let text = read(&answer, "challenge").filter(|text| is_challenge(text));
-        let text = text
-            .ok_or_else(|| Error::Unavailable("the captcha's provider gave no challenge".into()))?;
+        let text = field(&response, "challenge").filter(|text| is_challenge(text));
+        let text = text.ok_or_else(|| {
+            Error::Unavailable("the captcha provider returned no challenge".into())
+        })?;
         Ok((id, digest(&[&text, &secret])))
     }
 }
@@ -63,7 +68,7 @@ impl Check {
         &self,
         secret: &str,
         response: &CaptchaResponse,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Failure> {
         let Solution {
             challenge,
             signature,
@@ -71,8 +76,8 @@ impl Check {
         } = solution(response)?;
         let expected = digest(&[secret, "geetest", &challenge]);
         if verify_slices_are_equal(expected.as_bytes(), signature.as_bytes()).is_err() {
-            return Err(Refusal::Wrong(
-                "a signature of another challenge".to_owned(),
+            return Err(Failure::Invalid(
+                "the signature does not match the challenge".to_owned(),
             ));
         }
         let fields = [
@@ -82,41 +87,44 @@ impl Check {
             ("json_format", "1"),
             ("sdk", "latchkey"),
         ];
-        let answer = self
-            .outbound
+        let response = self
+            .http_client
             .post_form(&self.settings.url.join("validate.php"), &fields)
             .await?;
-        match read(&answer, "seccode") {
+        match field(&response, "seccode") {
             Some(proof) if proof == digest(&[&seccode]) => Ok(()),
-            Some(no) if no == "false" => Err(Refusal::Wrong("not solved".to_owned())),
-            _ => Err(Refusal::Unknown(
-                "an answer that is not understood".to_owned(),
+            Some(text) if text == "false" => Err(Failure::Invalid(
+                "the provider rejected the response".to_owned(),
+            )),
+            _ => Err(Failure::Unverified(
+                "the response of the provider has an unexpected format".to_owned(),
             )),
         }
     }
 }
 
-fn solution(response: &CaptchaResponse) -> Result<Solution, Refusal> {
+fn solution(response: &CaptchaResponse) -> Result<Solution, Failure> {
     let solution = match response {
         CaptchaResponse::Text(text) => serde_json::from_str(text),
         CaptchaResponse::Object(object) => serde_json::from_value(object.clone().into()),
     };
-    // The parser's error would tell what the client sent.
+    // The error of the parser is dropped, because it may quote the client.
     solution
         .ok()
         .filter(|solution: &Solution| !solution.seccode.trim().is_empty())
-        .ok_or_else(|| Refusal::Wrong("not what the widget makes".to_owned()))
+        .ok_or_else(|| Failure::Invalid("the response is not a solution of the widget".to_owned()))
 }
 
-/// A field of an answer. Asked for JSON, the provider's older servers answer with the bare value.
-fn read(answer: &str, field: &str) -> Option<String> {
-    match serde_json::from_str(answer) {
-        Ok(serde_json::Value::Object(object)) => object.get(field)?.as_str().map(str::to_owned),
-        _ => Some(answer.trim().to_owned()),
+/// A field of a provider's response, which is JSON or, from older servers, the bare value.
+fn field(response: &str, name: &str) -> Option<String> {
+    match serde_json::from_str(response) {
+        Ok(serde_json::Value::Object(object)) => object.get(name)?.as_str().map(str::to_owned),
+        _ => Some(response.trim().to_owned()),
     }
 }
 
-/// `0` is how the provider says that there is none; anything but one word is the page of a proxy.
+/// Whether the text is a challenge. The provider returns `0` if there is none, and a proxy may
+/// return a page.
 fn is_challenge(text: &str) -> bool {
     text != "0"
         && (1..=128).contains(&text.len())
@@ -135,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_digest_is_md5_of_the_parts_in_a_row() {
+    fn a_digest_is_md5_of_the_concatenated_parts() {
         // RFC 1321, section A.5.
         assert_eq!(
             digest(&["message", "", " digest"]),
@@ -144,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_solution_is_an_object_or_its_text() {
+    fn a_solution_is_an_object_or_its_json_text() {
         let whole = r#"{"geetest_challenge": "c", "geetest_validate": "v", "geetest_seccode": "s", "more": 1}"#;
         let parts = |response: &CaptchaResponse| {
             solution(response)
@@ -167,18 +175,18 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_json_or_the_bare_value() {
+    fn a_response_is_json_or_the_bare_value() {
         assert_eq!(
-            read(r#"{"challenge": "abc"}"#, "challenge").as_deref(),
+            field(r#"{"challenge": "abc"}"#, "challenge").as_deref(),
             Some("abc")
         );
-        assert_eq!(read("abc\n", "challenge").as_deref(), Some("abc"));
+        assert_eq!(field("abc\n", "challenge").as_deref(), Some("abc"));
         for nothing in [r#"{"status": "error"}"#, r#"{"challenge": 1}"#] {
-            assert_eq!(read(nothing, "challenge"), None);
+            assert_eq!(field(nothing, "challenge"), None);
         }
         for bad in ["", "0", "<html>", "two words", "[1]"] {
             assert!(
-                !read(bad, "challenge").is_some_and(|text| is_challenge(&text)),
+                !field(bad, "challenge").is_some_and(|text| is_challenge(&text)),
                 "{bad}"
             );
         }

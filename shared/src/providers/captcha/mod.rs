@@ -1,10 +1,11 @@
-//! Captchas: the word of a provider that a person asks. Whatever is not a clear yes is a no.
+//! Captchas. A response is rejected unless the provider confirms it.
 
 mod geetest;
 
 use std::time::Duration;
 
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 pub use geetest::Registration;
 
@@ -18,45 +19,51 @@ use crate::{
         aws::Aws,
         clock::Timestamp,
         http_client::{HttpClient, HttpClientError},
-        secrets::Secret,
+        secrets::{CachedSecret, Stages},
         telemetry::metrics,
     },
 };
 
-/// For everything that a provider is asked for a request.
+/// Timeout of a call to a provider.
 const TIMEOUT: Duration = Duration::from_secs(3);
-/// Bytes of a provider's answer at the most.
-const ANSWER_LIMIT: usize = 64 * 1024;
+/// Maximum size of a provider's response, in bytes.
+const MAX_RESPONSE_SIZE: usize = 64 * 1024;
 
-/// The captcha of one operation; nothing where it has none.
+/// Maximum age of the cached secret, in seconds. A changed secret takes effect within this time.
+const SECRET_AGE: i64 = 300;
+
+/// The captcha of an operation; `None` if the operation requires none.
 pub struct Captcha(Option<Check>);
 
-/// What it takes to ask a provider.
+/// A configured provider.
 struct Check {
     settings: CaptchaSettings,
-    secret: Secret,
-    outbound: HttpClient,
+    secret: CachedSecret<Zeroizing<String>>,
+    http_client: HttpClient,
 }
 
-/// Why a response does not pass.
-enum Refusal {
-    /// The provider, or what its response must hold, says no. Holds the reason, which no client
-    /// made.
-    Wrong(String),
-    /// The provider did not say.
-    Unknown(String),
+/// The reason why a response is rejected. The texts contain nothing that the client sent.
+enum Failure {
+    /// The response is invalid, by its form or according to the provider.
+    Invalid(String),
+    /// The provider did not verify the response.
+    Unverified(String),
 }
 
 impl Captcha {
-    /// Requires a captcha; without settings, none. Starts to fetch the provider's secret. Must be
-    /// called within a tokio runtime.
+    /// A captcha with these settings; without settings, none is required. Starts to fetch the
+    /// secret of the provider, so it must be called within a tokio runtime.
     #[must_use]
     pub fn new(settings: Option<CaptchaSettings>, aws: &Aws) -> Self {
         Self(settings.map(|settings| Check::new(settings, aws)))
     }
 
-    /// Lets pass who solved it, and everybody where there is none. A response is to be checked
-    /// once: providers take it once.
+    /// Verifies the response to a captcha. Succeeds if the operation requires none. A response can
+    /// be verified only once, because providers reject a repeated one.
+    ///
+    /// # Errors
+    /// [`Error::CaptchaRequired`] without a response, [`Error::CaptchaRefused`] if the provider did
+    /// not confirm it, and [`Error::Unavailable`] if the secret cannot be fetched.
     pub async fn check(
         &self,
         response: Option<&CaptchaResponse>,
@@ -66,22 +73,22 @@ impl Captcha {
         let Some(check) = &self.0 else { return Ok(()) };
         let response = response.ok_or(Error::CaptchaRequired)?;
         let provider = check.settings.provider.name();
-        // Boxed, so that a request without a captcha does not carry it along.
+        // Boxed, so that the future of a request without a captcha stays small.
         match Box::pin(check.verify(response, client, now)).await? {
             Ok(()) => return Ok(()),
-            Err(Refusal::Wrong(cause)) => tracing::info!(
+            Err(Failure::Invalid(cause)) => tracing::info!(
                 event = "captcha_refused",
                 provider,
                 cause,
-                "a captcha was not solved"
+                "the captcha response was rejected"
             ),
-            Err(Refusal::Unknown(cause)) => {
+            Err(Failure::Unverified(cause)) => {
                 metrics::captcha_unavailable();
                 tracing::warn!(
                     event = "captcha_unavailable",
                     provider,
                     cause,
-                    "a captcha could not be checked"
+                    "the captcha response was rejected, because the provider did not verify it"
                 );
             }
         }
@@ -91,11 +98,18 @@ impl Captcha {
 
 impl Check {
     fn new(settings: CaptchaSettings, aws: &Aws) -> Self {
-        let secret = Secret::fetch(aws.secrets_manager(), &settings.secret);
+        // A secret that was pasted into the console may end with a line break.
+        let secret = CachedSecret::new(
+            aws.secrets_manager(),
+            &settings.secret,
+            Stages::Current,
+            |versions| Ok(Zeroizing::new(versions.current.value.trim().to_owned())),
+        );
+        secret.prefetch();
         Self {
             settings,
             secret,
-            outbound: HttpClient::new(TIMEOUT, ANSWER_LIMIT),
+            http_client: HttpClient::new(TIMEOUT, MAX_RESPONSE_SIZE),
         }
     }
 
@@ -104,18 +118,18 @@ impl Check {
         response: &CaptchaResponse,
         client: &Client,
         now: Timestamp,
-    ) -> Result<Result<(), Refusal>, Error> {
-        let secret = self.secret.text(now).await?;
+    ) -> Result<Result<(), Failure>, Error> {
+        let secret = self.secret.recent(now, SECRET_AGE).await?;
         Ok(match (self.settings.provider, response) {
             (CaptchaProvider::Geetest, response) => self.verify_geetest(&secret, response).await,
             (_, CaptchaResponse::Text(token)) => self.verify_token(&secret, token, client).await,
-            (_, CaptchaResponse::Object(_)) => {
-                Err(Refusal::Wrong("an object instead of a token".to_owned()))
-            }
+            (_, CaptchaResponse::Object(_)) => Err(Failure::Invalid(
+                "the response is an object instead of a token".to_owned(),
+            )),
         })
     }
 
-    /// The call that three providers have in common:
+    /// Verifies a token with the request that three providers have in common:
     /// <https://developers.google.com/recaptcha/docs/verify>,
     /// <https://docs.hcaptcha.com/#verify-the-user-response-server-side>,
     /// <https://developers.cloudflare.com/turnstile/get-started/server-side-validation/>.
@@ -124,46 +138,50 @@ impl Check {
         secret: &str,
         token: &str,
         client: &Client,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Failure> {
         let mut fields = vec![("secret", secret), ("response", token)];
         if !client.address.is_empty() {
             fields.push(("remoteip", &client.address));
         }
         if self.settings.provider == CaptchaProvider::Hcaptcha {
-            // Its secret is the account's, so that another site's token would pass without this.
+            // The secret belongs to the account, so without this a token of another site of the
+            // account would be accepted.
             fields.push(("sitekey", &self.settings.id));
         }
-        let answer = self.outbound.post_form(&self.settings.url, &fields).await?;
-        judge(&answer)
+        let response = self
+            .http_client
+            .post_form(&self.settings.url, &fields)
+            .await?;
+        parse_verdict(&response)
     }
 }
 
-impl From<HttpClientError> for Refusal {
+impl From<HttpClientError> for Failure {
     fn from(error: HttpClientError) -> Self {
-        Self::Unknown(error.to_string())
+        Self::Unverified(error.to_string())
     }
 }
 
-fn judge(answer: &str) -> Result<(), Refusal> {
+fn parse_verdict(response: &str) -> Result<(), Failure> {
     #[derive(Deserialize)]
-    struct Answer {
+    struct Verdict {
         success: bool,
         #[serde(rename = "error-codes")]
         error_codes: Option<Vec<String>>,
     }
-    match serde_json::from_str(answer) {
-        Ok(Answer { success: true, .. }) => Ok(()),
-        Ok(Answer { error_codes, .. }) => {
-            Err(Refusal::Wrong(readable(&error_codes.unwrap_or_default())))
+    match serde_json::from_str(response) {
+        Ok(Verdict { success: true, .. }) => Ok(()),
+        Ok(Verdict { error_codes, .. }) => {
+            Err(Failure::Invalid(loggable(&error_codes.unwrap_or_default())))
         }
-        Err(_) => Err(Refusal::Unknown(
-            "an answer that is not understood".to_owned(),
+        Err(_) => Err(Failure::Unverified(
+            "the response of the provider has an unexpected format".to_owned(),
         )),
     }
 }
 
-/// What a log takes of a provider's codes, such as `invalid-input-secret`.
-fn readable(codes: &[String]) -> String {
+/// The error codes of a provider that are safe to log, such as `invalid-input-secret`.
+fn loggable(codes: &[String]) -> String {
     const CODES: usize = 8;
     let is_code = |code: &&String| {
         code.len() <= 64
@@ -178,7 +196,7 @@ fn readable(codes: &[String]) -> String {
         .map(String::as_str)
         .collect();
     if codes.is_empty() {
-        "no reason given".to_owned()
+        "the provider gave no reason".to_owned()
     } else {
         codes.join(", ")
     }
@@ -189,14 +207,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_clear_yes_passes() {
-        for answer in [
+    fn only_an_unambiguous_success_is_accepted() {
+        for response in [
             r#"{"success": true}"#,
             r#"{"success": true, "error-codes": [], "hostname": "x", "score": 0.9}"#,
         ] {
-            assert!(judge(answer).is_ok(), "{answer}");
+            assert!(parse_verdict(response).is_ok(), "{response}");
         }
-        for answer in [
+        for response in [
             "",
             "true",
             "{}",
@@ -208,28 +226,28 @@ mod tests {
             r#"{"success": true"#,
         ] {
             assert!(
-                matches!(judge(answer), Err(Refusal::Unknown(_))),
-                "{answer}"
+                matches!(parse_verdict(response), Err(Failure::Unverified(_))),
+                "{response}"
             );
         }
     }
 
     #[test]
-    fn the_reason_of_a_no_is_told_as_far_as_it_is_one() {
-        let reason = |answer: &str| match judge(answer) {
-            Err(Refusal::Wrong(reason)) => reason,
-            _ => panic!("{answer}"),
+    fn the_reason_contains_only_well_formed_error_codes() {
+        let reason = |response: &str| match parse_verdict(response) {
+            Err(Failure::Invalid(reason)) => reason,
+            _ => panic!("{response}"),
         };
         assert_eq!(
             reason(r#"{"success": false, "error-codes": ["invalid-input-secret", "a b", "x"]}"#),
             "invalid-input-secret, x"
         );
-        for answer in [
+        for response in [
             r#"{"success": false}"#,
             r#"{"success": false, "error-codes": null}"#,
             r#"{"success": false, "error-codes": ["\n"]}"#,
         ] {
-            assert_eq!(reason(answer), "no reason given");
+            assert_eq!(reason(response), "the provider gave no reason");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What was done to accounts.
+//! Activities
 
 use super::{NOW, new_user, store};
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     store::{ActivityPage, PageRequest, Store},
 };
 
-/// Records something that was done so many milliseconds after `NOW`.
+/// Records an activity, this number of milliseconds after `NOW`.
 async fn record(store: &Store, user: &User, action: Action, milliseconds: i64) -> Activity {
     let client = Client {
         address: "192.0.2.1".to_owned(),
@@ -48,7 +48,7 @@ fn ids(page: &ActivityPage) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn activities_are_found_as_they_were_recorded_newest_first() {
+async fn activities_are_returned_as_recorded_newest_first() {
     let store = store().await;
     let user = new_user("jane@example.com");
     let mut recorded = Vec::new();
@@ -59,7 +59,7 @@ async fn activities_are_found_as_they_were_recorded_newest_first() {
     recorded.sort_by(|one, other| other.id.cmp(&one.id));
     let found = page(&store, &user, None, (1, 100)).await;
     assert_eq!((found.total, found.page), (5, 1));
-    // Times are kept in whole seconds; the id keeps the order within one.
+    // Times are stored in whole seconds; ids preserve the order within a second.
     assert_eq!(
         ids(&found),
         recorded
@@ -77,7 +77,7 @@ async fn activities_are_found_as_they_were_recorded_newest_first() {
 }
 
 #[tokio::test]
-async fn a_topic_leaves_the_others_out() {
+async fn a_topic_excludes_activities_of_other_topics() {
     let store = store().await;
     let user = new_user("jane@example.com");
     for (number, action) in [
@@ -118,14 +118,14 @@ async fn a_topic_leaves_the_others_out() {
 }
 
 #[tokio::test]
-async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
+async fn pages_are_contiguous_and_a_page_out_of_range_is_the_nearest_one() {
     let store = store().await;
     let user = new_user("jane@example.com");
     for milliseconds in 0..5 {
         record(&store, &user, Action::Login, milliseconds).await;
     }
     let all = page(&store, &user, None, (1, 100)).await;
-    for (asked, told, range) in [
+    for (requested, returned, range) in [
         ((1, 2), 1, 0..2),
         ((2, 2), 2, 2..4),
         ((3, 2), 3, 4..5),
@@ -137,11 +137,11 @@ async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
         ((2, 5), 1, 0..5),
         ((usize::MAX, usize::MAX), 1, 0..5),
     ] {
-        let found = page(&store, &user, None, asked).await;
+        let found = page(&store, &user, None, requested).await;
         assert_eq!(
             (found.page, found.total, ids(&found)),
-            (told, 5, ids(&all)[range].to_vec()),
-            "{asked:?}"
+            (returned, 5, ids(&all)[range].to_vec()),
+            "{requested:?}"
         );
     }
     let none = page(&store, &new_user("john@example.com"), None, (7, 2)).await;
@@ -149,7 +149,7 @@ async fn pages_follow_each_other_and_one_that_is_not_there_is_the_nearest() {
 }
 
 #[tokio::test]
-async fn what_has_expired_is_left_out() {
+async fn expired_activities_are_excluded() {
     let store = store().await;
     let user = new_user("jane@example.com");
     record(&store, &user, Action::Login, 0).await;
@@ -176,10 +176,10 @@ async fn what_has_expired_is_left_out() {
 }
 
 #[tokio::test]
-async fn more_than_a_page_of_the_database_is_read() {
+async fn every_page_of_a_query_is_read() {
     let store = store().await;
     let user = new_user("jane@example.com");
-    // A query answers with a megabyte at the most.
+    // DynamoDB returns at most 1 MB per query.
     let client = Client {
         address: "192.0.2.1".to_owned(),
         user_agent: "x".repeat(100_000),

@@ -1,8 +1,8 @@
-//! Codes, and what they let their bearer do.
+//! One-time codes, and the changes that they authorise
 
 use super::{
-    LIFE, NOW, all_activities, ask, at_once, claims_of, done, hash, live, new_user, opened,
-    reset_asked, reset_mail, session_of, signed_up, store, stored,
+    LIFE, NOW, all_activities, at_once, claims_of, hash, live, new_user, opened, request_code,
+    request_reset, reset_mail, session_of, signed_up, store, stored, succeeded,
 };
 use crate::{
     domain::{
@@ -31,25 +31,27 @@ async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> Pas
             &hash(new),
             code,
             &notice,
-            &done(user, Action::PasswordReset, NOW + 1),
+            &succeeded(user, Action::PasswordReset, NOW + 1),
         )
         .await
         .expect("an answer")
 }
 
 #[tokio::test]
-async fn only_the_newest_code_is_kept() {
+async fn a_new_code_replaces_the_previous_one() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let first = reset_asked(&store, &user).await;
-    let second = reset_asked(&store, &user).await;
+    let first = request_reset(&store, &user).await;
+    let second = request_reset(&store, &user).await;
     let (_, kept) = store
         .find_code(&claims_of(&user, &first), Kind::Reset)
         .await
         .expect("an answer");
     assert_eq!(kept.as_ref(), Some(&second));
-    assert!(!second.is_named_by(&first.jti, NOW));
-    assert!(second.is_named_by(&second.jti, NOW) && !second.is_named_by(&second.jti, NOW + 3600));
+    assert!(!second.is_valid(&first.token_id, NOW));
+    assert!(
+        second.is_valid(&second.token_id, NOW) && !second.is_valid(&second.token_id, NOW + 3600)
+    );
     assert_eq!(
         reset(&store, &user, &first, "new").await,
         PasswordChange::CodeUsed
@@ -58,19 +60,19 @@ async fn only_the_newest_code_is_kept() {
 }
 
 #[tokio::test]
-async fn of_sixteen_resets_by_one_code_at_once_one_wins_and_ends_every_session() {
+async fn one_of_sixteen_concurrent_resets_with_a_code_succeeds_and_ends_every_session() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = session_of(&user);
-    let code = reset_asked(&store, &user).await;
-    let outcomes = at_once(16, |place| {
+    let code = request_reset(&store, &user).await;
+    let outcomes = at_once(16, |index| {
         let store = store.clone();
         let user = user.clone();
         let code = code.clone();
         async move {
             (
-                reset(&store, &user, &code, &format!("new {place}")).await,
-                place,
+                reset(&store, &user, &code, &format!("new {index}")).await,
+                index,
             )
         }
     })
@@ -78,7 +80,7 @@ async fn of_sixteen_resets_by_one_code_at_once_one_wins_and_ends_every_session()
     let winners: Vec<usize> = outcomes
         .iter()
         .filter(|(change, _)| *change == PasswordChange::Done)
-        .map(|&(_, place)| place)
+        .map(|&(_, index)| index)
         .collect();
     let [winner] = winners[..] else {
         panic!("{winners:?}")
@@ -97,20 +99,20 @@ async fn of_sixteen_resets_by_one_code_at_once_one_wins_and_ends_every_session()
 }
 
 #[tokio::test]
-async fn a_password_of_somebody_else_who_has_the_address_now_is_not_changed() {
+async fn a_code_does_not_reset_the_password_of_a_later_user_of_the_address() {
     let store = store().await;
-    let gone = new_user("jane@example.com");
-    let code = reset_asked(&store, &gone).await;
-    let now_hers = signed_up(&store, "jane@example.com").await;
+    let erased = new_user("jane@example.com");
+    let code = request_reset(&store, &erased).await;
+    let later = signed_up(&store, "jane@example.com").await;
     assert_eq!(
-        reset(&store, &gone, &code, "new").await,
+        reset(&store, &erased, &code, "new").await,
         PasswordChange::UserGone
     );
-    assert_eq!(stored(&store, &now_hers).await.password_hash, hash("old"));
+    assert_eq!(stored(&store, &later).await.password_hash, hash("old"));
 }
 
 #[tokio::test]
-async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
+async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let claims = claims_of(&user, &OneTimeCode::new(3600, NOW));
@@ -148,7 +150,7 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
     let confirmed = stored(&store, &user).await;
     assert_eq!((confirmed.state, confirmed.level), (State::Active, 1));
     assert_eq!(confirmed.labels, user.confirmed(NOW + 1).labels);
-    ask(
+    request_code(
         &store,
         &user,
         Kind::Confirmation,
@@ -164,7 +166,7 @@ async fn of_sixteen_confirmations_of_an_address_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
+async fn a_replaced_code_does_not_confirm_the_address() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let older = OneTimeCode::new(3600, NOW);
@@ -184,19 +186,19 @@ async fn a_code_that_a_newer_one_replaced_confirms_nothing() {
 }
 
 #[tokio::test]
-async fn a_decoy_is_nobodys_code_and_no_mail() {
+async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
     let store = store().await;
-    let nobody = new_user("nobody@example.com");
+    let unknown = new_user("unknown@example.com");
     let code = OneTimeCode::new(3600, NOW);
-    let mail = reset_mail(&nobody, &code);
+    let mail = reset_mail(&unknown, &code);
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
-    let activity = done(&nobody, Action::RequestPasswordReset, NOW);
-    let address = "nobody@example.com";
-    let asking = CodeRequest {
+    let activity = succeeded(&unknown, Action::RequestPasswordReset, NOW);
+    let account = &unknown.email.account_key();
+    let request = CodeRequest {
         kind: Kind::Reset,
-        address,
+        account,
         log_before: None,
         log_after: &log_after,
         code: &code,
@@ -204,10 +206,10 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
         activity: Some(&activity),
     };
     assert_eq!(
-        store.store_decoy_code(&asking).await.expect("an answer"),
+        store.store_decoy_code(&request).await.expect("an answer"),
         CodeRequestOutcome::Stored
     );
-    assert_eq!(all_activities(&store, &nobody).await.total, 0);
+    assert_eq!(all_activities(&store, &unknown).await.total, 0);
     assert_eq!(
         store
             .claim_mail(&mail.uid, &mail.id, NOW)
@@ -216,13 +218,13 @@ async fn a_decoy_is_nobodys_code_and_no_mail() {
         Claim::Settled
     );
     let (user, code) = store
-        .find_code(&claims_of(&nobody, &code), Kind::Reset)
+        .find_code(&claims_of(&unknown, &code), Kind::Reset)
         .await
         .expect("an answer");
     assert!(user.is_none() && code.is_none());
 }
 
-/// Changes the password by its owner.
+/// Whether the user changes the password with this session.
 async fn change(store: &Store, user: &User, session: &Session, new: &str) -> bool {
     let notice = QueuedMail::notice(
         mail::Kind::PasswordChanged,
@@ -231,7 +233,7 @@ async fn change(store: &Store, user: &User, session: &Session, new: &str) -> boo
         Language::En,
         NOW,
     );
-    let activity = done(user, Action::PasswordChange, NOW + 1);
+    let activity = succeeded(user, Action::PasswordChange, NOW + 1);
     store
         .change_password(user, session, &hash(new), &notice, &activity)
         .await
@@ -240,23 +242,22 @@ async fn change(store: &Store, user: &User, session: &Session, new: &str) -> boo
 }
 
 #[tokio::test]
-async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessions_and_voids_a_code()
- {
+async fn one_of_sixteen_concurrent_password_changes_succeeds_and_ends_other_sessions_and_codes() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let code = reset_asked(&store, &user).await;
+    let code = request_reset(&store, &user).await;
     let mut sessions = Vec::new();
     for _ in 0..16 {
         sessions.push(opened(&store, &user).await);
     }
-    let outcomes = at_once(16, |place| {
+    let outcomes = at_once(16, |index| {
         let store = store.clone();
         let user = user.clone();
-        let session = sessions[place].clone();
+        let session = sessions[index].clone();
         async move {
             (
-                change(&store, &user, &session, &format!("new {place}")).await,
-                place,
+                change(&store, &user, &session, &format!("new {index}")).await,
+                index,
             )
         }
     })
@@ -264,7 +265,7 @@ async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessio
     let winners: Vec<usize> = outcomes
         .iter()
         .filter(|(won, _)| *won)
-        .map(|&(_, place)| place)
+        .map(|&(_, index)| index)
         .collect();
     let [winner] = winners[..] else {
         panic!("{winners:?}")
@@ -273,11 +274,11 @@ async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessio
     let changed = stored(&store, &user).await;
     assert_eq!(changed.password_hash, hash(&format!("new {winner}")));
     assert_eq!((changed.session_epoch, changed.updated_at), (1, NOW + 1));
-    for (place, session) in sessions.iter().enumerate() {
+    for (index, session) in sessions.iter().enumerate() {
         assert_eq!(
             live(&store, &user, session).await.is_some(),
-            place == winner,
-            "{place}"
+            index == winner,
+            "{index}"
         );
     }
     assert!(
@@ -303,33 +304,32 @@ async fn of_sixteen_changes_of_a_password_at_once_one_wins_ends_the_other_sessio
 }
 
 #[tokio::test]
-async fn a_password_is_not_changed_by_a_session_that_is_over_or_in_the_place_of_another_than_was_checked()
- {
+async fn a_password_change_requires_a_live_session_and_the_verified_hash() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
     let ended = opened(&store, &user).await;
-    let code = reset_asked(&store, &user).await;
+    let code = request_reset(&store, &user).await;
     assert!(
         store
-            .end_session(&user.uid, &ended.id_hash, None)
+            .end_session(&user.uid, &ended.id, None)
             .await
             .expect("an answer")
             .is_written()
     );
-    assert!(!change(&store, &user, &ended, "by a session that was ended").await);
+    assert!(!change(&store, &user, &ended, "with an ended session").await);
     assert!(
         live(&store, &user, &ended).await.is_none(),
-        "it does not come back"
+        "the session is not stored again"
     );
     store
         .replace_hash(&user, &hash("rehashed"))
         .await
         .expect("an answer");
-    assert!(!change(&store, &user, &session, "by the hash of before").await);
-    let now = stored(&store, &user).await;
+    assert!(!change(&store, &user, &session, "with the previous hash").await);
+    let rehashed = stored(&store, &user).await;
     assert_eq!(
-        (&now.password_hash, now.session_epoch),
+        (&rehashed.password_hash, rehashed.session_epoch),
         (&hash("rehashed"), 0)
     );
     assert!(
@@ -341,22 +341,22 @@ async fn a_password_is_not_changed_by_a_session_that_is_over_or_in_the_place_of_
             .is_some()
     );
     assert_eq!(
-        reset(&store, &now, &code, "reset").await,
+        reset(&store, &rehashed, &code, "reset").await,
         PasswordChange::Done
     );
     let reset = stored(&store, &user).await;
-    assert!(!change(&store, &reset, &session, "by a session of before the reset").await);
+    assert!(!change(&store, &reset, &session, "with an old session").await);
     assert_eq!(stored(&store, &user).await.password_hash, hash("reset"));
 }
 
 #[tokio::test]
-async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
+async fn one_of_sixteen_concurrent_requests_for_a_mail_is_stored() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
-    let address = user.email.key();
+    let account = user.email.account_key();
     for round in 0..2 {
         let (found, before) = store
-            .find_user_and_mail_log(&address, Kind::Reset)
+            .find_user_and_mail_log(&account, Kind::Reset)
             .await
             .expect("an answer");
         assert_eq!(
@@ -369,16 +369,16 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
         let outcomes = at_once(16, |_| {
             let store = store.clone();
             let user = user.clone();
-            let address = address.clone();
+            let account = account.clone();
             let before = before.clone();
             let log = log.clone();
             async move {
                 let code = OneTimeCode::new(3600, NOW);
                 let mail = reset_mail(&user, &code);
-                let activity = done(&user, Action::RequestPasswordReset, NOW);
-                let asking = CodeRequest {
+                let activity = succeeded(&user, Action::RequestPasswordReset, NOW);
+                let request = CodeRequest {
                     kind: Kind::Reset,
-                    address: &address,
+                    account: &account,
                     log_before: before.as_ref(),
                     log_after: &log,
                     code: &code,
@@ -386,7 +386,7 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
                     activity: Some(&activity),
                 };
                 let outcome = store
-                    .store_code(&user.uid, &asking)
+                    .store_code(&user.uid, &request)
                     .await
                     .expect("an answer");
                 (outcome, code, mail)
@@ -413,7 +413,7 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
         ));
         for (_, _, mail) in outcomes
             .iter()
-            .filter(|(outcome, ..)| *outcome == CodeRequestOutcome::Overtaken)
+            .filter(|(outcome, ..)| *outcome == CodeRequestOutcome::Conflict)
         {
             assert_eq!(
                 store
@@ -424,7 +424,7 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
             );
         }
         let (_, after) = store
-            .find_user_and_mail_log(&address, Kind::Reset)
+            .find_user_and_mail_log(&account, Kind::Reset)
             .await
             .expect("an answer");
         assert_eq!(after, Some(log));
@@ -432,7 +432,7 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
     // Mails are counted per kind.
     assert_eq!(
         store
-            .find_user_and_mail_log(&address, Kind::Confirmation)
+            .find_user_and_mail_log(&account, Kind::Confirmation)
             .await
             .expect("an answer")
             .1,
@@ -449,26 +449,26 @@ async fn of_sixteen_who_ask_for_a_mail_to_one_address_at_once_one_is_sent() {
 }
 
 #[tokio::test]
-async fn mails_to_an_address_without_an_account_are_counted_alike() {
+async fn requests_for_an_address_without_an_account_are_counted_in_the_same_way() {
     let store = store().await;
-    let nobody = new_user("nobody@example.com");
-    let address = nobody.email.key();
+    let unknown = new_user("unknown@example.com");
+    let account = unknown.email.account_key();
     for (kind, is_decoy) in [(Kind::Reset, true), (Kind::Confirmation, false)] {
         let code = OneTimeCode::new(3600, NOW);
         let log = MailLog {
             asked_at: vec![NOW.milliseconds()],
         };
-        let mail = reset_mail(&nobody, &code);
+        let mail = reset_mail(&unknown, &code);
         let outcomes = at_once(16, |_| {
             let store = store.clone();
-            let address = address.clone();
+            let account = account.clone();
             let code = code.clone();
             let mail = mail.clone();
             let log = log.clone();
             async move {
-                let asking = CodeRequest {
+                let request = CodeRequest {
                     kind,
-                    address: &address,
+                    account: &account,
                     log_before: None,
                     log_after: &log,
                     code: &code,
@@ -476,9 +476,9 @@ async fn mails_to_an_address_without_an_account_are_counted_alike() {
                     activity: None,
                 };
                 if is_decoy {
-                    store.store_decoy_code(&asking).await
+                    store.store_decoy_code(&request).await
                 } else {
-                    store.store_mail_log(&asking).await
+                    store.store_mail_log(&request).await
                 }
                 .expect("an answer")
             }
@@ -492,7 +492,7 @@ async fn mails_to_an_address_without_an_account_are_counted_alike() {
             1
         );
         let (user, after) = store
-            .find_user_and_mail_log(&address, kind)
+            .find_user_and_mail_log(&account, kind)
             .await
             .expect("an answer");
         assert_eq!((user.is_none(), after), (true, Some(log)));

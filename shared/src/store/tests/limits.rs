@@ -1,9 +1,10 @@
-//! Counters of what is tried.
+//! Counters of attempts and requests
 
-use super::{NOW, at_once, done, session_of, signed_up, store};
+use super::{NOW, at_once, session_of, signed_up, store, succeeded};
 use crate::{
     domain::{
         activity::Action,
+        email_address::AccountKey,
         rate_limit::{Failures, Limits},
         user::User,
     },
@@ -17,40 +18,48 @@ const LIMITS: Limits = Limits {
     mail_interval: 60,
     mails_per_hour: 5,
 };
-const JANE: &str = "jane@example.com";
 
-/// Lets an attempt through, or tells the wait.
-async fn attempt(store: &Store, address: &str, now: Timestamp) -> Result<Attempt, i64> {
+fn jane() -> AccountKey {
+    AccountKey::of("jane@example.com")
+}
+
+/// A counted attempt, or the seconds of the back-off.
+async fn attempt(store: &Store, account: &AccountKey, now: Timestamp) -> Result<Attempt, i64> {
     store
-        .count_attempt(address, &LIMITS, now)
+        .count_attempt(account, &LIMITS, now)
         .await
         .map_err(|error| error.retry_after().expect("a wait"))
 }
 
-/// As many wrong attempts, which are all let through.
-async fn failures(store: &Store, address: &str, count: usize) {
+/// Counts this number of wrong attempts, which must all be permitted.
+async fn failures(store: &Store, account: &AccountKey, count: usize) {
     for _ in 0..count {
-        let _wrong = attempt(store, address, NOW).await.expect("an attempt");
+        let _wrong = attempt(store, account, NOW).await.expect("an attempt");
     }
 }
 
+/// Opens a session with this attempt.
 async fn succeeds(store: &Store, user: &User, attempt: &Attempt) {
     store
-        .open_session(&session_of(user), attempt, &done(user, Action::Login, NOW))
+        .open_session(
+            &session_of(user),
+            attempt,
+            &succeeded(user, Action::Login, NOW),
+        )
         .await
         .expect("a session");
 }
 
-async fn waits(store: &Store, address: &str, now: Timestamp) -> Option<i64> {
-    attempt(store, address, now).await.err()
+async fn waits(store: &Store, account: &AccountKey, now: Timestamp) -> Option<i64> {
+    attempt(store, account, now).await.err()
 }
 
-async fn counted(store: &Store, address: &str) -> Option<Failures> {
+async fn counted(store: &Store, account: &AccountKey) -> Option<Failures> {
     let request = store
         .client
         .get_item()
         .table_name(&store.grants)
-        .set_key(Some(failures_key(address)));
+        .set_key(Some(failures_key(account)));
     let item = request
         .consistent_read(true)
         .send()
@@ -61,36 +70,38 @@ async fn counted(store: &Store, address: &str) -> Option<Failures> {
 }
 
 #[tokio::test]
-async fn five_wrong_attempts_are_free_and_the_sixth_starts_a_wait() {
+async fn five_wrong_attempts_are_free_and_the_sixth_starts_a_back_off() {
     let store = store().await;
-    failures(&store, JANE, 6).await;
-    assert_eq!(waits(&store, JANE, NOW).await, Some(1));
+    failures(&store, &jane(), 6).await;
+    assert_eq!(waits(&store, &jane(), NOW).await, Some(1));
     assert_eq!(
-        counted(&store, JANE).await.expect("a counter").count,
+        counted(&store, &jane()).await.expect("a counter").count,
         6,
-        "what waits is not counted"
+        "an attempt during the back-off is not counted"
     );
-    let _seventh = attempt(&store, JANE, NOW + 1).await.expect("an attempt");
-    assert_eq!(waits(&store, JANE, NOW + 1).await, Some(2));
-    assert_eq!(waits(&store, JANE, NOW + 2).await, Some(1));
+    let _seventh = attempt(&store, &jane(), NOW + 1).await.expect("an attempt");
+    assert_eq!(waits(&store, &jane(), NOW + 1).await, Some(2));
+    assert_eq!(waits(&store, &jane(), NOW + 2).await, Some(1));
 }
 
 #[tokio::test]
-async fn of_twenty_attempts_at_once_as_many_are_let_through_as_one_after_the_other() {
+async fn concurrent_attempts_are_permitted_in_the_same_number_as_sequential_ones() {
     let store = store().await;
-    // Addresses count alike whether or not they have an account.
-    signed_up(&store, JANE).await;
-    for address in [JANE, "nobody@example.com", "no address"] {
-        for (round, let_through) in [6, 1, 1].into_iter().enumerate() {
+    // Attempts are counted in the same way for addresses without an account.
+    signed_up(&store, "jane@example.com").await;
+    for address in ["jane@example.com", "unknown@example.com", "no address"] {
+        let account = AccountKey::of(address);
+        for (round, permitted) in [6, 1, 1].into_iter().enumerate() {
             let now = NOW + 60 * i64::try_from(round).expect("a number");
             let outcomes = at_once(20, |_| {
                 let store = store.clone();
-                async move { attempt(&store, address, now).await.map(drop) }
+                let account = account.clone();
+                async move { attempt(&store, &account, now).await.map(drop) }
             })
             .await;
             assert_eq!(
                 outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
-                let_through,
+                permitted,
                 "{address}: {outcomes:?}"
             );
             let wait = 1 << round;
@@ -102,7 +113,7 @@ async fn of_twenty_attempts_at_once_as_many_are_let_through_as_one_after_the_oth
             );
         }
         assert_eq!(
-            counted(&store, address)
+            counted(&store, &account)
                 .await
                 .map(|failures| failures.count),
             Some(8),
@@ -112,170 +123,177 @@ async fn of_twenty_attempts_at_once_as_many_are_let_through_as_one_after_the_oth
 }
 
 #[tokio::test]
-async fn a_free_attempt_that_is_taken_back_does_not_count() {
+async fn a_refunded_free_attempt_does_not_count() {
     let store = store().await;
-    failures(&store, JANE, 4).await;
+    failures(&store, &jane(), 4).await;
     for _ in 0..10 {
-        let right = attempt(&store, JANE, NOW).await.expect("an attempt");
+        let right = attempt(&store, &jane(), NOW).await.expect("an attempt");
         store.refund(&right).await.expect("an answer");
         assert_eq!(
-            counted(&store, JANE).await.expect("a counter").count,
+            counted(&store, &jane()).await.expect("a counter").count,
             4,
-            "nor does it reset"
+            "a refund does not clear the counter"
         );
     }
-    failures(&store, JANE, 2).await;
-    assert_eq!(waits(&store, JANE, NOW).await, Some(1));
+    failures(&store, &jane(), 2).await;
+    assert_eq!(waits(&store, &jane(), NOW).await, Some(1));
 }
 
 #[tokio::test]
-async fn an_attempt_that_starts_a_wait_is_taken_back_with_its_wait() {
+async fn a_refund_of_an_attempt_that_starts_a_back_off_ends_the_back_off() {
     let store = store().await;
-    failures(&store, JANE, 5).await;
+    failures(&store, &jane(), 5).await;
     for _ in 0..3 {
-        let before = counted(&store, JANE).await;
-        let right = attempt(&store, JANE, NOW).await.expect("an attempt");
-        assert_eq!(waits(&store, JANE, NOW).await, Some(1));
+        let before = counted(&store, &jane()).await;
+        let right = attempt(&store, &jane(), NOW).await.expect("an attempt");
+        assert_eq!(waits(&store, &jane(), NOW).await, Some(1));
         store.refund(&right).await.expect("an answer");
-        assert_eq!(counted(&store, JANE).await, before);
+        assert_eq!(counted(&store, &jane()).await, before);
     }
-    failures(&store, JANE, 1).await;
-    let right = attempt(&store, JANE, NOW + 1).await.expect("an attempt");
+    failures(&store, &jane(), 1).await;
+    let right = attempt(&store, &jane(), NOW + 1).await.expect("an attempt");
     store.refund(&right).await.expect("an answer");
-    let _wrong = attempt(&store, JANE, NOW + 1).await.expect("an attempt");
-    assert_eq!(waits(&store, JANE, NOW + 1).await, Some(2));
+    let _wrong = attempt(&store, &jane(), NOW + 1).await.expect("an attempt");
+    assert_eq!(waits(&store, &jane(), NOW + 1).await, Some(2));
 }
 
 #[tokio::test]
-async fn right_attempts_at_once_leave_the_count_as_it_was() {
+async fn concurrent_refunded_attempts_do_not_change_the_count() {
     let store = store().await;
-    failures(&store, JANE, 2).await;
+    failures(&store, &jane(), 2).await;
     at_once(20, |_| {
         let store = store.clone();
         async move {
-            // Some may have to wait while others are looked at.
-            if let Ok(right) = attempt(&store, JANE, NOW).await {
+            // Some attempts are rejected while others are pending.
+            if let Ok(right) = attempt(&store, &jane(), NOW).await {
                 store.refund(&right).await.expect("an answer");
             }
         }
     })
     .await;
-    assert_eq!(counted(&store, JANE).await.expect("a counter").count, 2);
-    assert_eq!(waits(&store, JANE, NOW).await, None);
+    assert_eq!(counted(&store, &jane()).await.expect("a counter").count, 2);
+    assert_eq!(waits(&store, &jane(), NOW).await, None);
 }
 
 #[tokio::test]
-async fn what_is_taken_back_after_a_success_makes_no_counter() {
+async fn a_refund_after_a_success_does_not_create_a_counter() {
     let store = store().await;
-    let user = signed_up(&store, JANE).await;
-    let free = attempt(&store, JANE, NOW).await.expect("an attempt");
-    let other = attempt(&store, JANE, NOW).await.expect("an attempt");
+    let user = signed_up(&store, "jane@example.com").await;
+    let free = attempt(&store, &jane(), NOW).await.expect("an attempt");
+    let other = attempt(&store, &jane(), NOW).await.expect("an attempt");
     succeeds(&store, &user, &other).await;
-    assert_eq!(counted(&store, JANE).await, None);
+    assert_eq!(counted(&store, &jane()).await, None);
     store.refund(&free).await.expect("an answer");
-    assert_eq!(counted(&store, JANE).await, None);
-    failures(&store, JANE, 5).await;
-    let waiting = attempt(&store, JANE, NOW).await.expect("an attempt");
+    assert_eq!(counted(&store, &jane()).await, None);
+    failures(&store, &jane(), 5).await;
+    let waiting = attempt(&store, &jane(), NOW).await.expect("an attempt");
     succeeds(
         &store,
         &user,
-        &attempt(&store, JANE, NOW + 1).await.expect("an attempt"),
+        &attempt(&store, &jane(), NOW + 1).await.expect("an attempt"),
     )
     .await;
     store.refund(&waiting).await.expect("an answer");
-    assert_eq!(counted(&store, JANE).await, None);
+    assert_eq!(counted(&store, &jane()).await, None);
 }
 
 #[tokio::test]
-async fn a_sign_in_clears_the_count_of_its_address_alone() {
+async fn a_sign_in_clears_only_the_count_of_its_address() {
     let store = store().await;
-    let user = signed_up(&store, JANE).await;
+    let user = signed_up(&store, "jane@example.com").await;
     let other = signed_up(&store, "john@example.com").await;
-    failures(&store, JANE, 6).await;
-    failures(&store, &other.email.key(), 6).await;
+    failures(&store, &jane(), 6).await;
+    failures(&store, &other.email.account_key(), 6).await;
     succeeds(
         &store,
         &user,
-        &attempt(&store, JANE, NOW + 1).await.expect("an attempt"),
+        &attempt(&store, &jane(), NOW + 1).await.expect("an attempt"),
     )
     .await;
-    assert_eq!(counted(&store, JANE).await, None);
-    failures(&store, JANE, 6).await;
-    assert_eq!(waits(&store, &other.email.key(), NOW).await, Some(1));
+    assert_eq!(counted(&store, &jane()).await, None);
+    failures(&store, &jane(), 6).await;
+    assert_eq!(
+        waits(&store, &other.email.account_key(), NOW).await,
+        Some(1)
+    );
 }
 
 #[tokio::test]
-async fn a_success_that_comes_first_is_left_where_it_is_and_does_not_count() {
+async fn a_sole_success_keeps_its_counter_and_does_not_count_later() {
     let store = store().await;
-    let user = signed_up(&store, JANE).await;
+    let user = signed_up(&store, "jane@example.com").await;
     for round in 0..3 {
         let now = NOW + 900 * round;
         succeeds(
             &store,
             &user,
-            &attempt(&store, JANE, now).await.expect("an attempt"),
+            &attempt(&store, &jane(), now).await.expect("an attempt"),
         )
         .await;
         assert_eq!(
-            counted(&store, JANE).await.map(|failures| failures.count),
+            counted(&store, &jane())
+                .await
+                .map(|failures| failures.count),
             Some(1)
         );
     }
     let now = NOW + 1801;
     let outcomes = at_once(20, |_| {
         let store = store.clone();
-        async move { attempt(&store, JANE, now).await.map(drop) }
+        async move { attempt(&store, &jane(), now).await.map(drop) }
     })
     .await;
     assert_eq!(
         outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
         6,
-        "five are free, the sixth starts a wait"
+        "five attempts are free, the sixth starts a back-off"
     );
-    assert_eq!(attempt(&store, JANE, now).await.err(), Some(1));
-    let left = counted(&store, JANE).await.expect("a counter");
-    assert_eq!((left.count, left.unsettled), (6, None));
-    // The next one clears all of it.
+    assert_eq!(attempt(&store, &jane(), now).await.err(), Some(1));
+    let left = counted(&store, &jane()).await.expect("a counter");
+    assert_eq!((left.count, left.pending), (6, None));
+    // The next success deletes the counter.
     succeeds(
         &store,
         &user,
-        &attempt(&store, JANE, now + 1).await.expect("an attempt"),
+        &attempt(&store, &jane(), now + 1).await.expect("an attempt"),
     )
     .await;
-    assert_eq!(counted(&store, JANE).await, None);
+    assert_eq!(counted(&store, &jane()).await, None);
 }
 
 #[tokio::test]
-async fn a_first_attempt_that_was_wrong_or_taken_back_is_no_success() {
+async fn a_first_attempt_that_was_wrong_or_refunded_is_not_a_success() {
     let store = store().await;
-    let user = signed_up(&store, JANE).await;
+    let user = signed_up(&store, "jane@example.com").await;
     store
-        .refund(&attempt(&store, JANE, NOW).await.expect("an attempt"))
+        .refund(&attempt(&store, &jane(), NOW).await.expect("an attempt"))
         .await
         .expect("an answer");
-    let right = attempt(&store, JANE, NOW).await.expect("an attempt");
+    let right = attempt(&store, &jane(), NOW).await.expect("an attempt");
     succeeds(&store, &user, &right).await;
     assert_eq!(
-        counted(&store, JANE).await,
+        counted(&store, &jane()).await,
         None,
-        "it was not known for the only one"
+        "the pending attempt of the counter is the refunded one"
     );
-    failures(&store, JANE, 6).await;
-    assert_eq!(attempt(&store, JANE, NOW).await.err(), Some(1));
+    failures(&store, &jane(), 6).await;
+    assert_eq!(attempt(&store, &jane(), NOW).await.err(), Some(1));
 }
 
 #[tokio::test]
-async fn failures_are_forgotten_after_fifteen_quiet_minutes() {
+async fn failures_are_forgotten_after_15_minutes_without_an_attempt() {
     let store = store().await;
-    failures(&store, JANE, 4).await;
-    let _fifth = attempt(&store, JANE, NOW + 899).await.expect("an attempt");
-    assert_eq!(counted(&store, JANE).await.expect("a counter").count, 5);
-    let _first = attempt(&store, JANE, NOW + 899 + 900)
+    failures(&store, &jane(), 4).await;
+    let _fifth = attempt(&store, &jane(), NOW + 899)
         .await
         .expect("an attempt");
-    assert_eq!(counted(&store, JANE).await.expect("a counter").count, 1);
-    // After a wait the quiet time begins when the wait is over.
-    let other = "john@example.com";
+    assert_eq!(counted(&store, &jane()).await.expect("a counter").count, 5);
+    let _first = attempt(&store, &jane(), NOW + 899 + 900)
+        .await
+        .expect("an attempt");
+    assert_eq!(counted(&store, &jane()).await.expect("a counter").count, 1);
+    // After a back-off, the 15 minutes begin when the back-off ends.
+    let other = &AccountKey::of("john@example.com");
     failures(&store, other, 6).await;
     let _seventh = attempt(&store, other, NOW + 900).await.expect("an attempt");
     assert_eq!(counted(&store, other).await.expect("a counter").count, 7);
@@ -286,14 +304,14 @@ async fn failures_are_forgotten_after_fifteen_quiet_minutes() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_taken_back_after_the_quiet_time_takes_no_other_along() {
+async fn a_refund_after_the_15_minutes_does_not_remove_another_attempt() {
     let store = store().await;
-    failures(&store, JANE, 4).await;
+    failures(&store, &jane(), 4).await;
     let later = NOW + 900;
-    let right = attempt(&store, JANE, later).await.expect("an attempt");
-    let _wrong = attempt(&store, JANE, later).await.expect("an attempt");
+    let right = attempt(&store, &jane(), later).await.expect("an attempt");
+    let _wrong = attempt(&store, &jane(), later).await.expect("an attempt");
     store.refund(&right).await.expect("an answer");
-    let left = counted(&store, JANE).await.expect("a counter");
+    let left = counted(&store, &jane()).await.expect("a counter");
     assert_eq!(
         (left.count, left.retry_at, left.expires_at),
         (1, later.milliseconds(), later + 900)
@@ -301,7 +319,7 @@ async fn an_attempt_that_is_taken_back_after_the_quiet_time_takes_no_other_along
 }
 
 #[tokio::test]
-async fn a_limit_of_0_counts_nothing() {
+async fn nothing_is_counted_if_the_limits_are_0() {
     let store = store().await;
     let off = Limits {
         sign_in_free_attempts: 0,
@@ -310,7 +328,7 @@ async fn a_limit_of_0_counts_nothing() {
     };
     for _ in 0..100 {
         let attempt = store
-            .count_attempt(JANE, &off, NOW)
+            .count_attempt(&jane(), &off, NOW)
             .await
             .expect("an attempt");
         store.refund(&attempt).await.expect("an answer");
@@ -319,16 +337,16 @@ async fn a_limit_of_0_counts_nothing() {
             .await
             .expect("a request");
     }
-    assert_eq!(counted(&store, JANE).await, None);
+    assert_eq!(counted(&store, &jane()).await, None);
 }
 
 #[tokio::test]
-async fn of_sixty_four_requests_of_an_address_at_once_sixty_are_let_through() {
+async fn sixty_of_64_concurrent_requests_of_an_address_are_permitted() {
     let store = store().await;
     let now = NOW + 18;
-    let request = async |address: &str, now| {
+    let request = async |network: &str, now| {
         store
-            .count_request(address, &LIMITS, now)
+            .count_request(network, &LIMITS, now)
             .await
             .err()
             .and_then(|error| error.retry_after())
@@ -345,7 +363,7 @@ async fn of_sixty_four_requests_of_an_address_at_once_sixty_are_let_through() {
     })
     .await;
     assert_eq!(outcomes.iter().filter(|wait| wait.is_none()).count(), 60);
-    // Until the minute is over.
+    // The delay ends with the calendar minute.
     assert!(
         outcomes
             .iter()

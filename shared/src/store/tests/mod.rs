@@ -1,4 +1,4 @@
-//! The store against DynamoDB's API: one file a port, as the store itself.
+//! Tests of the store against an in-memory DynamoDB, with one file per file of the store.
 
 mod activities;
 mod codes;
@@ -21,7 +21,7 @@ use super::{ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, PageRequest,
 use crate::{
     domain::{
         activity::{Action, Activity, Recorder},
-        email_address::EmailAddress,
+        email_address::{AccountKey, EmailAddress},
         language::Language,
         mail::{self, QueuedMail},
         one_time_code::{Kind, OneTimeCode},
@@ -40,7 +40,7 @@ pub(super) const LIFE: SessionLifetime = SessionLifetime {
     absolute: 86_400,
 };
 
-/// A store of its own for each test.
+/// A store with empty tables.
 pub(super) async fn store() -> Store {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let endpoint = format!("http://{}", listener.local_addr().expect("an address"));
@@ -123,7 +123,7 @@ pub(super) fn session_of(user: &User) -> Session {
     .session
 }
 
-pub(super) fn done(user: &User, action: Action, now: Timestamp) -> Activity {
+pub(super) fn succeeded(user: &User, action: Action, now: Timestamp) -> Activity {
     let client = Visitor {
         address: "192.0.2.1".to_owned(),
         user_agent: "test".to_owned(),
@@ -152,7 +152,7 @@ pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
             &session_of(user),
             &code,
             &mail,
-            &done(user, Action::SignUp, NOW),
+            &succeeded(user, Action::SignUp, NOW),
         )
         .await
         .expect("an answer")
@@ -166,7 +166,7 @@ async fn signed_up(store: &Store, email: &str) -> User {
 
 pub(super) async fn stored(store: &Store, user: &User) -> User {
     store
-        .find_user(&user.email.key())
+        .find_user(&user.email.account_key())
         .await
         .expect("an answer")
         .expect("a user")
@@ -175,9 +175,9 @@ pub(super) async fn stored(store: &Store, user: &User) -> User {
 fn claims_of(user: &User, code: &OneTimeCode) -> Claims {
     Claims::new(
         Purpose::Reset,
-        &code.jti,
-        &user.uid,
-        &user.email.key(),
+        code.token_id.clone(),
+        user.uid.clone(),
+        user.email.account_key(),
         NOW,
         code.expires_at,
     )
@@ -194,26 +194,31 @@ fn reset_mail(user: &User, code: &OneTimeCode) -> QueuedMail {
     )
 }
 
-/// Asks for a reset of the user's password.
-async fn reset_asked(store: &Store, user: &User) -> OneTimeCode {
+/// Requests a password reset of the user.
+async fn request_reset(store: &Store, user: &User) -> OneTimeCode {
     let code = OneTimeCode::new(3600, NOW);
-    ask(store, user, Kind::Reset, &code, &reset_mail(user, &code)).await;
+    request_code(store, user, Kind::Reset, &code, &reset_mail(user, &code)).await;
     code
 }
 
-/// Stores a code and its mail.
-async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &QueuedMail) {
-    let address = &user.email.key();
+async fn request_code(
+    store: &Store,
+    user: &User,
+    kind: Kind,
+    code: &OneTimeCode,
+    mail: &QueuedMail,
+) {
+    let account = &user.email.account_key();
     let (_, before) = store
-        .find_user_and_mail_log(address, kind)
+        .find_user_and_mail_log(account, kind)
         .await
         .expect("an answer");
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
-    let asking = CodeRequest {
+    let request = CodeRequest {
         kind,
-        address,
+        account,
         log_before: before.as_ref(),
         log_after: &log_after,
         code,
@@ -222,14 +227,13 @@ async fn ask(store: &Store, user: &User, kind: Kind, code: &OneTimeCode, mail: &
     };
     assert_eq!(
         store
-            .store_code(&user.uid, &asking)
+            .store_code(&user.uid, &request)
             .await
             .expect("an answer"),
         CodeRequestOutcome::Stored
     );
 }
 
-/// What is recorded of the user.
 async fn all_activities(store: &Store, user: &User) -> ActivityPage {
     let page = PageRequest {
         page: 1,
@@ -241,37 +245,37 @@ async fn all_activities(store: &Store, user: &User) -> ActivityPage {
         .expect("an answer")
 }
 
-/// Opens a session of the user.
+/// A new session of the user.
 async fn opened(store: &Store, user: &User) -> Session {
     let session = session_of(user);
     store
         .open_session(
             &session,
             &Attempt::default(),
-            &done(user, Action::Login, NOW),
+            &succeeded(user, Action::Login, NOW),
         )
         .await
         .expect("a session");
     session
 }
 
-/// The session as it is stored now, if it is live.
+/// The stored session, if it is live.
 async fn live(store: &Store, user: &User, session: &Session) -> Option<Session> {
     let (session, user) = store
-        .find_session_again(session, user)
+        .reload_session(session, user)
         .await
         .expect("an answer")?;
     session.is_live(&user, LIFE, NOW).then_some(session)
 }
 
-/// Runs as many at once and gives what came of each.
+/// Runs `count` tasks concurrently and returns their results in the order of completion.
 pub(super) async fn at_once<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
     count: usize,
     work: impl Fn(usize) -> F,
 ) -> Vec<T> {
     let mut set = JoinSet::new();
-    for place in 0..count {
-        set.spawn(work(place));
+    for index in 0..count {
+        set.spawn(work(index));
     }
     set.join_all().await
 }
@@ -287,13 +291,13 @@ async fn a_database_that_does_not_answer_is_unavailable() {
         .operation_timeout(Duration::from_secs(5))
         .build();
     let client = Client::from_conf(config.timeout_config(timeout).build());
-    let cut_off = Store {
+    let unreachable = Store {
         client: deferred(|| client),
         ..store
     };
     assert_eq!(
-        cut_off
-            .find_user("jane@example.com")
+        unreachable
+            .find_user(&AccountKey::of("jane@example.com"))
             .await
             .expect_err("a failure")
             .status(),
@@ -301,11 +305,11 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     );
     let user = new_user("jane@example.com");
     assert_eq!(
-        cut_off
+        unreachable
             .open_session(
                 &session_of(&user),
                 &Attempt::default(),
-                &done(&user, Action::Login, NOW)
+                &succeeded(&user, Action::Login, NOW)
             )
             .await
             .expect_err("a failure")
@@ -315,14 +319,14 @@ async fn a_database_that_does_not_answer_is_unavailable() {
 }
 
 #[tokio::test]
-async fn a_table_that_is_not_there_is_a_bug() {
+async fn a_missing_table_is_an_internal_error() {
     let store = Store {
         users: "Nothing".to_owned(),
         ..store().await
     };
     assert_eq!(
         store
-            .find_user("jane@example.com")
+            .find_user(&AccountKey::of("jane@example.com"))
             .await
             .expect_err("a failure")
             .status(),

@@ -1,18 +1,18 @@
-//! The outbox.
+//! Outbox
 
-use super::{NOW, ask, at_once, reset_mail, signed_up, store};
+use super::{NOW, at_once, request_code, reset_mail, signed_up, store};
 use crate::{
     domain::one_time_code::{Kind, OneTimeCode},
     store::Claim,
 };
 
 #[tokio::test]
-async fn of_eight_deliveries_of_a_mail_at_once_one_sends_it() {
+async fn one_of_eight_concurrent_deliveries_claims_a_mail() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&user, &code);
-    ask(&store, &user, Kind::Reset, &code, &mail).await;
+    request_code(&store, &user, Kind::Reset, &code, &mail).await;
     let claims = at_once(8, |_| {
         let store = store.clone();
         let mail = mail.clone();
@@ -50,7 +50,7 @@ async fn of_eight_deliveries_of_a_mail_at_once_one_sends_it() {
     assert_eq!(
         claim(NOW + 60).await,
         Claim::Claimed(mail.clone()),
-        "a delivery that was lost does not hold the mail for ever"
+        "the lease of a failed delivery expires"
     );
     store
         .settle_mail(&mail.uid, &mail.id, NOW + 61)

@@ -1,20 +1,25 @@
-//! Sessions.
+//! Sessions
 
 use super::{
-    NOW, all_activities, at_once, done, live, new_user, opened, session_of, sign_up, signed_up,
-    store, stored,
+    NOW, all_activities, at_once, live, new_user, opened, session_of, sign_up, signed_up, store,
+    stored, succeeded,
 };
 use crate::{
-    domain::{activity::Action, otp::SecondFactor, session::Session, user::User},
-    platform::random::sha256_hex,
+    domain::{
+        activity::Action,
+        otp::SecondFactor,
+        session::{Session, SessionId},
+        token_id::TokenId,
+        user::{Uid, User},
+    },
     store::{Attempt, Store},
     tokens::signed_token::{Claims, Purpose},
 };
 
-/// Whether a session is opened by a time step.
-async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
+/// Whether a TOTP code of this time step opens a session.
+async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
     let factor = SecondFactor::TimeStep(step);
-    let activity = done(user, Action::LoginWithOtp, NOW);
+    let activity = succeeded(user, Action::LoginWithOtp, NOW);
     store
         .open_session_with_otp(
             user,
@@ -29,26 +34,26 @@ async fn with_otp(store: &Store, user: &User, step: u64) -> bool {
 }
 
 #[tokio::test]
-async fn a_session_is_found_by_its_token_and_ended_once() {
+async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = Session {
-        id_hash: sha256_hex("the-jti"),
+        id: SessionId::of(&TokenId::from_text("the-jti")),
         ..session_of(&user)
     };
     store
         .open_session(
             &session,
             &Attempt::default(),
-            &done(&user, Action::Login, NOW),
+            &succeeded(&user, Action::Login, NOW),
         )
         .await
         .expect("a session");
     let claims = Claims::new(
         Purpose::Session,
-        "the-jti",
-        &user.uid,
-        &user.email.key(),
+        TokenId::from_text("the-jti"),
+        user.uid.clone(),
+        user.email.account_key(),
         NOW,
         NOW + 60,
     );
@@ -63,7 +68,7 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
         let session = session.clone();
         async move {
             store
-                .end_session(&session.uid, &session.id_hash, None)
+                .end_session(&session.uid, &session.id, None)
                 .await
                 .expect("an answer")
                 .is_written()
@@ -81,7 +86,7 @@ async fn a_session_is_found_by_its_token_and_ended_once() {
 }
 
 #[tokio::test]
-async fn a_time_step_opens_one_session_and_those_below_it_none() {
+async fn a_time_step_opens_one_session_and_earlier_steps_open_none() {
     let store = store().await;
     let secret = serde_json::from_value(serde_json::json!("GEZDGNBVGY3TQOJQ")).ok();
     let user = User {
@@ -92,40 +97,40 @@ async fn a_time_step_opens_one_session_and_those_below_it_none() {
     let opened = at_once(8, |_| {
         let store = store.clone();
         let user = user.clone();
-        async move { with_otp(&store, &user, 100).await }
+        async move { opens_with_otp(&store, &user, 100).await }
     })
     .await;
     assert_eq!(opened.iter().filter(|&&opened| opened).count(), 1);
     for (step, opens) in [(99, false), (100, false), (101, true)] {
-        assert_eq!(with_otp(&store, &user, step).await, opens, "{step}");
+        assert_eq!(opens_with_otp(&store, &user, step).await, opens, "{step}");
     }
     let secret = serde_json::from_value(serde_json::json!("MFRGGZDFMZTWQ2LK")).ok();
-    let enrolled_anew = User {
+    let with_other_secret = User {
         otp_secret: secret,
         ..user
     };
-    assert!(!with_otp(&store, &enrolled_anew, 102).await);
+    assert!(!opens_with_otp(&store, &with_other_secret, 102).await);
 }
 
 #[tokio::test]
-async fn every_session_that_is_stored_of_a_user_is_listed_and_nobody_elses() {
+async fn a_list_contains_every_session_of_the_user_and_no_other() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let other = signed_up(&store, "john@example.com").await;
     let mut expected = vec![
-        opened(&store, &user).await.id_hash,
-        opened(&store, &user).await.id_hash,
+        opened(&store, &user).await.id,
+        opened(&store, &user).await.id,
     ];
-    let others = opened(&store, &other).await;
-    let mut listed: Vec<String> = store
+    let other_session = opened(&store, &other).await;
+    let mut listed: Vec<SessionId> = store
         .sessions(&user.uid)
         .await
         .expect("an answer")
         .into_iter()
-        .map(|session| session.id_hash)
+        .map(|session| session.id)
         .collect();
-    // The sign-up opened one, too.
-    listed.retain(|hash| expected.contains(hash));
+    // The sign-up opened a session too.
+    listed.retain(|id| expected.contains(id));
     expected.sort();
     listed.sort();
     assert_eq!(listed, expected);
@@ -134,11 +139,11 @@ async fn every_session_that_is_stored_of_a_user_is_listed_and_nobody_elses() {
         sessions.len() == 3
             && sessions
                 .iter()
-                .all(|session| session.uid == user.uid && session.id_hash != others.id_hash)
+                .all(|session| session.uid == user.uid && session.id != other_session.id)
     );
     assert!(
         store
-            .sessions("ID0000000000")
+            .sessions(&Uid::generate("ID"))
             .await
             .expect("an answer")
             .is_empty()
@@ -146,7 +151,7 @@ async fn every_session_that_is_stored_of_a_user_is_listed_and_nobody_elses() {
 }
 
 #[tokio::test]
-async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
+async fn a_use_is_recorded_for_an_existing_session_and_does_not_create_one() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
@@ -166,7 +171,7 @@ async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
     );
     assert!(
         store
-            .end_session(&user.uid, &session.id_hash, None)
+            .end_session(&user.uid, &session.id, None)
             .await
             .expect("an answer")
             .is_written()
@@ -180,7 +185,7 @@ async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
     );
     assert!(
         store
-            .find_session_again(&session, &user)
+            .reload_session(&session, &user)
             .await
             .expect("an answer")
             .is_none()
@@ -188,20 +193,20 @@ async fn a_use_is_noted_of_a_session_that_is_there_and_makes_none() {
 }
 
 #[tokio::test]
-async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about_to_begin() {
+async fn ending_all_other_sessions_includes_sessions_of_concurrent_sign_ins() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let kept = opened(&store, &user).await;
     let ended = opened(&store, &user).await;
     let end_others = async |user: &User, session: &Session| {
         store
-            .end_other_sessions(user, session, &done(user, Action::Logout, NOW))
+            .end_other_sessions(user, session, &succeeded(user, Action::Logout, NOW))
             .await
             .expect("an answer")
             .is_written()
     };
     assert!(end_others(&user, &kept).await);
-    // Who read the user before signs in by what is over.
+    // A sign-in that read the user before opens a session of the previous epoch.
     let late = opened(&store, &user).await;
     assert_eq!(
         (
@@ -210,36 +215,39 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
         ),
         (None, None)
     );
-    let kept_on = live(&store, &user, &kept).await.expect("a session");
+    let kept_after = live(&store, &user, &kept).await.expect("a session");
     assert_eq!(
-        kept_on,
+        kept_after,
         Session {
             epoch: 1,
             ..kept.clone()
         }
     );
-    let now = stored(&store, &user).await;
-    assert_eq!((now.session_epoch, now.updated_at), (1, user.updated_at));
+    let user_after = stored(&store, &user).await;
+    assert_eq!(
+        (user_after.session_epoch, user_after.updated_at),
+        (1, user.updated_at)
+    );
     let recorded = all_activities(&store, &user).await.activities;
     assert!(
         recorded
             .iter()
             .any(|activity| activity.action == Action::Logout)
     );
-    let of_now = opened(&store, &now).await;
-    assert!(live(&store, &user, &of_now).await.is_some());
+    let new_session = opened(&store, &user_after).await;
+    assert!(live(&store, &user, &new_session).await.is_some());
 
-    // By what it was before, the session ends nothing any more; and one that was ended does not
-    // come back by it.
+    // A request with the previous epoch ends nothing, and one with an ended session does not store
+    // it again.
     assert!(!end_others(&user, &kept).await);
     assert!(
         store
-            .end_session(&user.uid, &kept.id_hash, None)
+            .end_session(&user.uid, &kept.id, None)
             .await
             .expect("an answer")
             .is_written()
     );
-    assert!(!end_others(&now, &kept_on).await);
+    assert!(!end_others(&user_after, &kept_after).await);
     assert_eq!(
         (
             live(&store, &user, &kept).await,
@@ -247,11 +255,11 @@ async fn to_end_the_others_leaves_one_session_and_also_ends_those_that_are_about
         ),
         (None, 1)
     );
-    assert!(live(&store, &user, &of_now).await.is_some());
+    assert!(live(&store, &user, &new_session).await.is_some());
 }
 
 #[tokio::test]
-async fn of_sixteen_sessions_that_end_the_others_at_once_one_wins_each_epoch() {
+async fn one_of_sixteen_concurrent_requests_to_end_all_other_sessions_succeeds_per_epoch() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let mut sessions = Vec::new();
@@ -260,13 +268,13 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_wins_each_epoch() {
     }
     for epoch in 1..=2 {
         let before = stored(&store, &user).await;
-        let outcomes = at_once(sessions.len(), |place| {
+        let outcomes = at_once(sessions.len(), |index| {
             let store = store.clone();
             let user = before.clone();
-            let session = sessions[place].clone();
+            let session = sessions[index].clone();
             async move {
                 store
-                    .end_other_sessions(&user, &session, &done(&user, Action::Logout, NOW))
+                    .end_other_sessions(&user, &session, &succeeded(&user, Action::Logout, NOW))
                     .await
                     .expect("an answer")
                     .is_written()
@@ -279,19 +287,19 @@ async fn of_sixteen_sessions_that_end_the_others_at_once_one_wins_each_epoch() {
             "{outcomes:?}"
         );
         assert_eq!(stored(&store, &user).await.session_epoch, epoch);
-        let mut left = Vec::new();
+        let mut remaining = Vec::new();
         for session in &sessions {
-            left.extend(live(&store, &user, session).await);
+            remaining.extend(live(&store, &user, session).await);
         }
-        left.dedup();
-        assert_eq!(left.len(), 1);
-        // In the next epoch the one that is left asks sixteen times at once.
-        sessions = vec![left.remove(0); 16];
+        remaining.dedup();
+        assert_eq!(remaining.len(), 1);
+        // In the next epoch, the remaining session sends sixteen concurrent requests.
+        sessions = vec![remaining.remove(0); 16];
     }
 }
 
 #[tokio::test]
-async fn a_sign_out_is_recorded_by_who_ends_the_session_alone() {
+async fn concurrent_sign_outs_record_one_activity() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
@@ -300,9 +308,9 @@ async fn a_sign_out_is_recorded_by_who_ends_the_session_alone() {
         let user = user.clone();
         let session = session.clone();
         async move {
-            let activity = done(&user, Action::Logout, NOW);
+            let activity = succeeded(&user, Action::Logout, NOW);
             store
-                .end_session(&user.uid, &session.id_hash, Some(&activity))
+                .end_session(&user.uid, &session.id, Some(&activity))
                 .await
                 .expect("an answer")
                 .is_written()

@@ -1,19 +1,20 @@
-//! Users.
+//! Users
 
 use super::{at_once, hash, new_user, sign_up, signed_up, store, stored};
 use crate::{
-    domain::user::User,
+    domain::{
+        email_address::AccountKey,
+        user::{Uid, User},
+    },
     store::{SignUp, Taken},
 };
 
 #[tokio::test]
-async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
+async fn a_user_is_found_by_the_address_in_any_case_with_all_attributes() {
     let store = store().await;
     let user = signed_up(&store, "Jane@Example.com").await;
     let found = store
-        .find_user(&crate::domain::email_address::lookup_key(
-            " JANE@example.COM",
-        ))
+        .find_user(&AccountKey::of(" JANE@example.COM"))
         .await
         .expect("an answer")
         .expect("a user");
@@ -23,7 +24,7 @@ async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
     );
     assert!(
         store
-            .find_user("john@example.com")
+            .find_user(&AccountKey::of("john@example.com"))
             .await
             .expect("an answer")
             .is_none()
@@ -31,7 +32,7 @@ async fn a_user_is_found_by_the_address_in_any_case_as_she_was_stored() {
 }
 
 #[tokio::test]
-async fn addresses_and_uids_are_taken_once() {
+async fn an_address_and_a_uid_belong_to_one_user() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let again = new_user("JANE@example.com");
@@ -45,7 +46,7 @@ async fn addresses_and_uids_are_taken_once() {
     for (address, uid, taken) in [
         (
             Some("jane@example.com"),
-            Some(user.uid.as_str()),
+            Some(user.uid.clone()),
             Taken {
                 email: true,
                 uid: true,
@@ -53,7 +54,7 @@ async fn addresses_and_uids_are_taken_once() {
         ),
         (
             Some("john@example.com"),
-            Some("ID0000000000"),
+            Uid::parse("ID0000000000"),
             Taken {
                 email: false,
                 uid: false,
@@ -61,7 +62,7 @@ async fn addresses_and_uids_are_taken_once() {
         ),
         (
             None,
-            Some(user.uid.as_str()),
+            Some(user.uid.clone()),
             Taken {
                 email: false,
                 uid: true,
@@ -85,14 +86,17 @@ async fn addresses_and_uids_are_taken_once() {
         ),
     ] {
         assert_eq!(
-            store.is_taken(address, uid).await.expect("an answer"),
+            store
+                .is_taken(address.map(AccountKey::of).as_ref(), uid.as_ref())
+                .await
+                .expect("an answer"),
             taken
         );
     }
 }
 
 #[tokio::test]
-async fn of_eight_sign_ups_of_an_address_at_once_one_wins() {
+async fn one_of_eight_concurrent_sign_ups_of_an_address_succeeds() {
     let store = store().await;
     let outcomes = at_once(8, |_| {
         let store = store.clone();
@@ -117,7 +121,7 @@ async fn of_eight_sign_ups_of_an_address_at_once_one_wins() {
 }
 
 #[tokio::test]
-async fn a_hash_is_replaced_only_while_it_is_the_one_that_was_checked() {
+async fn a_hash_is_replaced_only_if_it_is_the_one_that_was_verified() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     store

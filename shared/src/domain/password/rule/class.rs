@@ -1,14 +1,15 @@
-//! Sets of characters
+//! Sets of characters.
 
 use std::fmt::Write as _;
 
-/// Characters from one to another, both included.
+/// An inclusive range of code points.
 pub(super) type Range = (u32, u32);
 
 const LAST: u32 = char::MAX as u32;
 pub(super) const DIGITS: &[Range] = &[(0x30, 0x39)];
 pub(super) const WORD: &[Range] = &[(0x30, 0x39), (0x41, 0x5a), (0x5f, 0x5f), (0x61, 0x7a)];
-/// White space and line ends as JavaScript defines them, with U+FEFF and without U+0085.
+/// The characters of JavaScript's `\s`: unlike Unicode's white space, with U+FEFF and without
+/// U+0085.
 pub(super) const SPACE: &[Range] = &[
     (0x09, 0x0d),
     (0x20, 0x20),
@@ -21,17 +22,18 @@ pub(super) const SPACE: &[Range] = &[
     (0x3000, 0x3000),
     (0xfeff, 0xfeff),
 ];
-/// What `.` leaves out.
+/// The line terminators, which `.` does not match.
 pub(super) const LINE_ENDS: &[Range] = &[(0x0a, 0x0a), (0x0d, 0x0d), (0x2028, 0x2029)];
 
-/// What one character of a password may be
+/// A set of characters, which matches one character of a password.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Class {
-    /// At least the characters that match: all, where a Unicode property is involved.
+    /// A superset of the characters that match: all characters if the class has a Unicode property.
     ranges: Vec<Range>,
-    /// Whether a Unicode property is involved.
+    /// Whether the class has a Unicode property.
     property: bool,
-    /// As the linear engine spells it, numbers only, so that nothing of it can be taken for syntax.
+    /// The class for the linear engine. Characters are hexadecimal escapes, so that none is taken
+    /// for syntax.
     translation: String,
 }
 
@@ -39,16 +41,16 @@ impl Class {
     pub fn of(ranges: &[Range]) -> Self {
         let mut class = Self::default();
         class.add(ranges);
-        class.closed(false)
+        class.finish(false)
     }
 
     pub fn except(ranges: &[Range]) -> Self {
         let mut class = Self::default();
         class.add(ranges);
-        class.closed(true)
+        class.finish(true)
     }
 
-    /// Adds characters to a class that is being read.
+    /// Adds characters to an unfinished class.
     pub fn add(&mut self, ranges: &[Range]) {
         for &(from, to) in ranges {
             self.ranges.push((from, to));
@@ -57,7 +59,7 @@ impl Class {
         }
     }
 
-    /// Adds the characters with a Unicode property, or those without it.
+    /// Adds the characters with a Unicode property or, if negated, those without it.
     pub fn add_property(&mut self, property: &str, negated: bool) {
         self.property = true;
         self.ranges.push((0, LAST));
@@ -65,10 +67,10 @@ impl Class {
         let _ = write!(self.translation, r"\{letter}{{{property}}}");
     }
 
-    /// Ends the reading of a class.
-    pub fn closed(mut self, negated: bool) -> Self {
+    /// Finishes a class.
+    pub fn finish(mut self, negated: bool) -> Self {
         if negated {
-            // Of a superset, the complement says nothing.
+            // The complement of a superset is not a superset of the complement.
             self.ranges = if self.property {
                 vec![(0, LAST)]
             } else {
@@ -93,7 +95,7 @@ impl Class {
     }
 }
 
-/// All characters that are in none of the ranges.
+/// All characters outside the ranges.
 pub(super) fn complement(ranges: &[Range]) -> Vec<Range> {
     let mut sorted = ranges.to_vec();
     sorted.sort_unstable();
@@ -111,7 +113,7 @@ pub(super) fn complement(ranges: &[Range]) -> Vec<Range> {
     gaps
 }
 
-/// Whether a character is in a range of both.
+/// Whether the two lists of ranges have a character in common.
 pub(super) fn overlap(one: &[Range], other: &[Range]) -> bool {
     one.iter()
         .any(|a| other.iter().any(|b| a.0 <= b.1 && b.0 <= a.1))
@@ -142,19 +144,19 @@ const SCRIPTS: &[&str] = &[
     "Mongolian", "Myanmar", "Sinhala", "Tamil", "Telugu", "Thai", "Tibetan",
 ];
 
-/// What an escape stands for.
+/// The meaning of an escape.
 pub(super) enum Escaped {
     Character(u32),
     Set(Vec<Range>),
     Property { name: String, negated: bool },
 }
 
-/// Every name that is accepted.
+/// All accepted names.
 #[cfg(test)]
 pub(super) const PROPERTIES: [&[&str]; 3] = [CATEGORIES, BINARY, SCRIPTS];
 
-/// Whether both engines know what stands between the braces of `\p{...}`, under just this name.
-pub(super) fn knows_property(property: &str) -> bool {
+/// Whether both engines support the property `\p{...}` under exactly this name.
+pub(super) fn is_supported_property(property: &str) -> bool {
     match property.split_once('=') {
         None => CATEGORIES.contains(&property) || BINARY.contains(&property),
         Some(("General_Category" | "gc", value)) => CATEGORIES.contains(&value),

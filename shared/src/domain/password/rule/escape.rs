@@ -1,22 +1,22 @@
-//! Escapes and classes, the part of the grammar that stands for one character
+//! The parser of escapes and classes, which match one character each.
 
 use super::RuleError;
-use super::class::{Class, DIGITS, Escaped, SPACE, WORD, complement, knows_property};
-use super::reader::{Reader, refuse};
+use super::class::{Class, DIGITS, Escaped, SPACE, WORD, complement, is_supported_property};
+use super::reader::{Reader, syntax_error};
 
 impl Reader {
-    /// What follows an opening bracket.
+    /// A class, after its opening bracket.
     pub fn class(&mut self, at: usize) -> Result<Class, RuleError> {
         let mut class = Class::default();
-        let negated = self.takes("^");
+        let negated = self.eat("^");
         loop {
-            let member_at = self.here();
-            if self.takes("]") {
-                return Ok(class.closed(negated));
+            let member_at = self.position();
+            if self.eat("]") {
+                return Ok(class.finish(negated));
             }
             let first = self.member(at)?;
-            // A hyphen before the closing bracket stands for itself.
-            let range = self.takes("-") && {
+            // A hyphen before the closing bracket is literal.
+            let range = self.eat("-") && {
                 let hyphen_is_last = self.peek() == Some(']');
                 if hyphen_is_last {
                     class.add(&[(u32::from('-'), u32::from('-'))]);
@@ -27,19 +27,22 @@ impl Reader {
                 (Escaped::Character(from), true) => match self.member(at)? {
                     Escaped::Character(to) if from <= to => class.add(&[(from, to)]),
                     Escaped::Character(_) => {
-                        return Err(refuse(member_at, "this range is in the wrong order"));
+                        return Err(syntax_error(
+                            member_at,
+                            "the first character of this range is after its last; swap them",
+                        ));
                     }
                     _ => {
-                        return Err(refuse(
+                        return Err(syntax_error(
                             member_at,
-                            "a range ends at one character, not at a set",
+                            r"a range must end with a single character, not with a set; write \- to match the hyphen literally",
                         ));
                     }
                 },
                 (_, true) => {
-                    return Err(refuse(
+                    return Err(syntax_error(
                         member_at,
-                        "a range begins at one character, not at a set",
+                        r"a range must begin with a single character, not with a set; write \- to match the hyphen literally",
                     ));
                 }
                 (Escaped::Character(character), false) => class.add(&[(character, character)]),
@@ -49,22 +52,28 @@ impl Reader {
         }
     }
 
-    /// A member of a class, or an end of a range in it.
+    /// A member of a class, or an end of a range.
     fn member(&mut self, class_at: usize) -> Result<Escaped, RuleError> {
-        let at = self.here();
+        let at = self.position();
         match self.take() {
-            Some('\\') if self.takes("b") => Ok(Escaped::Character(0x08)),
-            Some('\\') if self.takes("-") => Ok(Escaped::Character(u32::from('-'))),
+            Some('\\') if self.eat("b") => Ok(Escaped::Character(0x08)),
+            Some('\\') if self.eat("-") => Ok(Escaped::Character(u32::from('-'))),
             Some('\\') => self.escape(at),
             Some(character) => Ok(Escaped::Character(character.into())),
-            None => Err(refuse(class_at, "this bracket is never closed")),
+            None => Err(syntax_error(
+                class_at,
+                r"unclosed class; add a closing bracket, or write \[ to match it literally",
+            )),
         }
     }
 
-    /// What follows a backslash that stands at `at`.
+    /// An escape, after its backslash at the position `at`.
     pub fn escape(&mut self, at: usize) -> Result<Escaped, RuleError> {
         let Some(letter) = self.take() else {
-            return Err(refuse(at, "a backslash escapes nothing"));
+            return Err(syntax_error(
+                at,
+                r"nothing follows the backslash; write \\ to match it literally",
+            ));
         };
         let character = match letter {
             'd' => return Ok(Escaped::Set(DIGITS.to_vec())),
@@ -82,61 +91,72 @@ impl Reader {
             '0' if !self.peek().is_some_and(|next| next.is_ascii_digit()) => 0,
             'c' => match self.take() {
                 Some(control) if control.is_ascii_alphabetic() => u32::from(control) % 32,
-                _ => return Err(refuse(at, r"\c is followed by a letter")),
+                _ => return Err(syntax_error(at, r"\c must be followed by an ASCII letter")),
             },
-            'x' => self
-                .hexadecimal(2)
-                .ok_or(refuse(at, r"\x is followed by two hexadecimal digits"))?,
+            'x' => self.hexadecimal(2).ok_or(syntax_error(
+                at,
+                r"\x must be followed by two hexadecimal digits",
+            ))?,
             'u' => self.code_point(at)?,
             '^' | '$' | '\\' | '.' | '*' | '+' | '?' | '(' | ')' | '[' | ']' | '{' | '}' | '|'
             | '/' => letter.into(),
-            'b' | 'B' => return Err(refuse(at, "word boundaries are not supported")),
-            'k' | '1'..='9' => return Err(refuse(at, "back-references are not supported")),
-            _ => return Err(refuse(at, "this escape means nothing")),
+            'b' | 'B' => {
+                return Err(syntax_error(
+                    at,
+                    "word boundaries are not supported; remove this one",
+                ));
+            }
+            'k' | '1'..='9' => {
+                return Err(syntax_error(
+                    at,
+                    "back-references are not supported; remove this one",
+                ));
+            }
+            _ => {
+                return Err(syntax_error(
+                    at,
+                    "unknown escape; remove the backslash to match the character literally",
+                ));
+            }
         };
         Ok(Escaped::Character(character))
     }
 
-    /// What follows `\p` or `\P`.
+    /// A Unicode property, after `\p` or `\P`.
     fn property(&mut self, at: usize, negated: bool) -> Result<Escaped, RuleError> {
+        const MALFORMED: &str =
+            r"\p must be followed by the name of a property in braces, such as \p{Lu}";
         let mut name = String::new();
-        if !self.takes("{") {
-            return Err(refuse(
-                at,
-                r"\p is followed by the name of a property in braces",
-            ));
+        if !self.eat("{") {
+            return Err(syntax_error(at, MALFORMED));
         }
-        while !self.takes("}") {
+        while !self.eat("}") {
             match self.take() {
                 Some(character) => name.push(character),
-                None => {
-                    return Err(refuse(
-                        at,
-                        r"\p is followed by the name of a property in braces",
-                    ));
-                }
+                None => return Err(syntax_error(at, MALFORMED)),
             }
         }
-        if knows_property(&name) {
+        if is_supported_property(&name) {
             Ok(Escaped::Property { name, negated })
         } else {
-            Err(refuse(
+            Err(syntax_error(
                 at,
-                "this property is not one of those that are supported",
+                "unsupported property; use a general category, a common script or a binary property, such as Lu, Script=Greek or Alphabetic",
             ))
         }
     }
 
-    /// What follows `\u`: `HHHH`, twice for a surrogate pair, or `{H...}`.
+    /// A code point, after `\u`: `HHHH`, twice for a surrogate pair, or `{H...}`.
     fn code_point(&mut self, at: usize) -> Result<u32, RuleError> {
-        const MALFORMED: &str = r"\u is followed by four hexadecimal digits, or by some in braces";
-        let code_point = if self.takes("{") {
+        const MALFORMED: &str =
+            r"\u must be followed by four hexadecimal digits, or by hexadecimal digits in braces";
+        let code_point = if self.eat("{") {
             self.braced_hexadecimal()
         } else {
             self.hexadecimal(4)
         };
-        let code_point = code_point.ok_or(refuse(at, MALFORMED))?;
-        let pair_follows = (0xd800..0xdc00).contains(&code_point) && self.takes(r"\u");
+        let code_point = code_point.ok_or(syntax_error(at, MALFORMED))?;
+        let pair_follows = (0xd800..0xdc00).contains(&code_point) && self.eat(r"\u");
         let low = if pair_follows {
             self.hexadecimal(4)
         } else {
@@ -144,19 +164,22 @@ impl Reader {
         };
         let code_point = match low {
             Some(low @ 0xdc00..=0xdfff) => 0x10000 + ((code_point - 0xd800) << 10) + (low - 0xdc00),
-            Some(_) => return Err(refuse(at, LONE_SURROGATE)),
+            Some(_) => return Err(syntax_error(at, LONE_SURROGATE)),
             None => code_point,
         };
         match char::from_u32(code_point) {
             Some(character) => Ok(character.into()),
-            None if code_point > 0x0010_ffff => Err(refuse(at, "there is no such character")),
-            None => Err(refuse(at, LONE_SURROGATE)),
+            None if code_point > 0x0010_ffff => Err(syntax_error(
+                at,
+                "there is no code point above 10FFFF; use a smaller one",
+            )),
+            None => Err(syntax_error(at, LONE_SURROGATE)),
         }
     }
 
     fn braced_hexadecimal(&mut self) -> Option<u32> {
         let mut value = self.hexadecimal(1)?;
-        while !self.takes("}") {
+        while !self.eat("}") {
             value = value
                 .saturating_mul(16)
                 .saturating_add(self.hexadecimal(1)?);
@@ -173,4 +196,5 @@ impl Reader {
     }
 }
 
-const LONE_SURROGATE: &str = "half of a surrogate pair is no character";
+const LONE_SURROGATE: &str =
+    r"half of a surrogate pair is not a character; write both halves, or the code point as \u{...}";

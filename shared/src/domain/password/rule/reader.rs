@@ -1,18 +1,17 @@
-//! Reads an expression as JavaScript does with flag `u`: a method for each production of the
-//! grammar
+//! The parser: a method for each production of JavaScript's grammar of patterns, with flag `u`.
 
 use super::RuleError;
 use super::class::Escaped;
 use super::class::{Class, LINE_ENDS};
 use super::tree::{Choice, Kind, Node};
 
-/// How often a counted repetition may repeat.
+/// Maximum count of a counted repetition.
 const MAX_COUNT: u32 = 1024;
-/// How deep groups may nest, which bounds every recursion over the tree.
+/// Maximum depth of nested groups, which bounds the recursion over the tree.
 const MAX_DEPTH: usize = 32;
 
-/// Reads a whole expression.
-pub(super) fn read(expression: &str) -> Result<Choice, RuleError> {
+/// Parses an expression.
+pub(super) fn parse(expression: &str) -> Result<Choice, RuleError> {
     let mut reader = Reader {
         chars: expression.chars().collect(),
         next: 0,
@@ -22,18 +21,21 @@ pub(super) fn read(expression: &str) -> Result<Choice, RuleError> {
     let choice = reader.choice()?;
     match reader.peek() {
         None => Ok(choice),
-        Some(_) => Err(refuse(reader.here(), "this parenthesis closes no group")),
+        Some(_) => Err(syntax_error(
+            reader.position(),
+            r"unmatched closing parenthesis; write \) to match it literally",
+        )),
     }
 }
 
-pub(super) fn refuse(at: usize, reason: &'static str) -> RuleError {
+pub(super) fn syntax_error(at: usize, reason: &'static str) -> RuleError {
     RuleError::Syntax { at, reason }
 }
 
 pub(super) struct Reader {
     chars: Vec<char>,
     next: usize,
-    /// How many groups are open.
+    /// The number of open groups.
     depth: usize,
     group_names: Vec<String>,
 }
@@ -49,8 +51,8 @@ impl Reader {
         taken
     }
 
-    /// Takes the text if it comes next.
-    pub fn takes(&mut self, text: &str) -> bool {
+    /// Consumes the text if it is next.
+    pub fn eat(&mut self, text: &str) -> bool {
         let rest = &self.chars[self.next..];
         let found = text
             .chars()
@@ -63,14 +65,14 @@ impl Reader {
     }
 
     /// The position of the next character, counted from 1.
-    pub fn here(&self) -> usize {
+    pub fn position(&self) -> usize {
         self.next + 1
     }
 
-    /// Everything up to a closing parenthesis or the end.
+    /// Alternatives, up to a closing parenthesis or the end.
     fn choice(&mut self) -> Result<Choice, RuleError> {
         let mut choice = vec![self.sequence()?];
-        while self.takes("|") {
+        while self.eat("|") {
             choice.push(self.sequence()?);
         }
         Ok(choice)
@@ -79,25 +81,27 @@ impl Reader {
     fn sequence(&mut self) -> Result<Vec<Node>, RuleError> {
         let mut sequence = Vec::new();
         loop {
-            let at = self.here();
+            let at = self.position();
             let kind = match self.peek() {
                 None | Some('|' | ')') => return Ok(sequence),
                 Some(_) => self.part()?,
             };
-            let look_ahead = matches!(kind, Kind::LookAhead { .. });
-            if look_ahead && (self.depth > 0 || !sequence.iter().all(Node::opens)) {
-                return Err(refuse(
+            let is_look_ahead = matches!(kind, Kind::LookAhead { .. });
+            if is_look_ahead
+                && (self.depth > 0 || !sequence.iter().all(Node::may_precede_look_ahead))
+            {
+                return Err(syntax_error(
                     at,
-                    "a look-ahead may stand only where the expression, or an alternative of the whole of it, begins",
+                    "a look-ahead is accepted only at the beginning of the expression or of one of its outermost alternatives; move it there",
                 ));
             }
             sequence.push(self.repeated(Node { at, kind })?);
         }
     }
 
-    /// One part, without the quantifier that may follow it.
+    /// One part, without a quantifier.
     fn part(&mut self) -> Result<Kind, RuleError> {
-        let at = self.here();
+        let at = self.position();
         Ok(match self.take() {
             Some('^') => Kind::Start,
             Some('$') => Kind::End,
@@ -111,54 +115,74 @@ impl Reader {
                     Escaped::Set(ranges) => class.add(&ranges),
                     Escaped::Property { name, negated } => class.add_property(&name, negated),
                 }
-                Kind::One(class.closed(false))
+                Kind::One(class.finish(false))
             }
             Some('*' | '+' | '?' | '{') => {
-                return Err(refuse(at, "this quantifier has nothing to repeat"));
+                return Err(syntax_error(
+                    at,
+                    "there is nothing to repeat before this quantifier; escape it with a backslash to match it literally",
+                ));
             }
-            Some(']' | '}') => return Err(refuse(at, "this bracket closes nothing: escape it")),
+            Some(']' | '}') => {
+                return Err(syntax_error(
+                    at,
+                    "unmatched closing bracket; escape it with a backslash to match it literally",
+                ));
+            }
             Some(character) => Kind::One(Class::of(&[(character.into(), character.into())])),
-            None => return Err(refuse(at, "the expression ends too early")),
+            None => return Err(syntax_error(at, "the expression ends unexpectedly")),
         })
     }
 
-    /// What follows an opening parenthesis.
+    /// A group, after its opening parenthesis.
     fn group(&mut self, at: usize) -> Result<Kind, RuleError> {
-        let kind: fn(Choice) -> Kind = if self.takes("?=") {
+        let kind: fn(Choice) -> Kind = if self.eat("?=") {
             |inner| Kind::LookAhead {
                 negative: false,
                 inner,
             }
-        } else if self.takes("?!") {
+        } else if self.eat("?!") {
             |inner| Kind::LookAhead {
                 negative: true,
                 inner,
             }
-        } else if self.takes("?<=") || self.takes("?<!") {
-            return Err(refuse(at, "look-behinds are not supported"));
+        } else if self.eat("?<=") || self.eat("?<!") {
+            return Err(syntax_error(
+                at,
+                "look-behinds are not supported; remove this one",
+            ));
         } else {
-            if self.takes("?<") {
+            if self.eat("?<") {
                 self.group_name()?;
-            } else if !self.takes("?:") && self.peek() == Some('?') {
-                return Err(refuse(at, "this is no kind of group that is supported"));
+            } else if !self.eat("?:") && self.peek() == Some('?') {
+                return Err(syntax_error(
+                    at,
+                    "this kind of group is not supported; use (...), (?:...), (?<name>...), (?=...) or (?!...)",
+                ));
             }
             Kind::Group
         };
         if self.depth == MAX_DEPTH {
-            return Err(refuse(at, "groups nest more than 32 deep"));
+            return Err(syntax_error(
+                at,
+                "groups are nested deeper than 32; remove nested groups",
+            ));
         }
         self.depth += 1;
         let inner = self.choice()?;
         self.depth -= 1;
-        if self.takes(")") {
+        if self.eat(")") {
             Ok(kind(inner))
         } else {
-            Err(refuse(at, "this parenthesis is never closed"))
+            Err(syntax_error(
+                at,
+                r"unclosed group; add a closing parenthesis, or write \( to match it literally",
+            ))
         }
     }
 
     fn group_name(&mut self) -> Result<(), RuleError> {
-        let at = self.here();
+        let at = self.position();
         let mut name = String::new();
         loop {
             match self.take() {
@@ -166,28 +190,34 @@ impl Reader {
                 Some(c) if c.is_ascii_alphabetic() || c == '_' || c == '$' => name.push(c),
                 Some(c) if c.is_ascii_digit() && !name.is_empty() => name.push(c),
                 _ => {
-                    return Err(refuse(
+                    return Err(syntax_error(
                         at,
-                        "a group's name is made of ASCII letters, digits, _ and $",
+                        "a group name must consist of ASCII letters, digits, _ and $, not begin with a digit, and end with >",
                     ));
                 }
             }
         }
         if self.group_names.contains(&name) {
-            return Err(refuse(at, "two groups have this name"));
+            return Err(syntax_error(
+                at,
+                "another group has this name; rename one of them",
+            ));
         }
         self.group_names.push(name);
         Ok(())
     }
 
-    /// The part, repeated as the quantifier says that may come next.
+    /// The part, with its quantifier if one follows.
     fn repeated(&mut self, part: Node) -> Result<Node, RuleError> {
-        let at = self.here();
+        let at = self.position();
         if !matches!(self.peek(), Some('*' | '+' | '?' | '{')) {
             return Ok(part);
         }
-        if part.opens() || matches!(part.kind, Kind::End) {
-            return Err(refuse(at, "an assertion cannot be repeated"));
+        if part.may_precede_look_ahead() || matches!(part.kind, Kind::End) {
+            return Err(syntax_error(
+                at,
+                "an assertion cannot be repeated; remove this quantifier",
+            ));
         }
         let (min, max) = match self.take() {
             Some('*') => (0, None),
@@ -195,7 +225,7 @@ impl Reader {
             Some('?') => (0, Some(1)),
             _ => self.bounds(at)?,
         };
-        self.takes("?");
+        self.eat("?");
         Ok(Node {
             at: part.at,
             kind: Kind::Repeat {
@@ -206,27 +236,29 @@ impl Reader {
         })
     }
 
-    /// What follows the opening brace of a quantifier: `n}`, `n,}` or `n,m}`.
+    /// The bounds of a quantifier, after its opening brace: `n}`, `n,}` or `n,m}`.
     fn bounds(&mut self, at: usize) -> Result<(u32, Option<u32>), RuleError> {
-        const MALFORMED: &str =
-            "a brace begins a count such as {8}, {8,} or {8,80}: escape it if it is none";
-        let min = self.number().ok_or(refuse(at, MALFORMED))?;
-        let max = if self.takes(",") {
+        const MALFORMED: &str = r"a brace must begin a count such as {8}, {8,} or {8,80}; write \{ to match it literally";
+        let min = self.number().ok_or(syntax_error(at, MALFORMED))?;
+        let max = if self.eat(",") {
             self.number()
         } else {
             Some(min)
         };
-        if !self.takes("}") {
-            return Err(refuse(at, MALFORMED));
+        if !self.eat("}") {
+            return Err(syntax_error(at, MALFORMED));
         }
         if max.is_some_and(|max| max < min) {
-            return Err(refuse(
+            return Err(syntax_error(
                 at,
-                "the bounds of this repetition are in the wrong order",
+                "the minimum of this repetition is greater than its maximum; swap them",
             ));
         }
         if max.unwrap_or(min) > MAX_COUNT {
-            return Err(refuse(at, "a counted repetition may count to 1024"));
+            return Err(syntax_error(
+                at,
+                "the count of a repetition is at most 1024; reduce it",
+            ));
         }
         Ok((min, max))
     }

@@ -1,4 +1,4 @@
-//! Every verdict here is what a browser's engine gave for the same expression and password.
+//! Every verdict in these tests is that of a browser for the same expression and password.
 
 use super::class::PROPERTIES;
 use super::{PasswordRule, RuleError};
@@ -13,7 +13,7 @@ fn syntax_error(expression: &str) -> (usize, &'static str) {
 }
 
 #[test]
-fn the_default_wants_lower_case_upper_case_and_a_digit() {
+fn the_default_requires_lower_case_upper_case_and_a_digit() {
     let rule = PasswordRule::parse(DEFAULT).unwrap();
     for password in [
         "Passw0rd",
@@ -21,7 +21,7 @@ fn the_default_wants_lower_case_upper_case_and_a_digit() {
         "\n\u{2028}😀aA1..",
         &"aA1😀".repeat(20),
     ] {
-        assert!(rule.is_met_by(password), "{password}");
+        assert!(rule.matches(password), "{password}");
     }
     for password in [
         "",
@@ -33,7 +33,7 @@ fn the_default_wants_lower_case_upper_case_and_a_digit() {
         "Password٣",
         &format!("{}!", "aA1😀".repeat(20)),
     ] {
-        assert!(!rule.is_met_by(password), "{password}");
+        assert!(!rule.matches(password), "{password}");
     }
 }
 
@@ -58,7 +58,7 @@ fn decides_as_a_browser_does() {
         (r"^\uD83D\uDE00$", "😀", true),
         (r"^\u{01F600}\u0041\x41\cJ\0$", "😀AA\n\0", true),
         ("^[😀-😂]$", "😁", true),
-        // What `.` leaves out, and what white space is.
+        // Line terminators and white space.
         (".", "\n\r\u{2028}\u{2029}", false),
         (".", "\u{85}", true),
         (
@@ -68,7 +68,7 @@ fn decides_as_a_browser_does() {
         ),
         (r"\s", "\u{85}\u{200b}\u{180e}", false),
         (r"\S", "\u{feff}", false),
-        // Digits, words and case are ASCII's.
+        // Digits, word characters and case are those of ASCII.
         (r"\d", "٣", false),
         (r"\w", "éſ\u{212a}", false),
         (r"^\W$", "\u{212a}", true),
@@ -76,7 +76,7 @@ fn decides_as_a_browser_does() {
         ("[s-t]", "ſ", false),
         (r"^\p{Lu}\p{L}\p{Script=Greek}\P{L}$", "Ééπ1", true),
         (r"[^\p{L}\d]", "aé1", false),
-        // Nothing but ], \, ^ and - has a meaning in a class.
+        // In a class, only ], \, ^ and - are syntax.
         ("^[[&&a]{4}$", "[&a&", true),
         ("[a&&b]", "a", true),
         ("^[a~~b#]+$", "~#", true),
@@ -85,7 +85,7 @@ fn decides_as_a_browser_does() {
         ("[]", "a", false),
         ("^[^]$", "\n", true),
         ("[$.(^]", "^", true),
-        // Quantifiers, lazy ones too.
+        // Quantifiers, greedy and lazy.
         ("^a{2}$", "aaa", false),
         ("^a{2,}$", "aaa", true),
         ("^a{0}b??c*?$", "cc", true),
@@ -96,7 +96,7 @@ fn decides_as_a_browser_does() {
         let rule =
             PasswordRule::parse(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
         assert_eq!(
-            rule.is_met_by(password),
+            rule.matches(password),
             verdict,
             "{expression} on {password:?}"
         );
@@ -104,9 +104,9 @@ fn decides_as_a_browser_does() {
 }
 
 #[test]
-fn knows_every_property_that_it_lists() {
+fn every_listed_property_is_accepted() {
     for property in PROPERTIES.iter().copied().flatten() {
-        let name = if super::class::knows_property(property) {
+        let name = if super::class::is_supported_property(property) {
             (*property).to_owned()
         } else {
             format!("Script={property}")
@@ -119,7 +119,7 @@ fn knows_every_property_that_it_lists() {
 }
 
 #[test]
-fn refuses_what_is_no_javascript() {
+fn an_expression_that_is_not_javascript_is_rejected() {
     for (expression, at) in [
         ("a{", 2),
         ("a{,3}", 2),
@@ -169,8 +169,8 @@ fn refuses_what_is_no_javascript() {
 }
 
 #[test]
-fn refuses_the_javascript_that_it_does_not_support() {
-    for (expression, at, named) in [
+fn unsupported_javascript_is_rejected() {
+    for (expression, at, term) in [
         (r"(.)\1", 4, "back-references"),
         (r"(?<a>.)\k<a>", 8, "back-references"),
         (r"\bword", 1, "word boundaries"),
@@ -188,7 +188,7 @@ fn refuses_the_javascript_that_it_does_not_support() {
     ] {
         let (found_at, reason) = syntax_error(expression);
         assert!(
-            found_at == at && reason.contains(named),
+            found_at == at && reason.contains(term),
             "{expression}: at {found_at}: {reason}"
         );
     }
@@ -201,7 +201,7 @@ fn refuses_the_javascript_that_it_does_not_support() {
 }
 
 #[test]
-fn refuses_what_could_take_exponential_time() {
+fn an_expression_that_could_take_exponential_time_is_rejected() {
     for (expression, at) in [
         ("(a+)+$", 1),
         ("^(a*)*$", 2),
@@ -229,7 +229,7 @@ fn refuses_what_could_take_exponential_time() {
 }
 
 #[test]
-fn accepts_the_rules_that_people_write() {
+fn common_password_rules_are_accepted() {
     for expression in [
         r"^(?=.*?[A-Z])(?=.*?[a-z])(?=.*?[0-9])(?=.*?[#?!@$ %^&*-]).{8,}$",
         r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[^\w\s]).{10,}",
@@ -245,7 +245,7 @@ fn accepts_the_rules_that_people_write() {
 }
 
 #[test]
-fn refuses_what_is_too_large() {
+fn an_expression_that_is_too_large_is_rejected() {
     assert_eq!(
         PasswordRule::parse(&"a".repeat(1025)).err(),
         Some(RuleError::TooLong)
@@ -262,23 +262,23 @@ fn refuses_what_is_too_large() {
 }
 
 #[test]
-fn an_error_says_what_and_where() {
-    let shown = |expression| PasswordRule::parse(expression).unwrap_err().to_string();
+fn an_error_states_the_position_the_reason_and_the_correction() {
+    let message = |expression| PasswordRule::parse(expression).unwrap_err().to_string();
     assert_eq!(
-        shown("^a**"),
-        "at character 4: this quantifier has nothing to repeat"
+        message("^a**"),
+        "at character 4: there is nothing to repeat before this quantifier; escape it with a backslash to match it literally"
     );
     assert!(
-        shown("^(a+)+$")
-            .starts_with("at character 2: this part can match one text in so many ways")
+        message("^(a+)+$")
+            .starts_with("at character 2: this part can match the same text in so many ways")
     );
 }
 
-/// A search may begin at each of 1025 positions and comes back a few times from each. Backtracking
-/// inside a part, which takes at least the square of that, would exceed the limit and make
-/// `is_match` an error.
+/// A search can begin at each of 1025 positions, and backtracks a few times at each. Backtracking
+/// within a part would take at least the square of that, exceed the limit, and make `is_match`
+/// return an error.
 #[test]
-fn time_is_linear_in_the_password() {
+fn time_is_linear_in_the_length_of_the_password() {
     for expression in [
         DEFAULT,
         r"(?=.*[a-z])(?=.*[A-Z])(?=.*\d)(?=.*[^\w\s]).{10,}",

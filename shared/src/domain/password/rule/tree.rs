@@ -1,4 +1,4 @@
-//! An expression as a tree, and its translation
+//! The syntax tree of an expression, and its translation for the linear engine.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ pub(super) type Choice = Vec<Vec<Node>>;
 /// A part of an expression.
 #[derive(Debug)]
 pub(super) struct Node {
-    /// The character of the expression at which the part begins, counted from 1.
+    /// The position of the part in the expression, in characters, counted from 1.
     pub at: usize,
     pub kind: Kind,
 }
@@ -28,8 +28,7 @@ pub(super) enum Kind {
         negative: bool,
         inner: Choice,
     },
-    /// Greedy and lazy alike: they find different matches, but never disagree on whether there is
-    /// one.
+    /// Greedy or lazy: these find different matches, but agree on whether there is one.
     Repeat {
         inner: Box<Node>,
         min: u32,
@@ -38,14 +37,14 @@ pub(super) enum Kind {
 }
 
 impl Node {
-    /// Whether look-aheads may still follow it: nothing has been matched yet.
-    pub fn opens(&self) -> bool {
+    /// Whether the part is `^` or a look-ahead: only these may precede a look-ahead.
+    pub fn may_precede_look_ahead(&self) -> bool {
         matches!(self.kind, Kind::Start | Kind::LookAhead { .. })
     }
 }
 
-/// The expression for the linear engine. No group captures, so that whatever follows the
-/// look-aheads is one part to it.
+/// The expression for the linear engine. No group captures, so the engine compiles everything after
+/// the look-aheads as one part.
 pub(super) fn translate(expression: &Choice) -> String {
     let mut out = String::new();
     choice(expression, &mut out);
@@ -78,8 +77,7 @@ fn node(part: &Node, out: &mut String) {
             inner,
         } => enclosed("(?!", inner, out),
         Kind::Repeat { inner, min, max } => {
-            // What is repeated is a character or a group, never a repetition: no quantifier meets
-            // another.
+            // The inner part is a character or a group, so two quantifiers are never adjacent.
             node(inner, out);
             let max = max.map(|max| max.to_string()).unwrap_or_default();
             // Writing to a string cannot fail.

@@ -1,33 +1,33 @@
-//! Bounds what a backtracking engine may try
+//! A bound on the work of a backtracking engine.
 //!
-//! Such an engine tries one way of matching after another: for every optional part with and without
-//! it, for every repetition each length, for every alternation each alternative. Where the next
-//! character tells the ways apart, all but one fail at once and cost nothing worth counting. The
-//! others multiply, so this multiplies them over the expression, for a password of [`PASSWORD`]
-//! characters, and refuses it where they exceed [`MAX_WAYS`]. Two or three repetitions that compete
-//! for the same characters pass; ambiguity inside a repetition, which is what makes time
-//! exponential, does not.
+//! Such an engine tries one way of matching after another: each optional part with and without it,
+//! each repetition with every length, each alternation with every alternative. If the next
+//! character determines the way, all others fail immediately, at negligible cost. Otherwise the
+//! numbers of ways multiply. This module multiplies them over the expression, for a password of
+//! [`PASSWORD_LENGTH`] characters, and rejects the expression if the product exceeds [`MAX_WAYS`].
+//! Two or three repetitions that can match the same characters are accepted. Ambiguity inside a
+//! repetition, which causes exponential time, is not.
 
 use super::RuleError;
 use super::class::{Range, overlap};
 use super::tree::{Choice, Kind, Node};
 
-/// The length of a password, in characters, that the ways are counted for.
-const PASSWORD: u64 = 128;
-/// The most ways that are accepted: what three competing repetitions over such a password come to,
-/// a few times over.
+/// The length of the password for which ways are counted, in characters.
+const PASSWORD_LENGTH: u64 = 128;
+/// Maximum number of ways, about four times the ways of three repetitions that can match the same
+/// characters.
 const MAX_WAYS: u64 = 8 << 20;
-/// Stands for the end of the password among the characters that may come next.
+/// A pseudo-character for the end of the password, among the characters that may be next.
 const END: Range = (0x0011_0000, 0x0011_0000);
 
-/// Refuses an expression with too many ways to match.
+/// Rejects an expression with too many ways to match.
 pub(super) fn check(expression: &Choice) -> Result<(), RuleError> {
     let mut total = 0;
     for sequence in expression {
         let at = sequence.first().map_or(1, |part| part.at);
         let body = sequence
             .iter()
-            .position(|part| !part.opens())
+            .position(|part| !part.may_precede_look_ahead())
             .unwrap_or(sequence.len());
         let (look_aheads, body) = sequence.split_at(body);
         let anchored = matches!(
@@ -37,25 +37,24 @@ pub(super) fn check(expression: &Choice) -> Result<(), RuleError> {
                 ..
             })
         );
-        let starts = if anchored { 1 } else { PASSWORD };
-        // Once a look-ahead has matched, no engine comes back to try it in another way: these add
-        // up.
-        let mut ways = of_sequence(body, &[])?;
+        let starts = if anchored { 1 } else { PASSWORD_LENGTH };
+        // An engine does not backtrack into a look-ahead that has matched, so their ways are added.
+        let mut ways = count_sequence(body, &[])?;
         for look_ahead in look_aheads {
-            ways += of_part(look_ahead, &[])?;
+            ways += count_part(look_ahead, &[])?;
         }
         total = limited(total + starts * ways, at)?;
     }
     Ok(())
 }
 
-/// The ways of a sequence, where `next` may come after it. Where that is nothing, not even [`END`],
-/// the match is complete, and nothing makes the engine come back.
-fn of_sequence(sequence: &[Node], next: &[Range]) -> Result<u64, RuleError> {
+/// The ways of a sequence that is followed by one of `next`. If `next` is empty, without even
+/// [`END`], the match is complete after the sequence, and the engine does not backtrack into it.
+fn count_sequence(sequence: &[Node], next: &[Range]) -> Result<u64, RuleError> {
     let mut next = next.to_vec();
     let mut ways = 1;
     for part in sequence.iter().rev() {
-        ways = limited(ways * of_part(part, &next)?, part.at)?;
+        ways = limited(ways * count_part(part, &next)?, part.at)?;
         let first = First::of(part);
         if !first.skippable {
             next.clear();
@@ -65,23 +64,25 @@ fn of_sequence(sequence: &[Node], next: &[Range]) -> Result<u64, RuleError> {
     Ok(ways)
 }
 
-fn of_part(part: &Node, next: &[Range]) -> Result<u64, RuleError> {
+fn count_part(part: &Node, next: &[Range]) -> Result<u64, RuleError> {
     match &part.kind {
         Kind::Start | Kind::End | Kind::One(_) => Ok(1),
-        Kind::LookAhead { inner, .. } => of_choice(inner, part.at, &[]),
-        Kind::Group(inner) => of_choice(inner, part.at, next),
+        Kind::LookAhead { inner, .. } => count_choice(inner, part.at, &[]),
+        Kind::Group(inner) => count_choice(inner, part.at, next),
         Kind::Repeat { inner, min, max } => {
             let first = First::of(inner);
-            let spread = max.map_or(PASSWORD, |max| PASSWORD.min((max - min).into()));
-            let told_apart = !first.skippable && !overlap(&first.ranges, next);
-            let mut ways = if told_apart { 1 } else { spread + 1 };
+            let spread = max.map_or(PASSWORD_LENGTH, |max| {
+                PASSWORD_LENGTH.min((max - min).into())
+            });
+            let is_unambiguous = !first.skippable && !overlap(&first.ranges, next);
+            let mut ways = if is_unambiguous { 1 } else { spread + 1 };
 
             let mut next = next.to_vec();
             if *max != Some(1) {
                 next.extend(first.ranges);
             }
-            let each = of_part(inner, &next)?;
-            for _ in 0..max.map_or(PASSWORD, |max| PASSWORD.min(max.into())) {
+            let each = count_part(inner, &next)?;
+            for _ in 0..max.map_or(PASSWORD_LENGTH, |max| PASSWORD_LENGTH.min(max.into())) {
                 ways = limited(ways * each, part.at)?;
             }
             Ok(ways)
@@ -89,13 +90,13 @@ fn of_part(part: &Node, next: &[Range]) -> Result<u64, RuleError> {
     }
 }
 
-fn of_choice(choice: &Choice, at: usize, next: &[Range]) -> Result<u64, RuleError> {
+fn count_choice(choice: &Choice, at: usize, next: &[Range]) -> Result<u64, RuleError> {
     let mut sum = 0;
     let mut largest = 0;
     let mut seen = First::default();
-    let mut told_apart = true;
+    let mut is_unambiguous = true;
     for sequence in choice {
-        let ways = of_sequence(sequence, next)?;
+        let ways = count_sequence(sequence, next)?;
         sum += ways;
         largest = largest.max(ways);
 
@@ -103,11 +104,11 @@ fn of_choice(choice: &Choice, at: usize, next: &[Range]) -> Result<u64, RuleErro
         if first.skippable {
             first.ranges.extend(next);
         }
-        told_apart &= !overlap(&seen.ranges, &first.ranges);
-        told_apart &= !seen.skippable || !first.skippable;
+        is_unambiguous &= !overlap(&seen.ranges, &first.ranges);
+        is_unambiguous &= !seen.skippable || !first.skippable;
         seen.or(first);
     }
-    limited(if told_apart { largest } else { sum }, at)
+    limited(if is_unambiguous { largest } else { sum }, at)
 }
 
 fn limited(ways: u64, at: usize) -> Result<u64, RuleError> {
@@ -118,11 +119,11 @@ fn limited(ways: u64, at: usize) -> Result<u64, RuleError> {
     }
 }
 
-/// What a part may begin with
+/// The characters that a part can begin with.
 #[derive(Default)]
 struct First {
     ranges: Vec<Range>,
-    /// Whether the part may match nothing, so that what comes after it may come first.
+    /// Whether the part can match the empty text, so that the next part can be first.
     skippable: bool,
 }
 
@@ -172,7 +173,7 @@ impl First {
         first
     }
 
-    /// Makes it what this or the other may begin with.
+    /// Adds the characters of an alternative.
     fn or(&mut self, other: Self) {
         self.ranges.extend(other.ranges);
         self.skippable |= other.skippable;
