@@ -336,6 +336,93 @@ async fn the_sixth_mail_within_an_hour_is_rejected() {
         .is_empty(201);
 }
 
+fn sign_up(latchkey: &Latchkey, email: &str, password: &str) -> Request {
+    latchkey
+        .post("/identity/users")
+        .form(&[("email", email), ("password", password)])
+}
+
+#[tokio::test]
+async fn tagged_addresses_of_a_mailbox_share_one_allowance_apart_from_that_of_the_plain_address() {
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_MAIL_INTERVAL", "60"),
+        ("IDENTITY_MAILS_PER_HOUR", "5"),
+    ])
+    .await;
+    let sign_up = |email: &str, password: &str| sign_up(&latchkey, email, password);
+    // A sign-up that creates no account does not count.
+    sign_up("mia+shop@example.com", "weak")
+        .send()
+        .await
+        .is_refused(422, &["password.requirements"]);
+    for email in ["mia+shop@example.com", "mia@example.com"] {
+        assert_eq!(sign_up(email, PASSWORD).send().await.status, 201, "{email}");
+    }
+    let before = latchkey.everything().await;
+    for tagged in ["mia+news@example.com", "Mia+@Example.com"] {
+        assert!((1..=60).contains(&wait_of(&sign_up(tagged, PASSWORD).send().await)));
+    }
+    sign_up("mia+shop@example.com", PASSWORD)
+        .send()
+        .await
+        .is_refused(422, &["email.taken"]);
+    assert_eq!(latchkey.everything().await, before);
+    // Other mailboxes, and other kinds of mails, have allowances of their own.
+    assert_eq!(
+        sign_up("miao+shop@example.com", PASSWORD)
+            .send()
+            .await
+            .status,
+        201
+    );
+    let ask = |email: &str| latchkey.ask_for_code(email);
+    ask("mia+shop@example.com").send().await.is_empty(201);
+    for tagged in ["mia+shop@example.com", "mia+unknown@example.com"] {
+        assert!((1..=60).contains(&wait_of(&ask(tagged).send().await)));
+    }
+    ask("mia@example.com").send().await.is_empty(201);
+    latchkey
+        .age_mail_log("sign_up", "mia+shop@example.com", 60)
+        .await;
+    assert_eq!(
+        sign_up("mia+news@example.com", PASSWORD)
+            .send()
+            .await
+            .status,
+        201
+    );
+}
+
+#[tokio::test]
+async fn a_request_for_an_unknown_tagged_address_counts_for_the_mailbox() {
+    let latchkey = Latchkey::start(&[("IDENTITY_MAIL_INTERVAL", "60")]).await;
+    let user = latchkey.signed_up("nia+known").await;
+    latchkey
+        .ask_for_code("nia+unknown@example.com")
+        .send()
+        .await
+        .is_refused(404, &["identity.password.user_doesnt_exist"]);
+    wait_of(&latchkey.ask_for_code(&user.email).send().await);
+}
+
+#[tokio::test]
+async fn concurrent_sign_ups_with_tagged_addresses_send_no_more_mails_than_sequential_ones() {
+    let latchkey = Latchkey::start(&[("IDENTITY_MAILS_PER_HOUR", "5")]).await;
+    let sign_up = |number: usize| {
+        let email = format!("flood+{number}@example.com");
+        sign_up(&latchkey, &email, PASSWORD)
+    };
+    let answers = all_at_once((0..16).map(sign_up)).await;
+    let created = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(created, 5);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        assert!((1..=3600).contains(&wait_of(answer)));
+    }
+    let stored = latchkey.everything().await;
+    let count = |kind: &str| stored.keys().filter(|key| key.contains(kind)).count();
+    assert_eq!([" USER#", " UID#", " MAIL#"].map(count), [5, 5, 5]);
+}
+
 #[tokio::test]
 async fn successful_and_failed_operations_on_an_account_are_recorded() {
     let latchkey = latchkey().await;

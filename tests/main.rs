@@ -104,6 +104,7 @@ mod session {
 mod user {
     mod activity;
     mod create;
+    mod create_addresses;
     mod create_fields;
     mod me;
 }

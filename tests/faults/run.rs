@@ -271,7 +271,6 @@ async fn acknowledged_operations_survive_injected_faults() {
         "TransactWriteItems",
         "BatchWriteItem",
         "BatchGetItem",
-        "GetItem",
         "UpdateItem",
     ]
     .into_iter()

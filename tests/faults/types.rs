@@ -21,7 +21,7 @@ async fn an_attribute_of_an_unexpected_type_is_an_internal_error_without_a_panic
     let mut failed = 0;
     for fault in [Fault::WrongType, Fault::UnknownType] {
         for number in 0..requests(&faulty, &user, &token).len() {
-            for call in ["GetItem", "BatchGetItem", "Query"] {
+            for call in ["BatchGetItem", "Query"] {
                 let (request, calls) = requests(&faulty, &user, &token).remove(number);
                 // An address without an account has no items.
                 if !calls.contains(&call) || [1, 10].contains(&number) {
@@ -44,8 +44,11 @@ async fn an_attribute_of_an_unexpected_type_is_an_internal_error_without_a_panic
             .is_refused(500, &["server.internal_error"]);
         for (call, event) in [
             ("Scan", json!({ "action": "export" })),
-            ("GetItem", json!({ "action": "show", "email": user.email })),
-            ("GetItem", json!({ "action": "show", "uid": user.uid })),
+            (
+                "BatchGetItem",
+                json!({ "action": "show", "email": user.email }),
+            ),
+            ("BatchGetItem", json!({ "action": "show", "uid": user.uid })),
         ] {
             faulty.fail_always(call, fault);
             let answer = latchkey

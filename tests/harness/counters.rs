@@ -1,10 +1,11 @@
 //! Counters of failed sign-ins and of mails.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use shared::domain::email_address::AccountKey;
 
 use super::{
     Item,
-    items::{GRANTS, USERS, move_back, number},
+    items::{GRANTS, USERS, move_back, number, user_key},
     now,
     stack::{Latchkey, spawn},
 };
@@ -37,14 +38,7 @@ impl Latchkey {
     }
 
     async fn has_succeeded(&self, email: &str, attempt: &str) -> bool {
-        let Some(user) = self
-            .item(
-                USERS,
-                &format!("USER#{}", email.trim().to_lowercase()),
-                None,
-            )
-            .await
-        else {
+        let Some(user) = self.item(USERS, &user_key(email), None).await else {
             return false;
         };
         let activity = self
@@ -74,7 +68,7 @@ impl Latchkey {
     pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
         let pk = format!(
             "LIMIT#{kind}#{}",
-            shared::platform::random::sha256_hex(email)
+            shared::platform::random::sha256_hex(AccountKey::of(email).mail_allowance().as_str())
         );
         let mut item = self
             .item(GRANTS, &pk, Some("-"))
@@ -115,6 +109,6 @@ impl Latchkey {
 fn failures_key(email: &str) -> String {
     format!(
         "LIMIT#sign_in#{}",
-        shared::platform::random::sha256_hex(&email.trim().to_lowercase())
+        shared::platform::random::sha256_hex(AccountKey::of(email).as_str())
     )
 }

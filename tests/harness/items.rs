@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use shared::domain::email_address::AccountKey;
 
 use super::{
     Request, User, jti, now,
@@ -95,7 +96,7 @@ impl Latchkey {
     /// The items of [`Latchkey::everything`] that belong to the user.
     pub async fn items_of(&self, user: &User) -> Snapshot {
         let mut all = self.everything().await;
-        let address = format!("USER#{}", user.email.trim().to_lowercase());
+        let address = user_key(&user.email);
         all.retain(|key, _| key.contains(&user.uid) || key.contains(&address));
         all
     }
@@ -110,7 +111,7 @@ impl Latchkey {
 
     /// The user's item in the Users table.
     pub async fn user_item(&self, user: &User) -> Item {
-        self.item(USERS, &format!("USER#{}", user.email.to_lowercase()), None)
+        self.item(USERS, &user_key(&user.email), None)
             .await
             .expect("a user")
     }
@@ -205,7 +206,7 @@ impl Latchkey {
 
     /// Deletes the user's item, and leaves the items under the uid.
     pub async fn delete_user(&self, user: &User) {
-        let key = AttributeValue::S(format!("USER#{}", user.email.to_lowercase()));
+        let key = AttributeValue::S(user_key(&user.email));
         spawn(
             self.tables
                 .delete_item()
@@ -270,6 +271,11 @@ pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
 /// The id under which a session is stored and listed.
 pub fn session_id(session: &str) -> String {
     shared::platform::random::sha256_hex(&jti(session))
+}
+
+/// The key of the user of an address.
+pub(super) fn user_key(email: &str) -> String {
+    format!("USER#{}", AccountKey::of(email).as_str())
 }
 
 fn session_key(session: &str) -> String {

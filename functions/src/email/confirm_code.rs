@@ -45,7 +45,14 @@ impl ConfirmCode {
         let signing_keys = self.keys.signing_keys(now).await?;
         let cookie = new
             .as_ref()
-            .map(|new| session_cookie(&self.sessions.cookie_name, new, &user.email, &signing_keys))
+            .map(|new| {
+                session_cookie(
+                    &self.sessions.cookie_name,
+                    new,
+                    &user.account_key(),
+                    &signing_keys,
+                )
+            })
             .transpose()
             .map_err(Error::internal)?;
         match self

@@ -5,7 +5,7 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         captcha::CaptchaResponse,
-        email_address::{AccountKey, EmailAddress},
+        email_address::{AccountKey, AccountKeys, EmailAddress},
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
@@ -42,12 +42,12 @@ impl GenerateCode {
             language,
             captcha_response,
         } = read(request).await?;
-        let account = AccountKey::of(&email);
+        let accounts = AccountKeys::of(&email);
         let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&account, one_time_code::Kind::Confirmation),
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -59,13 +59,20 @@ impl GenerateCode {
             return Ok(empty(StatusCode::CREATED));
         };
         while self
-            .request_code(&email, language.as_deref(), &account, user, log, now)
+            .request_code(
+                &email,
+                language.as_deref(),
+                accounts.account(),
+                user,
+                log,
+                now,
+            )
             .await?
             == CodeRequestOutcome::Conflict
         {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&account, one_time_code::Kind::Confirmation)
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))

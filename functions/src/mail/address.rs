@@ -1,9 +1,9 @@
-//! Conversion of addresses to ASCII, as SES requires.
+//! The sender of a mail in ASCII, as SES requires.
 
 use std::fmt::Write;
 
 use data_encoding::BASE64;
-use shared::{config::Sender, domain::email_address::EmailAddress};
+use shared::config::Sender;
 
 /// Bytes of a name that fit into an encoded word of at most 75 characters (RFC 2047, section 2).
 const ENCODED_WORD_BYTES: usize = 45;
@@ -17,20 +17,7 @@ pub fn mailbox(sender: &Sender) -> String {
     } else {
         encoded_words(name)
     };
-    format!("{phrase} <{}>", ascii(&sender.email))
-}
-
-/// The address with its domain in ASCII (IDNA). SES rejects a local part that is not ASCII.
-#[must_use]
-pub fn ascii(email: &EmailAddress) -> String {
-    let text = email.as_typed();
-    let Some((local, domain)) = text.split_once('@') else {
-        return text.to_owned();
-    };
-    match idna::domain_to_ascii(domain) {
-        Ok(domain) => format!("{local}@{domain}"),
-        Err(_) => text.to_owned(),
-    }
+    format!("{phrase} <{}>", sender.email.ascii())
 }
 
 fn encoded_words(text: &str) -> String {
@@ -52,16 +39,14 @@ fn encoded_words(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use shared::domain::email_address::EmailAddress;
 
-    fn email(text: &str) -> EmailAddress {
-        EmailAddress::parse(text).expect("an address")
-    }
+    use super::*;
 
     fn sender(name: &str) -> Sender {
         Sender {
             name: name.to_owned(),
-            email: email("noreply@example.com"),
+            email: EmailAddress::parse("noreply@example.com").expect("an address"),
         }
     }
 
@@ -86,11 +71,5 @@ mod tests {
         let words = encoded_words(&"ї".repeat(64));
         assert!(words.split(' ').all(|word| word.len() <= 75), "{words}");
         assert_eq!(words.split(' ').count(), 3);
-    }
-
-    #[test]
-    fn a_domain_is_converted_to_ascii() {
-        assert_eq!(ascii(&email("a@пошта.укр")), "a@xn--80a1acn3a.xn--j1amh");
-        assert_eq!(ascii(&email("John@Example.com")), "John@example.com");
     }
 }

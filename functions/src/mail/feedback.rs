@@ -17,8 +17,6 @@ use shared::{
     store::{self, Store},
 };
 
-use super::address::ascii;
-
 pub struct Feedback {
     pub store: Store,
 }
@@ -149,7 +147,7 @@ impl Feedback {
 
 /// Whether the user's address, as passed to SES, is one of the recipients.
 fn is_among(user: &User, recipients: &[Recipient]) -> bool {
-    let own = ascii(&user.email);
+    let own = user.email.ascii();
     recipients
         .iter()
         .any(|recipient| address_of(&recipient.email_address).eq_ignore_ascii_case(&own))

@@ -12,8 +12,9 @@ use shared::{
     BoxError,
     config::{self, Application},
     domain::{
+        email_address::AccountKey,
         mail::{Kind, QueuedMail},
-        user::Uid,
+        user::{Uid, User},
     },
     platform::{
         aws_error::{AwsError, Kind as ErrorKind},
@@ -28,7 +29,7 @@ use shared::{
 };
 
 use super::{
-    address::{ascii, mailbox},
+    address::mailbox,
     render::{Content, Mail, render},
 };
 
@@ -144,19 +145,21 @@ impl Send {
     }
 
     async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
+        let accounts = mail.email.account_keys();
         let user = self
             .store
-            .find_user(&mail.email.account_key())
+            .find_user(&accounts)
             .await
             .map_err(|error| SendError::Failed(error.into()))?;
-        if user.is_some_and(|user| user.has_bounced()) {
+        if user.as_ref().is_some_and(User::has_bounced) {
             return Err(SendError::Suppressed);
         }
+        let account = user.map_or_else(|| accounts.account().clone(), |user| user.account_key());
         let Mail {
             subject,
             text,
             html,
-        } = self.compose(mail, now).await?;
+        } = self.compose(mail, &account, now).await?;
         let part = |data: String| {
             Part::builder()
                 .data(data)
@@ -182,7 +185,7 @@ impl Send {
             .from_email_address(mailbox(&self.mail.sender))
             .destination(
                 Destination::builder()
-                    .to_addresses(ascii(&mail.email))
+                    .to_addresses(mail.email.ascii())
                     .build(),
             )
             .content(EmailContent::builder().simple(message).build())
@@ -203,22 +206,23 @@ impl Send {
         }
     }
 
-    async fn compose(&self, mail: &QueuedMail, now: Timestamp) -> Result<Mail, SendError> {
+    async fn compose(
+        &self,
+        mail: &QueuedMail,
+        account: &AccountKey,
+        now: Timestamp,
+    ) -> Result<Mail, SendError> {
         let life =
             u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
         let link = match mail.kind {
             Kind::PasswordReset => {
-                self.link(mail, Purpose::Reset, "password_reset?reset_token", now)
-                    .await?
+                let page = "password_reset?reset_token";
+                self.link(mail, account, Purpose::Reset, page, now).await?
             }
             Kind::Confirmation => {
-                self.link(
-                    mail,
-                    Purpose::Confirmation,
-                    "confirmation?confirmation_token",
-                    now,
-                )
-                .await?
+                let page = "confirmation?confirmation_token";
+                self.link(mail, account, Purpose::Confirmation, page, now)
+                    .await?
             }
             Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
         };
@@ -242,6 +246,7 @@ impl Send {
     async fn link(
         &self,
         mail: &QueuedMail,
+        account: &AccountKey,
         purpose: Purpose,
         page: &str,
         now: Timestamp,
@@ -254,7 +259,7 @@ impl Send {
             purpose,
             token_id,
             mail.uid.clone(),
-            mail.email.account_key(),
+            account.clone(),
             mail.queued_at,
             mail.expires_at,
         );

@@ -5,7 +5,7 @@ use shared::{
     Error,
     config::Accounts,
     domain::{
-        email_address::{AccountKey, EmailAddress},
+        email_address::AccountKeys,
         password::Hasher,
         user::{Uid, User},
     },
@@ -26,7 +26,7 @@ pub struct Users {
 impl Users {
     pub(super) async fn find(&self, selector: &UserSelector) -> Result<User, Failure> {
         let user = match selector {
-            UserSelector::Email(email) => self.store.find_user(&AccountKey::of(email)).await?,
+            UserSelector::Email(accounts) => self.store.find_user(accounts).await?,
             UserSelector::Uid(Some(uid)) => self.store.find_user_by_uid(uid).await?,
             UserSelector::Uid(None) => None,
         };
@@ -36,7 +36,7 @@ impl Users {
 
 /// The user that an action selects.
 pub(super) enum UserSelector {
-    Email(String),
+    Email(AccountKeys),
     /// `None` if the text is not a uid, so that no user is found.
     Uid(Option<Uid>),
 }
@@ -44,8 +44,15 @@ pub(super) enum UserSelector {
 impl UserSelector {
     pub(super) fn read(fields: &mut Fields) -> Result<Self, Refusal> {
         match (fields.text("email")?, fields.text("uid")?) {
-            (Some(email), None) if EmailAddress::parse(&email).is_ok() => Ok(Self::Email(email)),
-            (Some(_), None) => Err(Refusal::invalid("email", "must be an e-mail address")),
+            (Some(email), None) => {
+                // Includes addresses that only earlier versions accepted.
+                let accounts = AccountKeys::of(&email);
+                if accounts.account().as_str().contains('@') {
+                    Ok(Self::Email(accounts))
+                } else {
+                    Err(Refusal::invalid("email", "must be an e-mail address"))
+                }
+            }
             (None, Some(uid)) => Ok(Self::Uid(Uid::parse(&uid))),
             (None, None) => Err(Refusal::of(
                 "email",

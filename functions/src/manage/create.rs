@@ -6,7 +6,7 @@ use serde_json::Value;
 use shared::{
     domain::password::{Password, PasswordFault},
     platform::clock::Timestamp,
-    store::SignUp,
+    store::Creation,
 };
 
 use super::{
@@ -50,14 +50,14 @@ impl Users {
             .create_user(&record.user, &record.state)
             .await?
         {
-            SignUp::Done => {
+            Creation::Done => {
                 tracing::info!(action = "create", uid = %record.user.uid, "done");
                 profile_response(&record.user)
             }
-            SignUp::EmailTaken => {
+            Creation::EmailTaken => {
                 Err(Refusal::of("email", "taken", "another user has this e-mail address").into())
             }
-            SignUp::UidTaken => {
+            Creation::UidTaken => {
                 Err(Refusal::of("uid", "taken", "another user has this uid").into())
             }
         }

@@ -3,7 +3,7 @@
 //! `taken` (another user has the address or the uid) or `invalid`.
 
 use serde_json::{Value, json};
-use shared::{platform::clock::Timestamp, store::SignUp};
+use shared::{platform::clock::Timestamp, store::Creation};
 
 use super::{
     administration::Users,
@@ -66,15 +66,15 @@ impl Users {
         let UserRecord { user, state, note } =
             UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
         match self.administration.create_user(&user, &state).await? {
-            SignUp::Done => {
+            Creation::Done => {
                 let mut result = json!({ "outcome": "imported", "uid": user.uid });
                 if let Some(note) = note {
                     result["note"] = json!(note);
                 }
                 Ok(result)
             }
-            SignUp::EmailTaken => {
-                let existing = self.store.find_user(&user.email.account_key()).await?;
+            Creation::EmailTaken => {
+                let existing = self.store.find_user(&user.email.account_keys()).await?;
                 let is_same = existing.is_some_and(|existing| !has_uid || existing.uid == user.uid);
                 Ok(if is_same {
                     json!({ "outcome": "exists" })
@@ -82,7 +82,7 @@ impl Users {
                     json!({ "outcome": "taken", "field": "email" })
                 })
             }
-            SignUp::UidTaken => Ok(json!({ "outcome": "taken", "field": "uid" })),
+            Creation::UidTaken => Ok(json!({ "outcome": "taken", "field": "uid" })),
         }
     }
 }

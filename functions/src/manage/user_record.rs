@@ -65,6 +65,7 @@ impl UserRecord {
         let user = User {
             uid: uid.unwrap_or(new.uid),
             email: new.email,
+            stored_under: None,
             password_hash: new.password_hash,
             state: serde_json::from_value(json!(state)).unwrap_or(State::Other),
             role: role_of(&mut fields)?.unwrap_or(new.role),

@@ -33,7 +33,7 @@ pub(super) async fn checked<T>(
 ) -> Result<T, Error> {
     let attempt = authenticator
         .store
-        .count_attempt(&signed_in.user.email.account_key(), limits, now)
+        .count_attempt(&signed_in.user.email.account_keys(), limits, now)
         .await?;
     let found = check.await;
     if !matches!(found, Ok(None)) {

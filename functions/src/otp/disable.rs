@@ -78,7 +78,7 @@ impl Disable {
         }
         // A concurrent request used the code, or disabled the second factor.
         let is_on = store
-            .find_user(&user.email.account_key())
+            .find_user_by_uid(&user.uid)
             .await?
             .is_some_and(|user| user.otp_secret.is_some());
         Err(if is_on {

@@ -100,7 +100,7 @@ impl Enable {
         }
         // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
-            .find_user(&user.email.account_key())
+            .find_user_by_uid(&user.uid)
             .await?
             .is_some_and(|user| user.otp_secret.is_some());
         Err(if is_on {

@@ -85,7 +85,7 @@ impl Change {
         let attempt = self
             .authenticator
             .store
-            .count_attempt(&user.email.account_key(), &self.limits, now)
+            .count_attempt(&user.email.account_keys(), &self.limits, now)
             .await?;
         let verdict = self.hasher.verify(old, Some(&user.password_hash)).await;
         if matches!(verdict, Ok(Verdict::Wrong)) {

@@ -46,12 +46,12 @@ impl GenerateCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let account = input.email.account_key();
+        let accounts = input.email.account_keys();
         let network = client.network();
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&account, one_time_code::Kind::Reset),
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -60,13 +60,13 @@ impl GenerateCode {
             .check(input.captcha_response.as_ref(), &client, now)
             .await?;
         while self
-            .request_code(&input, &account, user, log, recorder)
+            .request_code(&input, accounts.account(), user, log, recorder)
             .await?
             == CodeRequestOutcome::Conflict
         {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&account, one_time_code::Kind::Reset)
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))

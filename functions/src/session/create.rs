@@ -6,7 +6,7 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
-        email_address::AccountKey,
+        email_address::{AccountKey, AccountKeys},
         otp::{self, SecondFactor},
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
@@ -57,18 +57,18 @@ impl Create {
             life: self.accounts.activity_retention,
             now,
         };
-        let account = AccountKey::of(&input.email);
+        let accounts = AccountKeys::of(&input.email);
         let network = client.network();
         let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.store.count_attempt(&account, &self.limits, now),
-            self.store.find_user(&account),
+            self.store.count_attempt(&accounts, &self.limits, now),
+            self.store.find_user(&accounts),
             self.hasher.warm_up(),
         );
         let attempt = attempt?;
         let outcome = match admitted.and(user) {
             Ok(user) => {
-                self.sign_in(&input, &account, user, &attempt, recorder)
+                self.sign_in(&input, accounts.account(), user, &attempt, recorder)
                     .await
             }
             Err(error) => Err(error),
@@ -112,8 +112,13 @@ impl Create {
             recorder.now,
         );
         let signing_keys = self.keys.signing_keys(recorder.now).await?;
-        let cookie = session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys)
-            .map_err(Error::internal)?;
+        let cookie = session_cookie(
+            &self.sessions.cookie_name,
+            &new,
+            &user.account_key(),
+            &signing_keys,
+        )
+        .map_err(Error::internal)?;
         let factor = self
             .second_factor(&user, input.otp_code.as_deref(), recorder.now)
             .await;

@@ -12,14 +12,14 @@ use shared::{
         mail::{Kind, QueuedMail},
         one_time_code::OneTimeCode,
         password::{Hasher, Password},
-        rate_limit::Limits,
+        rate_limit::{Limits, MailLog},
         session::NewSession,
         user::{NewUser, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
-    store::{SignUp, Store, Taken},
+    store::{NewAccount, SignUp, SignUpLookup, Store},
     tokens::key_provider::KeyProvider,
 };
 
@@ -59,53 +59,74 @@ impl Create {
             .referral_uid
             .as_deref()
             .and_then(|text| Uid::parse_with_prefix(text, &self.accounts.uid_prefix));
-        let (admitted, taken) = tokio::join!(
+        let accounts = email.as_ref().map(EmailAddress::account_keys);
+        let (admitted, lookup) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.look_up(email.as_ref(), referral_uid.as_ref()),
+            self.store
+                .look_up_sign_up(accounts.as_ref(), referral_uid.as_ref()),
         );
         admitted?;
         self.captcha
             .check(input.captcha_response.as_ref(), &client, now)
             .await?;
-        let taken = taken?;
-        if input.referral_uid.is_some() && !taken.uid {
+        let lookup = lookup?;
+        if input.referral_uid.is_some() && !lookup.has_referral {
             return Err(match referral_uid {
                 Some(_) => Error::ReferralUnknown,
                 None => Error::ReferralInvalid,
             });
         }
-        let email = self.check(&input, email, taken).await?;
+        let email = self.check(&input, email, &lookup).await?;
+        MailLog::check(lookup.mail_log.as_ref(), &self.limits, now)?;
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let Input {
             password,
             language,
             data,
             ..
         } = input;
-        let recorder = Recorder {
-            client: &client,
-            life: self.accounts.activity_retention,
-            now,
-        };
-        let password_hash = self.hasher.hash(&password).await?;
         let language = Language::choose(
             language.as_deref(),
             data.as_deref(),
             self.application.default_language,
         );
-        let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let new_user = NewUser {
             email,
-            password_hash,
+            password_hash: self.hasher.hash(&password).await?,
             referral_uid,
             data,
         };
+        self.sign_up(new_user, lookup.mail_log, language, recorder)
+            .await
+    }
+
+    /// Stores the account, with another uid if the generated one is taken.
+    async fn sign_up(
+        &self,
+        new_user: NewUser,
+        mut log: Option<MailLog>,
+        language: Language,
+        recorder: Recorder<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let now = recorder.now;
+        let code = OneTimeCode::new(self.accounts.code_lifetime, now);
         let signing_keys = self.keys.signing_keys(now).await?;
-        for _ in 0..UID_ATTEMPTS {
+        let mut uids_taken = 0;
+        while uids_taken < UID_ATTEMPTS {
+            let log_after = log
+                .clone()
+                .unwrap_or_default()
+                .with_request(&self.limits, now)?;
             let user = User::new(new_user.clone(), &self.accounts.uid_prefix, now);
-            let new = NewSession::begin(&user, client.clone(), self.sessions.lifetime, now);
-            let cookie =
-                session_cookie(&self.sessions.cookie_name, &new, &user.email, &signing_keys)
-                    .map_err(Error::internal)?;
+            let new =
+                NewSession::begin(&user, recorder.client.clone(), self.sessions.lifetime, now);
+            let name = &self.sessions.cookie_name;
+            let cookie = session_cookie(name, &new, &user.account_key(), &signing_keys)
+                .map_err(Error::internal)?;
             let mail = QueuedMail::with_code(
                 Kind::Confirmation,
                 &user.uid,
@@ -114,12 +135,16 @@ impl Create {
                 &code,
                 now,
             );
-            let activity = recorder.succeeded(&user.uid, Action::SignUp);
-            match self
-                .store
-                .sign_up(&user, &new.session, &code, &mail, &activity)
-                .await?
-            {
+            let account = NewAccount {
+                user: &user,
+                session: &new.session,
+                log_before: log.as_ref(),
+                log_after: &log_after,
+                code: &code,
+                mail: &mail,
+                activity: &recorder.succeeded(&user.uid, Action::SignUp),
+            };
+            match self.store.sign_up(&account).await? {
                 SignUp::Done => {
                     return with_cookie(
                         json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
@@ -127,7 +152,13 @@ impl Create {
                     );
                 }
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
-                SignUp::UidTaken => {}
+                SignUp::UidTaken => uids_taken += 1,
+                // A concurrent sign-up with another tagged address of the mailbox was counted.
+                SignUp::Conflict => {
+                    let accounts = user.email.account_keys();
+                    let lookup = self.store.look_up_sign_up(Some(&accounts), None).await?;
+                    log = lookup.mail_log;
+                }
             }
         }
         Err(Error::internal(format!(
@@ -135,28 +166,18 @@ impl Create {
         )))
     }
 
-    /// Whether the address and the referral uid exist. A malformed one does not exist.
-    async fn look_up(
-        &self,
-        email: Option<&EmailAddress>,
-        referral: Option<&Uid>,
-    ) -> Result<Taken, Error> {
-        let account = email.map(EmailAddress::account_key);
-        self.store.is_taken(account.as_ref(), referral).await
-    }
-
     /// Returns the faults of address, password and data together, or the valid address.
     async fn check(
         &self,
         Input { password, data, .. }: &Input,
         email: Option<EmailAddress>,
-        taken: Taken,
+        lookup: &SignUpLookup,
     ) -> Result<EmailAddress, Error> {
         let password = self.passwords.accept(password).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),
-            taken.email.then_some(FieldFault::EmailTaken),
+            lookup.is_email_taken.then_some(FieldFault::EmailTaken),
             password.err().map(FieldFault::from),
             data.as_ref()
                 .is_some_and(|text| !is_json(text))

@@ -6,7 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, platform::clock::Timestamp};
+use crate::{Error, domain::one_time_code, platform::clock::Timestamp};
 
 /// Maximum back-off, and the time without an attempt after which failures are forgotten, in
 /// seconds.
@@ -20,9 +20,11 @@ pub struct Limits {
     pub sign_in_free_attempts: u32,
     /// Maximum requests of a client network in a calendar minute.
     pub requests_per_minute: u32,
-    /// Minimum seconds between two mails of a kind to an address.
+    /// Minimum seconds between two mails of a kind to an address, or to the tagged addresses of a
+    /// mailbox.
     pub mail_interval: i64,
-    /// Maximum mails of a kind to an address within an hour.
+    /// Maximum mails of a kind to an address, or to the tagged addresses of a mailbox, within an
+    /// hour.
     pub mails_per_hour: usize,
 }
 
@@ -108,7 +110,28 @@ impl Failures {
     }
 }
 
-/// The mails of a kind that were requested for an address within the last hour.
+/// The kinds of mails that are limited. Each has limits of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// The confirmation mail of a sign-up.
+    SignUp,
+    /// A confirmation mail that was requested again.
+    Confirmation,
+    /// A mail for a password reset.
+    Reset,
+}
+
+impl From<one_time_code::Kind> for MailKind {
+    fn from(kind: one_time_code::Kind) -> Self {
+        match kind {
+            one_time_code::Kind::Confirmation => Self::Confirmation,
+            one_time_code::Kind::Reset => Self::Reset,
+        }
+    }
+}
+
+/// The mails of a kind that were requested within the last hour, for an address or for the tagged
+/// addresses of a mailbox.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailLog {
     /// The times of the requests, in milliseconds since the Unix epoch, in ascending order.

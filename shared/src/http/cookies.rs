@@ -2,7 +2,7 @@
 
 use crate::{
     BoxError,
-    domain::{email_address::EmailAddress, session::NewSession},
+    domain::{email_address::AccountKey, session::NewSession},
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 pub fn session_cookie(
     name: &str,
     new: &NewSession,
-    email: &EmailAddress,
+    account: &AccountKey,
     signing_keys: &SigningKeys,
 ) -> Result<String, BoxError> {
     let session = &new.session;
@@ -22,7 +22,7 @@ pub fn session_cookie(
         Purpose::Session,
         new.token_id.clone(),
         session.uid.clone(),
-        email.account_key(),
+        account.clone(),
         session.began_at,
         session.expires_at,
     ))?;

@@ -3,9 +3,12 @@
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 
 use super::{
-    Item, Outcome, SignUp, Store, failure,
-    items::{number, read, text, text_of},
+    Item, Outcome, Store,
+    batches::read_user,
+    failure,
+    items::{number, text, text_of},
     keys::{PK, SK, USER, uid_key, user_key},
+    transaction::Transaction,
 };
 use crate::{
     Error,
@@ -15,6 +18,17 @@ use crate::{
 
 /// Maximum number of writes in a `BatchWriteItem` request.
 const BATCH: usize = 25;
+
+/// The outcome of the creation of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// The user was stored.
+    Done,
+    /// Another user has the address.
+    EmailTaken,
+    /// Another user has the uid.
+    UidTaken,
+}
 
 /// A change of a user by an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +58,7 @@ pub struct StoredUser {
 /// the API have a [`Store`], which has none of these methods.
 #[derive(Clone, Debug)]
 pub struct Administration {
-    store: Store,
+    pub(super) store: Store,
 }
 
 impl Administration {
@@ -55,13 +69,15 @@ impl Administration {
     }
 
     /// Stores a user with the given state, unless the address or the uid is taken.
-    pub async fn create_user(&self, user: &User, state: &str) -> Result<SignUp, Error> {
-        Ok(SignUp::of(
-            &self
-                .store
-                .transact(self.store.new_user_writes(user, Some(state))?)
-                .await?,
-        ))
+    pub async fn create_user(&self, user: &User, state: &str) -> Result<Creation, Error> {
+        let writes = self.store.new_user_writes(user, Some(state))?;
+        let count = writes.len();
+        Ok(match self.store.transact(writes).await? {
+            Transaction::Written => Creation::Done,
+            // The last write stores the uid, the others the address.
+            Transaction::ConditionFailed(index) if index + 1 < count => Creation::EmailTaken,
+            Transaction::ConditionFailed(_) => Creation::UidTaken,
+        })
     }
 
     /// Changes a user. Returns [`Outcome::Conflict`], without writing, if the user is gone or the
@@ -72,29 +88,21 @@ impl Administration {
         change: &Change,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        let key = user_key(&user.email.account_key());
-        let uid = (":uid", text(user.uid.as_str()));
         let now = (":now", number(now.seconds()));
+        let store = &self.store;
         let write = match change {
             Change::State(state) => {
                 let increment = number(i32::from(matches!(state, State::Banned | State::Deleted)));
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
-                let set = "SET #state = :state, updated_at = :now ADD session_epoch :increment";
-                Store::update(
-                    &self.store.users,
-                    key,
-                    set,
-                    "uid = :uid",
-                    [uid, now, (":state", state), (":increment", increment)],
-                )
+                let set = "SET #state = :state, updated_at = :now, session_epoch = session_epoch + :increment";
+                let values = [now, (":state", state), (":increment", increment)];
+                store.user_write(user, set, None, values)
             }
-            Change::Role(role, level) => Store::update(
-                &self.store.users,
-                key,
+            Change::Role(role, level) => store.user_write(
+                user,
                 "SET #role = :role, #level = :level, updated_at = :now",
-                "uid = :uid AND #role = :was_role AND #level = :was_level",
+                Some("#role = :was_role AND #level = :was_level"),
                 [
-                    uid,
                     now,
                     (":role", text(role)),
                     (":level", number(*level)),
@@ -103,21 +111,14 @@ impl Administration {
                 ],
             ),
             Change::EndSessions => {
-                let set = "SET updated_at = :now ADD session_epoch :one";
-                Store::update(
-                    &self.store.users,
-                    key,
-                    set,
-                    "uid = :uid",
-                    [uid, now, (":one", number(1))],
-                )
+                let set = "SET updated_at = :now, session_epoch = session_epoch + :one";
+                store.user_write(user, set, None, [now])
             }
-            Change::DisableOtp => Store::update(
-                &self.store.users,
-                key,
+            Change::DisableOtp => store.user_write(
+                user,
                 "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_pending_secret, otp_recovery_codes",
-                "uid = :uid AND attribute_exists(otp_secret)",
-                [uid, now],
+                Some("attribute_exists(otp_secret)"),
+                [now],
             ),
         };
         Ok(self.store.transact([write?]).await?.into())
@@ -134,7 +135,7 @@ impl Administration {
             return Ok(closed);
         }
         self.erase_grants(&user.uid).await?;
-        let key = user_key(&user.email.account_key());
+        let key = user_key(&user.account_key());
         let writes = [
             Store::delete(
                 &self.store.users,
@@ -219,7 +220,7 @@ fn stored(item: Item) -> Result<StoredUser, Error> {
     let key = text_of(&item, PK)?.to_owned();
     let state = text_of(&item, "state")?.to_owned();
     Ok(StoredUser {
-        user: read(item)?,
+        user: read_user(item)?,
         state,
         key,
     })
@@ -231,7 +232,7 @@ mod tests {
         super::tests::{NOW, new_user, store},
         *,
     };
-    use crate::domain::email_address::AccountKey;
+    use crate::domain::email_address::AccountKeys;
 
     fn administration(store: &Store) -> Administration {
         Administration::new(store.clone())
@@ -244,7 +245,7 @@ mod tests {
                 .create_user(&user, "active")
                 .await
                 .expect("an answer"),
-            SignUp::Done
+            Creation::Done
         );
         user
     }
@@ -271,18 +272,18 @@ mod tests {
                 .create_user(&other, "active")
                 .await
                 .expect("an answer"),
-            SignUp::EmailTaken
+            Creation::EmailTaken
         );
         assert_eq!(
             administration(&store)
                 .create_user(&same, "active")
                 .await
                 .expect("an answer"),
-            SignUp::UidTaken
+            Creation::UidTaken
         );
         assert!(
             store
-                .find_user(&AccountKey::of("joan@example.com"))
+                .find_user(&AccountKeys::of("joan@example.com"))
                 .await
                 .expect("an answer")
                 .is_none()

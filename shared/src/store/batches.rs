@@ -7,7 +7,11 @@ use aws_sdk_dynamodb::types::{KeysAndAttributes, WriteRequest};
 
 use serde::de::DeserializeOwned;
 
-use super::{Item, Store, failure, items::read, keys::user_key};
+use super::{
+    Item, Store, failure,
+    items::{read, text_of},
+    keys::{PK, USER, user_key},
+};
 use crate::{
     Error,
     domain::{email_address::AccountKey, user::User},
@@ -15,28 +19,37 @@ use crate::{
 };
 
 impl Store {
-    /// A user and a grant item, in one consistent round trip.
+    /// The user under the first of these keys that has one, and a grant item, in one consistent
+    /// round trip.
     pub(super) async fn user_and_grant<G: DeserializeOwned>(
         &self,
-        account: &AccountKey,
+        accounts: impl Iterator<Item = &AccountKey>,
         grant: Item,
     ) -> Result<(Option<User>, Option<G>), Error> {
+        let keys: Vec<Item> = accounts.map(user_key).collect();
         let found = self
-            .batch_get([
-                (&self.users, vec![user_key(account)]),
-                (&self.grants, vec![grant]),
-            ])
+            .batch_get([(&self.users, keys.clone()), (&self.grants, vec![grant])])
             .await?;
-        let mut user = None;
+        let mut users = Vec::new();
         let mut grant = None;
         for (table, item) in found {
             if table == self.users {
-                user = Some(read(item)?);
+                users.push(item);
             } else {
                 grant = Some(read(item)?);
             }
         }
-        Ok((user, grant))
+        Ok((first_user(&keys, users)?, grant))
+    }
+
+    /// The user under the first of these keys that has one, in one consistent round trip.
+    pub(super) async fn user_under(
+        &self,
+        accounts: impl Iterator<Item = &AccountKey>,
+    ) -> Result<Option<User>, Error> {
+        let keys: Vec<Item> = accounts.map(user_key).collect();
+        let found = self.batch_get([(&self.users, keys.clone())]).await?;
+        first_user(&keys, found.into_iter().map(|(_, item)| item).collect())
     }
 
     /// The existing items, each with its table.
@@ -45,7 +58,7 @@ impl Store {
         requests: [(&String, Vec<Item>); N],
     ) -> Result<Vec<(String, Item)>, Error> {
         let mut remaining = HashMap::new();
-        for (table, keys) in requests {
+        for (table, keys) in requests.into_iter().filter(|(_, keys)| !keys.is_empty()) {
             let keys = KeysAndAttributes::builder()
                 .set_keys(Some(keys))
                 .consistent_read(true)
@@ -54,6 +67,9 @@ impl Store {
             remaining.insert(table.clone(), keys);
         }
         let mut found = Vec::new();
+        if remaining.is_empty() {
+            return Ok(found);
+        }
         let mut backoff = Backoff::start();
         loop {
             let request = self
@@ -99,6 +115,26 @@ impl Store {
             }
         }
     }
+}
+
+/// Deserialises a user, with the key under which the item is stored.
+pub(super) fn read_user(item: Item) -> Result<User, Error> {
+    let key = text_of(&item, PK)?;
+    let account = AccountKey::stored(key.strip_prefix(USER).unwrap_or(key));
+    Ok(User {
+        stored_under: Some(account),
+        ..read(item)?
+    })
+}
+
+/// The user under the first of the keys that one of the items has. A batch has no order.
+fn first_user(keys: &[Item], items: Vec<Item>) -> Result<Option<User>, Error> {
+    let place = |item: &Item| keys.iter().position(|key| key.get(PK) == item.get(PK));
+    items
+        .into_iter()
+        .min_by_key(place)
+        .map(read_user)
+        .transpose()
 }
 
 fn unprocessed() -> Error {

@@ -3,7 +3,7 @@
 use super::{
     Outcome, Store,
     items::{keyed, number, text},
-    keys::{code_key, decoy_key, failures_key, user_key},
+    keys::{code_key, decoy_key, failures_key},
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write,
@@ -150,7 +150,7 @@ impl Store {
         let log = mail_log_write(
             &self.grants,
             request.account,
-            request.kind,
+            request.kind.into(),
             request.log_before,
             request.log_after,
         )?;
@@ -168,8 +168,10 @@ impl Store {
         claims: &Claims,
         kind: Kind,
     ) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
-        self.user_and_grant(&claims.account_key, code_key(&claims.uid, kind))
-            .await
+        let key = code_key(&claims.uid, kind);
+        let account = std::iter::once(&claims.account_key);
+        let (user, code) = self.user_and_grant(account, key).await?;
+        Ok((self.user_of(&claims.uid, user).await?, code))
     }
 
     /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code, and
@@ -190,14 +192,12 @@ impl Store {
             Some("jti = :jti"),
             [(":jti", text(code.token_id.reveal()))],
         )?;
-        let confirm = Self::update(
-            &self.users,
-            user_key(&user.email.account_key()),
+        let confirm = self.user_write(
+            user,
             "SET #state = :active, #level = :level, labels = :labels, updated_at = :now",
             // A concurrent change of the user must not be overwritten.
-            "uid = :uid AND #state = :pending AND #level = :was_level AND labels = :were_labels",
+            Some("#state = :pending AND #level = :was_level AND labels = :were_labels"),
             [
-                (":uid", text(user.uid.as_str())),
                 (":pending", text("pending")),
                 (":active", text("active")),
                 (":was_level", number(user.level)),
@@ -233,18 +233,15 @@ impl Store {
         activity: &Activity,
     ) -> Result<PasswordChange, Error> {
         let now = activity.created_at;
-        let key = user.email.account_key();
+        let account = user.email.account_key();
         let writes = [
-            Self::update(
-                &self.users,
-                user_key(&key),
-                "SET password_hash = :hash, updated_at = :now ADD session_epoch :one",
-                "uid = :uid",
+            self.user_write(
+                user,
+                "SET password_hash = :hash, updated_at = :now, session_epoch = session_epoch + :one",
+                None,
                 [
                     (":hash", text(hash.as_str())),
                     (":now", number(now.seconds())),
-                    (":one", number(1)),
-                    (":uid", text(user.uid.as_str())),
                 ],
             )?,
             Self::delete(
@@ -253,7 +250,7 @@ impl Store {
                 Some("jti = :jti"),
                 [(":jti", text(code.token_id.reveal()))],
             )?,
-            Self::delete(&self.grants, failures_key(&key), None, [])?,
+            Self::delete(&self.grants, failures_key(&account), None, [])?,
             mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
@@ -276,13 +273,11 @@ impl Store {
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
-            Self::update(
-                &self.users,
-                user_key(&user.email.account_key()),
+            self.user_write(
+                user,
                 "SET password_hash = :hash, session_epoch = :next, updated_at = :now",
-                "uid = :uid AND password_hash = :old AND session_epoch = :epoch",
+                Some("password_hash = :old AND session_epoch = :epoch"),
                 [
-                    (":uid", text(user.uid.as_str())),
                     (":old", text(user.password_hash.as_str())),
                     (":hash", text(hash.as_str())),
                     (":epoch", number(session.epoch)),

@@ -13,7 +13,10 @@
 
 use super::{Item, items::text};
 use crate::{
-    domain::{email_address::AccountKey, one_time_code::Kind, session::SessionId, user::Uid},
+    domain::{
+        email_address::AccountKey, one_time_code::Kind, rate_limit::MailKind, session::SessionId,
+        user::Uid,
+    },
     platform::random::sha256_hex,
 };
 
@@ -65,16 +68,16 @@ pub(super) fn failures_key(account: &AccountKey) -> Item {
     )
 }
 
-/// Key of the log of requests for mails of a kind to an address.
-pub(super) fn mail_log_key(account: &AccountKey, kind: Kind) -> Item {
+/// Key of the log of requests for mails of a kind to an address, or to the tagged addresses of its
+/// mailbox.
+pub(super) fn mail_log_key(account: &AccountKey, kind: MailKind) -> Item {
     let kind = match kind {
-        Kind::Reset => "reset",
-        Kind::Confirmation => "confirmation",
+        MailKind::SignUp => "sign_up",
+        MailKind::Reset => "reset",
+        MailKind::Confirmation => "confirmation",
     };
-    grant_key(
-        &format!("LIMIT#{kind}#{}", sha256_hex(account.as_str())),
-        "-",
-    )
+    let allowance = sha256_hex(account.mail_allowance().as_str());
+    grant_key(&format!("LIMIT#{kind}#{allowance}"), "-")
 }
 
 /// Key of the number of requests of a client network in a calendar minute.

@@ -10,12 +10,13 @@ use super::{
     conditional::{Conditional, conditional},
     items::{number, read, text},
     keys::{failures_key, mail_log_key, requests_key},
+    transaction::Write,
 };
 use crate::{
     Error,
     domain::{
         activity::{Activity, activity_id},
-        email_address::AccountKey,
+        email_address::{AccountKey, AccountKeys},
         one_time_code::Kind,
         rate_limit::{Failures, Limits, MailLog, minute},
         user::{Uid, User},
@@ -70,10 +71,11 @@ impl Store {
     /// [`Error::TooManyAttempts`] during a back-off; the attempt is not counted then.
     pub async fn count_attempt(
         &self,
-        account: &AccountKey,
+        accounts: &AccountKeys,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
+        let account = accounts.account();
         if limits.sign_in_free_attempts == 0 {
             return Ok(Attempt(None));
         }
@@ -106,7 +108,7 @@ impl Store {
         let mut backoff = Backoff::start();
         loop {
             let known = self
-                .resolve_pending(account, before.clone(), limits, now)
+                .resolve_pending(accounts, before.clone(), limits, now)
                 .await?;
             let after = Failures::with_attempt(known.as_ref(), &id, limits, now)?;
             match count(self.replace_failures(account, before.as_ref(), &after)).await? {
@@ -131,7 +133,7 @@ impl Store {
     /// attempt would start a back-off. An address without an account takes the same time.
     async fn resolve_pending(
         &self,
-        account: &AccountKey,
+        accounts: &AccountKeys,
         failures: Option<Failures>,
         limits: &Limits,
         now: Timestamp,
@@ -143,9 +145,9 @@ impl Store {
             return Ok(Some(failures));
         };
         let owner = self
-            .find_user(account)
+            .find_user(accounts)
             .await?
-            .map_or_else(|| Uid::decoy(account), |user| user.uid);
+            .map_or_else(|| Uid::decoy(accounts.account()), |user| user.uid);
         let succeeded = self.has_succeeded(&owner, attempt).await?;
         Ok(Some(if succeeded {
             failures.without_pending()
@@ -195,7 +197,7 @@ impl Store {
         };
         // A failed condition is not an error: a successful sign-in deleted the counter, or a later
         // failure replaced the back-off of this attempt.
-        self.transact([write]).await.map(drop)
+        self.transact([Write::Update(write)]).await.map(drop)
     }
 
     /// Counts a request of a client network.
@@ -231,14 +233,14 @@ impl Store {
         }
     }
 
-    /// The user with this account key, and the log of mails of that kind to the address.
+    /// The user of an address, and the log of mails of that kind to the address.
     pub async fn find_user_and_mail_log(
         &self,
-        account: &AccountKey,
+        accounts: &AccountKeys,
         kind: Kind,
     ) -> Result<(Option<User>, Option<MailLog>), Error> {
-        self.user_and_grant(account, mail_log_key(account, kind))
-            .await
+        let log = mail_log_key(accounts.account(), kind.into());
+        self.user_and_grant(accounts.iter(), log).await
     }
 
     fn update_failures(&self, account: &AccountKey) -> UpdateItemFluentBuilder {

@@ -27,12 +27,12 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::{ActivityPage, PageRequest};
-pub use administration::{Administration, Change, StoredUser};
+pub use administration::{Administration, Change, Creation, StoredUser};
 pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
 pub use limits::Attempt;
 pub use otp::OtpActivation;
 pub use outbox::Claim;
-pub use users::{SignUp, Taken};
+pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{
     Error,

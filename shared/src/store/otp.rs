@@ -3,7 +3,6 @@
 use super::{
     Outcome, Store,
     items::{number, text},
-    keys::user_key,
     writes::{activity_write, mail_write, recovery_set, session_kept_write, unused},
 };
 use crate::{
@@ -41,15 +40,11 @@ impl Store {
         secret: &OtpSecret,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
-        let store_secret = Self::update(
-            &self.users,
-            user_key(&user.email.account_key()),
+        let store_secret = self.user_write(
+            user,
             "SET otp_pending_secret = :secret",
-            "uid = :uid AND attribute_not_exists(otp_secret)",
-            [
-                (":uid", text(user.uid.as_str())),
-                (":secret", text(secret.reveal())),
-            ],
+            Some("attribute_not_exists(otp_secret)"),
+            [(":secret", text(secret.reveal()))],
         )?;
         Ok(self
             .transact([store_secret, activity_write(&self.grants, activity)?])
@@ -73,14 +68,12 @@ impl Store {
             notice,
             activity,
         } = *activation;
-        let enable = Self::update(
-            &self.users,
-            user_key(&user.email.account_key()),
+        let enable = self.user_write(
+            user,
             "SET otp_secret = :secret, otp_last_step = :step, otp_recovery_codes = :codes, session_epoch = :next, updated_at = :now \
              REMOVE otp_pending_secret",
-            "uid = :uid AND attribute_not_exists(otp_secret) AND otp_pending_secret = :secret AND session_epoch = :epoch",
+            Some("attribute_not_exists(otp_secret) AND otp_pending_secret = :secret AND session_epoch = :epoch"),
             [
-                (":uid", text(user.uid.as_str())),
                 (":secret", text(secret.reveal())),
                 (":step", number(step)),
                 (":codes", recovery_set(recovery_codes)),
@@ -119,13 +112,11 @@ impl Store {
     ) -> Result<Outcome, Error> {
         let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
         let (unused, code) = unused(factor);
-        let disable = Self::update(
-            &self.users,
-            user_key(&user.email.account_key()),
+        let disable = self.user_write(
+            user,
             "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_recovery_codes",
-            &format!("uid = :uid AND otp_secret = :secret AND {unused}"),
+            Some(&format!("otp_secret = :secret AND {unused}")),
             [
-                (":uid", text(user.uid.as_str())),
                 (":secret", text(secret)),
                 (":code", code),
                 (":now", number(activity.created_at.seconds())),

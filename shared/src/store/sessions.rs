@@ -7,7 +7,7 @@ use super::{
     conditional::conditional,
     failure,
     items::{number, read, text},
-    keys::{SESSION, session_key, user_key},
+    keys::{SESSION, session_key},
     limits::Attempt,
     writes::{activity_item, activity_write, session_item, session_kept_write, session_write},
 };
@@ -15,6 +15,7 @@ use crate::{
     Error,
     domain::{
         activity::Activity,
+        email_address::AccountKey,
         otp::SecondFactor,
         session::{Session, SessionId},
         user::{Uid, User},
@@ -85,9 +86,9 @@ impl Store {
     /// The session and the user that the claims of a verified token name. The session may have
     /// ended, see [`Session::is_live`].
     pub async fn find_session(&self, claims: &Claims) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(&claims.uid, &SessionId::of(&claims.token_id));
-        let (user, session) = self.user_and_grant(&claims.account_key, key).await?;
-        Ok(session.zip(user))
+        let id = SessionId::of(&claims.token_id);
+        self.session_and_user(&claims.uid, &claims.account_key, &id)
+            .await
     }
 
     /// The current state of a session and of its user, see [`Store::find_session`].
@@ -96,9 +97,22 @@ impl Store {
         session: &Session,
         user: &User,
     ) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(&session.uid, &session.id);
-        let (user, session) = self.user_and_grant(&user.email.account_key(), key).await?;
-        Ok(session.zip(user))
+        self.session_and_user(&session.uid, &user.account_key(), &session.id)
+            .await
+    }
+
+    async fn session_and_user(
+        &self,
+        uid: &Uid,
+        account: &AccountKey,
+        id: &SessionId,
+    ) -> Result<Option<(Session, User)>, Error> {
+        let key = session_key(uid, id);
+        let (user, session) = self.user_and_grant(std::iter::once(account), key).await?;
+        match session {
+            None => Ok(None),
+            Some(session) => Ok(self.user_of(uid, user).await?.map(|user| (session, user))),
+        }
     }
 
     /// The stored sessions of a user, live or not, in no defined order.
@@ -167,13 +181,11 @@ impl Store {
         session: &Session,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
-        let next_epoch = Self::update(
-            &self.users,
-            user_key(&user.email.account_key()),
+        let next_epoch = self.user_write(
+            user,
             "SET session_epoch = :next",
-            "uid = :uid AND session_epoch = :epoch",
+            Some("session_epoch = :epoch"),
             [
-                (":uid", text(user.uid.as_str())),
                 (":epoch", number(session.epoch)),
                 (":next", number(session.next_epoch()?)),
             ],

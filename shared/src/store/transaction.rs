@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{AttributeValue, CancellationReason, Delete, Put, TransactWriteItem, Update},
+    types::{
+        AttributeValue, CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem, Update,
+    },
 };
 use data_encoding::HEXLOWER;
 
@@ -27,6 +29,7 @@ pub(super) enum Write {
     Put(Put),
     Update(Update),
     Delete(Delete),
+    Check(ConditionCheck),
 }
 
 /// The outcome of a transaction.
@@ -37,16 +40,17 @@ pub(super) enum Transaction {
     ConditionFailed(usize),
 }
 
+/// A placeholder of an expression with its value.
+pub(super) type Value = (&'static str, AttributeValue);
 /// Placeholders of an expression with their values.
-pub(super) type Values<const N: usize> = [(&'static str, AttributeValue); N];
+pub(super) type Values<const N: usize> = [Value; N];
 
-fn owned<const N: usize>(values: Values<N>) -> Option<Item> {
-    (N > 0).then(|| {
-        values
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect()
-    })
+fn owned(values: impl IntoIterator<Item = Value>) -> Option<Item> {
+    let values: Item = values
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect();
+    (!values.is_empty()).then_some(values)
 }
 
 /// The placeholders `#name` of an expression, each with the attribute name that it stands for.
@@ -78,13 +82,13 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    pub(super) fn update<const N: usize>(
+    pub(super) fn update(
         table: &str,
         key: Item,
         change: &str,
         condition: &str,
-        values: Values<N>,
-    ) -> Result<Write, Error> {
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Update, Error> {
         let update = Update::builder()
             .table_name(table)
             .set_key(Some(key))
@@ -94,7 +98,6 @@ impl Store {
         update
             .set_expression_attribute_values(owned(values))
             .build()
-            .map(Write::Update)
             .map_err(Error::internal)
     }
 
@@ -113,6 +116,17 @@ impl Store {
             .set_expression_attribute_values(owned(values))
             .build()
             .map(Write::Delete)
+            .map_err(Error::internal)
+    }
+
+    /// Writes nothing, and requires that the item does not exist.
+    pub(super) fn absent(table: &str, key: Item) -> Result<Write, Error> {
+        ConditionCheck::builder()
+            .table_name(table)
+            .set_key(Some(key))
+            .condition_expression("attribute_not_exists(pk)")
+            .build()
+            .map(Write::Check)
             .map_err(Error::internal)
     }
 
@@ -188,6 +202,7 @@ fn item(write: Write) -> TransactWriteItem {
         Write::Put(put) => item.put(put),
         Write::Update(update) => item.update(update),
         Write::Delete(delete) => item.delete(delete),
+        Write::Check(check) => item.condition_check(check),
     }
     .build()
 }

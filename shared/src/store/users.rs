@@ -4,33 +4,53 @@ use serde::Deserialize;
 
 use super::{
     Outcome, Store,
-    conditional::conditional,
-    failure,
     items::{number, read, text, text_of},
-    keys::{PK, uid_key, user_key},
+    keys::{PK, USER, mail_log_key, uid_key, user_key},
     transaction::Transaction,
-    writes::{activity_write, code_writes, session_write},
+    writes::{activity_write, code_writes, mail_log_write, session_write},
 };
 use crate::{
     Error,
     domain::{
         activity::Activity,
-        email_address::AccountKey,
+        email_address::{AccountKey, AccountKeys},
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
         password::PasswordHash,
+        rate_limit::{MailKind, MailLog},
         session::Session,
         user::{Uid, User},
     },
 };
 
-/// Whether an address and a uid exist already.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+/// What exists already of a sign-up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignUpLookup {
     /// A user has the address.
-    pub email: bool,
-    /// A user has the uid.
-    pub uid: bool,
+    pub is_email_taken: bool,
+    /// A user has the uid of the referral.
+    pub has_referral: bool,
+    /// The log of sign-up mails to the address; `None` if there is none.
+    pub mail_log: Option<MailLog>,
+}
+
+/// The items to store at a sign-up.
+#[derive(Clone, Copy)]
+pub struct NewAccount<'a> {
+    /// The user.
+    pub user: &'a User,
+    /// The first session.
+    pub session: &'a Session,
+    /// The log of sign-up mails to the address, as it was read; `None` if there was none.
+    pub log_before: Option<&'a MailLog>,
+    /// The log with this sign-up.
+    pub log_after: &'a MailLog,
+    /// The confirmation code.
+    pub code: &'a OneTimeCode,
+    /// The mail with the code.
+    pub mail: &'a QueuedMail,
+    /// The activity.
+    pub activity: &'a Activity,
 }
 
 /// The item that makes a uid unique and leads to the account key.
@@ -40,7 +60,7 @@ struct UidItem {
     account: AccountKey,
 }
 
-/// The outcome of a sign-up or of the creation of a user.
+/// The outcome of a sign-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignUp {
     /// Everything was written.
@@ -49,42 +69,44 @@ pub enum SignUp {
     EmailTaken,
     /// Another user has the uid.
     UidTaken,
+    /// A concurrent sign-up changed the log of mails.
+    Conflict,
 }
 
 impl Store {
-    /// The user with this account key.
-    pub async fn find_user(&self, account: &AccountKey) -> Result<Option<User>, Error> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.users)
-            .set_key(Some(user_key(account)))
-            .consistent_read(true);
-        request
-            .send()
-            .await
-            .map_err(failure)?
-            .item
-            .map(read)
-            .transpose()
+    /// The user of an address.
+    pub async fn find_user(&self, accounts: &AccountKeys) -> Result<Option<User>, Error> {
+        self.user_under(accounts.iter()).await
     }
 
     /// The user with this uid.
     pub async fn find_user_by_uid(&self, uid: &Uid) -> Result<Option<User>, Error> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.users)
-            .set_key(Some(uid_key(uid)))
-            .consistent_read(true);
-        let Some(pointer) = request.send().await.map_err(failure)?.item else {
-            return Ok(None);
-        };
-        let UidItem { account } = read(pointer)?;
-        Ok(self
-            .find_user(&account)
-            .await?
-            .filter(|user| user.uid == *uid))
+        // A user may move to another account key between the two reads. It happens once per user.
+        for _ in 0..2 {
+            let pointers = self.batch_get([(&self.users, vec![uid_key(uid)])]).await?;
+            let Some((_, pointer)) = pointers.into_iter().next() else {
+                return Ok(None);
+            };
+            let UidItem { account } = read(pointer)?;
+            let user = self.user_under(std::iter::once(&account)).await?;
+            if let Some(user) = user.filter(|user| user.uid == *uid) {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The user with this uid: the one that was read under the account key of a token, unless the
+    /// user moved to another key since the token was issued.
+    pub(super) async fn user_of(
+        &self,
+        uid: &Uid,
+        read: Option<User>,
+    ) -> Result<Option<User>, Error> {
+        match read.filter(|user| user.uid == *uid) {
+            Some(user) => Ok(Some(user)),
+            None => self.find_user_by_uid(uid).await,
+        }
     }
 
     /// Stores the labels of `changed`. Returns [`Outcome::Conflict`], without writing, if the
@@ -98,93 +120,99 @@ impl Store {
         } else {
             ""
         };
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.users)
-            .set_key(Some(user_key(&user.email.account_key())))
-            .update_expression("SET labels = :labels, updated_at = :now")
-            .condition_expression(format!("uid = :uid AND ({unchanged}labels = :before)"))
-            .expression_attribute_values(":uid", text(user.uid.as_str()))
-            .expression_attribute_values(":before", labels(user)?)
-            .expression_attribute_values(":labels", labels(changed)?)
-            .expression_attribute_values(":now", number(changed.updated_at.seconds()));
-        Ok(conditional(request).await?.into())
+        self.update_user(
+            user,
+            "SET labels = :labels, updated_at = :now",
+            Some(&format!("{unchanged}labels = :before")),
+            [
+                (":before", labels(user)?),
+                (":labels", labels(changed)?),
+                (":now", number(changed.updated_at.seconds())),
+            ],
+        )
+        .await
     }
 
-    /// Whether users have this account key and this uid, in one round trip.
-    pub async fn is_taken(
+    /// What exists already of a sign-up with this address and referral, in one round trip.
+    pub async fn look_up_sign_up(
         &self,
-        account: Option<&AccountKey>,
-        uid: Option<&Uid>,
-    ) -> Result<Taken, Error> {
-        let keys: Vec<_> = account
-            .map(user_key)
-            .into_iter()
-            .chain(uid.map(uid_key))
-            .collect();
-        if keys.is_empty() {
-            return Ok(Taken::default());
+        accounts: Option<&AccountKeys>,
+        referral: Option<&Uid>,
+    ) -> Result<SignUpLookup, Error> {
+        let users = accounts.into_iter().flat_map(AccountKeys::iter);
+        let users = users.map(user_key).chain(referral.map(uid_key)).collect();
+        let log = accounts.map(|accounts| mail_log_key(accounts.account(), MailKind::SignUp));
+        let found = self
+            .batch_get([
+                (&self.users, users),
+                (&self.grants, log.into_iter().collect()),
+            ])
+            .await?;
+        let mut lookup = SignUpLookup::default();
+        for (table, item) in found {
+            if table == self.grants {
+                lookup.mail_log = Some(read(item)?);
+            } else if text_of(&item, PK)?.starts_with(USER) {
+                lookup.is_email_taken = true;
+            } else {
+                lookup.has_referral = true;
+            }
         }
-        let found = self.batch_get([(&self.users, keys)]).await?;
-        let keys = found
-            .iter()
-            .map(|(_, item)| text_of(item, PK))
-            .collect::<Result<Vec<_>, _>>()?;
-        let exists = |prefix: &str| keys.iter().any(|key| key.starts_with(prefix));
-        Ok(Taken {
-            email: exists("USER#"),
-            uid: exists("UID#"),
-        })
+        Ok(lookup)
     }
 
     /// Replaces the password hash by another hash of the same password, on condition that the
     /// stored hash is that of `user`. Otherwise does nothing.
     pub async fn replace_hash(&self, user: &User, hash: &PasswordHash) -> Result<(), Error> {
-        let request = self
-            .client
-            .update_item()
-            .table_name(&self.users)
-            .set_key(Some(user_key(&user.email.account_key())))
-            .update_expression("SET password_hash = :new")
-            .condition_expression("uid = :uid AND password_hash = :old")
-            .expression_attribute_values(":new", text(hash.as_str()))
-            .expression_attribute_values(":old", text(user.password_hash.as_str()))
-            .expression_attribute_values(":uid", text(user.uid.as_str()));
-        conditional(request).await.map(drop)
+        let set = "SET password_hash = :new";
+        let unchanged = Some("password_hash = :old");
+        let values = [
+            (":new", text(hash.as_str())),
+            (":old", text(user.password_hash.as_str())),
+        ];
+        // A conflict means that another request changed the password.
+        let _ = self.update_user(user, set, unchanged, values).await?;
+        Ok(())
     }
 
     /// In one transaction, stores a new user, their session, and the confirmation code with its
     /// mail, unless the address or the uid is taken.
-    pub async fn sign_up(
-        &self,
-        user: &User,
-        session: &Session,
-        code: &OneTimeCode,
-        mail: &QueuedMail,
-        activity: &Activity,
-    ) -> Result<SignUp, Error> {
-        let [user_write, uid_write] = self.new_user_writes(user, None)?;
-        let [code, mail] = code_writes(&self.grants, &user.uid, Kind::Confirmation, code, mail)?;
-        let writes = [
-            user_write,
-            uid_write,
-            session_write(&self.grants, session)?,
+    pub async fn sign_up(&self, new: &NewAccount<'_>) -> Result<SignUp, Error> {
+        let NewAccount {
+            user,
+            session,
+            log_before,
+            log_after,
             code,
             mail,
-            activity_write(&self.grants, activity)?,
-        ];
-        Ok(SignUp::of(&self.transact(writes).await?))
-    }
-}
-
-impl SignUp {
-    /// The outcome of a transaction that begins with [`Store::new_user_writes`].
-    pub(super) fn of(transaction: &Transaction) -> Self {
-        match transaction {
-            Transaction::Written => Self::Done,
-            Transaction::ConditionFailed(0) => Self::EmailTaken,
-            Transaction::ConditionFailed(_) => Self::UidTaken,
-        }
+            activity,
+        } = *new;
+        let mut writes = self.new_user_writes(user, None)?;
+        let count = writes.len();
+        let account = user.email.account_key();
+        let kind = MailKind::SignUp;
+        writes.push(mail_log_write(
+            &self.grants,
+            &account,
+            kind,
+            log_before,
+            log_after,
+        )?);
+        writes.push(session_write(&self.grants, session)?);
+        writes.extend(code_writes(
+            &self.grants,
+            &user.uid,
+            Kind::Confirmation,
+            code,
+            mail,
+        )?);
+        writes.push(activity_write(&self.grants, activity)?);
+        Ok(match self.transact(writes).await? {
+            Transaction::Written => SignUp::Done,
+            // The last write of the user stores the uid, the others the address.
+            Transaction::ConditionFailed(index) if index + 1 < count => SignUp::EmailTaken,
+            Transaction::ConditionFailed(index) if index + 1 == count => SignUp::UidTaken,
+            Transaction::ConditionFailed(_) => SignUp::Conflict,
+        })
     }
 }

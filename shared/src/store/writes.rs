@@ -2,13 +2,14 @@
 
 use std::slice;
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::types::{AttributeValue, Update};
 
 use super::{
-    Item, Store,
+    Item, Outcome, Store,
+    conditional::conditional,
     items::{keyed, number, text},
     keys::{activity_key, code_key, mail_key, mail_log_key, session_key, uid_key, user_key},
-    transaction::Write,
+    transaction::{Values, Write},
 };
 use crate::{
     Error,
@@ -19,7 +20,7 @@ use crate::{
         one_time_code::{Kind, OneTimeCode},
         otp::SecondFactor,
         password::PasswordHash,
-        rate_limit::MailLog,
+        rate_limit::{MailKind, MailLog},
         session::Session,
         user::{Uid, User},
     },
@@ -75,7 +76,7 @@ pub(super) fn code_writes(
 pub(super) fn mail_log_write(
     table: &str,
     account: &AccountKey,
-    kind: Kind,
+    kind: MailKind,
     before: Option<&MailLog>,
     log: &MailLog,
 ) -> Result<Write, Error> {
@@ -119,6 +120,62 @@ pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error>
 }
 
 impl Store {
+    /// Changes a user, on condition that they are still stored under the key at which they were
+    /// read, and raises their revision. So `change` has no `ADD` clause. The values `:uid` and
+    /// `:one` are defined.
+    pub(super) fn user_write<const N: usize>(
+        &self,
+        user: &User,
+        change: &str,
+        condition: Option<&str>,
+        values: Values<N>,
+    ) -> Result<Write, Error> {
+        self.user_update(user, change, condition, values)
+            .map(Write::Update)
+    }
+
+    /// As [`Store::user_write`], outside a transaction.
+    pub(super) async fn update_user<const N: usize>(
+        &self,
+        user: &User,
+        change: &str,
+        condition: Option<&str>,
+        values: Values<N>,
+    ) -> Result<Outcome, Error> {
+        let update = self.user_update(user, change, condition, values)?;
+        let request = self
+            .client
+            .update_item()
+            .table_name(update.table_name)
+            .set_key(Some(update.key))
+            .update_expression(update.update_expression)
+            .set_condition_expression(update.condition_expression)
+            .set_expression_attribute_names(update.expression_attribute_names)
+            .set_expression_attribute_values(update.expression_attribute_values);
+        Ok(conditional(request).await?.into())
+    }
+
+    fn user_update<const N: usize>(
+        &self,
+        user: &User,
+        change: &str,
+        condition: Option<&str>,
+        values: Values<N>,
+    ) -> Result<Update, Error> {
+        let condition = condition.map_or_else(
+            || "uid = :uid".to_owned(),
+            |condition| format!("uid = :uid AND ({condition})"),
+        );
+        let own = [(":uid", text(user.uid.as_str())), (":one", number(1))];
+        Self::update(
+            &self.users,
+            user_key(&user.account_key()),
+            &format!("{change} ADD revision :one"),
+            &condition,
+            own.into_iter().chain(values),
+        )
+    }
+
     /// Marks a code of the second factor as used, on condition that it is unused and that the
     /// secret is the one with which it was checked.
     pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
@@ -127,52 +184,47 @@ impl Store {
             .as_ref()
             .map_or("", |secret| secret.reveal());
         let (unused, code) = unused(factor);
-        let key = user_key(&user.email.account_key());
-        let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
-        let values = [
-            (":uid", text(user.uid.as_str())),
-            (":secret", text(secret)),
-            (":code", code),
-        ];
+        let condition = format!("otp_secret = :secret AND {unused}");
+        let secret = (":secret", text(secret));
+        let code = (":code", code);
         match factor {
-            SecondFactor::TimeStep(_) => Self::update(
-                &self.users,
-                key,
+            SecondFactor::TimeStep(_) => self.user_write(
+                user,
                 "SET otp_last_step = :code",
-                &condition,
-                values,
+                Some(&condition),
+                [secret, code],
             ),
             SecondFactor::RecoveryCode(hash) => {
-                let [uid, secret, code] = values;
                 let removed = (":used", recovery_set(slice::from_ref(hash)));
-                Self::update(
-                    &self.users,
-                    key,
+                self.user_write(
+                    user,
                     "DELETE otp_recovery_codes :used",
-                    &condition,
-                    [uid, secret, code, removed],
+                    Some(&condition),
+                    [secret, code, removed],
                 )
             }
         }
     }
 
-    /// Store a new user under the account key and under the uid, on condition that neither exists.
-    /// `state` replaces the state of `user`, for states that [`State`](crate::domain::user::State)
-    /// does not know.
+    /// Store a new user under the account key and under the uid, on condition that neither exists,
+    /// nor a user under a key of an earlier version. `state` replaces the state of `user`, for
+    /// states that [`State`](crate::domain::user::State) does not know.
     pub(super) fn new_user_writes(
         &self,
         user: &User,
         state: Option<&str>,
-    ) -> Result<[Write; 2], Error> {
+    ) -> Result<Vec<Write>, Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
-        let key = user.email.account_key();
-        let mut item = keyed(user_key(&key), user)?;
+        let accounts = user.email.account_keys();
+        let mut item = keyed(user_key(accounts.account()), user)?;
         item.extend(state.map(|state| ("state".to_owned(), text(state))));
+        let mut writes = vec![Self::put(&self.users, item, NEW, [])?];
+        for earlier in accounts.earlier() {
+            writes.push(Self::absent(&self.users, user_key(earlier))?);
+        }
         let mut pointer = uid_key(&user.uid);
-        pointer.insert("user".to_owned(), text(key.as_str()));
-        Ok([
-            Self::put(&self.users, item, NEW, [])?,
-            Self::put(&self.users, pointer, NEW, [])?,
-        ])
+        pointer.insert("user".to_owned(), text(accounts.account().as_str()));
+        writes.push(Self::put(&self.users, pointer, NEW, [])?);
+        Ok(writes)
     }
 }

@@ -14,17 +14,24 @@ pub use uid::Uid;
 
 use crate::{
     Error,
-    domain::{email_address::EmailAddress, password::PasswordHash},
+    domain::{
+        email_address::{AccountKey, EmailAddress},
+        password::PasswordHash,
+    },
     platform::{clock::Timestamp, random},
 };
 
-/// A user as stored: one item, under the account key of the address.
+/// A user as stored: one item, under [`User::account_key`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct User {
     /// The identifier in the API and in other services; never changes.
     pub uid: Uid,
     /// The address, as the user typed it.
     pub email: EmailAddress,
+    /// The key under which the user is stored; `None` for a new user. Earlier versions derived it
+    /// from the address by another rule.
+    #[serde(skip)]
+    pub stored_under: Option<AccountKey>,
     /// The hash of the password.
     pub password_hash: PasswordHash,
     /// The state of the account, which decides whether the user can sign in.
@@ -142,6 +149,7 @@ impl User {
         Self {
             uid: Uid::generate(uid_prefix),
             email: new.email,
+            stored_under: None,
             password_hash: new.password_hash,
             state: State::Pending,
             role: "member".to_owned(),
@@ -157,6 +165,13 @@ impl User {
             created_at: now,
             updated_at: now,
         }
+    }
+
+    /// The account key under which the user is, or will be, stored.
+    #[must_use]
+    pub fn account_key(&self) -> AccountKey {
+        let stored = self.stored_under.clone();
+        stored.unwrap_or_else(|| self.email.account_key())
     }
 
     /// Checks that the state of the account permits a sign-in. Only a caller who presented the

@@ -4,7 +4,7 @@ use super::{NOW, at_once, session_of, signed_up, store, succeeded};
 use crate::{
     domain::{
         activity::Action,
-        email_address::AccountKey,
+        email_address::AccountKeys,
         rate_limit::{Failures, Limits},
         user::User,
     },
@@ -19,12 +19,12 @@ const LIMITS: Limits = Limits {
     mails_per_hour: 5,
 };
 
-fn jane() -> AccountKey {
-    AccountKey::of("jane@example.com")
+fn jane() -> AccountKeys {
+    AccountKeys::of("jane@example.com")
 }
 
 /// A counted attempt, or the seconds of the back-off.
-async fn attempt(store: &Store, account: &AccountKey, now: Timestamp) -> Result<Attempt, i64> {
+async fn attempt(store: &Store, account: &AccountKeys, now: Timestamp) -> Result<Attempt, i64> {
     store
         .count_attempt(account, &LIMITS, now)
         .await
@@ -32,7 +32,7 @@ async fn attempt(store: &Store, account: &AccountKey, now: Timestamp) -> Result<
 }
 
 /// Counts this number of wrong attempts, which must all be permitted.
-async fn failures(store: &Store, account: &AccountKey, count: usize) {
+async fn failures(store: &Store, account: &AccountKeys, count: usize) {
     for _ in 0..count {
         let _wrong = attempt(store, account, NOW).await.expect("an attempt");
     }
@@ -50,16 +50,16 @@ async fn succeeds(store: &Store, user: &User, attempt: &Attempt) {
         .expect("a session");
 }
 
-async fn waits(store: &Store, account: &AccountKey, now: Timestamp) -> Option<i64> {
+async fn waits(store: &Store, account: &AccountKeys, now: Timestamp) -> Option<i64> {
     attempt(store, account, now).await.err()
 }
 
-async fn counted(store: &Store, account: &AccountKey) -> Option<Failures> {
+async fn counted(store: &Store, account: &AccountKeys) -> Option<Failures> {
     let request = store
         .client
         .get_item()
         .table_name(&store.grants)
-        .set_key(Some(failures_key(account)));
+        .set_key(Some(failures_key(account.account())));
     let item = request
         .consistent_read(true)
         .send()
@@ -90,7 +90,7 @@ async fn concurrent_attempts_are_permitted_in_the_same_number_as_sequential_ones
     // Attempts are counted in the same way for addresses without an account.
     signed_up(&store, "jane@example.com").await;
     for address in ["jane@example.com", "unknown@example.com", "no address"] {
-        let account = AccountKey::of(address);
+        let account = AccountKeys::of(address);
         for (round, permitted) in [6, 1, 1].into_iter().enumerate() {
             let now = NOW + 60 * i64::try_from(round).expect("a number");
             let outcomes = at_once(20, |_| {
@@ -203,7 +203,7 @@ async fn a_sign_in_clears_only_the_count_of_its_address() {
     let user = signed_up(&store, "jane@example.com").await;
     let other = signed_up(&store, "john@example.com").await;
     failures(&store, &jane(), 6).await;
-    failures(&store, &other.email.account_key(), 6).await;
+    failures(&store, &other.email.account_keys(), 6).await;
     succeeds(
         &store,
         &user,
@@ -213,7 +213,7 @@ async fn a_sign_in_clears_only_the_count_of_its_address() {
     assert_eq!(counted(&store, &jane()).await, None);
     failures(&store, &jane(), 6).await;
     assert_eq!(
-        waits(&store, &other.email.account_key(), NOW).await,
+        waits(&store, &other.email.account_keys(), NOW).await,
         Some(1)
     );
 }
@@ -293,7 +293,7 @@ async fn failures_are_forgotten_after_15_minutes_without_an_attempt() {
         .expect("an attempt");
     assert_eq!(counted(&store, &jane()).await.expect("a counter").count, 1);
     // After a back-off, the 15 minutes begin when the back-off ends.
-    let other = &AccountKey::of("john@example.com");
+    let other = &AccountKeys::of("john@example.com");
     failures(&store, other, 6).await;
     let _seventh = attempt(&store, other, NOW + 900).await.expect("an attempt");
     assert_eq!(counted(&store, other).await.expect("a counter").count, 7);

@@ -17,11 +17,13 @@ use aws_sdk_dynamodb::{
 use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
-use super::{ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, PageRequest, SignUp, Store};
+use super::{
+    ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, NewAccount, PageRequest, SignUp, Store,
+};
 use crate::{
     domain::{
         activity::{Action, Activity, Recorder},
-        email_address::{AccountKey, EmailAddress},
+        email_address::{AccountKeys, EmailAddress},
         language::Language,
         mail::{self, QueuedMail},
         one_time_code::{Kind, OneTimeCode},
@@ -146,16 +148,24 @@ pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
         &code,
         NOW,
     );
-    store
-        .sign_up(
-            user,
-            &session_of(user),
-            &code,
-            &mail,
-            &succeeded(user, Action::SignUp, NOW),
-        )
+    let account = user.email.account_keys();
+    let lookup = store
+        .look_up_sign_up(Some(&account), None)
         .await
-        .expect("an answer")
+        .expect("an answer");
+    let log_after = MailLog {
+        asked_at: vec![NOW.milliseconds()],
+    };
+    let new = NewAccount {
+        user,
+        session: &session_of(user),
+        log_before: lookup.mail_log.as_ref(),
+        log_after: &log_after,
+        code: &code,
+        mail: &mail,
+        activity: &succeeded(user, Action::SignUp, NOW),
+    };
+    store.sign_up(&new).await.expect("an answer")
 }
 
 async fn signed_up(store: &Store, email: &str) -> User {
@@ -166,7 +176,7 @@ async fn signed_up(store: &Store, email: &str) -> User {
 
 pub(super) async fn stored(store: &Store, user: &User) -> User {
     store
-        .find_user(&user.email.account_key())
+        .find_user(&user.email.account_keys())
         .await
         .expect("an answer")
         .expect("a user")
@@ -210,7 +220,7 @@ async fn request_code(
 ) {
     let account = &user.email.account_key();
     let (_, before) = store
-        .find_user_and_mail_log(account, kind)
+        .find_user_and_mail_log(&user.email.account_keys(), kind)
         .await
         .expect("an answer");
     let log_after = MailLog {
@@ -297,7 +307,7 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     };
     assert_eq!(
         unreachable
-            .find_user(&AccountKey::of("jane@example.com"))
+            .find_user(&AccountKeys::of("jane@example.com"))
             .await
             .expect_err("a failure")
             .status(),
@@ -326,7 +336,7 @@ async fn a_missing_table_is_an_internal_error() {
     };
     assert_eq!(
         store
-            .find_user(&AccountKey::of("jane@example.com"))
+            .find_user(&AccountKeys::of("jane@example.com"))
             .await
             .expect_err("a failure")
             .status(),

@@ -3,10 +3,10 @@
 use super::{at_once, hash, new_user, sign_up, signed_up, store, stored};
 use crate::{
     domain::{
-        email_address::AccountKey,
+        email_address::AccountKeys,
         user::{Uid, User},
     },
-    store::{SignUp, Taken},
+    store::SignUp,
 };
 
 #[tokio::test]
@@ -14,7 +14,7 @@ async fn a_user_is_found_by_the_address_in_any_case_with_all_attributes() {
     let store = store().await;
     let user = signed_up(&store, "Jane@Example.com").await;
     let found = store
-        .find_user(&AccountKey::of(" JANE@example.COM"))
+        .find_user(&AccountKeys::of(" JANE@example.COM"))
         .await
         .expect("an answer")
         .expect("a user");
@@ -24,7 +24,7 @@ async fn a_user_is_found_by_the_address_in_any_case_with_all_attributes() {
     );
     assert!(
         store
-            .find_user(&AccountKey::of("john@example.com"))
+            .find_user(&AccountKeys::of("john@example.com"))
             .await
             .expect("an answer")
             .is_none()
@@ -43,54 +43,29 @@ async fn an_address_and_a_uid_belong_to_one_user() {
     };
     assert_eq!(sign_up(&store, &same_uid).await, SignUp::UidTaken);
     assert_eq!(stored(&store, &user).await.uid, user.uid);
-    for (address, uid, taken) in [
-        (
-            Some("jane@example.com"),
-            Some(user.uid.clone()),
-            Taken {
-                email: true,
-                uid: true,
-            },
-        ),
+    for (address, uid, is_email_taken, has_referral) in [
+        (Some("jane@example.com"), Some(user.uid.clone()), true, true),
         (
             Some("john@example.com"),
             Uid::parse("ID0000000000"),
-            Taken {
-                email: false,
-                uid: false,
-            },
+            false,
+            false,
         ),
-        (
-            None,
-            Some(user.uid.clone()),
-            Taken {
-                email: false,
-                uid: true,
-            },
-        ),
-        (
-            Some("jane@example.com"),
-            None,
-            Taken {
-                email: true,
-                uid: false,
-            },
-        ),
-        (
-            None,
-            None,
-            Taken {
-                email: false,
-                uid: false,
-            },
-        ),
+        (None, Some(user.uid.clone()), false, true),
+        (Some("jane@example.com"), None, true, false),
+        (None, None, false, false),
     ] {
+        let lookup = store
+            .look_up_sign_up(address.map(AccountKeys::of).as_ref(), uid.as_ref())
+            .await
+            .expect("an answer");
         assert_eq!(
-            store
-                .is_taken(address.map(AccountKey::of).as_ref(), uid.as_ref())
-                .await
-                .expect("an answer"),
-            taken
+            (lookup.is_email_taken, lookup.has_referral),
+            (is_email_taken, has_referral)
+        );
+        assert_eq!(
+            lookup.mail_log.is_some(),
+            address == Some("jane@example.com")
         );
     }
 }
