@@ -58,6 +58,7 @@ mod manage {
     mod delete;
     mod import;
     mod program;
+    mod rekey;
     mod users;
 }
 mod otp {

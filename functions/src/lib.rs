@@ -34,6 +34,7 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod rekey;
     mod user_record;
     pub mod users;
 }

@@ -245,3 +245,17 @@ async fn without_a_running_stack_the_error_names_the_folder_and_the_remedy() {
     assert!(program.end("INT").await);
     assert!(!fs::exists(format!("{}/stack.json", folder.path())).unwrap());
 }
+
+#[tokio::test]
+async fn rekey_reports_and_moves_nothing_in_a_new_stack() {
+    let folder = Folder::new("manage-rekey");
+    let _program = start(&folder).await;
+    for (arguments, message) in [
+        (&["rekey"][..], "0 users can be moved; 0 keep their key."),
+        (&["rekey", "--apply"], "0 users moved; 0 keep their key."),
+    ] {
+        let outcome = users(&folder, arguments, "").await;
+        assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), ""));
+        assert!(outcome.errors.contains(message), "{}", outcome.errors);
+    }
+}

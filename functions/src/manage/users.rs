@@ -17,7 +17,7 @@ use super::{
     fields::{Failure, Fields, Refusal},
 };
 
-const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export and import";
+const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export, import and rekey";
 
 impl Users {
     /// Performs an action. Rejections and failures are responses, not errors of the function, so
@@ -63,6 +63,7 @@ impl Users {
             "delete" => self.delete(fields, now).await,
             "export" => self.export(fields).await,
             "import" => self.import(fields, now).await,
+            "rekey" => self.rekey(fields).await,
             _ => Err(Refusal::of(
                 "action",
                 "unknown",

@@ -86,6 +86,17 @@ enum Command {
         /// File to read; standard input by default
         file: Option<PathBuf>,
     },
+    /// Move users of earlier versions to their account key; without --apply, only report what
+    /// would be done
+    ///
+    /// Prints each user who keeps their key as a JSON line: the address violates the rules
+    /// ("invalid"), or another user has the account key ("taken"). The command can be interrupted
+    /// and repeated.
+    Rekey {
+        /// Move the users
+        #[arg(long)]
+        apply: bool,
+    },
 }
 
 #[derive(Args)]
@@ -121,6 +132,7 @@ impl Users {
         let (action, fields) = match self.command {
             Command::Export { after, page } => return transfer::export(&client, after, page).await,
             Command::Import { file } => return transfer::import(&client, file.as_deref()).await,
+            Command::Rekey { apply } => return transfer::rekey(&client, apply).await,
             Command::Create(create) => ("create", create.fields()?),
             Command::Show(who) => ("show", who.fields()),
             Command::SetState { who, state } => {

@@ -1,5 +1,5 @@
-//! Export and import in pages. Users are written to standard output and read from standard input;
-//! messages are printed on standard error.
+//! Export, import and rekey in pages. Users are written to standard output and read from standard
+//! input; messages are printed on standard error.
 
 use super::client::Client;
 use crate::Error;
@@ -92,6 +92,37 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         Error::new(format!("{} lines were rejected.", tally.refused))
             .advice("Correct these lines and import them again."),
     )
+}
+
+pub async fn rekey(client: &Client, apply: bool) -> Result<(), Error> {
+    let mut movable = 0;
+    let mut kept = 0;
+    let mut after = None;
+    loop {
+        let fields = Map::from_iter([
+            ("apply".to_owned(), json!(apply)),
+            ("after".to_owned(), json!(after)),
+        ]);
+        let answer = client.manage("rekey", fields).await.map_err(|error| {
+            Error::new(error.to_string())
+                .advice("Run the command again. Users who were moved stay moved.")
+        })?;
+        movable += answer["movable"].as_u64().unwrap_or_default();
+        for user in answer["kept"].as_array().into_iter().flatten() {
+            println!("{user}");
+            kept += 1;
+        }
+        after = answer["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    let verb = if apply { "moved" } else { "can be moved" };
+    eprintln!("{movable} users {verb}; {kept} keep their key.");
+    if movable > 0 && !apply {
+        eprintln!("Nothing was changed. To move them: users rekey --apply");
+    }
+    Ok(())
 }
 
 /// The next lines, and their number.

@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod otp;
 mod outbox;
+mod rekey;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
 pub use limits::Attempt;
 pub use otp::OtpActivation;
 pub use outbox::Claim;
+pub use rekey::Rekey;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{
