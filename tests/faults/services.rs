@@ -169,6 +169,8 @@ async fn without_the_counter_no_sign_in_succeeds() {
 async fn a_silent_database_leads_to_503_before_the_timeout_of_the_function() {
     let faulty = Faulty::start(&[]).await;
     let user = faulty.latchkey.signed_up("faults-silence").await;
+    // The delivery of the mail reads the user too.
+    faulty.latchkey.mail_to(&user.email, 1, |_| true).await;
     faulty.fail_always("BatchGetItem", Fault::Silence);
     is_unavailable(
         &faulty

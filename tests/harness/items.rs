@@ -36,6 +36,17 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
         .unwrap_or_else(|_| panic!("{name} of {item:?}"))
 }
 
+/// Asserts that no other attributes of a user's item changed than these and the revision.
+#[track_caller]
+pub fn only_changed(before: &Item, after: &Item, names: &[&str]) {
+    let rest = |item: &Item| -> Item {
+        let mut rest = item.clone();
+        rest.retain(|name, _| name != "revision" && !names.contains(&name.as_str()));
+        rest
+    };
+    assert_eq!(rest(after), rest(before));
+}
+
 impl Latchkey {
     /// Every item that a rejected request must leave unchanged. Left out: the delivery state of
     /// mails, the dummy writes for unknown addresses, the counters and activities (which rejected

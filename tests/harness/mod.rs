@@ -33,7 +33,7 @@ pub use event::event;
 pub use fault::Fault;
 pub use faults::Faulty;
 pub use forge::{claims, forgeries, jti};
-pub use items::{Item, Snapshot, number, session_id, text};
+pub use items::{Item, Snapshot, number, only_changed, session_id, text};
 pub use lambda::Lambda;
 pub use mailbox::{Mail, mails_of};
 pub use meter::{Meter, Units};

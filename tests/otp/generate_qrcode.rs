@@ -1,6 +1,7 @@
 //! `POST /resource/otp/generate_qrcode`
 
 use data_encoding::BASE32_NOPAD;
+use serde_json::json;
 
 use crate::harness::{Answer, Latchkey, User, latchkey, otp, text};
 
@@ -53,9 +54,12 @@ async fn the_issuer_is_the_percent_encoded_app_name() {
 #[tokio::test]
 async fn the_qr_code_of_the_longest_address_is_readable() {
     let latchkey = latchkey().await;
-    for letter in ["x", "ж", "𝒜"] {
+    for letter in ["x", "ｙ", "𝐳"] {
+        let local = "x".repeat(64);
+        let label = letter.repeat(63);
+        let email = format!("{local}@{label}.{label}.{}", letter.repeat(61));
         let user = latchkey
-            .signed_up(&format!("otp{}", letter.repeat(239)))
+            .signed_up_with("-", &json!({ "email": email }))
             .await;
         let data = generate(latchkey, &user).await.json()["data"].clone();
         let (size, seen) = otp::scan_qr_code(data["barcode"].as_str().unwrap());
