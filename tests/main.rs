@@ -71,6 +71,7 @@ mod otp {
 }
 mod pages {
     mod browser;
+    mod browser_authentication;
     mod serve;
 }
 mod password {

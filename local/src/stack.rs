@@ -263,6 +263,7 @@ fn configuration(
         ("IDENTITY_SENDER_EMAIL", "noreply@example.com".to_owned()),
         // No rate limits for requests and mails, which would hinder development.
         ("IDENTITY_REQUESTS_PER_MINUTE", "0".to_owned()),
+        ("IDENTITY_SESSION_REQUESTS_PER_MINUTE", "0".to_owned()),
         ("IDENTITY_MAIL_INTERVAL", "0".to_owned()),
         ("IDENTITY_MAILS_PER_HOUR", "0".to_owned()),
     ]

@@ -73,6 +73,12 @@ pub enum Error {
     CsrfTokenMismatch,
     /// The account of the session is neither active nor pending.
     UserNotActive,
+    /// The operation requires a more recent authentication.
+    ReauthenticationRequired,
+    /// The password that the confirmation of an address requires is wrong.
+    ConfirmationPasswordWrong,
+    /// The operation requires a confirmed address.
+    OtpEmailNotConfirmed,
     /// The new password and its repetition differ.
     NewPasswordsDontMatch,
     /// The current password of a password change is wrong.
@@ -257,6 +263,17 @@ impl Error {
                 Row::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch")
             }
             Self::UserNotActive => Row::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
+            Self::ReauthenticationRequired => {
+                Row::of(StatusCode::UNAUTHORIZED, "authz.reauthentication_required")
+            }
+            Self::ConfirmationPasswordWrong => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.invalid_password",
+            ),
+            Self::OtpEmailNotConfirmed => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.otp.email_not_confirmed",
+            ),
             Self::NewPasswordsDontMatch => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.password.doesnt_match",
@@ -491,6 +508,21 @@ mod tests {
             (Error::CsrfTokenMissing, 401, "authz.missing_csrf_token"),
             (Error::CsrfTokenMismatch, 401, "authz.csrf_token_mismatch"),
             (Error::UserNotActive, 401, "authz.user_not_active"),
+            (
+                Error::ReauthenticationRequired,
+                401,
+                "authz.reauthentication_required",
+            ),
+            (
+                Error::ConfirmationPasswordWrong,
+                422,
+                "identity.user.invalid_password",
+            ),
+            (
+                Error::OtpEmailNotConfirmed,
+                422,
+                "resource.otp.email_not_confirmed",
+            ),
             (
                 Error::NewPasswordsDontMatch,
                 422,

@@ -154,7 +154,7 @@ impl Latchkey {
 
     /// A new user with the second factor enabled.
     pub async fn enrolled(&self, name: &str) -> (User, Authenticator) {
-        let user = self.signed_up(name).await;
+        let user = self.confirmed(name).await;
         let authenticator = self.enroll(&user).await;
         (user, authenticator)
     }

@@ -201,10 +201,10 @@ async fn malformed_events_and_events_without_a_matching_user_are_ignored() {
             .unwrap_or_else(|error| panic!("{event}: {error}"));
     }
     assert_eq!(latchkey.everything().await, before);
-    let log = latchkey.log_with(13, "ignored: ").await;
+    let log = latchkey.log_with(14, "ignored: ").await;
     assert_eq!(
         log.iter().filter(|line| line.contains("ignored: ")).count(),
-        13,
+        14,
         "{log:#?}"
     );
 }

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use crate::harness::{Browser, Latchkey, Mail, PASSWORD, otp};
 
-const OTHER: &str = "Other-Horse-7-Battery";
+pub(super) const OTHER: &str = "Other-Horse-7-Battery";
 
-async fn stack() -> Latchkey {
+pub(super) async fn stack() -> Latchkey {
     Latchkey::start(&otp::FOR_RACES[1..]).await
 }
 
 /// Submits the sign-in form.
-async fn sign_in(browser: &Browser, email: &str, password: &str) {
+pub(super) async fn sign_in(browser: &Browser, email: &str, password: &str) {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", password).await;
     browser.click("#sign-in button").await;
@@ -165,7 +165,9 @@ async fn a_mailed_link_sets_a_password_once() {
         .fill("#set-password [name=confirm_password]", PASSWORD)
         .await;
     browser.click("#set-password button").await;
-    browser.shows_message("The link was used already.").await;
+    browser
+        .shows_message("This link has already been used")
+        .await;
     browser.close().await;
 }
 

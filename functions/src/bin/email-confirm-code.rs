@@ -3,9 +3,14 @@
 use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables, token_secret},
+    config::{Accounts, Sessions, Tables, Variables, argon2, limits, token_secret},
+    domain::password::Hasher,
     http::serve,
-    platform::{aws::Aws, clock, telemetry},
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
     store::Store,
     tokens::key_provider::KeyProvider,
 };
@@ -19,6 +24,9 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = ConfirmCode {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        limits: limits(&variables)?,
+        accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

@@ -3,7 +3,9 @@
 use functions::session::create::Create;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, argon2, captcha, limits, token_secret},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, argon2, captcha, limits, token_secret,
+    },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::serve,
     platform::{
@@ -34,6 +36,7 @@ async fn main() -> Result<(), BoxError> {
         limits: limits(&variables)?,
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
+        application: Application::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

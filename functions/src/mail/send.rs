@@ -220,20 +220,25 @@ impl Send {
                 )
                 .await?
             }
-            Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
+            Kind::PasswordChanged
+            | Kind::OtpEnabled
+            | Kind::OtpDisabled
+            | Kind::PasswordKnown
+            | Kind::RecoveryCodeUsed
+            | Kind::RecoveryCodesReplaced
+            | Kind::PasswordChangedOtpRemoved => String::new(),
         };
+        let at = mail.queued_at.seconds();
         let content = match mail.kind {
             Kind::PasswordReset => Content::PasswordReset { link: &link, life },
             Kind::Confirmation => Content::Confirmation { link: &link, life },
-            Kind::PasswordChanged => Content::PasswordChanged {
-                at: mail.queued_at.seconds(),
-            },
-            Kind::OtpEnabled => Content::OtpEnabled {
-                at: mail.queued_at.seconds(),
-            },
-            Kind::OtpDisabled => Content::OtpDisabled {
-                at: mail.queued_at.seconds(),
-            },
+            Kind::PasswordChanged => Content::PasswordChanged { at },
+            Kind::OtpEnabled => Content::OtpEnabled { at },
+            Kind::OtpDisabled => Content::OtpDisabled { at },
+            Kind::PasswordKnown => Content::PasswordKnown { at },
+            Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at },
+            Kind::RecoveryCodesReplaced => Content::RecoveryCodesReplaced { at },
+            Kind::PasswordChangedOtpRemoved => Content::PasswordChangedOtpRemoved { at },
         };
         render(&content, mail.language, &self.application.name).map_err(refused)
     }

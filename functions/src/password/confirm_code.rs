@@ -8,7 +8,7 @@ use shared::{
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
-        password::{Hasher, Password},
+        password::{Hasher, Password, PasswordHash},
         user::{State, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
@@ -20,6 +20,9 @@ use shared::{
     store::{PasswordChange, Store},
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
+
+/// Maximum number of attempts if concurrent requests change the same user.
+const ATTEMPTS: usize = 3;
 
 pub struct ConfirmCode {
     pub store: Store,
@@ -51,7 +54,7 @@ impl ConfirmCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let (user, code) = self.find(&token, now).await?;
+        let (mut user, mut code) = self.find(&token, now).await?;
         if let Err(fault) = self.passwords.accept(&password).await {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store
@@ -60,26 +63,48 @@ impl ConfirmCode {
             return Err(error);
         }
         let hash = self.hasher.hash(&password).await?;
+        for _ in 0..ATTEMPTS {
+            match self
+                .reset(&user, &code, &hash, language.as_deref(), recorder)
+                .await?
+            {
+                PasswordChange::Done => {
+                    metrics::password_reset(PasswordReset::Used);
+                    return Ok(empty(StatusCode::CREATED));
+                }
+                PasswordChange::CodeUsed => return Err(Error::TokenUtilized),
+                PasswordChange::UserChanged => (user, code) = self.find(&token, now).await?,
+            }
+        }
+        Err(Error::Unavailable(
+            "the user was changed by other requests at every attempt".into(),
+        ))
+    }
+
+    async fn reset(
+        &self,
+        user: &User,
+        code: &OneTimeCode,
+        hash: &PasswordHash,
+        language: Option<&str>,
+        recorder: Recorder<'_>,
+    ) -> Result<PasswordChange, Error> {
+        let now = recorder.now;
         let language = Language::choose(
-            language.as_deref(),
+            language,
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice =
-            QueuedMail::notice(Kind::PasswordChanged, &user.uid, &user.email, language, now);
+        let kind = if user.has_recent_otp(now) {
+            Kind::PasswordChangedOtpRemoved
+        } else {
+            Kind::PasswordChanged
+        };
+        let notice = QueuedMail::notice(kind, &user.uid, &user.email, language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
-        match self
-            .store
-            .reset_password(&user, &hash, &code, &notice, &activity)
-            .await?
-        {
-            PasswordChange::Done => {
-                metrics::password_reset(PasswordReset::Used);
-                Ok(empty(StatusCode::CREATED))
-            }
-            PasswordChange::CodeUsed => Err(Error::TokenUtilized),
-            PasswordChange::UserGone => Err(Error::RecordNotFound),
-        }
+        self.store
+            .reset_password(user, hash, code, &notice, &activity)
+            .await
     }
 
     /// The user and the code that the token names.

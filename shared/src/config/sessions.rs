@@ -11,6 +11,12 @@ pub struct Sessions {
     /// `IDENTITY_SESSION_EXPIRE_TIME` and `IDENTITY_SESSION_MAX_AGE`: idle and absolute timeout,
     /// in seconds.
     pub lifetime: SessionLifetime,
+    /// `IDENTITY_REAUTHENTICATION_TIME`: seconds after an authentication in which a session may
+    /// change how the user signs in; 0 switches the requirement off.
+    pub reauthentication_time: i64,
+    /// `IDENTITY_SESSION_REQUESTS_PER_MINUTE`: maximum state-changing requests of a session in a
+    /// calendar minute; 0 switches the limit off.
+    pub requests_per_minute: u32,
 }
 
 impl Sessions {
@@ -30,8 +36,23 @@ impl Sessions {
         Ok(Self {
             cookie_name: variables.text("IDENTITY_SESSION_NAME", "_barong_session", is_token)?,
             lifetime,
+            reauthentication_time: reauthentication_time(variables)?,
+            requests_per_minute: variables.number(
+                "IDENTITY_SESSION_REQUESTS_PER_MINUTE",
+                "120",
+                0..=100_000,
+            )?,
         })
     }
+}
+
+fn reauthentication_time(variables: &Variables) -> Result<i64, ConfigError> {
+    const NAME: &str = "IDENTITY_REAUTHENTICATION_TIME";
+    let time = variables.number(NAME, "900", 0..=86_400)?;
+    if (1..5).contains(&time) {
+        return Err(ConfigError::new(NAME, "is neither 0 nor 5 to 86400"));
+    }
+    Ok(time)
 }
 
 /// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways whose `X-Forwarded-For` header is

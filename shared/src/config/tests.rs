@@ -82,11 +82,14 @@ fn a_variable_that_is_not_set_has_its_default() {
     let Sessions {
         cookie_name,
         lifetime,
+        reauthentication_time,
+        requests_per_minute,
     } = Sessions::read(&variables).expect("a section");
     assert_eq!(
         (cookie_name.as_str(), lifetime.idle, lifetime.absolute),
         ("_barong_session", 1800, 86_400)
     );
+    assert_eq!((reauthentication_time, requests_per_minute), (900, 120));
     assert!(trusted_proxies(&variables).expect("a section").is_empty());
     let passwords = Passwords::read(&variables).expect("a section");
     assert_eq!(passwords.regexp, DEFAULT_REGEXP);

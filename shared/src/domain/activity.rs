@@ -24,6 +24,9 @@ pub enum Action {
     /// Sign-out.
     #[serde(rename = "logout")]
     Logout,
+    /// The address was confirmed.
+    #[serde(rename = "confirm email")]
+    ConfirmEmail,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -42,6 +45,18 @@ pub enum Action {
     /// OTP was disabled.
     #[serde(rename = "disable 2FA")]
     DisableOtp,
+    /// A TOTP code was verified for a front end. Only refusals are recorded.
+    #[serde(rename = "verify 2FA code")]
+    VerifyOtp,
+    /// New recovery codes replaced the old ones.
+    #[serde(rename = "recovery codes")]
+    ReplaceRecoveryCodes,
+    /// A recovery code was used.
+    #[serde(rename = "use recovery code")]
+    UseRecoveryCode,
+    /// The password, and a code if OTP is on, were entered again in a session.
+    #[serde(rename = "reauthenticate")]
+    Reauthenticate,
 }
 
 /// The topic under which the API lists an activity.
@@ -157,12 +172,19 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp => Topic::Account,
-            Self::Login | Self::LoginWithOtp | Self::Logout => Topic::Session,
+            Self::SignUp | Self::ConfirmEmail => Topic::Account,
+            Self::Login | Self::LoginWithOtp | Self::Logout | Self::Reauthenticate => {
+                Topic::Session
+            }
             Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => {
                 Topic::Password
             }
-            Self::RequestQrCode | Self::EnableOtp | Self::DisableOtp => Topic::Otp,
+            Self::RequestQrCode
+            | Self::EnableOtp
+            | Self::DisableOtp
+            | Self::VerifyOtp
+            | Self::ReplaceRecoveryCodes
+            | Self::UseRecoveryCode => Topic::Otp,
         }
     }
 }

@@ -28,6 +28,14 @@ pub enum Kind {
     OtpDisabled,
     /// A link to confirm the address.
     Confirmation,
+    /// A notice that the password was entered repeatedly without the right code.
+    PasswordKnown,
+    /// A notice that a recovery code was used.
+    RecoveryCodeUsed,
+    /// A notice that new recovery codes replaced the old ones.
+    RecoveryCodesReplaced,
+    /// A notice that the password was reset, and a second factor turned on shortly before removed.
+    PasswordChangedOtpRemoved,
 }
 
 /// A mail to send.

@@ -17,6 +17,8 @@ use crate::{
 /// Minimum seconds between two records of the use of a session. Recording each use would cost a
 /// write at every request.
 const TOUCH_INTERVAL: i64 = 60;
+/// Consecutive wrong passwords and codes that end a session.
+pub const FAILURE_LIMIT: u32 = 10;
 
 /// The timeouts of sessions (OWASP Session Management Cheat Sheet, session expiration).
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +71,18 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// The absolute timeout, as configured at the start; see [`Session::ends_at`].
     pub expires_at: Timestamp,
+    /// When the user last proved to know the password; `None` if that was when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated_at: Option<Timestamp>,
+    /// Consecutive wrong passwords and codes in the session.
+    #[serde(default)]
+    pub failures: u32,
+    /// The calendar minute, since the Unix epoch, whose state-changing requests are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_minute: Option<i64>,
+    /// State-changing requests in that minute.
+    #[serde(default)]
+    pub requests: u32,
 }
 
 /// The client that sent a request.
@@ -124,6 +138,34 @@ impl NewSession {
             began_at: now,
             last_used_at: now,
             expires_at: now + life.absolute,
+            authenticated_at: None,
+            failures: 0,
+            requests_minute: None,
+            requests: 0,
+        };
+        Self {
+            session,
+            csrf_token,
+            token_id,
+        }
+    }
+}
+
+impl NewSession {
+    /// A session that continues another one after a re-authentication: new secrets, the same end.
+    #[must_use]
+    pub fn renew(session: &Session, client: Client, now: Timestamp) -> Self {
+        let token_id = TokenId::generate();
+        let csrf_token = random::identifier();
+        let session = Session {
+            id: SessionId::of(&token_id),
+            csrf_hash: random::sha256_hex(&csrf_token),
+            user_ip: client.address,
+            user_agent: client.user_agent,
+            last_used_at: now,
+            authenticated_at: Some(now),
+            failures: 0,
+            ..session.clone()
         };
         Self {
             session,
@@ -134,6 +176,12 @@ impl NewSession {
 }
 
 impl Session {
+    /// Whether the user proved to know the password within `time` seconds; always if `time` is 0.
+    #[must_use]
+    pub fn is_recently_authenticated(&self, time: i64, now: Timestamp) -> bool {
+        time == 0 || now < self.authenticated_at.unwrap_or(self.began_at) + time
+    }
+
     /// The epoch after the current one. Storing it in the user ends all sessions.
     ///
     /// # Errors

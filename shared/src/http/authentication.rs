@@ -14,7 +14,7 @@ use crate::{
     },
     http::{Credential, serve::client},
     platform::clock::Timestamp,
-    store::{Outcome, Store},
+    store::{Outcome, SessionAttempt, Store},
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
@@ -32,6 +32,8 @@ pub struct Authenticator {
     pub cookie_name: String,
     /// Idle and absolute timeout of sessions.
     pub session_lifetime: SessionLifetime,
+    /// Maximum state-changing requests of a session in a calendar minute; 0 switches it off.
+    pub requests_per_minute: u32,
 }
 
 /// The result of a successful authentication.
@@ -44,7 +46,35 @@ pub struct AuthenticatedSession {
     pub client: Client,
 }
 
+/// The verdict on a secret that a user presents in a session.
+#[derive(Debug)]
+pub enum Verified<T> {
+    /// The secret is right.
+    Right(T),
+    /// The secret is wrong. Contains the error to return.
+    Wrong(Error),
+}
+
+impl<T> Verified<T> {
+    /// Right if there is a value; otherwise wrong, with this error.
+    pub fn right_or(value: Option<T>, error: Error) -> Self {
+        value.map_or(Self::Wrong(error), Self::Right)
+    }
+}
+
 impl AuthenticatedSession {
+    /// Checks that the user proved to know the password within `time` seconds; 0 switches this off.
+    ///
+    /// # Errors
+    /// [`Error::ReauthenticationRequired`].
+    pub fn require_recent_authentication(&self, time: i64, now: Timestamp) -> Result<(), Error> {
+        if self.session.is_recently_authenticated(time, now) {
+            Ok(())
+        } else {
+            Err(Error::ReauthenticationRequired)
+        }
+    }
+
     /// A recorder of the user's activities, which expire after `retention` seconds.
     #[must_use]
     pub fn recorder(&self, retention: i64, now: Timestamp) -> Recorder<'_> {
@@ -103,7 +133,12 @@ impl Authenticator {
         }
         check_csrf(method, credential, headers, &session)?;
         check_active(&user)?;
-        if session.needs_touch(now) {
+        if self.requests_per_minute > 0 && is_state_changing(method) {
+            self.store
+                .count_session_request(&session, self.requests_per_minute, now)
+                .await?;
+            session.last_used_at = now;
+        } else if session.needs_touch(now) {
             if self.store.touch_session(&session, now).await? == Outcome::Conflict {
                 // The session ended after it was read.
                 return Err(Error::NotSignedIn);
@@ -138,6 +173,43 @@ impl Authenticator {
             user,
             client: authenticated.client,
         })
+    }
+
+    /// Verifies a secret in a session. The attempt is counted before `verify` runs; a right secret
+    /// clears the count, and the tenth wrong one in a row ends the session. An error of `verify`
+    /// does not count.
+    ///
+    /// # Errors
+    /// The error of a wrong secret, and [`Error::NotSignedIn`] if the session ended.
+    pub async fn verify_in_session<T>(
+        &self,
+        session: &Session,
+        verify: impl Future<Output = Result<Verified<T>, Error>>,
+    ) -> Result<T, Error> {
+        let SessionAttempt::Counted { is_last } = self.store.count_session_attempt(session).await?
+        else {
+            return Err(Error::NotSignedIn);
+        };
+        match verify.await {
+            Ok(Verified::Right(value)) => match self.store.clear_session_attempts(session).await? {
+                Outcome::Written => Ok(value),
+                Outcome::Conflict => Err(Error::NotSignedIn),
+            },
+            Ok(Verified::Wrong(error)) => {
+                if is_last {
+                    // A conflict means that the session has ended already.
+                    let _ = self
+                        .store
+                        .end_session(&session.uid, &session.id, None)
+                        .await?;
+                }
+                Err(error)
+            }
+            Err(error) => {
+                self.store.refund_session_attempt(session).await?;
+                Err(error)
+            }
+        }
     }
 
     fn live(

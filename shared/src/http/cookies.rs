@@ -29,7 +29,7 @@ pub fn session_cookie(
     Ok(cookie(
         name,
         &token,
-        session.expires_at.seconds() - session.began_at.seconds(),
+        session.expires_at.seconds() - session.last_used_at.seconds(),
     ))
 }
 

@@ -6,6 +6,7 @@ use super::{
     Item, Outcome, SignUp, Store, failure,
     items::{number, read, text, text_of},
     keys::{PK, SK, USER, uid_key, user_key},
+    otp::REMOVE_OTP,
 };
 use crate::{
     Error,
@@ -115,7 +116,7 @@ impl Administration {
             Change::DisableOtp => Store::update(
                 &self.store.users,
                 key,
-                "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_pending_secret, otp_recovery_codes",
+                &format!("SET updated_at = :now {REMOVE_OTP}"),
                 "uid = :uid AND attribute_exists(otp_secret)",
                 [uid, now],
             ),

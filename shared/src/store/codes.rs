@@ -2,8 +2,10 @@
 
 use super::{
     Outcome, Store,
-    items::{keyed, number, text},
-    keys::{code_key, decoy_key, failures_key, user_key},
+    items::{keyed, number, read, text, text_of},
+    keys::{SESSION, SK, code_key, decoy_key, failures_key, session_key, user_key},
+    limits::Attempt,
+    otp::REMOVE_OTP,
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write,
@@ -18,7 +20,7 @@ use crate::{
         one_time_code::{Kind, OneTimeCode},
         password::PasswordHash,
         rate_limit::MailLog,
-        session::Session,
+        session::{Session, SessionId},
         user::{Uid, User},
     },
     tokens::signed_token::Claims,
@@ -58,8 +60,8 @@ pub enum PasswordChange {
     Done,
     /// The code was used or replaced by a newer one.
     CodeUsed,
-    /// The user is gone.
-    UserGone,
+    /// The user was deleted, or the second factor was enabled or disabled, since the user was read.
+    UserChanged,
 }
 
 /// The outcome of a confirmation of an address.
@@ -71,6 +73,26 @@ pub enum Confirmation {
     CodeUsed,
     /// The user is gone, is not pending, or changed since it was read.
     NothingToConfirm,
+}
+
+/// What is stored for the confirmation of an address.
+#[derive(Debug, Default)]
+pub struct StoredConfirmation {
+    /// The user.
+    pub user: Option<User>,
+    /// The newest confirmation code.
+    pub code: Option<OneTimeCode>,
+    /// The session of the user that the request presents, live or not.
+    pub session: Option<Session>,
+}
+
+/// A session that takes the place of another.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionReplacement<'a> {
+    /// The session to delete.
+    pub old: &'a Session,
+    /// The session to store.
+    pub new: &'a Session,
 }
 
 impl Store {
@@ -172,30 +194,70 @@ impl Store {
             .await
     }
 
-    /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code, and
-    /// stores the session, if there is one.
+    /// The user that the claims of a confirmation token name, their newest code of that kind, and
+    /// the session of the same user, if claims of one are given. One round trip.
+    pub async fn find_confirmation(
+        &self,
+        claims: &Claims,
+        session: Option<&Claims>,
+    ) -> Result<StoredConfirmation, Error> {
+        let session_key = session
+            .filter(|session| session.uid == claims.uid)
+            .map(|session| session_key(&session.uid, &SessionId::of(&session.token_id)));
+        let grants = [code_key(&claims.uid, Kind::Confirmation)];
+        let found = self
+            .batch_get([
+                (&self.users, vec![user_key(&claims.account_key)]),
+                (
+                    &self.grants,
+                    grants.into_iter().chain(session_key).collect(),
+                ),
+            ])
+            .await?;
+        let mut stored = StoredConfirmation::default();
+        for (table, item) in found {
+            if table == self.users {
+                stored.user = Some(read(item)?);
+            } else if text_of(&item, SK)?.starts_with(SESSION) {
+                stored.session = Some(read(item)?);
+            } else {
+                stored.code = Some(read(item)?);
+            }
+        }
+        Ok(stored)
+    }
+
+    /// In one transaction, stores the `confirmed` user and deletes the code. The new session, if
+    /// there is one, replaces the old one.
     pub async fn confirm_email(
         &self,
         user: &User,
         confirmed: &User,
         code: &OneTimeCode,
-        session: Option<&Session>,
+        session: Option<SessionReplacement<'_>>,
+        attempt: &Attempt,
+        activity: &Activity,
     ) -> Result<Confirmation, Error> {
         let labels =
             |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
-        let key = code_key(&user.uid, Kind::Confirmation);
         let delete_code = Self::delete(
             &self.grants,
-            key,
+            code_key(&user.uid, Kind::Confirmation),
             Some("jti = :jti"),
             [(":jti", text(code.token_id.reveal()))],
         )?;
+        let is_first = confirmed.session_epoch != user.session_epoch;
         let confirm = Self::update(
             &self.users,
             user_key(&user.email.account_key()),
-            "SET #state = :active, #level = :level, labels = :labels, updated_at = :now",
+            &format!(
+                "SET #state = :active, #level = :level, labels = :labels, session_epoch = :epoch, \
+                 updated_at = :now {}",
+                if is_first { REMOVE_OTP } else { "" }
+            ),
             // A concurrent change of the user must not be overwritten.
-            "uid = :uid AND #state = :pending AND #level = :was_level AND labels = :were_labels",
+            "uid = :uid AND #state = :pending AND #level = :was_level AND labels = :were_labels \
+             AND session_epoch = :was_epoch",
             [
                 (":uid", text(user.uid.as_str())),
                 (":pending", text("pending")),
@@ -204,26 +266,34 @@ impl Store {
                 (":level", number(confirmed.level)),
                 (":were_labels", labels(user)?),
                 (":labels", labels(confirmed)?),
+                (":was_epoch", number(user.session_epoch)),
+                (":epoch", number(confirmed.session_epoch)),
                 (":now", number(confirmed.updated_at.seconds())),
             ],
         )?;
-        let session = session
-            .map(|session| session_write(&self.grants, session))
-            .transpose()?;
-        Ok(
-            match self
-                .transact([delete_code, confirm].into_iter().chain(session))
-                .await?
-            {
-                Transaction::Written => Confirmation::Done,
-                Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
-                Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
-            },
-        )
+        let mut writes = vec![
+            delete_code,
+            confirm,
+            activity_write(&self.grants, &attempt.success(activity))?,
+        ];
+        if let Some(SessionReplacement { old, new }) = session {
+            let key = session_key(&old.uid, &old.id);
+            writes.push(Self::delete(&self.grants, key, None, [])?);
+            writes.push(session_write(&self.grants, new)?);
+        }
+        if let Some(key) = attempt.counter_to_delete() {
+            writes.push(Self::delete(&self.grants, key, None, [])?);
+        }
+        Ok(match self.transact(writes).await? {
+            Transaction::Written => Confirmation::Done,
+            Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
+            Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
+        })
     }
 
     /// In one transaction, changes the password, ends every session, deletes the code and the
-    /// counter of wrong passwords, and adds the notice to the outbox.
+    /// counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
+    /// was [enabled recently](User::has_recent_otp); an older one stays, without its back-off.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -234,18 +304,34 @@ impl Store {
     ) -> Result<PasswordChange, Error> {
         let now = activity.created_at;
         let key = user.email.account_key();
+        let removed = if user.has_recent_otp(now) {
+            REMOVE_OTP
+        } else {
+            "REMOVE totp_retry_at, recovery_retry_at"
+        };
+        // Whether the second factor is recent must still hold.
+        let (unchanged, enabled_at) = match user.otp_enabled_at {
+            None => ("attribute_not_exists(otp_enabled_at)", None),
+            Some(at) => (
+                "otp_enabled_at = :enabled_at",
+                Some((":enabled_at", number(at.seconds()))),
+            ),
+        };
+        let values = [
+            (":hash", text(hash.as_str())),
+            (":now", number(now.seconds())),
+            (":one", number(1)),
+            (":uid", text(user.uid.as_str())),
+        ];
         let writes = [
             Self::update(
                 &self.users,
                 user_key(&key),
-                "SET password_hash = :hash, updated_at = :now ADD session_epoch :one",
-                "uid = :uid",
-                [
-                    (":hash", text(hash.as_str())),
-                    (":now", number(now.seconds())),
-                    (":one", number(1)),
-                    (":uid", text(user.uid.as_str())),
-                ],
+                &format!(
+                    "SET password_hash = :hash, updated_at = :now {removed} ADD session_epoch :one"
+                ),
+                &format!("uid = :uid AND {unchanged}"),
+                values.into_iter().chain(enabled_at),
             )?,
             Self::delete(
                 &self.grants,
@@ -259,7 +345,7 @@ impl Store {
         ];
         Ok(match self.transact(writes).await? {
             Transaction::Written => PasswordChange::Done,
-            Transaction::ConditionFailed(0) => PasswordChange::UserGone,
+            Transaction::ConditionFailed(0) => PasswordChange::UserChanged,
             Transaction::ConditionFailed(_) => PasswordChange::CodeUsed,
         })
     }

@@ -15,6 +15,7 @@ mod keys;
 mod limits;
 mod otp;
 mod outbox;
+mod session_counters;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -28,10 +29,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, StoredUser};
-pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
+pub use codes::{
+    CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange, SessionReplacement,
+    StoredConfirmation,
+};
 pub use limits::Attempt;
-pub use otp::OtpActivation;
+pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
+pub use session_counters::SessionAttempt;
 pub use users::{SignUp, Taken};
 
 use crate::{

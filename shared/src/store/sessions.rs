@@ -9,13 +9,16 @@ use super::{
     items::{number, read, text},
     keys::{SESSION, session_key, user_key},
     limits::Attempt,
-    writes::{activity_item, activity_write, session_item, session_kept_write, session_write},
+    writes::{
+        activity_item, activity_write, recovery_report_writes, session_item, session_kept_write,
+        session_write,
+    },
 };
 use crate::{
     Error,
     domain::{
         activity::Activity,
-        otp::SecondFactor,
+        otp::{RecoveryCodeReport, SecondFactor},
         session::{Session, SessionId},
         user::{Uid, User},
     },
@@ -56,19 +59,20 @@ impl Store {
         self.write_grants(writes).await
     }
 
-    /// Stores a session, marks the code as used, and deletes the failures counted before the
-    /// attempt. Returns [`Outcome::Conflict`], without writing, if the code was used or the OTP
-    /// secret changed since the user was read.
+    /// Stores a session, marks the code as used, and clears the wrong codes and the failures
+    /// counted before the attempt. Returns [`Outcome::Conflict`], without writing, if the code was
+    /// used, a wrong code was counted, or the OTP secret changed since the user was read.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
         session: &Session,
         factor: &SecondFactor,
+        report: Option<&RecoveryCodeReport>,
         attempt: &Attempt,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
-            self.factor_write(user, factor)?,
+            self.sign_in_factor_write(user, factor)?,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
@@ -76,8 +80,41 @@ impl Store {
             .counter_to_delete()
             .map(|key| Self::delete(&self.grants, key, None, []))
             .transpose()?;
+        let report = recovery_report_writes(&self.grants, report)?;
         Ok(self
-            .transact(writes.into_iter().chain(delete))
+            .transact(writes.into_iter().chain(delete).chain(report))
+            .await?
+            .into())
+    }
+
+    /// Replaces a session by one that continues it, and marks the code of the second factor as used
+    /// if there is one. Returns [`Outcome::Conflict`], without writing, if the session ended or the
+    /// code was used since they were read.
+    pub async fn replace_session(
+        &self,
+        user: &User,
+        session: &Session,
+        renewed: &Session,
+        factor: Option<&SecondFactor>,
+        report: Option<&RecoveryCodeReport>,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            Self::delete(
+                &self.grants,
+                session_key(&session.uid, &session.id),
+                Some("attribute_exists(pk)"),
+                [],
+            )?,
+            session_write(&self.grants, renewed)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        let factor = factor
+            .map(|factor| self.factor_write(user, factor))
+            .transpose()?;
+        let report = recovery_report_writes(&self.grants, report)?;
+        Ok(self
+            .transact(writes.into_iter().chain(factor).chain(report))
             .await?
             .into())
     }

@@ -78,12 +78,12 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    pub(super) fn update<const N: usize>(
+    pub(super) fn update(
         table: &str,
         key: Item,
         change: &str,
         condition: &str,
-        values: Values<N>,
+        values: impl IntoIterator<Item = (&'static str, AttributeValue)>,
     ) -> Result<Write, Error> {
         let update = Update::builder()
             .table_name(table)
@@ -91,8 +91,12 @@ impl Store {
             .update_expression(change)
             .condition_expression(condition);
         let update = update.set_expression_attribute_names(names([change, condition]));
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         update
-            .set_expression_attribute_values(owned(values))
+            .set_expression_attribute_values(Some(values))
             .build()
             .map(Write::Update)
             .map_err(Error::internal)

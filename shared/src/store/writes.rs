@@ -17,11 +17,11 @@ use crate::{
         email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
-        otp::SecondFactor,
+        otp::{CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::{Uid, User},
+        user::{OtpSecret, Uid, User},
     },
 };
 
@@ -46,6 +46,7 @@ pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Err
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
     let kept = Session {
         epoch: session.next_epoch()?,
+        failures: 0,
         ..session.clone()
     };
     Store::put(
@@ -118,42 +119,116 @@ pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error>
     Store::put(table, keyed(mail_key(&mail.uid, &mail.id), mail)?, None, [])
 }
 
+/// Stores the report of a used recovery code, if there is one.
+pub(super) fn recovery_report_writes(
+    table: &str,
+    report: Option<&RecoveryCodeReport>,
+) -> Result<Vec<Write>, Error> {
+    let Some(RecoveryCodeReport { activity, notice }) = report else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![
+        activity_write(table, activity)?,
+        mail_write(table, notice)?,
+    ])
+}
+
+/// The attributes of a user that count the wrong codes of a kind.
+pub(super) struct FailureAttributes {
+    kind: CodeKind,
+    pub(super) count: &'static str,
+    pub(super) retry_at: &'static str,
+}
+
+impl FailureAttributes {
+    pub(super) const fn of(kind: CodeKind) -> Self {
+        match kind {
+            CodeKind::Totp => Self {
+                kind,
+                count: "totp_failures",
+                retry_at: "totp_retry_at",
+            },
+            CodeKind::Recovery => Self {
+                kind,
+                count: "recovery_failures",
+                retry_at: "recovery_retry_at",
+            },
+        }
+    }
+
+    /// The condition that no wrong code was counted since the user was read, and its value.
+    pub(super) fn unchanged(
+        &self,
+        user: &User,
+    ) -> (String, Option<(&'static str, AttributeValue)>) {
+        match CodeFailures::of(user, self.kind).count {
+            0 => (format!("attribute_not_exists({})", self.count), None),
+            count => (
+                format!("{} = :failures", self.count),
+                Some((":failures", number(count))),
+            ),
+        }
+    }
+}
+
 impl Store {
     /// Marks a code of the second factor as used, on condition that it is unused and that the
     /// secret is the one with which it was checked.
     pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        let secret = user
-            .otp_secret
-            .as_ref()
-            .map_or("", |secret| secret.reveal());
+        self.factor_update(user, factor, "", "", None)
+    }
+
+    /// The same at a sign-in: also clears the wrong codes of the kind, or of both kinds if it is a
+    /// recovery code, on condition that none was counted since the user was read.
+    pub(super) fn sign_in_factor_write(
+        &self,
+        user: &User,
+        factor: &SecondFactor,
+    ) -> Result<Write, Error> {
+        let attributes = FailureAttributes::of(factor.kind());
+        let (unchanged, before) = attributes.unchanged(user);
+        let removed = match factor {
+            SecondFactor::TimeStep(_) => " REMOVE totp_failures, totp_retry_at",
+            SecondFactor::RecoveryCode(_) => {
+                " REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
+            }
+        };
+        self.factor_update(user, factor, removed, &format!(" AND {unchanged}"), before)
+    }
+
+    fn factor_update(
+        &self,
+        user: &User,
+        factor: &SecondFactor,
+        further_change: &str,
+        further_condition: &str,
+        further_value: Option<(&'static str, AttributeValue)>,
+    ) -> Result<Write, Error> {
+        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
         let (unused, code) = unused(factor);
-        let key = user_key(&user.email.account_key());
-        let condition = format!("uid = :uid AND otp_secret = :secret AND {unused}");
+        let removed = match factor {
+            SecondFactor::TimeStep(_) => None,
+            SecondFactor::RecoveryCode(hash) => Some(recovery_set(slice::from_ref(hash))),
+        };
+        let change = match factor {
+            SecondFactor::TimeStep(_) => "SET otp_last_step = :code",
+            SecondFactor::RecoveryCode(_) => "DELETE otp_recovery_codes :used",
+        };
         let values = [
             (":uid", text(user.uid.as_str())),
             (":secret", text(secret)),
             (":code", code),
         ];
-        match factor {
-            SecondFactor::TimeStep(_) => Self::update(
-                &self.users,
-                key,
-                "SET otp_last_step = :code",
-                &condition,
-                values,
-            ),
-            SecondFactor::RecoveryCode(hash) => {
-                let [uid, secret, code] = values;
-                let removed = (":used", recovery_set(slice::from_ref(hash)));
-                Self::update(
-                    &self.users,
-                    key,
-                    "DELETE otp_recovery_codes :used",
-                    &condition,
-                    [uid, secret, code, removed],
-                )
-            }
-        }
+        Self::update(
+            &self.users,
+            user_key(&user.email.account_key()),
+            &format!("{change}{further_change}"),
+            &format!("uid = :uid AND otp_secret = :secret AND {unused}{further_condition}"),
+            values
+                .into_iter()
+                .chain(removed.map(|removed| (":used", removed)))
+                .chain(further_value),
+        )
     }
 
     /// Store a new user under the account key and under the uid, on condition that neither exists.

@@ -55,6 +55,13 @@ impl User {
         })
     }
 
+    /// Whether the user has confirmed the address.
+    #[must_use]
+    pub fn has_verified_email(&self) -> bool {
+        self.email_label()
+            .is_some_and(|label| label.value == VERIFIED)
+    }
+
     /// Whether the address bounced or complained. No further mails are sent to it.
     #[must_use]
     pub fn has_bounced(&self) -> bool {
@@ -156,7 +163,7 @@ mod tests {
             "the address was confirmed at 2, after the bounce"
         );
         assert!(user().bounced(at(2), at(9)).is_some());
-        let confirmed = bounced.confirmed(at(12));
+        let confirmed = bounced.confirmed(at(12)).expect("an epoch");
         assert_eq!(labels(&confirmed), ["email: verified"]);
         assert!(!confirmed.has_bounced() && confirmed.bounced(at(9), at(13)).is_none());
         assert_eq!(

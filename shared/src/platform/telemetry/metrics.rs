@@ -185,6 +185,9 @@ impl SignIn {
             | Error::CsrfTokenMissing
             | Error::CsrfTokenMismatch
             | Error::UserNotActive
+            | Error::ReauthenticationRequired
+            | Error::ConfirmationPasswordWrong
+            | Error::OtpEmailNotConfirmed
             | Error::NewPasswordsDontMatch
             | Error::PreviousPasswordWrong
             | Error::PasswordUnchanged

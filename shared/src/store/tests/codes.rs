@@ -14,7 +14,11 @@ use crate::{
         session::Session,
         user::{State, User},
     },
-    store::{Claim, CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange, Store},
+    platform::clock::Timestamp,
+    store::{
+        Attempt, Claim, CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange,
+        SessionReplacement, Store,
+    },
 };
 
 async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> PasswordChange {
@@ -106,9 +110,30 @@ async fn a_code_does_not_reset_the_password_of_a_later_user_of_the_address() {
     let later = signed_up(&store, "jane@example.com").await;
     assert_eq!(
         reset(&store, &erased, &code, "new").await,
-        PasswordChange::UserGone
+        PasswordChange::UserChanged
     );
     assert_eq!(stored(&store, &later).await.password_hash, hash("old"));
+}
+
+/// Confirms the address with a session that replaces an older one.
+async fn confirm(store: &Store, user: &User, code: &OneTimeCode, now: Timestamp) -> Confirmation {
+    let confirmed = user.confirmed(now).expect("an epoch");
+    let session = SessionReplacement {
+        old: &session_of(user),
+        new: &session_of(&confirmed),
+    };
+    let activity = succeeded(user, Action::ConfirmEmail, now);
+    store
+        .confirm_email(
+            user,
+            &confirmed,
+            code,
+            Some(session),
+            &Attempt::default(),
+            &activity,
+        )
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]
@@ -126,17 +151,7 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
         let store = store.clone();
         let user = user.clone();
         let code = code.clone();
-        async move {
-            store
-                .confirm_email(
-                    &user,
-                    &user.confirmed(NOW + 1),
-                    &code,
-                    Some(&session_of(&user)),
-                )
-                .await
-                .expect("an answer")
-        }
+        async move { confirm(&store, &user, &code, NOW + 1).await }
     })
     .await;
     assert_eq!(
@@ -149,7 +164,9 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
     );
     let confirmed = stored(&store, &user).await;
     assert_eq!((confirmed.state, confirmed.level), (State::Active, 1));
-    assert_eq!(confirmed.labels, user.confirmed(NOW + 1).labels);
+    let expected = user.confirmed(NOW + 1).expect("an epoch");
+    assert_eq!(confirmed.labels, expected.labels);
+    assert_eq!(confirmed.session_epoch, user.session_epoch + 1);
     request_code(
         &store,
         &user,
@@ -158,10 +175,7 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
         &reset_mail(&user, &code),
     )
     .await;
-    let again = store
-        .confirm_email(&user, &user.confirmed(NOW + 2), &code, None)
-        .await
-        .expect("an answer");
+    let again = confirm(&store, &user, &code, NOW + 2).await;
     assert_eq!(again, Confirmation::NothingToConfirm);
 }
 
@@ -170,15 +184,7 @@ async fn a_replaced_code_does_not_confirm_the_address() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let older = OneTimeCode::new(3600, NOW);
-    let outcome = store
-        .confirm_email(
-            &user,
-            &user.confirmed(NOW),
-            &older,
-            Some(&session_of(&user)),
-        )
-        .await
-        .expect("an answer");
+    let outcome = confirm(&store, &user, &older, NOW).await;
     assert_eq!(
         (outcome, stored(&store, &user).await.state),
         (Confirmation::CodeUsed, State::Pending)

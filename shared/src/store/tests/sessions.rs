@@ -25,6 +25,7 @@ async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
             user,
             &session_of(user),
             &factor,
+            None,
             &Attempt::default(),
             &activity,
         )
