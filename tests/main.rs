@@ -65,6 +65,7 @@ mod otp {
     mod enable;
     mod generate_qrcode;
     mod recovery;
+    mod recovery_codes;
     mod rules;
     mod story;
     mod verify;
@@ -101,6 +102,7 @@ mod session {
     mod end;
     mod end_others;
     mod list;
+    mod reauthenticate;
 }
 mod user {
     mod activity;

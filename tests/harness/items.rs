@@ -35,16 +35,29 @@ pub fn text<'a>(item: &'a Item, name: &str) -> &'a str {
         .unwrap_or_else(|_| panic!("{name} of {item:?}"))
 }
 
+/// The attributes of a mail that state its delivery.
+const DELIVERY: [&str; 4] = ["leased_until", "leased_by", "released_at", "settled_at"];
+/// The attributes of users and sessions that count attempts and requests.
+const COUNTERS: [&str; 8] = [
+    "totp_failures",
+    "totp_retry_at",
+    "recovery_failures",
+    "recovery_retry_at",
+    "password_known_at",
+    "failures",
+    "requests",
+    "requests_minute",
+];
+
 impl Latchkey {
     /// Every item that a rejected request must leave unchanged. Left out: the delivery state of
-    /// mails, the dummy writes for unknown addresses, the counters and activities (which rejected
-    /// requests write too), and expired items.
+    /// mails, the dummy writes for unknown addresses, the counters, activities and notices of wrong
+    /// codes (which rejected requests write too), and expired items.
     pub async fn everything(&self) -> Snapshot {
         let mut all = self.stored().await;
         all.retain(|key, item| {
-            item.retain(|name, _| {
-                !["leased_until", "leased_by", "released_at", "settled_at"].contains(&name.as_str())
-            });
+            item.retain(|name, _| !DELIVERY.contains(&name.as_str()));
+            item.retain(|name, _| !COUNTERS.contains(&name.as_str()));
             // Expired items may be deleted at any moment.
             let has_expired = item
                 .get("expires_at")
@@ -52,7 +65,8 @@ impl Latchkey {
             !(has_expired
                 || key.contains(" NOBODY#")
                 || key.contains(" LIMIT#")
-                || key.contains(" ACTIVITY#"))
+                || key.contains(" ACTIVITY#")
+                || item.get("kind") == Some(&AttributeValue::S("password_known".to_owned())))
         });
         all
     }
@@ -173,6 +187,18 @@ impl Latchkey {
     }
 
     /// Moves the expiry of the reset code back by that many seconds.
+    /// Moves the authentication of the session back in time.
+    pub async fn age_authentication(&self, user: &User, seconds: i64) {
+        self.edit_session(user, &user.session, |item| {
+            let earlier = number(item, "began_at") - seconds;
+            item.insert(
+                "authenticated_at".to_owned(),
+                AttributeValue::N(earlier.to_string()),
+            );
+        })
+        .await;
+    }
+
     pub async fn age_code(&self, user: &User, seconds: i64) {
         self.age_grant(user, "RESET", seconds).await;
     }

@@ -117,8 +117,9 @@ impl Latchkey {
         self.post("/identity/sessions").form(&fields)
     }
 
-    /// Generates a shared secret and returns it.
+    /// Confirms the user, generates a shared secret and returns it.
     pub async fn generated_secret(&self, user: &User) -> String {
+        self.set_state(user, "active").await;
         let answer = self
             .post("/resource/otp/generate_qrcode")
             .bearer(&user.session)

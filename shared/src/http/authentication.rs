@@ -180,15 +180,17 @@ impl Authenticator {
     /// does not count.
     ///
     /// # Errors
-    /// The error of a wrong secret, and [`Error::NotSignedIn`] if the session ended.
+    /// The error of a wrong secret, [`Error::TooManyAttempts`] if ten attempts are in progress, and
+    /// [`Error::NotSignedIn`] if the session ended.
     pub async fn verify_in_session<T>(
         &self,
         session: &Session,
         verify: impl Future<Output = Result<Verified<T>, Error>>,
     ) -> Result<T, Error> {
-        let SessionAttempt::Counted { is_last } = self.store.count_session_attempt(session).await?
-        else {
-            return Err(Error::NotSignedIn);
+        let is_last = match self.store.count_session_attempt(session).await? {
+            SessionAttempt::Counted { is_last } => is_last,
+            SessionAttempt::Exhausted => return Err(Error::TooManyAttempts { retry_after: 1 }),
+            SessionAttempt::Ended => return Err(Error::NotSignedIn),
         };
         match verify.await {
             Ok(Verified::Right(value)) => match self.store.clear_session_attempts(session).await? {

@@ -29,7 +29,9 @@ pub enum SessionAttempt {
         /// Whether the session must end if the secret is wrong.
         is_last: bool,
     },
-    /// The session has ended, or its attempts are used up.
+    /// As many attempts as a session has are in progress, or were wrong.
+    Exhausted,
+    /// The session has ended.
     Ended,
 }
 
@@ -49,7 +51,8 @@ impl Store {
             Conditional::Written(item) => SessionAttempt::Counted {
                 is_last: read::<Session>(item)?.failures >= FAILURE_LIMIT,
             },
-            Conditional::Lost(_) => SessionAttempt::Ended,
+            Conditional::Lost(None) => SessionAttempt::Ended,
+            Conditional::Lost(Some(_)) => SessionAttempt::Exhausted,
         })
     }
 
