@@ -24,10 +24,7 @@ impl Application {
     /// Reads the settings of the application.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
-            name: variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
-                is_one_line(text) && !text.contains(':')
-            })?,
+            name: app_name(variables)?,
             domain: variables.required("IDENTITY_DOMAIN", origin)?,
             default_language: variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
                 Language::from_str(text)
@@ -35,4 +32,12 @@ impl Application {
             })?,
         })
     }
+}
+
+/// Reads `IDENTITY_APP_NAME`, the name of the application.
+pub fn app_name(variables: &Variables) -> Result<String, ConfigError> {
+    // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
+    variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
+        is_one_line(text) && !text.contains(':')
+    })
 }

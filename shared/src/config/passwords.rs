@@ -2,9 +2,9 @@
 
 use argon2::Params;
 
-use super::{ConfigError, Variables, variables::is_printable_ascii};
+use super::{ConfigError, Variables, application::app_name, variables::is_printable_ascii};
 use crate::{
-    domain::password::{PasswordPolicy, PasswordRule, parse_params},
+    domain::password::{Dictionary, PasswordPolicy, PasswordRule, parse_params},
     platform::service_url::ServiceUrl,
 };
 
@@ -23,6 +23,8 @@ pub struct Passwords {
     /// `IDENTITY_BREACHED_PASSWORDS_URL`: base URL of the service for breached passwords; `None` if
     /// `IDENTITY_BREACHED_PASSWORDS` is `off`.
     pub breached_passwords: Option<ServiceUrl>,
+    /// `IDENTITY_APP_NAME`: a password must not be easy to guess from it.
+    app_name: String,
 }
 
 impl Passwords {
@@ -43,6 +45,7 @@ impl Passwords {
             regexp: variables.text(REGEXP, DEFAULT_REGEXP, is_printable_ascii)?,
             min_entropy: variables.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
             breached_passwords: is_on.then_some(url),
+            app_name: app_name(variables)?,
         })
     }
 
@@ -53,7 +56,8 @@ impl Passwords {
     pub fn policy(&self) -> Result<PasswordPolicy, ConfigError> {
         let rule = PasswordRule::parse(&self.regexp)
             .map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
-        Ok(PasswordPolicy::new(rule, self.min_entropy))
+        let dictionary = Dictionary::of_app(&self.app_name);
+        Ok(PasswordPolicy::new(rule, self.min_entropy, dictionary))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Passwords: the rule for their form, the estimate of their strength, and their hashes.
 
 mod argon2id;
+mod dictionary;
 mod hash;
 mod memory;
 mod policy;
@@ -14,6 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::{Error, FieldFault};
 
+pub use dictionary::Dictionary;
 pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
