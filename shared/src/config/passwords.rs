@@ -4,7 +4,7 @@ use argon2::Params;
 
 use super::{ConfigError, Variables, application::app_name, variables::is_printable_ascii};
 use crate::{
-    domain::password::{Dictionary, PasswordPolicy, PasswordRule, parse_params},
+    domain::password::{Dictionary, HashKind, PasswordPolicy, PasswordRule, parse_params},
     platform::service_url::ServiceUrl,
 };
 
@@ -68,5 +68,29 @@ pub fn argon2(variables: &Variables) -> Result<Params, ConfigError> {
         parse_params(text).ok_or_else(|| {
             "is not of the form m=19456,t=2,p=1, or out of bounds (m 8192 to 524288 KiB, t and p 1 to 16)".to_owned()
         })
+    })
+}
+
+/// Maximum number of kinds of imported hashes. Every refused sign-in computes one hash of each.
+const MAX_KINDS: usize = 4;
+
+/// Reads `IDENTITY_IMPORTED_HASHES`, the kinds of imported hashes that are still in use, separated
+/// by `;`.
+pub fn imported_hashes(variables: &Variables) -> Result<Vec<HashKind>, ConfigError> {
+    variables.parsed("IDENTITY_IMPORTED_HASHES", "", |text| {
+        let kinds = text.split(';').filter(|_| !text.is_empty());
+        let kinds: Vec<HashKind> = kinds
+            .map(|kind| {
+                HashKind::parse(kind.trim()).ok_or_else(|| {
+                    format!(
+                        "{kind:?} is neither of the form bcrypt-10 (cost 4 to 14) nor m=65536,t=3,p=4 (m 8 to 524288 KiB and at least 8 for each lane, t and p 1 to 16)"
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        if kinds.len() > MAX_KINDS {
+            return Err(format!("lists more than {MAX_KINDS} kinds"));
+        }
+        Ok(kinds)
     })
 }

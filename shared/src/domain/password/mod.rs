@@ -19,6 +19,7 @@ pub use dictionary::Dictionary;
 pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
+pub use scheme::HashKind;
 pub use strength::Strength;
 
 /// A password in plain text, exactly as received: neither trimmed nor normalised. It cannot be
