@@ -104,12 +104,11 @@ async fn hashes_of(latchkey: &Latchkey, sign_ins: &[(&str, &str, u16)]) -> Vec<u
         let request = &answered.last().unwrap()["request_id"];
         counts.push(
             eventually("the hashes of the sign-in", || async {
-                let lines = latchkey.json_lines();
-                let count = lines
+                latchkey
+                    .json_lines()
                     .iter()
                     .filter(|line| line["request_id"] == *request)
-                    .find_map(|line| line["HashTime"].as_array().map(Vec::len));
-                count
+                    .find_map(|line| line["HashTime"].as_array().map(Vec::len))
             })
             .await,
         );

@@ -3,7 +3,7 @@
 use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables, token_secret},
+    config::{Accounts, Sessions, Tables, Variables, token_secret},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -19,6 +19,7 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = ConfirmCode {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

@@ -2,8 +2,13 @@
 
 use shared::{
     Error,
-    config::Sessions,
-    domain::{one_time_code, session::NewSession, user::State},
+    config::{Accounts, Sessions},
+    domain::{
+        activity::{Action, Recorder},
+        one_time_code,
+        session::NewSession,
+        user::State,
+    },
     http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
     platform::clock::Timestamp,
     store::{Confirmation, Store},
@@ -13,6 +18,7 @@ use shared::{
 pub struct ConfirmCode {
     pub store: Store,
     pub keys: KeyProvider,
+    pub accounts: Accounts,
     pub sessions: Sessions,
 }
 
@@ -38,10 +44,16 @@ impl ConfirmCode {
             .filter(|user| user.uid == claims.uid && user.state == State::Pending)
             .ok_or(Error::NothingToConfirm)?;
         let confirmed = user.confirmed(now);
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
+        let activity = recorder.succeeded(&user.uid, Action::ConfirmEmail);
         let new = user
             .otp_secret
             .is_none()
-            .then(|| NewSession::begin(&user, client, self.sessions.lifetime, now));
+            .then(|| NewSession::begin(&user, client.clone(), self.sessions.lifetime, now));
         let signing_keys = self.keys.signing_keys(now).await?;
         let cookie = new
             .as_ref()
@@ -55,6 +67,7 @@ impl ConfirmCode {
                 &confirmed,
                 &code,
                 new.as_ref().map(|new| &new.session),
+                &activity,
             )
             .await?
         {

@@ -26,10 +26,7 @@ impl Application {
         Ok(Self {
             name: app_name(variables)?,
             domain: variables.required("IDENTITY_DOMAIN", origin)?,
-            default_language: variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
-                Language::from_str(text)
-                    .map_err(|_| "is not a language with mail templates".to_owned())
-            })?,
+            default_language: default_language(variables)?,
         })
     }
 }
@@ -39,5 +36,12 @@ pub fn app_name(variables: &Variables) -> Result<String, ConfigError> {
     // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
     variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
         is_one_line(text) && !text.contains(':')
+    })
+}
+
+/// Reads `IDENTITY_DEFAULT_LANGUAGE`, the language of mails to users who chose none.
+pub fn default_language(variables: &Variables) -> Result<Language, ConfigError> {
+    variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
+        Language::from_str(text).map_err(|_| "is not a language with mail templates".to_owned())
     })
 }

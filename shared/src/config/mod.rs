@@ -18,7 +18,7 @@ mod tokens;
 mod variables;
 
 pub use accounts::Accounts;
-pub use application::{Application, app_name};
+pub use application::{Application, app_name, default_language};
 pub use captcha::captcha;
 pub use limits::limits;
 pub use mail::{Mail, Sender};

@@ -19,7 +19,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::{Uid, User},
+        user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
     },
     tokens::signed_token::Claims,
 };
@@ -29,7 +29,7 @@ use crate::{
 pub enum CodeRequestOutcome {
     /// Everything was written.
     Stored,
-    /// Nothing was written, because a concurrent request changed the log of mails.
+    /// Nothing was written, because a concurrent request changed the log of mails or the user.
     Conflict,
 }
 
@@ -93,8 +93,53 @@ impl Store {
         .await
     }
 
+    /// As [`Store::store_code`] for a reset code of a user who complained, on condition that no
+    /// other reset mail was requested for a day. The mail is then the one that may be sent.
+    pub async fn store_code_after_complaint(
+        &self,
+        user: &User,
+        request: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
+        let now = request.mail.queued_at;
+        let reset = ComplaintReset {
+            mail: request.mail.id.clone(),
+            at: now,
+        };
+        let permit = Self::update(
+            &self.users,
+            user_key(&user.email.account_key()),
+            "SET complaint_reset = :reset",
+            "uid = :uid AND (attribute_not_exists(complaint_reset) OR complaint_reset.#at <= :before)",
+            [
+                (":uid", text(user.uid.as_str())),
+                (
+                    ":reset",
+                    serde_dynamo::to_attribute_value(&reset).map_err(Error::internal)?,
+                ),
+                (
+                    ":before",
+                    number((now + -COMPLAINT_RESET_INTERVAL).seconds()),
+                ),
+            ],
+        )?;
+        let activity = request
+            .activity
+            .map(|activity| activity_write(&self.grants, activity))
+            .transpose()?;
+        let [code, mail] = code_writes(
+            &self.grants,
+            &user.uid,
+            request.kind,
+            request.code,
+            request.mail,
+        )?;
+        self.store_request(request, [code, mail, permit].into_iter().chain(activity))
+            .await
+    }
+
     /// Stores decoys for an address that receives no code, so that the request takes as long as
-    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code.
+    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code. The activity of
+    /// a user is stored as such.
     pub async fn store_decoy_code(
         &self,
         request: &CodeRequest<'_>,
@@ -115,7 +160,11 @@ impl Store {
             None,
             [],
         )?;
+        let decoy_uid = Uid::decoy(request.account);
         let activity = request.activity.map(|activity| {
+            if activity.uid != decoy_uid {
+                return activity_write(&self.grants, activity);
+            }
             let decoy_activity = Activity {
                 expires_at: request.code.expires_at,
                 ..activity.clone()
@@ -172,14 +221,15 @@ impl Store {
             .await
     }
 
-    /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code, and
-    /// stores the session, if there is one.
+    /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code,
+    /// records the activity, and stores the session, if there is one.
     pub async fn confirm_email(
         &self,
         user: &User,
         confirmed: &User,
         code: &OneTimeCode,
         session: Option<&Session>,
+        activity: &Activity,
     ) -> Result<Confirmation, Error> {
         let labels =
             |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
@@ -210,16 +260,13 @@ impl Store {
         let session = session
             .map(|session| session_write(&self.grants, session))
             .transpose()?;
-        Ok(
-            match self
-                .transact([delete_code, confirm].into_iter().chain(session))
-                .await?
-            {
-                Transaction::Written => Confirmation::Done,
-                Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
-                Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
-            },
-        )
+        let activity = activity_write(&self.grants, activity)?;
+        let writes = [delete_code, confirm, activity].into_iter().chain(session);
+        Ok(match self.transact(writes).await? {
+            Transaction::Written => Confirmation::Done,
+            Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
+            Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
+        })
     }
 
     /// In one transaction, changes the password, ends every session, deletes the code and the
