@@ -204,16 +204,17 @@ async fn a_replaced_code_does_not_confirm_the_address() {
 async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
     let store = store().await;
     let account = &AccountKey::of("unknown@example.com");
-    let unknown = User {
+    let unknown = new_user("unknown@example.com");
+    let decoy = User {
         uid: Uid::decoy(account),
-        ..new_user("unknown@example.com")
+        ..unknown.clone()
     };
     let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&unknown, &code);
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
-    let activity = succeeded(&unknown, Action::RequestPasswordReset, NOW);
+    let activity = succeeded(&decoy, Action::RequestPasswordReset, NOW);
     let request = CodeRequest {
         kind: Kind::Reset,
         account,
@@ -227,7 +228,7 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
         store.store_decoy_code(&request).await.expect("an answer"),
         CodeRequestOutcome::Stored
     );
-    assert_eq!(all_activities(&store, &unknown).await.total, 0);
+    assert_eq!(all_activities(&store, &decoy).await.total, 0);
     assert_eq!(
         store
             .claim_mail(&mail.uid, &mail.id, NOW)
