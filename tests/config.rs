@@ -99,6 +99,19 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
                 "fast",
             ],
         ),
+        (
+            "IDENTITY_IMPORTED_HASHES",
+            &[
+                "bcrypt",
+                "bcrypt-15",
+                "bcrypt-10;",
+                ";",
+                "bcrypt-10,bcrypt-11",
+                "m=65536,t=3",
+                "m=524289,t=1,p=1",
+                "bcrypt-4;bcrypt-5;bcrypt-6;bcrypt-7;bcrypt-8",
+            ],
+        ),
         ("IDENTITY_DEFAULT_LANGUAGE", &["xx", "english", "e"]),
         (
             "IDENTITY_SENDER_EMAIL",
@@ -143,10 +156,10 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
     ] {
-        let binary = if variable.starts_with("IDENTITY_SENDER") {
-            "mail-send"
-        } else {
-            "user-create"
+        let binary = match variable {
+            "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" => "mail-send",
+            "IDENTITY_IMPORTED_HASHES" => "session-create",
+            _ => "user-create",
         };
         for value in values {
             let output = output_of(binary, &[(variable, value)]).await;
@@ -163,6 +176,7 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("pages", "IDENTITY_DEFAULT_LANGUAGE", "xx"),
         ("session-create", "IDENTITY_SESSION_EXPIRE_TIME", "soon"),
         ("session-create", "IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
+        ("session-create", "IDENTITY_IMPORTED_HASHES", "md5"),
         ("session-delete", "IDENTITY_SESSION_MAX_AGE", "never"),
         ("session-list", "IDENTITY_GRANTS_TABLE", ""),
         ("password-generate-code", "IDENTITY_CODE_EXPIRE_TIME", "0"),
@@ -309,5 +323,13 @@ async fn a_captcha_requires_both_of_its_keys() {
         }
         let output = output_of("session-create", &[captcha, keys[0], keys[1]]).await;
         assert!(!output.contains("IDENTITY_"), "{provider}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_that_signs_in_accepts_kinds_of_imported_hashes() {
+    for value in ["", "bcrypt-10", "m=65536,t=3,p=4; bcrypt-12;bcrypt-4"] {
+        let output = output_of("session-create", &[("IDENTITY_IMPORTED_HASHES", value)]).await;
+        assert!(!output.contains("IDENTITY_"), "{value:?}: {output}");
     }
 }

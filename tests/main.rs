@@ -81,6 +81,7 @@ mod password {
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
+    mod guessable;
     mod validate;
 }
 mod pipeline {

@@ -8,7 +8,7 @@ use std::{
 
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, captcha, limits, token_secret, trusted_proxies,
+    argon2, captcha, imported_hashes, limits, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -189,6 +189,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", Passwords::read(variables)?),
         format!("{:?}", argon2(variables)?),
+        format!("{:?}", imported_hashes(variables)?),
         format!("{:?}", limits(variables)?),
         format!("{:?}", captcha(variables)?),
         format!("{:?}", Tables::read(variables)?),

@@ -315,3 +315,23 @@ async fn the_session_is_a_new_one_with_the_usual_maximum_age() {
         86_400
     );
 }
+
+#[tokio::test]
+async fn a_confirmation_is_an_activity_and_a_rejected_one_is_not() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-activity").await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    let token = mail.confirmation_token().unwrap();
+    for status in [201, 422] {
+        let request = latchkey
+            .post("/identity/users/email/confirm_code")
+            .form(&[("token", token)]);
+        assert_eq!(request.send().await.status, status);
+    }
+    assert_eq!(
+        latchkey.activities(&user).await,
+        ["signup succeed", "confirm email succeed"]
+    );
+}

@@ -4,7 +4,8 @@ use functions::session::create::Create;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Sessions, Tables, Variables, argon2, captcha, limits, token_secret,
+        Accounts, Application, Sessions, Tables, Variables, argon2, captcha, imported_hashes,
+        limits, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::serve,
@@ -27,7 +28,9 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = Create {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
-        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        hasher: Hasher::new(argon2(&variables)?)?
+            .with_imported(&imported_hashes(&variables)?)?
+            .reporting(metrics::hash_time),
         captcha: Captcha::new(
             captcha(&variables)?
                 .filter(|captcha| captcha.protects(ProtectedOperation::SessionCreate)),

@@ -13,7 +13,7 @@ use shared::{
     config::{self, Application},
     domain::{
         mail::{Kind, QueuedMail},
-        user::Uid,
+        user::{MailProblem, Uid},
     },
     platform::{
         aws_error::{AwsError, Kind as ErrorKind},
@@ -46,8 +46,8 @@ enum SendError {
     Refused(BoxError),
     /// IAM denied the call.
     Denied(BoxError),
-    /// The address caused a permanent bounce or a complaint.
-    Suppressed,
+    /// The user may not receive the mail, because of a bounce or a complaint.
+    Suppressed(MailProblem),
     /// A retry may succeed.
     Failed(BoxError),
 }
@@ -126,14 +126,21 @@ impl Send {
                 let advice = "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
                 tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
             }
-            Err(SendError::Suppressed) => {
+            Err(SendError::Suppressed(problem)) => {
                 metrics::mail(Outcome::Suppressed);
-                tracing::warn!(
-                    mail = id,
-                    ?kind,
-                    ?to,
-                    "not sent: mails to the address bounce"
-                );
+                match problem {
+                    MailProblem::Bounce => {
+                        tracing::warn!(
+                            mail = id,
+                            ?kind,
+                            ?to,
+                            "not sent: mails to the address bounce"
+                        );
+                    }
+                    MailProblem::Complaint => {
+                        tracing::warn!(mail = id, ?kind, ?to, "not sent: the recipient complained");
+                    }
+                }
             }
             Err(SendError::Failed(cause)) => {
                 metrics::mail(Outcome::Failed);
@@ -149,8 +156,8 @@ impl Send {
             .find_user(&mail.email.account_key())
             .await
             .map_err(|error| SendError::Failed(error.into()))?;
-        if user.is_some_and(|user| user.has_bounced()) {
-            return Err(SendError::Suppressed);
+        if let Some(user) = user {
+            mail.check_recipient(&user).map_err(SendError::Suppressed)?;
         }
         let Mail {
             subject,

@@ -28,7 +28,13 @@ const TIMES: [&str; 6] = [
     "password_known_at",
 ];
 /// Columns of Barong's database that are ignored.
-const IGNORED_COLUMNS: [&str; 4] = ["id", "user_id", "referral_id", "description"];
+const IGNORED_COLUMNS: [&str; 5] = [
+    "id",
+    "user_id",
+    "referral_id",
+    "description",
+    "complaint_reset",
+];
 
 /// A user as read from JSON.
 #[derive(Debug)]
@@ -95,6 +101,7 @@ impl UserRecord {
                 .into_iter()
                 .map(|value| label(value, created_at, updated_at))
                 .collect::<Result<_, _>>()?,
+            complaint_reset: None,
             created_at,
             updated_at,
         };

@@ -85,7 +85,7 @@ impl Change {
         if input.new == input.old {
             return Err(Error::PasswordUnchanged);
         }
-        let accepted = self.passwords.accept(&input.new).await;
+        let accepted = self.passwords.accept(&input.new, Some(&user.email)).await;
         accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
     }
 

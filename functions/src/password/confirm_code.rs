@@ -55,7 +55,8 @@ impl ConfirmCode {
             now,
         };
         let (mut user, mut code) = self.find(&token, now).await?;
-        if let Err(fault) = self.passwords.accept(&password).await {
+        let accepted = self.passwords.accept(&password, Some(&user.email)).await;
+        if let Err(fault) = accepted {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store
                 .record(&recorder.failed(&user.uid, Action::PasswordReset, &error))

@@ -152,7 +152,7 @@ impl Create {
         email: Option<EmailAddress>,
         taken: Taken,
     ) -> Result<EmailAddress, Error> {
-        let password = self.passwords.accept(password).await;
+        let password = self.passwords.accept(password, email.as_ref()).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),

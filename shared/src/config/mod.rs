@@ -18,11 +18,11 @@ mod tokens;
 mod variables;
 
 pub use accounts::Accounts;
-pub use application::Application;
+pub use application::{Application, app_name, default_language};
 pub use captcha::captcha;
 pub use limits::limits;
 pub use mail::{Mail, Sender};
-pub use passwords::{Passwords, argon2};
+pub use passwords::{Passwords, argon2, imported_hashes};
 pub use resources::{Tables, token_secret};
 pub use sessions::{Sessions, trusted_proxies};
 pub use tokens::AccessTokens;

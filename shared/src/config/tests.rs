@@ -38,6 +38,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         trusted_proxies(&variables)?;
         Passwords::read(&variables)?.policy()?;
         argon2(&variables)?;
+        imported_hashes(&variables)?;
         limits(&variables)?;
         captcha(&variables)?;
         Tables::read(&variables)?;

@@ -57,19 +57,28 @@ pub enum Action {
     /// The password, and a code if OTP is on, were entered again in a session.
     #[serde(rename = "reauthenticate")]
     Reauthenticate,
+    /// An operator set the state of the account.
+    #[serde(rename = "set state")]
+    SetState,
+    /// An operator set the role or the level of the user.
+    #[serde(rename = "set role")]
+    SetRole,
+    /// An operator ended every session of the user.
+    #[serde(rename = "end sessions")]
+    EndSessions,
 }
 
 /// The topic under which the API lists an activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
-    /// Sign-in and sign-out.
+    /// Sign-in, sign-out and the end of sessions.
     Session,
     /// The second factor.
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up.
+    /// Sign-up, confirmation, state and role.
     Account,
 }
 
@@ -172,10 +181,12 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp | Self::ConfirmEmail => Topic::Account,
-            Self::Login | Self::LoginWithOtp | Self::Logout | Self::Reauthenticate => {
-                Topic::Session
-            }
+            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::Login
+            | Self::LoginWithOtp
+            | Self::Logout
+            | Self::Reauthenticate
+            | Self::EndSessions => Topic::Session,
             Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => {
                 Topic::Password
             }

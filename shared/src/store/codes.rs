@@ -21,7 +21,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::MailLog,
         session::{Session, SessionId},
-        user::{Uid, User},
+        user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
     },
     tokens::signed_token::Claims,
 };
@@ -31,7 +31,7 @@ use crate::{
 pub enum CodeRequestOutcome {
     /// Everything was written.
     Stored,
-    /// Nothing was written, because a concurrent request changed the log of mails.
+    /// Nothing was written, because a concurrent request changed the log of mails or the user.
     Conflict,
 }
 
@@ -115,8 +115,53 @@ impl Store {
         .await
     }
 
+    /// As [`Store::store_code`] for a reset code of a user who complained, on condition that no
+    /// other reset mail was requested for a day. The mail is then the one that may be sent.
+    pub async fn store_code_after_complaint(
+        &self,
+        user: &User,
+        request: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
+        let now = request.mail.queued_at;
+        let reset = ComplaintReset {
+            mail: request.mail.id.clone(),
+            at: now,
+        };
+        let permit = Self::update(
+            &self.users,
+            user_key(&user.email.account_key()),
+            "SET complaint_reset = :reset",
+            "uid = :uid AND (attribute_not_exists(complaint_reset) OR complaint_reset.#at <= :before)",
+            [
+                (":uid", text(user.uid.as_str())),
+                (
+                    ":reset",
+                    serde_dynamo::to_attribute_value(&reset).map_err(Error::internal)?,
+                ),
+                (
+                    ":before",
+                    number((now + -COMPLAINT_RESET_INTERVAL).seconds()),
+                ),
+            ],
+        )?;
+        let activity = request
+            .activity
+            .map(|activity| activity_write(&self.grants, activity))
+            .transpose()?;
+        let [code, mail] = code_writes(
+            &self.grants,
+            &user.uid,
+            request.kind,
+            request.code,
+            request.mail,
+        )?;
+        self.store_request(request, [code, mail, permit].into_iter().chain(activity))
+            .await
+    }
+
     /// Stores decoys for an address that receives no code, so that the request takes as long as
-    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code.
+    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code. The activity of
+    /// a user is stored as such.
     pub async fn store_decoy_code(
         &self,
         request: &CodeRequest<'_>,
@@ -137,7 +182,11 @@ impl Store {
             None,
             [],
         )?;
+        let decoy_uid = Uid::decoy(request.account);
         let activity = request.activity.map(|activity| {
+            if activity.uid != decoy_uid {
+                return activity_write(&self.grants, activity);
+            }
             let decoy_activity = Activity {
                 expires_at: request.code.expires_at,
                 ..activity.clone()

@@ -8,8 +8,8 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
-pub use label::Label;
 use label::LabelView;
+pub use label::{Label, MailProblem};
 pub use uid::Uid;
 
 use crate::{
@@ -81,10 +81,36 @@ pub struct User {
     /// Labels of the user.
     #[serde(default)]
     pub labels: Vec<Label>,
+    /// The newest reset mail since the recipient complained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint_reset: Option<ComplaintReset>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
     pub updated_at: Timestamp,
+}
+
+/// A reset mail to an address whose recipient complained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComplaintReset {
+    /// The id of the mail.
+    pub mail: String,
+    /// The time at which it was requested.
+    pub at: Timestamp,
+}
+
+/// Seconds between two reset mails to an address whose recipient complained.
+pub const COMPLAINT_RESET_INTERVAL: i64 = 86_400;
+
+/// The reset mails that a user may receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetMails {
+    /// As many as the rate limits permit.
+    Limited,
+    /// One a day, because the recipient complained; today's was not requested yet.
+    OneADay,
+    /// Today's mail was requested already.
+    NoneToday,
 }
 
 /// The state of an account.
@@ -186,6 +212,7 @@ impl User {
             data: new.data,
             referral_uid: new.referral_uid,
             labels: Vec::new(),
+            complaint_reset: None,
             created_at: now,
             updated_at: now,
         }
@@ -254,6 +281,21 @@ impl User {
         const RECENT: i64 = 72 * 3600;
         self.otp_enabled_at
             .is_some_and(|enabled_at| now < enabled_at + RECENT)
+    }
+
+    /// The reset mails that the user may receive. After a bounce they are stored like others, and
+    /// not sent.
+    #[must_use]
+    pub fn reset_mails(&self, now: Timestamp) -> ResetMails {
+        match (self.mail_problem(), &self.complaint_reset) {
+            (None | Some(MailProblem::Bounce), _) => ResetMails::Limited,
+            (Some(MailProblem::Complaint), Some(last))
+                if last.at + COMPLAINT_RESET_INTERVAL > now =>
+            {
+                ResetMails::NoneToday
+            }
+            (Some(MailProblem::Complaint), _) => ResetMails::OneADay,
+        }
     }
 
     /// The user as the API returns it. Only a response that opens a session has a
@@ -344,6 +386,34 @@ mod tests {
             key("locked").as_deref(),
             Some("identity.session.not_active")
         );
+    }
+
+    #[test]
+    fn one_reset_mail_a_day_is_sent_after_a_complaint() {
+        let at = Timestamp::from_seconds;
+        let confirmed = user("active");
+        let with = |problem| {
+            confirmed
+                .with_problem(problem, at(5), at(5))
+                .expect("a label")
+        };
+        let complained = with(MailProblem::Complaint);
+        let asked = |user: &User| User {
+            complaint_reset: Some(ComplaintReset {
+                mail: "m".to_owned(),
+                at: at(10),
+            }),
+            ..user.clone()
+        };
+        assert_eq!(confirmed.reset_mails(at(9)), ResetMails::Limited);
+        assert_eq!(asked(&confirmed).reset_mails(at(11)), ResetMails::Limited);
+        let bounced = with(MailProblem::Bounce);
+        assert_eq!(bounced.reset_mails(at(9)), ResetMails::Limited);
+        assert_eq!(complained.reset_mails(at(9)), ResetMails::OneADay);
+        let asked = asked(&complained);
+        assert_eq!(asked.reset_mails(at(10)), ResetMails::NoneToday);
+        assert_eq!(asked.reset_mails(at(86_409)), ResetMails::NoneToday);
+        assert_eq!(asked.reset_mails(at(86_410)), ResetMails::OneADay);
     }
 
     #[test]

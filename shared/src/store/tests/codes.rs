@@ -7,12 +7,13 @@ use super::{
 use crate::{
     domain::{
         activity::Action,
+        email_address::AccountKey,
         language::Language,
         mail::{self, QueuedMail},
         one_time_code::{Kind, OneTimeCode},
         rate_limit::MailLog,
         session::Session,
-        user::{State, User},
+        user::{COMPLAINT_RESET_INTERVAL, MailProblem, State, Uid, User},
     },
     platform::clock::Timestamp,
     store::{
@@ -177,6 +178,11 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
     .await;
     let again = confirm(&store, &user, &code, NOW + 2).await;
     assert_eq!(again, Confirmation::NothingToConfirm);
+    let activities = all_activities(&store, &user).await.activities;
+    let confirmed = activities
+        .iter()
+        .filter(|activity| activity.action == Action::ConfirmEmail);
+    assert_eq!(confirmed.count(), 1);
 }
 
 #[tokio::test]
@@ -194,14 +200,18 @@ async fn a_replaced_code_does_not_confirm_the_address() {
 #[tokio::test]
 async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
     let store = store().await;
+    let account = &AccountKey::of("unknown@example.com");
     let unknown = new_user("unknown@example.com");
+    let decoy = User {
+        uid: Uid::decoy(account),
+        ..unknown.clone()
+    };
     let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&unknown, &code);
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
-    let activity = succeeded(&unknown, Action::RequestPasswordReset, NOW);
-    let account = &unknown.email.account_key();
+    let activity = succeeded(&decoy, Action::RequestPasswordReset, NOW);
     let request = CodeRequest {
         kind: Kind::Reset,
         account,
@@ -215,7 +225,7 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
         store.store_decoy_code(&request).await.expect("an answer"),
         CodeRequestOutcome::Stored
     );
-    assert_eq!(all_activities(&store, &unknown).await.total, 0);
+    assert_eq!(all_activities(&store, &decoy).await.total, 0);
     assert_eq!(
         store
             .claim_mail(&mail.uid, &mail.id, NOW)
@@ -510,4 +520,74 @@ async fn requests_for_an_address_without_an_account_are_counted_in_the_same_way(
             Claim::Settled
         );
     }
+}
+
+/// Requests a reset mail of a user who complained, under a separate mail log, so that only the
+/// condition on the user decides.
+async fn request_after_complaint(
+    store: &Store,
+    user: &User,
+    log: usize,
+    now: Timestamp,
+) -> (CodeRequestOutcome, QueuedMail) {
+    let code = OneTimeCode::new(3600, now);
+    let mail = QueuedMail {
+        queued_at: now,
+        ..reset_mail(user, &code)
+    };
+    let request = CodeRequest {
+        kind: Kind::Reset,
+        account: &AccountKey::of(&format!("log{log}@example.com")),
+        log_before: None,
+        log_after: &MailLog {
+            asked_at: vec![now.milliseconds()],
+        },
+        code: &code,
+        mail: &mail,
+        activity: Some(&succeeded(user, Action::RequestPasswordReset, now)),
+    };
+    let outcome = store.store_code_after_complaint(user, &request).await;
+    (outcome.expect("an answer"), mail)
+}
+
+#[tokio::test]
+async fn one_of_sixteen_concurrent_reset_mails_after_a_complaint_is_stored_a_day() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let complained = user
+        .with_problem(MailProblem::Complaint, NOW, NOW)
+        .expect("a new label");
+    let labelled = store.set_labels(&user, &complained).await;
+    assert!(labelled.expect("an answer").is_written());
+    for (day, now) in [(0, NOW), (1, NOW + COMPLAINT_RESET_INTERVAL)] {
+        let outcomes = at_once(16, |index| {
+            let store = store.clone();
+            let user = complained.clone();
+            async move { request_after_complaint(&store, &user, day * 100 + index, now).await }
+        })
+        .await;
+        let user = stored(&store, &user).await;
+        let mut permitted = 0;
+        for (outcome, mail) in &outcomes {
+            let is_stored = *outcome == CodeRequestOutcome::Stored;
+            let claim = store.claim_mail(&mail.uid, &mail.id, now).await;
+            let is_queued = matches!(claim.expect("an answer"), Claim::Claimed(_));
+            assert_eq!(is_queued, is_stored);
+            assert_eq!(mail.check_recipient(&user).is_ok(), is_stored);
+            permitted += usize::from(is_stored);
+        }
+        assert_eq!(permitted, 1, "{outcomes:?}");
+        let early = now + (COMPLAINT_RESET_INTERVAL - 1);
+        let (outcome, _) = request_after_complaint(&store, &user, day * 100 + 50, early).await;
+        assert_eq!(outcome, CodeRequestOutcome::Conflict);
+    }
+    let notice = QueuedMail {
+        kind: mail::Kind::PasswordChanged,
+        ..reset_mail(&complained, &OneTimeCode::new(3600, NOW))
+    };
+    let refused = Err(MailProblem::Complaint);
+    assert_eq!(
+        notice.check_recipient(&stored(&store, &user).await),
+        refused
+    );
 }
