@@ -3,8 +3,8 @@
 use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables, token_secret},
-    http::serve,
+    config::{Sessions, Tables, Variables, browser_origins, token_secret},
+    http::{OriginCheck, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
     tokens::key_provider::KeyProvider,
@@ -17,6 +17,7 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = ConfirmCode {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         sessions: Sessions::read(&variables)?,

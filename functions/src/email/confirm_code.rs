@@ -4,13 +4,17 @@ use shared::{
     Error,
     config::Sessions,
     domain::{one_time_code, session::NewSession, user::State},
-    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    http::{
+        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
+        with_cookie,
+    },
     platform::clock::Timestamp,
     store::{Confirmation, Store},
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
 pub struct ConfirmCode {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub sessions: Sessions,
@@ -20,6 +24,7 @@ impl ConfirmCode {
     /// Activates the user and opens a session. A user with a second factor has to sign in instead.
     /// Of concurrent confirmations with one code, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
         let token = read(request).await?;
         let claims = self

@@ -289,14 +289,31 @@ on("factor-disable", async (values, form) => {
   say(texts.factor_disabled);
 });
 
+// Shows a message that the previous page left.
+function tell() {
+  const told = sessionStorage.getItem("latchkey.told");
+  sessionStorage.removeItem("latchkey.told");
+  if (told) say(texts[told]);
+}
+
+// Ends what the browser still presents. Otherwise live sessions of two users, which are refused
+// together, would also refuse the next sign-in.
+async function signInAgain() {
+  if (csrf.get()) {
+    await call("DELETE", "/identity/sessions").catch(() => {});
+    csrf.forget();
+    sessionStorage.setItem("latchkey.told", "authz");
+  }
+  go("/accounts/sign_in");
+}
+
+if (document.body.dataset.page === "sign_in") tell();
 if (document.body.dataset.page === "account") {
   try {
     await showAccount();
-    const told = sessionStorage.getItem("latchkey.told");
-    sessionStorage.removeItem("latchkey.told");
-    if (told) say(texts[told]);
+    tell();
   } catch (error) {
-    if (error.status === 401) go("/accounts/sign_in");
+    if (error.status === 401) await signInAgain();
     else say(texts.unavailable, true);
   }
 }
