@@ -75,7 +75,22 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             "IDENTITY_SESSION_EXPIRE_TIME",
             &["0", "-1", "1.5", "soon", "99999999999999999999"],
         ),
-        ("IDENTITY_SESSION_MAX_AGE", &["0", "-1", "1799", "never"]),
+        (
+            "IDENTITY_SESSION_MAX_AGE",
+            &["0", "-1", "1799", "7776001", "never"],
+        ),
+        ("IDENTITY_SESSION_BINDING", &["on", "Agent", "ip"]),
+        (
+            "IDENTITY_ALLOWED_ORIGINS",
+            &[
+                "*",
+                "app.example",
+                "http://app.example",
+                "https://app.example,",
+                "https://app.example/path",
+            ],
+        ),
+        ("IDENTITY_PAGES_URL", &["id.example", "http://id.example"]),
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
@@ -179,6 +194,9 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("session-create", "IDENTITY_IMPORTED_HASHES", "md5"),
         ("session-delete", "IDENTITY_SESSION_MAX_AGE", "never"),
         ("session-list", "IDENTITY_GRANTS_TABLE", ""),
+        ("user-me", "IDENTITY_SESSION_BINDING", "ip"),
+        ("email-confirm-code", "IDENTITY_ALLOWED_ORIGINS", "*"),
+        ("password-confirm-code", "IDENTITY_PAGES_URL", "id.example"),
         ("password-generate-code", "IDENTITY_CODE_EXPIRE_TIME", "0"),
         ("password-confirm-code", "IDENTITY_ARGON2", "fast"),
         ("password-change", "IDENTITY_BREACHED_PASSWORDS", "on"),
@@ -248,7 +266,20 @@ async fn valid_values_are_accepted() {
         ("IDENTITY_UID_PREFIX", &["", "ab", "ABCDEF"]),
         ("IDENTITY_SESSION_NAME", &["", "sid", "__Host-session"]),
         ("IDENTITY_SESSION_EXPIRE_TIME", &["", "60", "86400"]),
-        ("IDENTITY_SESSION_MAX_AGE", &["", "1800", "2592000"]),
+        ("IDENTITY_SESSION_MAX_AGE", &["", "1800", "7776000"]),
+        ("IDENTITY_SESSION_BINDING", &["", "agent", "client", "none"]),
+        (
+            "IDENTITY_ALLOWED_ORIGINS",
+            &[
+                "",
+                "https://app.example,https://admin.example:8443",
+                "http://localhost:5173",
+            ],
+        ),
+        (
+            "IDENTITY_PAGES_URL",
+            &["", "https://id.example", "http://localhost:3000"],
+        ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["", "300", "86400"]),
         (
             "IDENTITY_PASSWORD_REGEXP",

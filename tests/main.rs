@@ -1,7 +1,8 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
-//! ([`request`], [`hostile`], [`authentication`], [`secrets`], [`rotation`], [`config`]) and the
+//! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
+//! [`cross_site`], [`secrets`], [`rotation`], [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -58,7 +59,7 @@ mod manage {
     mod delete;
     mod import;
     mod program;
-    mod users;
+    pub mod users;
 }
 mod otp {
     mod disable;
@@ -116,6 +117,7 @@ mod authentication;
 mod config;
 mod cors;
 mod cost;
+mod cross_site;
 mod documents;
 mod emulator;
 mod events;
@@ -129,6 +131,8 @@ mod request_limits;
 mod rotation;
 mod schemathesis;
 mod secrets;
+mod session_binding;
+mod session_cookies;
 mod stack;
 mod telemetry;
 mod template;

@@ -63,9 +63,11 @@ pub enum Error {
     CaptchaRequired,
     /// The captcha response is wrong, or the provider could not verify it.
     CaptchaRefused,
-    /// The request presents no live session.
+    /// A page of another site made a browser send the request.
+    CrossSiteRequest,
+    /// The request presents no live session, or live sessions of two users.
     NotSignedIn,
-    /// The client differs from the one that opened the session.
+    /// The client differs from the one that opened the session, or its address is unknown.
     ClientMismatch,
     /// The request presents the session as a cookie and lacks the csrf token.
     CsrfTokenMissing,
@@ -254,6 +256,7 @@ impl Error {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.captcha.verification_failed",
             ),
+            Self::CrossSiteRequest => Row::of(StatusCode::FORBIDDEN, "authz.cross_site_request"),
             Self::NotSignedIn => Row::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
             Self::ClientMismatch => {
                 Row::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch")
@@ -503,6 +506,7 @@ mod tests {
                 422,
                 "identity.captcha.verification_failed",
             ),
+            (Error::CrossSiteRequest, 403, "authz.cross_site_request"),
             (Error::NotSignedIn, 401, "authz.invalid_session"),
             (Error::ClientMismatch, 401, "authz.client_session_mismatch"),
             (Error::CsrfTokenMissing, 401, "authz.missing_csrf_token"),

@@ -171,8 +171,8 @@ async fn only_one_of_sixteen_concurrent_requests_enables_and_its_recovery_codes_
     );
     assert_eq!(
         latchkey.queued_mails(&user).await.len(),
-        2,
-        "a confirmation and one notice"
+        3,
+        "a confirmation, one notice, and the notice of the recovery code"
     );
 }
 

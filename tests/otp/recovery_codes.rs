@@ -5,7 +5,7 @@ use crate::harness::{Latchkey, all_at_once, latchkey, otp, text};
 #[tokio::test]
 async fn new_recovery_codes_replace_the_old_ones_and_are_mailed() {
     let latchkey = latchkey().await;
-    let (user, authenticator) = latchkey.enrolled("recovery-replace").await;
+    let (user, authenticator) = latchkey.enrolled("new-codes-replace").await;
     let answer = latchkey
         .otp("recovery_codes", &user.session, &authenticator.code())
         .send()
@@ -35,7 +35,7 @@ async fn new_recovery_codes_replace_the_old_ones_and_are_mailed() {
 #[tokio::test]
 async fn a_wrong_code_or_a_recovery_code_is_rejected_and_recorded() {
     let latchkey = latchkey().await;
-    let (user, authenticator) = latchkey.enrolled("recovery-wrong").await;
+    let (user, authenticator) = latchkey.enrolled("new-codes-wrong").await;
     for code in [
         &authenticator.wrong_code(),
         &authenticator.recovery_codes[0],
@@ -57,7 +57,7 @@ async fn a_wrong_code_or_a_recovery_code_is_rejected_and_recorded() {
 #[tokio::test]
 async fn without_an_enabled_second_factor_the_error_is_not_enabled() {
     let latchkey = latchkey().await;
-    let user = latchkey.confirmed("recovery-off").await;
+    let user = latchkey.confirmed("new-codes-off").await;
     latchkey
         .refuses(
             &user,
@@ -71,7 +71,7 @@ async fn without_an_enabled_second_factor_the_error_is_not_enabled() {
 #[tokio::test]
 async fn only_one_of_sixteen_concurrent_requests_with_one_code_replaces_the_codes() {
     let latchkey = Latchkey::start(&otp::FOR_RACES).await;
-    let (user, authenticator) = latchkey.enrolled("recovery-race").await;
+    let (user, authenticator) = latchkey.enrolled("new-codes-race").await;
     let code = authenticator.code();
     let requests = (0..16).map(|_| latchkey.otp("recovery_codes", &user.session, &code));
     let answers = all_at_once(requests).await;

@@ -211,6 +211,31 @@ async fn sessions_are_listed_and_can_be_ended() {
 }
 
 #[tokio::test]
+async fn a_session_that_ended_leads_to_the_sign_in_page_which_says_so() {
+    let latchkey = stack().await;
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
+    let user = latchkey.signed_up("browser-ended").await;
+    browser.open("/accounts/sign_in?lang=en").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    browser.shows("#who").await;
+    latchkey
+        .by(&user, "DELETE", "/resource/sessions")
+        .send()
+        .await
+        .is_empty(204);
+    browser.open("/accounts/settings?lang=en").await;
+    browser.is_at("/accounts/sign_in").await;
+    browser.shows_message("Please sign in again.").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    assert_eq!(browser.shows("#who").await, user.email);
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn sign_in_works_by_keyboard_alone() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {

@@ -383,8 +383,8 @@ async fn a_used_recovery_code_is_recorded_and_mailed() {
     let (user, authenticator) = latchkey.enrolled("otp-recovery-used").await;
     let code = &authenticator.recovery_codes[0];
     is_signed_in(&latchkey.sign_in_with(&user, code).send().await);
-    let used = "use recovery code succeed".to_owned();
-    assert!(latchkey.activities(&user).await.contains(&used));
+    let recorded = "use recovery code succeed".to_owned();
+    assert!(latchkey.activities(&user).await.contains(&recorded));
     let notices = latchkey.queued_mails(&user).await;
     assert!(
         notices

@@ -109,8 +109,8 @@ async fn with_a_second_factor_a_code_is_required() {
         .send()
         .await;
     assert_eq!(answer.status, 201);
-    let used = "use recovery code succeed".to_owned();
-    assert!(latchkey.activities(&user).await.contains(&used));
+    let recorded = "use recovery code succeed".to_owned();
+    assert!(latchkey.activities(&user).await.contains(&recorded));
     assert!(
         latchkey
             .queued_mails(&user)

@@ -3,9 +3,11 @@
 use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, argon2, limits, token_secret},
+    config::{
+        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, token_secret,
+    },
     domain::password::Hasher,
-    http::serve,
+    http::{OriginCheck, serve},
     platform::{
         aws::Aws,
         clock,
@@ -22,6 +24,7 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = ConfirmCode {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

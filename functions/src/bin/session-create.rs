@@ -4,11 +4,11 @@ use functions::session::create::Create;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Sessions, Tables, Variables, argon2, captcha, imported_hashes,
-        limits, token_secret,
+        Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
+        imported_hashes, limits, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
-    http::serve,
+    http::{OriginCheck, serve},
     platform::{
         aws::Aws,
         clock,
@@ -26,6 +26,7 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = Create {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?

@@ -12,8 +12,8 @@ use shared::{
         user::{State, User},
     },
     http::{
-        Body, Credential, Form, Request, Response, StatusCode, client, json, session_cookie,
-        with_cookie,
+        Body, Credential, Form, OriginCheck, Request, Response, StatusCode, client, json,
+        session_cookie, with_cookie,
     },
     platform::clock::Timestamp,
     store::{Attempt, Confirmation, SessionReplacement, Store, StoredConfirmation},
@@ -24,6 +24,7 @@ use shared::{
 };
 
 pub struct ConfirmCode {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -50,6 +51,7 @@ impl ConfirmCode {
     /// owner of the address would confirm an account of which a stranger knows the password. Of
     /// concurrent confirmations with one code, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
         let session_claims = self.session_claims(&request, now).await?;
         let input = read(request).await?;
@@ -58,7 +60,7 @@ impl ConfirmCode {
             .verify(Purpose::Confirmation, &input.token, now)
             .await?
             .ok_or(Error::TokenInvalid)?;
-        let found = self.find(&claims, session_claims.as_ref(), now).await?;
+        let found = self.find(&claims, &session_claims, now).await?;
         let attempt = if found.session.is_some() || self.accounts.link_confirms {
             Attempt::default()
         } else {
@@ -73,32 +75,31 @@ impl ConfirmCode {
         self.confirm(&found, &attempt, recorder).await
     }
 
-    /// The claims of the session that the request presents, if its token is valid.
+    /// The claims of the genuine session tokens that the request presents.
     async fn session_claims(
         &self,
         request: &Request,
         now: Timestamp,
-    ) -> Result<Option<Claims>, Error> {
-        match Credential::of(request.headers(), &self.sessions.cookie_name) {
-            Some(credential) => {
-                self.keys
-                    .verify(Purpose::Session, credential.token(), now)
-                    .await
+    ) -> Result<Vec<Claims>, Error> {
+        let mut claims = Vec::new();
+        if let Some(credential) = Credential::of(request.headers(), &self.sessions.cookie_name) {
+            for token in credential.tokens() {
+                claims.extend(self.keys.verify(Purpose::Session, token, now).await?);
             }
-            None => Ok(None),
         }
+        Ok(claims)
     }
 
     async fn find(
         &self,
         claims: &Claims,
-        session_claims: Option<&Claims>,
+        session_claims: &[Claims],
         now: Timestamp,
     ) -> Result<Found, Error> {
         let StoredConfirmation {
             user,
             code,
-            session,
+            sessions,
         } = self.store.find_confirmation(claims, session_claims).await?;
         let code = code
             .filter(|code| code.is_valid(&claims.token_id, now))
@@ -106,7 +107,10 @@ impl ConfirmCode {
         let user = user
             .filter(|user| user.uid == claims.uid && user.state == State::Pending)
             .ok_or(Error::NothingToConfirm)?;
-        let session = session.filter(|session| session.is_live(&user, self.sessions.lifetime, now));
+        let session = sessions
+            .into_iter()
+            .filter(|session| session.is_live(&user, self.sessions.lifetime, now))
+            .max_by_key(|session| session.began_at);
         Ok(Found {
             user,
             code,

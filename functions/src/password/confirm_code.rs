@@ -11,7 +11,7 @@ use shared::{
         password::{Hasher, Password, PasswordHash},
         user::{State, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, client, empty},
+    http::{Body, Form, OriginCheck, Request, Response, StatusCode, client, empty},
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, PasswordReset},
@@ -25,6 +25,7 @@ use shared::{
 const ATTEMPTS: usize = 3;
 
 pub struct ConfirmCode {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -43,6 +44,7 @@ impl ConfirmCode {
     /// Changes the password, ends every session, deletes the code and sends a notice. Of concurrent
     /// requests with one code, exactly one succeeds. A rejected password leaves the code usable.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
         let Input {
             token,

@@ -18,7 +18,10 @@ use shared::{
         session::NewSession,
         user::{Uid, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    http::{
+        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
+        with_cookie,
+    },
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, SignIn},
@@ -29,6 +32,7 @@ use shared::{
 };
 
 pub struct Create {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -50,6 +54,7 @@ impl Create {
     /// Opens a session. The attempt is counted before password and code are verified, and refunded
     /// if neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let outcome = Box::pin(self.attempt(request, now)).await;
         metrics::sign_in(SignIn::of(&outcome));
         outcome

@@ -53,7 +53,7 @@ impl EmailAddress {
 
 /// The key under which the user of an address is stored. Two spellings of one address have the same
 /// account key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccountKey(String);
 

@@ -82,8 +82,8 @@ pub struct StoredConfirmation {
     pub user: Option<User>,
     /// The newest confirmation code.
     pub code: Option<OneTimeCode>,
-    /// The session of the user that the request presents, live or not.
-    pub session: Option<Session>,
+    /// The sessions of the user that the request presents, live or not.
+    pub sessions: Vec<Session>,
 }
 
 /// A session that takes the place of another.
@@ -244,23 +244,27 @@ impl Store {
     }
 
     /// The user that the claims of a confirmation token name, their newest code of that kind, and
-    /// the session of the same user, if claims of one are given. One round trip.
+    /// those of the sessions that belong to the same user. One round trip.
     pub async fn find_confirmation(
         &self,
         claims: &Claims,
-        session: Option<&Claims>,
+        sessions: &[Claims],
     ) -> Result<StoredConfirmation, Error> {
-        let session_key = session
-            .filter(|session| session.uid == claims.uid)
-            .map(|session| session_key(&session.uid, &SessionId::of(&session.token_id)));
-        let grants = [code_key(&claims.uid, Kind::Confirmation)];
+        /// Maximum number of sessions that are read. A browser presents one or two.
+        const MAX_SESSIONS: usize = 40;
+        let mut grants = vec![code_key(&claims.uid, Kind::Confirmation)];
+        let own = sessions.iter().filter(|session| session.uid == claims.uid);
+        for session in own.take(MAX_SESSIONS) {
+            let key = session_key(&session.uid, &SessionId::of(&session.token_id));
+            // A batch must not contain a key twice.
+            if !grants.contains(&key) {
+                grants.push(key);
+            }
+        }
         let found = self
             .batch_get([
                 (&self.users, vec![user_key(&claims.account_key)]),
-                (
-                    &self.grants,
-                    grants.into_iter().chain(session_key).collect(),
-                ),
+                (&self.grants, grants),
             ])
             .await?;
         let mut stored = StoredConfirmation::default();
@@ -268,7 +272,7 @@ impl Store {
             if table == self.users {
                 stored.user = Some(read(item)?);
             } else if text_of(&item, SK)?.starts_with(SESSION) {
-                stored.session = Some(read(item)?);
+                stored.sessions.push(read(item)?);
             } else {
                 stored.code = Some(read(item)?);
             }

@@ -1,13 +1,17 @@
 //! Storage of sessions.
 
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::{
+    DeleteRequest, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest,
+};
 
 use super::{
     Outcome, Store,
-    conditional::conditional,
+    conditional::{Conditional, conditional},
     failure,
-    items::{number, read, text},
-    keys::{SESSION, session_key, user_key},
+    items::{number, read, text, text_of},
+    keys::{PK, SESSION, session_key, user_key, user_partition},
     limits::Attempt,
     writes::{
         activity_item, activity_write, recovery_report_writes, session_item, session_kept_write,
@@ -119,15 +123,44 @@ impl Store {
             .into())
     }
 
-    /// The session and the user that the claims of a verified token name. The session may have
-    /// ended, see [`Session::is_live`].
-    pub async fn find_session(&self, claims: &Claims) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(&claims.uid, &SessionId::of(&claims.token_id));
-        let (user, session) = self.user_and_grant(&claims.account_key, key).await?;
-        Ok(session.zip(user))
+    /// The existing sessions that the claims of verified tokens name, each with its user, in one
+    /// round trip. A session may have ended, see [`Session::is_live`].
+    pub async fn find_sessions(&self, claims: &[Claims]) -> Result<Vec<(Session, User)>, Error> {
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The keys of a batch must be distinct.
+        let accounts: HashSet<_> = claims.iter().map(|claims| &claims.account_key).collect();
+        let named: HashSet<_> = claims
+            .iter()
+            .map(|claims| (&claims.uid, SessionId::of(&claims.token_id)))
+            .collect();
+        let sessions = named.iter().map(|(uid, id)| session_key(uid, id));
+        let found = self
+            .batch_get([
+                (&self.users, accounts.into_iter().map(user_key).collect()),
+                (&self.grants, sessions.collect()),
+            ])
+            .await?;
+        let mut users: HashMap<String, User> = HashMap::new();
+        let mut sessions: HashMap<SessionId, Session> = HashMap::new();
+        for (table, item) in found {
+            if table == self.users {
+                users.insert(text_of(&item, PK)?.to_owned(), read(item)?);
+            } else {
+                let session: Session = read(item)?;
+                sessions.insert(session.id.clone(), session);
+            }
+        }
+        let with_user = |claims: &Claims| {
+            let session = sessions.remove(&SessionId::of(&claims.token_id))?;
+            let user = users.get(&user_partition(&claims.account_key))?;
+            Some((session, user.clone()))
+        };
+        Ok(claims.iter().filter_map(with_user).collect())
     }
 
-    /// The current state of a session and of its user, see [`Store::find_session`].
+    /// The current state of a session and of its user, see [`Store::find_sessions`].
     pub async fn reload_session(
         &self,
         session: &Session,
@@ -158,7 +191,8 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Records the last use of a session. Returns [`Outcome::Conflict`] if the session was ended.
+    /// Records a use of a session, unless a later one is recorded. Returns [`Outcome::Conflict`] if
+    /// the session was ended.
     pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<Outcome, Error> {
         let request = self
             .client
@@ -166,9 +200,14 @@ impl Store {
             .table_name(&self.grants)
             .set_key(Some(session_key(&session.uid, &session.id)))
             .update_expression("SET last_used_at = :now")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":now", number(now.seconds()));
-        Ok(conditional(request).await?.into())
+            .condition_expression("attribute_exists(pk) AND last_used_at <= :now")
+            .expression_attribute_values(":now", number(now.seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        Ok(match conditional(request).await? {
+            // The stored use is later.
+            Conditional::Written(_) | Conditional::Lost(Some(_)) => Outcome::Written,
+            Conditional::Lost(None) => Outcome::Conflict,
+        })
     }
 
     /// Deletes a session and records the activity, if there is one. Returns [`Outcome::Conflict`],

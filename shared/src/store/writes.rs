@@ -42,18 +42,15 @@ pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Err
     Store::put(table, session_item(session)?, None, [])
 }
 
-/// Stores a session with the next epoch of the user, on condition that it was not ended.
+/// Moves a session to the next epoch of the user, on condition that it was not ended. An update,
+/// because a put would discard a use that another request has recorded.
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
-    let kept = Session {
-        epoch: session.next_epoch()?,
-        failures: 0,
-        ..session.clone()
-    };
-    Store::put(
+    Store::update(
         table,
-        session_item(&kept)?,
-        Some("attribute_exists(pk)"),
-        [],
+        session_key(&session.uid, &session.id),
+        "SET epoch = :next",
+        "attribute_exists(pk)",
+        [(":next", number(session.next_epoch()?))],
     )
 }
 

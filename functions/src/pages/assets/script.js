@@ -114,18 +114,21 @@ function mark(form, keys) {
 }
 
 // Opens the sign-in page, with the reason, if the API no longer accepts the session.
-function signedOut({ status, keys }) {
+async function signedOut({ status, keys }) {
   const key = status === 401 && keys.find((key) => key.startsWith("authz."));
   if (!key) return false;
   // A browser that had no session needs no reason.
   if (csrf.get() || key !== "authz.invalid_session") sayNext(key);
+  // Ends what the browser still presents. Otherwise live sessions of two users, which are refused
+  // together, would also refuse the next sign-in.
+  if (csrf.get()) await send("DELETE", "/identity/sessions").catch(() => {});
   csrf.forget();
   go("/accounts/sign_in");
   return true;
 }
 
-function refused(form, error) {
-  if (error instanceof Cancelled || signedOut(error)) return;
+async function refused(form, error) {
+  if (error instanceof Cancelled || await signedOut(error)) return;
   const keys = error instanceof Refusal ? error.keys : [];
   const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
   say([...new Set(shown)].join(" "), true, messageOf(form));
@@ -147,7 +150,7 @@ function on(id, work) {
       await work(values, form);
       mark(form, []);
     } catch (error) {
-      refused(form, error);
+      await refused(form, error);
       captcha.reset();
       cancelled = error instanceof Cancelled;
     } finally {
@@ -353,7 +356,7 @@ async function change(method, path, body, done) {
     say(texts[done]);
     return answer;
   } catch (error) {
-    refused(one("account"), error);
+    await refused(one("account"), error);
     return null;
   }
 }
@@ -430,7 +433,7 @@ if (document.body.dataset.page === "account") {
     await showAccount();
     sayStored();
   } catch (error) {
-    refused(one("account"), error);
+    await refused(one("account"), error);
   }
 } else {
   sayStored();

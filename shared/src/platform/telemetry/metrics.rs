@@ -180,6 +180,7 @@ impl SignIn {
             | Error::NothingToConfirm
             | Error::ReferralInvalid
             | Error::ReferralUnknown
+            | Error::CrossSiteRequest
             | Error::NotSignedIn
             | Error::ClientMismatch
             | Error::CsrfTokenMissing
