@@ -75,7 +75,22 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             "IDENTITY_SESSION_EXPIRE_TIME",
             &["0", "-1", "1.5", "soon", "99999999999999999999"],
         ),
-        ("IDENTITY_SESSION_MAX_AGE", &["0", "-1", "1799", "never"]),
+        (
+            "IDENTITY_SESSION_MAX_AGE",
+            &["0", "-1", "1799", "7776001", "never"],
+        ),
+        ("IDENTITY_SESSION_BINDING", &["on", "Agent", "ip"]),
+        (
+            "IDENTITY_ALLOWED_ORIGINS",
+            &[
+                "*",
+                "app.example",
+                "http://app.example",
+                "https://app.example,",
+                "https://app.example/path",
+            ],
+        ),
+        ("IDENTITY_PAGES_URL", &["id.example", "http://id.example"]),
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
@@ -97,6 +112,19 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
                 "m=99999999,t=2,p=1",
                 "t=2,m=19456,p=1",
                 "fast",
+            ],
+        ),
+        (
+            "IDENTITY_IMPORTED_HASHES",
+            &[
+                "bcrypt",
+                "bcrypt-15",
+                "bcrypt-10;",
+                ";",
+                "bcrypt-10,bcrypt-11",
+                "m=65536,t=3",
+                "m=524289,t=1,p=1",
+                "bcrypt-4;bcrypt-5;bcrypt-6;bcrypt-7;bcrypt-8",
             ],
         ),
         ("IDENTITY_DEFAULT_LANGUAGE", &["xx", "english", "e"]),
@@ -143,10 +171,10 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
     ] {
-        let binary = if variable.starts_with("IDENTITY_SENDER") {
-            "mail-send"
-        } else {
-            "user-create"
+        let binary = match variable {
+            "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" => "mail-send",
+            "IDENTITY_IMPORTED_HASHES" => "session-create",
+            _ => "user-create",
         };
         for value in values {
             let output = output_of(binary, &[(variable, value)]).await;
@@ -163,8 +191,12 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("pages", "IDENTITY_DEFAULT_LANGUAGE", "xx"),
         ("session-create", "IDENTITY_SESSION_EXPIRE_TIME", "soon"),
         ("session-create", "IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
+        ("session-create", "IDENTITY_IMPORTED_HASHES", "md5"),
         ("session-delete", "IDENTITY_SESSION_MAX_AGE", "never"),
         ("session-list", "IDENTITY_GRANTS_TABLE", ""),
+        ("user-me", "IDENTITY_SESSION_BINDING", "ip"),
+        ("email-confirm-code", "IDENTITY_ALLOWED_ORIGINS", "*"),
+        ("password-confirm-code", "IDENTITY_PAGES_URL", "id.example"),
         ("password-generate-code", "IDENTITY_CODE_EXPIRE_TIME", "0"),
         ("password-confirm-code", "IDENTITY_ARGON2", "fast"),
         ("password-change", "IDENTITY_BREACHED_PASSWORDS", "on"),
@@ -234,7 +266,20 @@ async fn valid_values_are_accepted() {
         ("IDENTITY_UID_PREFIX", &["", "ab", "ABCDEF"]),
         ("IDENTITY_SESSION_NAME", &["", "sid", "__Host-session"]),
         ("IDENTITY_SESSION_EXPIRE_TIME", &["", "60", "86400"]),
-        ("IDENTITY_SESSION_MAX_AGE", &["", "1800", "2592000"]),
+        ("IDENTITY_SESSION_MAX_AGE", &["", "1800", "7776000"]),
+        ("IDENTITY_SESSION_BINDING", &["", "agent", "client", "none"]),
+        (
+            "IDENTITY_ALLOWED_ORIGINS",
+            &[
+                "",
+                "https://app.example,https://admin.example:8443",
+                "http://localhost:5173",
+            ],
+        ),
+        (
+            "IDENTITY_PAGES_URL",
+            &["", "https://id.example", "http://localhost:3000"],
+        ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["", "300", "86400"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
@@ -309,5 +354,13 @@ async fn a_captcha_requires_both_of_its_keys() {
         }
         let output = output_of("session-create", &[captcha, keys[0], keys[1]]).await;
         assert!(!output.contains("IDENTITY_"), "{provider}: {output}");
+    }
+}
+
+#[tokio::test]
+async fn the_function_that_signs_in_accepts_kinds_of_imported_hashes() {
+    for value in ["", "bcrypt-10", "m=65536,t=3,p=4; bcrypt-12;bcrypt-4"] {
+        let output = output_of("session-create", &[("IDENTITY_IMPORTED_HASHES", value)]).await;
+        assert!(!output.contains("IDENTITY_"), "{value:?}: {output}");
     }
 }

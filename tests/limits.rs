@@ -1,7 +1,7 @@
 //! Back-off of sign-ins, rate limits, and the activities that record attempts
 
 use crate::harness::{
-    Answer, Item, Latchkey, PASSWORD, Request, all_at_once, latchkey, now, number, otp,
+    Answer, Item, Latchkey, PASSWORD, Request, User, all_at_once, latchkey, now, number, otp,
 };
 
 const TOO_MANY: &[&str] = &["request.too_many_attempts"];
@@ -115,33 +115,48 @@ async fn a_password_reset_ends_the_wait() {
 }
 
 #[tokio::test]
-async fn wrong_codes_count_like_wrong_passwords() {
+async fn wrong_codes_do_not_count_as_wrong_passwords() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("limit-otp").await;
     latchkey.set_otp_secret(&user, otp::SECRET).await;
-    let sign_in = |code: &str| {
-        latchkey.post("/identity/sessions").form(&[
-            ("email", &user.email),
-            ("password", &user.password),
-            ("otp_code", code),
-        ])
-    };
     for _ in 0..3 {
         is_wrong(&latchkey.sign_in(&user.email, WRONG).send().await);
-        sign_in(&otp::wrong_code())
+        latchkey
+            .sign_in_with(&user, &otp::wrong_code())
             .send()
             .await
             .is_refused(403, &["identity.session.invalid_otp"]);
     }
-    assert_eq!(latchkey.failures(&user.email).await, 6);
-    latchkey.edit_failures(&user.email, 11, 0).await;
-    sign_in(&otp::wrong_code())
-        .send()
-        .await
-        .is_refused(403, &["identity.session.invalid_otp"]);
-    latchkey
-        .refuses(&user, sign_in(&otp::code(otp::step())), 429, TOO_MANY)
-        .await;
+    assert_eq!(latchkey.failures(&user.email).await, 3);
+}
+
+/// The holder of one session sends requests that change something.
+#[tokio::test]
+async fn state_changing_requests_of_a_session_are_limited() {
+    let latchkey = Latchkey::start(&[("IDENTITY_SESSION_REQUESTS_PER_MINUTE", "5")]).await;
+    let user = latchkey.signed_up("limit-session").await;
+    let other = latchkey.with_new_session(&user).await;
+    let request = |user: &User| latchkey.by(user, "DELETE", "/resource/sessions/none");
+    let statuses = async |user: &User| {
+        let answers = all_at_once((0..16).map(|_| request(user))).await;
+        let limited = answers.iter().filter(|answer| answer.status == 429).count();
+        for answer in answers.iter().filter(|answer| answer.status == 429) {
+            answer.is_refused(429, TOO_MANY);
+            let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
+            assert!((1..=60).contains(&seconds), "{seconds}");
+        }
+        16 - limited
+    };
+    // A minute may end between the requests, so that a second allowance begins.
+    let permitted = statuses(&user).await;
+    assert!([5, 10].contains(&permitted), "{permitted}");
+    let permitted = statuses(&other).await;
+    assert!(
+        [5, 10].contains(&permitted),
+        "another session has its own count: {permitted}"
+    );
+    // Reading is not limited.
+    assert_eq!(latchkey.session_ids(&user).await.len(), 2);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! End-to-end tests: over HTTP, through the real binaries, against DynamoDB's API.
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
-//! ([`request`], [`hostile`], [`authentication`], [`secrets`], [`rotation`], [`config`]) and the
+//! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
+//! [`cross_site`], [`secrets`], [`rotation`], [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -59,19 +60,21 @@ mod manage {
     mod import;
     mod program;
     mod rekey;
-    mod users;
+    pub mod users;
 }
 mod otp {
     mod disable;
     mod enable;
     mod generate_qrcode;
     mod recovery;
+    mod recovery_codes;
     mod rules;
     mod story;
     mod verify;
 }
 mod pages {
     mod browser;
+    mod browser_authentication;
     mod serve;
 }
 mod password {
@@ -80,6 +83,7 @@ mod password {
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;
+    mod guessable;
     mod validate;
 }
 mod pipeline {
@@ -101,6 +105,7 @@ mod session {
     mod end;
     mod end_others;
     mod list;
+    mod reauthenticate;
 }
 mod user {
     mod activity;
@@ -114,6 +119,7 @@ mod authentication;
 mod config;
 mod cors;
 mod cost;
+mod cross_site;
 mod documents;
 mod emulator;
 mod events;
@@ -127,6 +133,8 @@ mod request_limits;
 mod rotation;
 mod schemathesis;
 mod secrets;
+mod session_binding;
+mod session_cookies;
 mod stack;
 mod telemetry;
 mod template;

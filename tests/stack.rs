@@ -361,7 +361,26 @@ async fn options_and_variables_reach_the_functions() {
         assert_eq!(answer.json()["session_expire_time"], 700);
         assert_eq!(answer.header("access-control-allow-origin"), Some(origin));
     }
+    for (origin, status) in [
+        ("https://two.example", 400),
+        (program.url.as_str(), 400),
+        ("https://three.example", 403),
+    ] {
+        let request = reqwest::Client::new()
+            .post(format!("{}/identity/sessions", program.url))
+            .header("origin", origin);
+        assert_eq!(program.send(request).await.status, status, "{origin}");
+    }
     assert!(program.end("INT").await);
+}
+
+#[tokio::test]
+async fn an_origin_that_the_functions_would_reject_is_no_option() {
+    for origin in ["http://app.example", "https://app.example/", "*", "null"] {
+        let (code, _, error) = run(&["--cors-origin", origin]).await;
+        assert_eq!(code, Some(2), "{error}");
+        assert!(error.contains("origin without a path"), "{error}");
+    }
 }
 
 #[tokio::test]

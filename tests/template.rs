@@ -8,7 +8,7 @@ use std::{
 
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, captcha, limits, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -142,11 +142,16 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         .iter()
         .filter(|(variable, _)| is_parameter(variable))
     {
-        let name: String = variable
+        let words: String = variable
             .trim_start_matches("IDENTITY_")
             .split('_')
             .map(|word| word[..1].to_owned() + &*word[1..].to_lowercase())
             .collect();
+        let name = match words.as_str() {
+            // The parameter also configures CORS.
+            "AllowedOrigins" => "CorsAllowedOrigins".to_owned(),
+            _ => words,
+        };
         assert_eq!(*refers_to, name, "{variable}");
         assert!(template.parameters.contains_key(&name), "{variable}");
     }
@@ -187,8 +192,10 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
+        format!("{:?}", browser_origins(variables)?),
         format!("{:?}", Passwords::read(variables)?),
         format!("{:?}", argon2(variables)?),
+        format!("{:?}", imported_hashes(variables)?),
         format!("{:?}", limits(variables)?),
         format!("{:?}", captcha(variables)?),
         format!("{:?}", Tables::read(variables)?),

@@ -44,6 +44,7 @@ pub mod otp {
     pub mod disable;
     pub mod enable;
     pub mod generate_qrcode;
+    pub mod recovery_codes;
     pub mod verify;
 }
 pub mod pages {
@@ -62,6 +63,7 @@ pub mod session {
     pub mod end;
     pub mod end_others;
     pub mod list;
+    pub mod reauthenticate;
 }
 pub mod user {
     pub mod activity;

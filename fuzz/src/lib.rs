@@ -138,7 +138,8 @@ pub fn event(input: &[u8]) {
     assert_eq!(client(&request).address, reported);
     assert!(client(&request).user_agent.chars().count() <= 512);
     if let Some(credential) = Credential::of(request.headers(), "_barong_session") {
-        assert!(!credential.token().is_empty());
+        let tokens = credential.tokens();
+        assert!(!tokens.is_empty() && !tokens.iter().any(String::is_empty));
     }
     if is_read {
         parameters(request);

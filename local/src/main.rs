@@ -57,8 +57,8 @@ struct Run {
     #[arg(long)]
     release: bool,
 
-    /// Origin that CORS allows, such as http://localhost:5173; repeat the option for more origins
-    #[arg(long = "cors-origin", value_name = "URL")]
+    /// Origin of a front end, such as http://localhost:5173; repeat the option for more origins
+    #[arg(long = "cors-origin", value_name = "URL", value_parser = origin)]
     cors_origins: Vec<String>,
 }
 
@@ -67,6 +67,22 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|error| error.to_string())?
         .next()
         .ok_or_else(|| "the host name has no address".to_owned())
+}
+
+/// The rule of `CorsAllowedOrigins` in template.yaml, which the functions enforce.
+fn origin(text: &str) -> Result<String, String> {
+    const PROBLEM: &str =
+        "not an origin without a path, such as https://example.com (http only for localhost)";
+    let (scheme, authority) = text.split_once("://").ok_or(PROBLEM)?;
+    let host = authority.split(':').next().unwrap_or_default();
+    let is_origin = !authority.contains(['/', '?', '#', '@', ',']) && !host.is_empty();
+    let is_confidential =
+        scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1"].contains(&host));
+    if is_origin && is_confidential {
+        Ok(text.to_owned())
+    } else {
+        Err(PROBLEM.to_owned())
+    }
 }
 
 #[tokio::main]

@@ -14,7 +14,7 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Folder of the functions' binaries, as returned by [`crate::build()`].
     pub binaries: PathBuf,
-    /// Origins that CORS allows; if empty, that of `IDENTITY_DOMAIN`.
+    /// Origins of front ends, `IDENTITY_ALLOWED_ORIGINS`; if empty, that of `IDENTITY_DOMAIN`.
     pub cors_origins: Vec<String>,
     /// `IDENTITY_*` variables of the functions; they override those of the template.
     pub env: BTreeMap<String, String>,

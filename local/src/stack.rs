@@ -36,6 +36,8 @@ use tokio::{
 /// File in the data folder that holds the endpoint of the running stack, for `latchkey users`.
 pub const ENDPOINT_FILE: &str = "stack.json";
 
+const ALLOWED_ORIGINS: &str = "IDENTITY_ALLOWED_ORIGINS";
+
 /// A running stack. Dropping it ends it too, without waiting for the end of requests and functions.
 pub struct Stack {
     address: SocketAddr,
@@ -70,11 +72,11 @@ impl Stack {
         let gateway_listener = listen(options.listen).await?;
         let address = local_address(&gateway_listener)?;
         let (parameters, overrides) = configuration(address, &options.cors_origins, options.env);
-        let front_ends = options
-            .cors_origins
-            .iter()
-            .chain(overrides.get("IDENTITY_DOMAIN"));
-        let hosts = Hosts::of(front_ends.map(String::as_str));
+        let front_ends = ["IDENTITY_DOMAIN", ALLOWED_ORIGINS]
+            .into_iter()
+            .filter_map(|name| overrides.get(name))
+            .flat_map(|origins| origins.split(','));
+        let hosts = Hosts::of(front_ends);
         let template = Template::read(&options.template, &parameters)?;
         let data = Arc::new(match &options.data_dir {
             Some(folder) => Data::open(folder)?,
@@ -256,13 +258,17 @@ fn service_endpoints(dynamodb_url: &str, aws_url: &str) -> BTreeMap<String, Stri
 fn configuration(
     address: SocketAddr,
     cors_origins: &[String],
-    env: BTreeMap<String, String>,
+    mut env: BTreeMap<String, String>,
 ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    if !cors_origins.is_empty() {
+        env.insert(ALLOWED_ORIGINS.to_owned(), cors_origins.join(","));
+    }
     let mut variables: BTreeMap<String, String> = [
         ("IDENTITY_DOMAIN", public_url(address)),
         ("IDENTITY_SENDER_EMAIL", "noreply@example.com".to_owned()),
         // No rate limits for requests and mails, which would hinder development.
         ("IDENTITY_REQUESTS_PER_MINUTE", "0".to_owned()),
+        ("IDENTITY_SESSION_REQUESTS_PER_MINUTE", "0".to_owned()),
         ("IDENTITY_MAIL_INTERVAL", "0".to_owned()),
         ("IDENTITY_MAILS_PER_HOUR", "0".to_owned()),
     ]
@@ -277,14 +283,15 @@ fn configuration(
     // one.
     parameters.insert("Pages".to_owned(), "on".to_owned());
     parameters.insert("PagesUrl".to_owned(), public_url(address));
-    if !cors_origins.is_empty() {
-        parameters.insert("CorsAllowedOrigins".to_owned(), cors_origins.join(","));
-    }
     (parameters, env)
 }
 
 /// The template's parameter for a variable: `SessionName` for `IDENTITY_SESSION_NAME`.
 fn parameter_name(variable: &str) -> Option<String> {
+    if variable == ALLOWED_ORIGINS {
+        // Also the origins that CORS allows.
+        return Some("CorsAllowedOrigins".to_owned());
+    }
     let words = variable.strip_prefix("IDENTITY_")?.split('_');
     Some(
         words

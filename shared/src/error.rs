@@ -63,9 +63,11 @@ pub enum Error {
     CaptchaRequired,
     /// The captcha response is wrong, or the provider could not verify it.
     CaptchaRefused,
-    /// The request presents no live session.
+    /// A page of another site made a browser send the request.
+    CrossSiteRequest,
+    /// The request presents no live session, or live sessions of two users.
     NotSignedIn,
-    /// The client differs from the one that opened the session.
+    /// The client differs from the one that opened the session, or its address is unknown.
     ClientMismatch,
     /// The request presents the session as a cookie and lacks the csrf token.
     CsrfTokenMissing,
@@ -73,6 +75,12 @@ pub enum Error {
     CsrfTokenMismatch,
     /// The account of the session is neither active nor pending.
     UserNotActive,
+    /// The operation requires a more recent authentication.
+    ReauthenticationRequired,
+    /// The password that the confirmation of an address requires is wrong.
+    ConfirmationPasswordWrong,
+    /// The operation requires a confirmed address.
+    OtpEmailNotConfirmed,
     /// The new password and its repetition differ.
     NewPasswordsDontMatch,
     /// The current password of a password change is wrong.
@@ -248,6 +256,7 @@ impl Error {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.captcha.verification_failed",
             ),
+            Self::CrossSiteRequest => Row::of(StatusCode::FORBIDDEN, "authz.cross_site_request"),
             Self::NotSignedIn => Row::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
             Self::ClientMismatch => {
                 Row::of(StatusCode::UNAUTHORIZED, "authz.client_session_mismatch")
@@ -257,6 +266,17 @@ impl Error {
                 Row::of(StatusCode::UNAUTHORIZED, "authz.csrf_token_mismatch")
             }
             Self::UserNotActive => Row::of(StatusCode::UNAUTHORIZED, "authz.user_not_active"),
+            Self::ReauthenticationRequired => {
+                Row::of(StatusCode::UNAUTHORIZED, "authz.reauthentication_required")
+            }
+            Self::ConfirmationPasswordWrong => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "identity.user.invalid_password",
+            ),
+            Self::OtpEmailNotConfirmed => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.otp.email_not_confirmed",
+            ),
             Self::NewPasswordsDontMatch => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.password.doesnt_match",
@@ -486,11 +506,27 @@ mod tests {
                 422,
                 "identity.captcha.verification_failed",
             ),
+            (Error::CrossSiteRequest, 403, "authz.cross_site_request"),
             (Error::NotSignedIn, 401, "authz.invalid_session"),
             (Error::ClientMismatch, 401, "authz.client_session_mismatch"),
             (Error::CsrfTokenMissing, 401, "authz.missing_csrf_token"),
             (Error::CsrfTokenMismatch, 401, "authz.csrf_token_mismatch"),
             (Error::UserNotActive, 401, "authz.user_not_active"),
+            (
+                Error::ReauthenticationRequired,
+                401,
+                "authz.reauthentication_required",
+            ),
+            (
+                Error::ConfirmationPasswordWrong,
+                422,
+                "identity.user.invalid_password",
+            ),
+            (
+                Error::OtpEmailNotConfirmed,
+                422,
+                "resource.otp.email_not_confirmed",
+            ),
             (
                 Error::NewPasswordsDontMatch,
                 422,

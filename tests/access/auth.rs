@@ -151,7 +151,7 @@ async fn a_request_without_a_valid_session_is_rejected() {
         "authz.invalid_session",
     )
     .await;
-    latchkey.age_session(&user, &user.session, 1801).await;
+    latchkey.age_session(&user, &user.session, 1861).await;
     refuses(
         latchkey,
         &user,
@@ -317,15 +317,33 @@ async fn response_from(
     latchkey.invoke("AuthFunction", event).await.unwrap()
 }
 
+const TRUSTED: (&str, &str) = ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24,2001:db8::/32");
+const BOUND_TO_CLIENT: (&str, &str) = ("IDENTITY_SESSION_BINDING", "client");
+
+/// Status and error key of a response.
+fn outcome(answer: &Value) -> (Option<u64>, Option<&str>) {
+    (
+        answer["statusCode"].as_u64(),
+        answer["headers"]["x-auth-error"].as_str(),
+    )
+}
+
 #[tokio::test]
 async fn only_a_trusted_proxy_can_report_the_address_of_the_client() {
-    let latchkey =
-        Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24,2001:db8::/32")]).await;
+    let latchkey = Latchkey::start(&[TRUSTED, BOUND_TO_CLIENT]).await;
     for (number, (reported, forwarded_for, is_allowed)) in [
         ("203.0.113.7", "127.0.0.1, 203.0.113.7", true),
         ("203.0.113.7", "127.0.0.1, 2001:db8::1, 203.0.113.7", true),
         ("2001:db8::7", "198.51.100.1, 127.0.0.1, 2001:db8::7", true),
         ("127.0.0.1", "198.51.100.1, 127.0.0.1", true),
+        // With ports and brackets.
+        ("203.0.113.7", "127.0.0.1:4711, 203.0.113.7:443", true),
+        (
+            "203.0.113.7",
+            "[::ffff:127.0.0.1]:4711, [2001:db8::1]:80",
+            true,
+        ),
+        ("203.0.113.7", "198.51.100.1:4711, 203.0.113.7", false),
         // Addresses claimed by the client are ignored, with and without the proxy.
         ("203.0.113.7", "127.0.0.1, 198.51.100.1, 203.0.113.7", false),
         ("198.51.100.1", "127.0.0.1, 198.51.100.1", false),
@@ -334,32 +352,59 @@ async fn only_a_trusted_proxy_can_report_the_address_of_the_client() {
             "127.0.0.1, 203.0.113.7, 198.51.100.1",
             false,
         ),
-        ("203.0.113.7", "127.0.0.1, unknown, 203.0.113.7", false),
-        ("203.0.113.7", "203.0.113.7", false),
     ]
     .into_iter()
     .enumerate()
     {
         let user = latchkey.signed_up(&format!("proxy-{number}")).await;
         let answer = response_from(&latchkey, &user, reported, forwarded_for).await;
-        let outcome = (
-            answer["statusCode"].as_u64(),
-            answer["headers"]["x-auth-error"].as_str(),
-        );
         let expected = if is_allowed {
             (Some(200), None)
         } else {
             (Some(401), Some("authz.client_session_mismatch"))
         };
-        assert_eq!(outcome, expected, "{reported}: {forwarded_for}: {answer}");
+        assert_eq!(
+            outcome(&answer),
+            expected,
+            "{reported}: {forwarded_for}: {answer}"
+        );
+        let session = latchkey.session_item(&user, &user.session).await;
+        assert_eq!(session.is_some(), is_allowed, "{reported}: {forwarded_for}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_does_not_report_the_client_ends_no_session() {
+    let unreported = [
+        "",
+        "203.0.113.7",
+        "203.0.113.8, 203.0.113.7",
+        "127.0.0.1, unknown, 203.0.113.7",
+        "127.0.0.1, _hidden, 203.0.113.7",
+    ];
+    let latchkey = Latchkey::start(&[TRUSTED, BOUND_TO_CLIENT]).await;
+    let user = latchkey.signed_up("proxy-silent").await;
+    for forwarded_for in unreported {
+        let answer = response_from(&latchkey, &user, "203.0.113.7", forwarded_for).await;
+        let refused = (Some(401), Some("authz.client_session_mismatch"));
+        assert_eq!(outcome(&answer), refused, "{forwarded_for}: {answer}");
+        bearer_of(&latchkey.get(PATH).cookie(&user.session).send().await);
+    }
+    for binding in ["agent", "none"] {
+        let latchkey = Latchkey::start(&[TRUSTED, ("IDENTITY_SESSION_BINDING", binding)]).await;
+        let user = latchkey.signed_up("proxy-silent").await;
+        for forwarded_for in unreported {
+            let answer = response_from(&latchkey, &user, "203.0.113.7", forwarded_for).await;
+            assert_eq!(outcome(&answer), (Some(200), None), "{forwarded_for}");
+        }
     }
 }
 
 #[tokio::test]
 async fn without_trusted_proxies_the_forwarded_address_is_ignored() {
-    let latchkey = latchkey().await;
+    let latchkey = Latchkey::start(&[BOUND_TO_CLIENT]).await;
     let user = latchkey.signed_up("proxy-none").await;
-    let answer = response_from(latchkey, &user, "203.0.113.7", "127.0.0.1, 203.0.113.7").await;
+    let answer = response_from(&latchkey, &user, "203.0.113.7", "127.0.0.1, 203.0.113.7").await;
     assert_eq!(
         answer["headers"]["x-auth-error"], "authz.client_session_mismatch",
         "{answer}"

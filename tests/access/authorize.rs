@@ -137,15 +137,16 @@ async fn a_state_changing_request_with_a_cookie_requires_the_csrf_token() {
 
 #[tokio::test]
 async fn a_request_from_another_client_ends_the_session() {
-    let latchkey = latchkey().await;
-    for (name, change) in [
-        ("agent", "/headers/user-agent"),
-        ("address", "/requestContext/http/sourceIp"),
+    let latchkey = Latchkey::start(&[("IDENTITY_SESSION_BINDING", "client")]).await;
+    for (name, change, value) in [
+        ("agent", "/headers/user-agent", "Other/2"),
+        ("address", "/requestContext/http/sourceIp", "198.51.100.1"),
     ] {
         let user = latchkey.signed_up(&format!("authorize-{name}")).await;
         let mut event = with_cookie("GET", &user);
         event["headers"]["user-agent"] = json!("");
-        *event.pointer_mut(change).unwrap() = json!("198.51.100.1");
+        is_allowed(latchkey.invoke(FUNCTION, event.clone()).await);
+        *event.pointer_mut(change).unwrap() = json!(value);
         assert_eq!(
             latchkey.invoke(FUNCTION, event).await,
             Ok(json!({ "isAuthorized": false }))
@@ -159,8 +160,27 @@ async fn a_request_from_another_client_ends_the_session() {
 }
 
 #[tokio::test]
+async fn by_default_another_network_is_allowed_and_another_user_agent_is_not() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("authorize-agent-binding").await;
+    let mut event = with_cookie("GET", &user);
+    event["requestContext"]["http"]["sourceIp"] = json!("198.51.100.1");
+    is_allowed(latchkey.invoke(FUNCTION, event.clone()).await);
+    event["headers"]["user-agent"] = json!("Other/2");
+    assert_eq!(
+        latchkey.invoke(FUNCTION, event).await,
+        Ok(json!({ "isAuthorized": false }))
+    );
+    assert_eq!(latchkey.session_item(&user, &user.session).await, None);
+}
+
+#[tokio::test]
 async fn the_forwarded_address_is_ignored() {
-    let latchkey = Latchkey::start(&[("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24")]).await;
+    let variables = [
+        ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/24"),
+        ("IDENTITY_SESSION_BINDING", "client"),
+    ];
+    let latchkey = Latchkey::start(&variables).await;
     let user = latchkey.signed_up("authorize-proxy").await;
     let mut event = with_cookie("GET", &user);
     event["requestContext"]["http"]["sourceIp"] = json!("203.0.113.7");

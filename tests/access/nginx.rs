@@ -371,7 +371,10 @@ async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
     let guarded = Guarded::start(
         nginx.clone(),
         "nginx-trusted",
-        &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
+        &[
+            ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),
+            ("IDENTITY_SESSION_BINDING", "client"),
+        ],
     )
     .await;
     let user = guarded.signed_up("nginx-address").await;
@@ -396,7 +399,8 @@ async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
         .await;
     guarded.refused(&answer, "authz.client_session_mismatch");
 
-    let guarded = Guarded::start(nginx, "nginx-untrusted", &[]).await;
+    let variables = [("IDENTITY_SESSION_BINDING", "client")];
+    let guarded = Guarded::start(nginx, "nginx-untrusted", &variables).await;
     let user = guarded.signed_up("nginx-address").await;
     let answer = guarded
         .request("GET", "/")

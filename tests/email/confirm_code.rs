@@ -14,7 +14,15 @@ use crate::harness::{
 
 const PATH: &str = "/identity/users/email/confirm_code";
 
+/// A confirmation with the password.
 fn confirm(latchkey: &Latchkey, token: &str) -> Request {
+    latchkey
+        .post(PATH)
+        .form(&[("token", token), ("password", PASSWORD)])
+}
+
+/// A confirmation with the token alone.
+fn confirm_by_link(latchkey: &Latchkey, token: &str) -> Request {
     latchkey.post(PATH).form(&[("token", token)])
 }
 
@@ -44,13 +52,16 @@ async fn a_missing_or_empty_token_is_rejected() {
 }
 
 #[tokio::test]
-async fn a_confirmation_activates_and_labels_the_user_and_opens_a_session() {
+async fn a_confirmation_activates_and_labels_the_user_and_replaces_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-email").await;
     let token = token_of(latchkey, &user).await;
     let before = latchkey.user_item(&user).await;
 
-    let answer = confirm(latchkey, &token).send().await;
+    let answer = confirm_by_link(latchkey, &token)
+        .cookie(&user.session)
+        .send()
+        .await;
     let session = User::from_answer(&answer, PASSWORD).session;
     let body = answer.json();
     answer.has_names(&USER_NAMES);
@@ -68,37 +79,111 @@ async fn a_confirmation_activates_and_labels_the_user_and_opens_a_session() {
 
     assert_eq!(latchkey.grant(&user, "CONFIRM").await, None);
     let after = latchkey.user_item(&user).await;
-    only_changed(&before, &after, &["state", "level", "labels", "updated_at"]);
-    for session in [&session, &user.session] {
-        latchkey.sign_out(session).send().await.is_empty(204);
-    }
+    only_changed(
+        &before,
+        &after,
+        &["state", "level", "labels", "updated_at", "session_epoch"],
+    );
+    let recorded = "confirm email succeed".to_owned();
+    assert!(latchkey.activities(&user).await.contains(&recorded));
+    latchkey
+        .sign_out(&user.session)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.not_found"]);
+    latchkey.sign_out(&session).send().await.is_empty(204);
 }
 
 #[tokio::test]
-async fn a_confirmation_opens_no_session_for_a_user_with_a_second_factor() {
+async fn without_a_session_a_confirmation_requires_the_password_and_opens_no_session() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("confirmed-otp").await;
-    latchkey.set_otp_secret(&user, otp::SECRET).await;
-    let answer = confirm(latchkey, &token_of(latchkey, &user).await)
+    let user = latchkey.signed_up("confirmed-elsewhere").await;
+    let other = latchkey.signed_up("confirmed-elsewhere-other").await;
+    let token = token_of(latchkey, &user).await;
+    let with = |password: &str| {
+        latchkey
+            .post(PATH)
+            .form(&[("token", &token), ("password", password)])
+    };
+    for request in [
+        confirm_by_link(latchkey, &token),
+        confirm_by_link(latchkey, &token).bearer(&other.session),
+        confirm_by_link(latchkey, &token).bearer("forged"),
+    ] {
+        latchkey
+            .refuses(&user, request, 400, &["identity.user.missing_password"])
+            .await;
+    }
+    latchkey
+        .refuses(&user, with(" "), 400, &["identity.user.empty_password"])
+        .await;
+    assert_eq!(latchkey.failures(&user.email).await, 0);
+    latchkey
+        .refuses(
+            &user,
+            with("Wrong-Horse-7-Battery"),
+            422,
+            &["identity.user.invalid_password"],
+        )
+        .await;
+    assert_eq!(latchkey.failures(&user.email).await, 1, "as at a sign-in");
+    let answer = with(PASSWORD).send().await;
+    assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
+    let csrf_token = answer.json().get("csrf_token").cloned();
+    assert_eq!(csrf_token.filter(|token| !token.is_null()), None);
+    assert_eq!(latchkey.failures(&user.email).await, 0);
+}
+
+/// A stranger signs up with the address of another person, who opens the link of the mail.
+#[tokio::test]
+async fn a_stranger_keeps_nothing_of_an_account_that_its_owner_confirms() {
+    let latchkey = latchkey().await;
+    let stranger = latchkey.signed_up("confirmed-hijack").await;
+    latchkey.set_otp_secret(&stranger, otp::SECRET).await;
+    let token = token_of(latchkey, &stranger).await;
+    // The owner knows neither the password nor has a session, so nothing is confirmed.
+    latchkey
+        .refuses(
+            &stranger,
+            confirm_by_link(latchkey, &token),
+            400,
+            &["identity.user.missing_password"],
+        )
+        .await;
+    // Instead the owner resets the password by mail, and confirms with the new one.
+    let reset = latchkey.reset_token(&stranger).await;
+    let new = "Newer-Horse-7-Battery";
+    latchkey.confirm(&reset, new).send().await.is_empty(201);
+    let confirmed = latchkey
+        .post(PATH)
+        .form(&[("token", token.as_str()), ("password", new)])
         .send()
         .await;
-    assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
-    let body = answer.json();
     assert_eq!(
-        (
-            &body["state"],
-            &body["otp"],
-            body.get("csrf_token").filter(|token| !token.is_null())
-        ),
-        (&json!("active"), &json!(true), None)
+        (confirmed.status, &confirmed.json()["otp"]),
+        (201, &json!(false))
     );
-    let sessions = latchkey
-        .items_of(&user)
+    latchkey
+        .sign_out(&stranger.session)
+        .send()
         .await
-        .into_keys()
-        .filter(|key| key.contains("SESSION#"))
-        .count();
-    assert_eq!(sessions, 1);
+        .is_refused(404, &["identity.session.not_found"]);
+    latchkey
+        .sign_in(&stranger.email, PASSWORD)
+        .send()
+        .await
+        .is_refused(404, &["identity.session.invalid_params"]);
+    let owner = latchkey.sign_in(&stranger.email, new).send().await;
+    assert_eq!(owner.status, 201);
+}
+
+#[tokio::test]
+async fn with_confirmation_by_link_the_token_is_enough() {
+    let latchkey = Latchkey::start(&[("IDENTITY_CONFIRMATION", "link")]).await;
+    let user = latchkey.signed_up("confirmed-link").await;
+    let token = token_of(&latchkey, &user).await;
+    let answer = confirm_by_link(&latchkey, &token).send().await;
+    assert_eq!((answer.status, answer.header("set-cookie")), (201, None));
 }
 
 #[tokio::test]
@@ -118,23 +203,18 @@ async fn a_confirmation_code_works_once() {
 }
 
 #[tokio::test]
-async fn only_one_of_eight_concurrent_confirmations_with_one_code_succeeds() {
-    let latchkey = latchkey().await;
+async fn only_one_of_sixteen_concurrent_confirmations_with_one_code_succeeds() {
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
     let user = latchkey.signed_up("confirmed-race").await;
-    let token = token_of(latchkey, &user).await;
-    let answers = all_at_once((0..8).map(|_| confirm(latchkey, &token))).await;
+    let token = token_of(&latchkey, &user).await;
+    let answers = all_at_once((0..16).map(|_| confirm(&latchkey, &token))).await;
     assert_eq!(
         answers.iter().filter(|answer| answer.status == 201).count(),
         1
     );
     for loser in answers.iter().filter(|answer| answer.status != 201) {
-        loser.is_refused(422, &["identity.user.utilized_token"]);
+        assert_eq!(loser.status, 422, "{loser:?}");
     }
-    let items = latchkey.items_of(&user).await;
-    assert_eq!(
-        items.keys().filter(|key| key.contains("SESSION#")).count(),
-        2
-    );
 }
 
 #[tokio::test]
@@ -222,7 +302,7 @@ async fn an_account_that_is_not_pending_cannot_be_confirmed() {
 async fn the_session_is_a_new_one_with_the_usual_maximum_age() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("confirmed-session").await;
-    let answer = confirm(latchkey, &token_of(latchkey, &user).await)
+    let answer = confirm_by_link(latchkey, &token_of(latchkey, &user).await)
         .cookie(&user.session)
         .send()
         .await;
@@ -234,5 +314,25 @@ async fn the_session_is_a_new_one_with_the_usual_maximum_age() {
     assert_eq!(
         number(&item, "expires_at") - number(&item, "began_at"),
         86_400
+    );
+}
+
+#[tokio::test]
+async fn a_confirmation_is_an_activity_and_a_rejected_one_is_not() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirm-activity").await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    let token = mail.confirmation_token().unwrap();
+    for status in [201, 422] {
+        let request = latchkey
+            .post("/identity/users/email/confirm_code")
+            .form(&[("token", token), ("password", &user.password)]);
+        assert_eq!(request.send().await.status, status);
+    }
+    assert_eq!(
+        latchkey.activities(&user).await,
+        ["signup succeed", "confirm email succeed"]
     );
 }

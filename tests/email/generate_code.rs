@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{Latchkey, Mail, claims, latchkey, now, number};
+use crate::harness::{Latchkey, Mail, PASSWORD, claims, latchkey, now, number};
 
 const PATH: &str = "/identity/users/email/generate_code";
 
@@ -49,9 +49,10 @@ async fn a_new_confirmation_mail_invalidates_the_previous_one() {
     assert_eq!(claims(token)["jti"], *code["jti"].as_s().unwrap());
 
     let confirm = |mail: &Mail| {
-        latchkey
-            .post("/identity/users/email/confirm_code")
-            .form(&[("token", mail.confirmation_token().unwrap())])
+        latchkey.post("/identity/users/email/confirm_code").form(&[
+            ("token", mail.confirmation_token().unwrap()),
+            ("password", PASSWORD),
+        ])
     };
     confirm(&first)
         .send()

@@ -46,17 +46,31 @@ pub fn only_changed(before: &Item, after: &Item, names: &[&str]) {
     };
     assert_eq!(rest(after), rest(before));
 }
+/// The attributes of a mail that state its delivery.
+const DELIVERY: [&str; 4] = ["leased_until", "leased_by", "released_at", "settled_at"];
+/// The attributes of users and sessions that count attempts and requests, and the revision, which
+/// counts writes.
+const COUNTERS: [&str; 9] = [
+    "totp_failures",
+    "totp_retry_at",
+    "recovery_failures",
+    "recovery_retry_at",
+    "password_known_at",
+    "failures",
+    "requests",
+    "requests_minute",
+    "revision",
+];
 
 impl Latchkey {
     /// Every item that a rejected request must leave unchanged. Left out: the delivery state of
-    /// mails, the dummy writes for unknown addresses, the counters and activities (which rejected
-    /// requests write too), and expired items.
+    /// mails, the dummy writes for unknown addresses, the counters, activities and notices of wrong
+    /// codes (which rejected requests write too), and expired items.
     pub async fn everything(&self) -> Snapshot {
         let mut all = self.stored().await;
         all.retain(|key, item| {
-            item.retain(|name, _| {
-                !["leased_until", "leased_by", "released_at", "settled_at"].contains(&name.as_str())
-            });
+            item.retain(|name, _| !DELIVERY.contains(&name.as_str()));
+            item.retain(|name, _| !COUNTERS.contains(&name.as_str()));
             // Expired items may be deleted at any moment.
             let has_expired = item
                 .get("expires_at")
@@ -64,7 +78,8 @@ impl Latchkey {
             !(has_expired
                 || key.contains(" NOBODY#")
                 || key.contains(" LIMIT#")
-                || key.contains(" ACTIVITY#"))
+                || key.contains(" ACTIVITY#")
+                || item.get("kind") == Some(&AttributeValue::S("password_known".to_owned())))
         });
         all
     }
@@ -185,6 +200,18 @@ impl Latchkey {
     }
 
     /// Moves the expiry of the reset code back by that many seconds.
+    /// Moves the authentication of the session back in time.
+    pub async fn age_authentication(&self, user: &User, seconds: i64) {
+        self.edit_session(user, &user.session, |item| {
+            let earlier = number(item, "began_at") - seconds;
+            item.insert(
+                "authenticated_at".to_owned(),
+                AttributeValue::N(earlier.to_string()),
+            );
+        })
+        .await;
+    }
+
     pub async fn age_code(&self, user: &User, seconds: i64) {
         self.age_grant(user, "RESET", seconds).await;
     }

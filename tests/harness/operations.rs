@@ -79,7 +79,7 @@ pub const OPERATIONS: [Operation; 8] = [
         path: "/identity/users/email/confirm_code",
         signed_in: false,
         module: "identity.user",
-        parameters: &[("token", 4096), ("lang", 1024)],
+        parameters: &[("token", 4096), ("password", 1024), ("lang", 1024)],
         missing: &["identity.user.missing_token"],
     },
     Operation {

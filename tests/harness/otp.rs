@@ -117,8 +117,9 @@ impl Latchkey {
         self.post("/identity/sessions").form(&fields)
     }
 
-    /// Generates a shared secret and returns it.
+    /// Confirms the user, generates a shared secret and returns it.
     pub async fn generated_secret(&self, user: &User) -> String {
+        self.set_state(user, "active").await;
         let answer = self
             .post("/resource/otp/generate_qrcode")
             .bearer(&user.session)
@@ -154,7 +155,7 @@ impl Latchkey {
 
     /// A new user with the second factor enabled.
     pub async fn enrolled(&self, name: &str) -> (User, Authenticator) {
-        let user = self.signed_up(name).await;
+        let user = self.confirmed(name).await;
         let authenticator = self.enroll(&user).await;
         (user, authenticator)
     }

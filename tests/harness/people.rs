@@ -58,6 +58,13 @@ impl Latchkey {
         self.signed_up_with(name, &json!({})).await
     }
 
+    /// A new user with a confirmed address.
+    pub async fn confirmed(&self, name: &str) -> User {
+        let user = self.signed_up(name).await;
+        self.set_state(&user, "active").await;
+        user
+    }
+
     /// A new user who signed up with further parameters.
     pub async fn signed_up_with(&self, name: &str, more: &Value) -> User {
         let mut body = json!({ "email": format!("{name}@example.com"), "password": PASSWORD });

@@ -8,7 +8,7 @@ use crate::harness::{Item, Latchkey, Mail, User, eventually, latchkey, now, numb
 const FUNCTION: &str = "MailSendFunction";
 
 /// The stream record of a write of the item.
-fn event(item: &Item) -> Value {
+pub fn event(item: &Item) -> Value {
     let attributes = |names: &dyn Fn(&str) -> bool| -> Value {
         let chosen = item
             .iter()

@@ -1,9 +1,13 @@
 //! Bounces and complaints reported by SES
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use shared::platform::clock::Timestamp;
 
-use crate::harness::{Latchkey, User, eventually, latchkey, now, number, only_changed, text};
+use super::delivery::event as record_of;
+use crate::harness::{
+    Latchkey, Mail, User, all_at_once, eventually, latchkey, now, number, only_changed, text,
+};
 
 const FUNCTION: &str = "MailFeedbackFunction";
 
@@ -79,9 +83,9 @@ async fn signed_up(latchkey: &Latchkey, name: &str) -> User {
 }
 
 #[tokio::test]
-async fn an_address_with_a_bounce_or_complaint_is_labelled_and_gets_no_more_mail() {
+async fn an_address_that_bounced_is_labelled_and_gets_no_more_mail() {
     let latchkey = Latchkey::start(&[]).await;
-    for mailbox in ["bounce", "complaint", "suppressionlist"] {
+    for mailbox in ["bounce", "suppressionlist"] {
         let email = format!("{mailbox}+label@simulator.amazonses.com");
         let user = latchkey
             .signed_up_with("-", &json!({ "email": email }))
@@ -102,13 +106,13 @@ async fn an_address_with_a_bounce_or_complaint_is_labelled_and_gets_no_more_mail
         );
     }
     let log = latchkey
-        .log_with(3, "not sent: mails to the address bounce")
+        .log_with(2, "not sent: mails to the address bounce")
         .await;
     assert_eq!(
         log.iter()
             .filter(|line| line.contains("not sent: mails to the address bounce"))
             .count(),
-        3,
+        2,
         "{log:#?}"
     );
     // Addresses are masked.
@@ -268,4 +272,169 @@ async fn a_later_confirmation_of_the_address_resumes_mail() {
     assert_eq!(labels(latchkey, &user).await, ["private email: bounced"]);
     assert!((now() - number(&after, "updated_at")).abs() < 60);
     only_changed(&before, &after, &["labels", "updated_at"]);
+}
+
+/// A new user who reported the confirmation mail as spam.
+async fn complained(latchkey: &Latchkey, label: &str) -> User {
+    let email = format!("complaint+{label}@simulator.amazonses.com");
+    let user = latchkey
+        .signed_up_with("-", &json!({ "email": email }))
+        .await;
+    eventually("the label", || async {
+        (labels(latchkey, &user).await == ["private email: complained"]).then_some(())
+    })
+    .await;
+    assert_eq!(settled(latchkey, &user).await, 1);
+    user
+}
+
+/// Asks for a reset mail, which is answered as always, and returns the reset mails that were sent.
+async fn reset_mails_after_a_request(latchkey: &Latchkey, user: &User) -> Vec<Mail> {
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
+    settled(latchkey, user).await;
+    let mails = latchkey.mails_to(&user.email).await;
+    mails
+        .into_iter()
+        .filter(|mail| mail.reset_token().is_some())
+        .collect()
+}
+
+/// Sets the time of the last reset mail back.
+async fn wait_since_reset(latchkey: &Latchkey, user: &User, seconds: i64) {
+    latchkey
+        .edit_user(user, |item| {
+            let Some(AttributeValue::M(reset)) = item.get_mut("complaint_reset") else {
+                panic!("no reset mail was requested")
+            };
+            let at = AttributeValue::N((now() - seconds).to_string());
+            reset.insert("at".to_owned(), at);
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn after_a_complaint_one_reset_mail_a_day_is_sent_and_strangers_cannot_void_it() {
+    let latchkey = latchkey().await;
+    let user = complained(latchkey, "daily").await;
+    let mails = reset_mails_after_a_request(latchkey, &user).await;
+    assert_eq!(mails.len(), 1);
+    for _ in 0..3 {
+        assert_eq!(reset_mails_after_a_request(latchkey, &user).await.len(), 1);
+    }
+    wait_since_reset(latchkey, &user, 86_390).await;
+    assert_eq!(reset_mails_after_a_request(latchkey, &user).await.len(), 1);
+    // The code of the mail is still the newest one.
+    latchkey
+        .confirm(mails[0].reset_token().unwrap(), "Newer-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
+    // The notice about it is not sent.
+    settled(latchkey, &user).await;
+    assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
+    wait_since_reset(latchkey, &user, 86_401).await;
+    assert_eq!(reset_mails_after_a_request(latchkey, &user).await.len(), 2);
+}
+
+#[tokio::test]
+async fn concurrent_requests_after_a_complaint_send_one_mail() {
+    let latchkey = latchkey().await;
+    let user = complained(latchkey, "race").await;
+    let answers = all_at_once((0..16).map(|_| latchkey.ask_for_code(&user.email))).await;
+    for answer in &answers {
+        assert!([201, 503].contains(&answer.status), "{answer:?}");
+    }
+    settled(latchkey, &user).await;
+    let mails = latchkey.mails_to(&user.email).await;
+    let resets = mails.iter().filter(|mail| mail.reset_token().is_some());
+    assert_eq!(resets.count(), 1);
+    // Every request is an activity of the user.
+    let activities = latchkey.activities(&user).await;
+    let requests = activities
+        .iter()
+        .filter(|activity| *activity == "request password reset succeed")
+        .count();
+    let answered = answers.iter().filter(|answer| answer.status == 201).count();
+    assert_eq!(requests, answered, "{activities:?}");
+}
+
+#[tokio::test]
+async fn repeated_records_after_a_complaint_send_no_second_mail() {
+    let latchkey = latchkey().await;
+    let user = complained(latchkey, "repeated").await;
+    assert_eq!(reset_mails_after_a_request(latchkey, &user).await.len(), 1);
+    let mails = latchkey.queued_mails(&user).await;
+    let reset = mails
+        .iter()
+        .find(|mail| text(mail, "kind") == "password_reset")
+        .unwrap();
+    let records: Vec<_> = (0..4)
+        .map(|_| latchkey.invoke_later("MailSendFunction", record_of(reset)))
+        .collect();
+    for record in records {
+        record.await.unwrap().expect("the record is skipped");
+    }
+    assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_reset_mail_that_was_queued_before_the_complaint_is_not_sent_after_it() {
+    let latchkey = latchkey().await;
+    let user = signed_up(latchkey, "feedback-queued").await;
+    latchkey
+        .ask_for_code(&user.email)
+        .send()
+        .await
+        .is_empty(201);
+    settled(latchkey, &user).await;
+    latchkey
+        .invoke(FUNCTION, complaint(&user, Some("abuse")))
+        .await
+        .unwrap();
+    let mails = latchkey.queued_mails(&user).await;
+    let reset = mails
+        .iter()
+        .find(|mail| text(mail, "kind") == "password_reset")
+        .unwrap();
+    let key = text(reset, "sk").to_owned();
+    latchkey
+        .edit_grant(&user, &key, |item| drop(item.remove("settled_at")))
+        .await;
+    latchkey
+        .invoke("MailSendFunction", record_of(reset))
+        .await
+        .expect("the mail is settled");
+    assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
+    // A new request is sent.
+    assert_eq!(reset_mails_after_a_request(latchkey, &user).await.len(), 2);
+}
+
+#[tokio::test]
+async fn the_label_of_an_earlier_version_is_read_as_a_bounce() {
+    let latchkey = latchkey().await;
+    let user = signed_up(latchkey, "feedback-earlier").await;
+    latchkey
+        .invoke(FUNCTION, bounce(&user, &user.email))
+        .await
+        .unwrap();
+    assert!(
+        reset_mails_after_a_request(latchkey, &user)
+            .await
+            .is_empty()
+    );
+    // A complaint does not weaken it.
+    latchkey
+        .invoke(FUNCTION, complaint(&user, Some("abuse")))
+        .await
+        .unwrap();
+    assert_eq!(labels(latchkey, &user).await, ["private email: bounced"]);
+    assert!(
+        reset_mails_after_a_request(latchkey, &user)
+            .await
+            .is_empty()
+    );
 }

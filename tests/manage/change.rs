@@ -15,6 +15,7 @@ async fn change(latchkey: &Latchkey, user: &User, action: &str, fields: Value) -
 }
 
 /// Asserts that the action changes only these attributes of the user's item, and no other item.
+/// Activities are not compared.
 async fn changes_only(
     latchkey: &Latchkey,
     user: &User,
@@ -239,4 +240,74 @@ async fn verifying_an_address_that_bounced_resumes_mail() {
     );
     // A mail is sent again (and bounces).
     latchkey.reset_mail(email).await;
+}
+
+#[tokio::test]
+async fn every_change_is_an_activity_of_the_user() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("manage-activities").await;
+    latchkey.set_otp_secret(&user, otp::SECRET).await;
+    change(latchkey, &user, "set-state", json!({ "state": "active" })).await;
+    change(latchkey, &user, "set-role", json!({ "role": "admin" })).await;
+    change(latchkey, &user, "disable-otp", json!({})).await;
+    change(latchkey, &user, "end-sessions", json!({})).await;
+    // A rejected change leaves none.
+    let rejected = json!({ "action": "disable-otp", "uid": user.uid });
+    assert_eq!(
+        manage(latchkey, rejected).await["error"]["code"],
+        "not_enabled"
+    );
+    let user = latchkey.with_new_session(&user).await;
+    for (topic, actions) in [
+        ("account", &["set role", "set state", "signup"][..]),
+        ("otp", &["disable 2FA"]),
+        ("session", &["login", "end sessions"]),
+    ] {
+        let answer = latchkey
+            .by(&user, "GET", &format!("/resource/users/activity/{topic}"))
+            .send()
+            .await;
+        let listed = answer.json();
+        let listed = listed.as_array().unwrap();
+        let names: Vec<_> = listed
+            .iter()
+            .map(|activity| activity["action"].as_str().unwrap())
+            .collect();
+        assert_eq!(names, actions, "{topic}");
+        for activity in listed {
+            assert_eq!(activity["result"], "succeed", "{activity}");
+            let is_of_the_user =
+                ["login", "signup"].contains(&activity["action"].as_str().unwrap());
+            let is_of_the_operator =
+                activity["user_agent"] == "manage-users" && activity["user_ip"] == "";
+            assert_eq!(is_of_the_operator, !is_of_the_user, "{activity}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_user_is_mailed_when_an_operator_turns_the_second_factor_off() {
+    let latchkey = latchkey().await;
+    for (state, mails) in [("active", 2), ("pending", 1)] {
+        let data = json!({ "data": "{\"language\": \"de\"}" });
+        let user = latchkey
+            .signed_up_with(&format!("manage-otp-{state}"), &data)
+            .await;
+        latchkey.set_otp_secret(&user, otp::SECRET).await;
+        change(latchkey, &user, "set-state", json!({ "state": state })).await;
+        change(latchkey, &user, "disable-otp", json!({})).await;
+        crate::harness::eventually("every mail settled", || async {
+            let queued = latchkey.queued_mails(&user).await;
+            let is_settled = queued.iter().all(|mail| mail.contains_key("settled_at"));
+            (is_settled && queued.len() == mails).then_some(())
+        })
+        .await;
+        let sent = latchkey.mails_to(&user.email).await;
+        assert_eq!(sent.len(), mails, "{state}");
+        let notices = sent.iter().filter(|mail| {
+            let text = format!("{mail:?}");
+            text.contains("Zwei-Faktor-Authentifizierung deaktiviert")
+        });
+        assert_eq!(notices.count(), mails - 1, "{state}");
+    }
 }

@@ -16,7 +16,7 @@ async fn generate(latchkey: &Latchkey, user: &User) -> Answer {
 #[tokio::test]
 async fn the_qr_code_contains_the_url() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("Otp.Draw+Qr").await;
+    let user = latchkey.confirmed("Otp.Draw+Qr").await;
     let answer = generate(latchkey, &user).await;
     answer.has_names(&["data"]);
     let data = answer.json()["data"].clone();
@@ -40,7 +40,7 @@ async fn the_qr_code_contains_the_url() {
 #[tokio::test]
 async fn the_issuer_is_the_percent_encoded_app_name() {
     let latchkey = Latchkey::start(&[("IDENTITY_APP_NAME", "Bits & Bobs")]).await;
-    let user = latchkey.signed_up("otp-issuer").await;
+    let user = latchkey.confirmed("otp-issuer").await;
     let data = generate(&latchkey, &user).await.json()["data"].clone();
     let url = data["url"].as_str().unwrap();
     assert!(
@@ -61,6 +61,7 @@ async fn the_qr_code_of_the_longest_address_is_readable() {
         let user = latchkey
             .signed_up_with("-", &json!({ "email": email }))
             .await;
+        latchkey.set_state(&user, "active").await;
         let data = generate(latchkey, &user).await.json()["data"].clone();
         let (size, seen) = otp::scan_qr_code(data["barcode"].as_str().unwrap());
         assert_eq!(
@@ -73,7 +74,7 @@ async fn the_qr_code_of_the_longest_address_is_readable() {
 #[tokio::test]
 async fn a_generated_secret_has_no_effect_until_it_is_enabled() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("otp-draw-pending").await;
+    let user = latchkey.confirmed("otp-draw-pending").await;
     let secret = latchkey.generated_secret(&user).await;
     let item = latchkey.user_item(&user).await;
     assert_eq!(
@@ -97,7 +98,7 @@ async fn a_generated_secret_has_no_effect_until_it_is_enabled() {
 #[tokio::test]
 async fn a_new_secret_replaces_the_pending_one() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("otp-draw-twice").await;
+    let user = latchkey.confirmed("otp-draw-twice").await;
     let first = latchkey.generated_secret(&user).await;
     let second = latchkey.generated_secret(&user).await;
     assert_ne!(first, second);

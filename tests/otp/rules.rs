@@ -1,13 +1,14 @@
 //! Rules of every operation of the second factor
 
-use crate::harness::{Request, latchkey, otp};
+use crate::harness::{Latchkey, User, all_at_once, latchkey, number, otp};
 
 /// The operations, and whether each takes a code.
-const OPERATIONS: [(&str, bool); 4] = [
+const OPERATIONS: [(&str, bool); 5] = [
     ("generate_qrcode", false),
     ("enable", true),
     ("disable", true),
     ("verify", true),
+    ("recovery_codes", true),
 ];
 
 fn path(operation: &str) -> String {
@@ -59,14 +60,13 @@ async fn every_operation_requires_a_session_and_with_a_cookie_the_csrf_token() {
         .send()
         .await
         .is_empty(201);
-    assert_eq!(latchkey.failures(&user.email).await, 0);
 }
 
 #[tokio::test]
 async fn the_code_parameter_is_validated_before_the_state_of_the_second_factor() {
     let latchkey = latchkey().await;
     let (on, _) = latchkey.enrolled("otp-rules-code").await;
-    let off = latchkey.signed_up("otp-rules-code-off").await;
+    let off = latchkey.confirmed("otp-rules-code-off").await;
     for user in [&on, &off] {
         for (operation, _) in OPERATIONS.iter().filter(|(_, takes_code)| *takes_code) {
             let request = || latchkey.post(&path(operation)).bearer(&user.session);
@@ -147,22 +147,19 @@ async fn unsupported_and_malformed_bodies_are_rejected() {
     }
 }
 
+/// The wrong secrets that a session counts.
+async fn failures(latchkey: &Latchkey, user: &User) -> i64 {
+    let item = latchkey.session_item(user, &user.session).await.unwrap();
+    item.get("failures")
+        .map_or(0, |_| number(&item, "failures"))
+}
+
 #[tokio::test]
-async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_counts_nor_resets() {
+async fn a_wrong_code_counts_on_the_session_and_a_right_one_clears_the_count() {
     let latchkey = latchkey().await;
     let (user, authenticator) = latchkey.enrolled("otp-rules-count").await;
-    assert_eq!(
-        latchkey.failures(&user.email).await,
-        0,
-        "the code that enabled the second factor is counted"
-    );
-    latchkey
-        .sign_in(&user.email, "Wrong-Horse-7-Battery")
-        .send()
-        .await
-        .is_refused(404, &["identity.session.invalid_params"]);
     let wrong = authenticator.wrong_code();
-    for (operation, count) in [("verify", 2), ("disable", 3)] {
+    for (operation, count) in [("verify", 1), ("disable", 2), ("recovery_codes", 3)] {
         latchkey
             .refuses(
                 &user,
@@ -171,132 +168,124 @@ async fn a_wrong_code_counts_like_a_wrong_password_and_a_right_one_neither_count
                 &["resource.otp.invalid"],
             )
             .await;
-        assert_eq!(latchkey.failures(&user.email).await, count);
+        assert_eq!(failures(latchkey, &user).await, count, "{operation}");
     }
     latchkey
         .otp("verify", &user.session, &authenticator.code())
         .send()
         .await
         .is_empty(201);
-    assert_eq!(latchkey.failures(&user.email).await, 3);
-    latchkey
-        .otp("disable", &user.session, &authenticator.recovery_codes[0])
+    assert_eq!(failures(latchkey, &user).await, 0);
+    assert_eq!(
+        latchkey.failures(&user.email).await,
+        0,
+        "the sign-in counter of the address is not concerned"
+    );
+}
+
+#[tokio::test]
+async fn a_text_without_the_form_of_a_code_is_rejected_and_not_counted() {
+    let latchkey = latchkey().await;
+    let (user, _) = latchkey.enrolled("otp-rules-form").await;
+    for operation in ["verify", "disable", "recovery_codes"] {
+        for text in ["12345", "1234567", "nonsense", "ABCDE-FGH2", "12345x"] {
+            latchkey
+                .refuses(
+                    &user,
+                    latchkey.otp(operation, &user.session, text),
+                    422,
+                    &["resource.otp.invalid"],
+                )
+                .await;
+        }
+    }
+    assert_eq!(failures(latchkey, &user).await, 0);
+}
+
+#[tokio::test]
+async fn the_tenth_wrong_code_in_a_row_ends_the_session() {
+    let latchkey = latchkey().await;
+    let (user, authenticator) = latchkey.enrolled("otp-rules-tenth").await;
+    let owner = latchkey
+        .sign_in_with(&user, &authenticator.recovery_codes[0])
         .send()
         .await
-        .is_empty(200);
-    assert_eq!(latchkey.failures(&user.email).await, 3);
-
-    let secret = latchkey.generated_secret(&user).await;
-    let wrong = latchkey.otp("enable", &user.session, &otp::wrong_code_of(&secret));
-    latchkey
-        .refuses(&user, wrong, 422, &["resource.otp.invalid"])
-        .await;
-    assert_eq!(latchkey.failures(&user.email).await, 4);
-    assert_eq!(
+        .session();
+    let wrong = authenticator.wrong_code();
+    for _ in 0..10 {
         latchkey
-            .otp("enable", &user.session, &otp::code_of(&secret, otp::step()))
+            .otp("verify", &user.session, &wrong)
             .send()
             .await
-            .status,
-        201
+            .is_refused(422, &["resource.otp.invalid"]);
+    }
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+    // The thief of one session cannot lock the owner out of another one, or of signing in.
+    latchkey
+        .otp("verify", &owner, &authenticator.code())
+        .send()
+        .await
+        .is_empty(201);
+    assert_eq!(latchkey.failures(&user.email).await, 0);
+}
+
+#[tokio::test]
+async fn no_more_than_ten_concurrent_wrong_codes_are_verified() {
+    let latchkey = Latchkey::start(&otp::FOR_RACES).await;
+    let (user, authenticator) = latchkey.enrolled("otp-rules-race").await;
+    let wrong = authenticator.wrong_code();
+    let requests = (0..16).map(|_| latchkey.otp("verify", &user.session, &wrong));
+    let answers = all_at_once(requests).await;
+    let verified = answers.iter().filter(|answer| answer.status == 422).count();
+    assert_eq!(verified, 10);
+    for answer in answers.iter().filter(|answer| answer.status != 422) {
+        assert!([401, 429].contains(&answer.status), "{answer:?}");
+    }
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+}
+
+#[tokio::test]
+async fn a_pending_account_cannot_have_a_second_factor() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("otp-rules-pending").await;
+    let request = latchkey
+        .post(&path("generate_qrcode"))
+        .bearer(&user.session);
+    latchkey
+        .refuses(&user, request, 422, &["resource.otp.email_not_confirmed"])
+        .await;
+    let request = latchkey.otp("enable", &user.session, "123456");
+    latchkey
+        .refuses(&user, request, 422, &["resource.otp.email_not_confirmed"])
+        .await;
+    assert_eq!(
+        latchkey.otp_activities(&user).await,
+        ["request QR code for 2FA failed", "enable 2FA failed"]
     );
-    assert_eq!(latchkey.failures(&user.email).await, 4);
 }
 
 #[tokio::test]
-async fn during_a_wait_no_code_is_evaluated() {
+async fn changes_of_the_second_factor_require_a_recent_authentication() {
     let latchkey = latchkey().await;
-    let (on, authenticator) = latchkey.enrolled("otp-rules-wait").await;
-    let off = latchkey.signed_up("otp-rules-wait-off").await;
-    let secret = latchkey.generated_secret(&off).await;
-    for user in [&on, &off] {
+    let (user, authenticator) = latchkey.enrolled("otp-rules-recent").await;
+    latchkey.age_authentication(&user, 901).await;
+    for operation in ["generate_qrcode", "enable", "disable", "recovery_codes"] {
+        let request = latchkey.otp(operation, &user.session, &authenticator.code());
         latchkey
-            .sign_in(&user.email, "Wrong-Horse-7-Battery")
-            .send()
+            .refuses(&user, request, 401, &["authz.reauthentication_required"])
             .await;
-        latchkey.edit_failures(&user.email, 12, 600).await;
     }
-    let request =
-        |operation: &str, code: &str| -> Request { latchkey.otp(operation, &on.session, code) };
-    for (user, request) in [
-        (&on, request("verify", &authenticator.code())),
-        (&on, request("verify", &authenticator.wrong_code())),
-        (&on, request("disable", &authenticator.code())),
-        (&on, request("disable", &authenticator.recovery_codes[0])),
-        (
-            &off,
-            latchkey.otp("enable", &off.session, &otp::code_of(&secret, otp::step())),
-        ),
-    ] {
-        let before = latchkey.items_of(user).await;
-        let answer = request.send().await;
-        answer.is_refused(429, &["request.too_many_attempts"]);
-        let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=600).contains(&seconds), "{seconds}");
-        assert_eq!(
-            (
-                latchkey.items_of(user).await,
-                latchkey.failures(&user.email).await
-            ),
-            (before, 12)
-        );
-    }
-    // The wait does not apply to operations without a code, and the state is checked before it.
-    latchkey.generated_secret(&off).await;
     latchkey
-        .otp("enable", &on.session, "123456")
+        .otp("verify", &user.session, &authenticator.code())
         .send()
         .await
-        .is_refused(400, &["resource.otp.already_enabled"]);
-    latchkey
-        .otp("verify", &off.session, "123456")
-        .send()
-        .await
-        .is_refused(400, &["resource.otp.not_enabled"]);
-}
-
-/// The preceding sign-in leaves an unsettled attempt, which must not count.
-#[tokio::test]
-async fn five_wrong_codes_are_free_after_a_sign_in() {
-    let latchkey = latchkey().await;
-    for (operation, takes_code) in OPERATIONS {
-        if !takes_code {
-            continue;
-        }
-        let user = latchkey
-            .signed_up(&format!("otp-rules-free-{operation}"))
-            .await;
-        let wrong = if operation == "enable" {
-            let secret = latchkey.generated_secret(&user).await;
-            assert_eq!(
-                latchkey
-                    .sign_in(&user.email, &user.password)
-                    .send()
-                    .await
-                    .status,
-                201
-            );
-            otp::wrong_code_of(&secret)
-        } else {
-            let authenticator = latchkey.enroll(&user).await;
-            assert_eq!(
-                latchkey
-                    .sign_in_with(&user, &authenticator.code())
-                    .send()
-                    .await
-                    .status,
-                201
-            );
-            authenticator.wrong_code()
-        };
-        for _ in 0..6 {
-            latchkey
-                .otp(operation, &user.session, &wrong)
-                .send()
-                .await
-                .is_refused(422, &["resource.otp.invalid"]);
-        }
-        let seventh = latchkey.otp(operation, &user.session, &wrong).send().await;
-        seventh.is_refused(429, &["request.too_many_attempts"]);
-    }
+        .is_empty(201);
 }

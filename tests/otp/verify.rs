@@ -88,7 +88,7 @@ async fn a_wrong_code_is_rejected() {
 #[tokio::test]
 async fn without_an_enabled_second_factor_the_error_is_not_enabled() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("otp-verify-off").await;
+    let user = latchkey.confirmed("otp-verify-off").await;
     let secret = latchkey.generated_secret(&user).await;
     for code in [otp::code_of(&secret, otp::step()), "123456".to_owned()] {
         latchkey
@@ -123,9 +123,10 @@ async fn only_one_of_sixteen_concurrent_uses_of_one_code_succeeds() {
         .enumerate()
         .filter(|(_, answer)| answer.status != 201)
     {
+        // A request that lost the race for the code has to be sent again.
         match place % 2 {
-            0 => answer.is_refused(422, &["resource.otp.invalid"]),
-            _ => answer.is_refused(403, &["identity.session.invalid_otp"]),
+            0 => assert!([422, 429].contains(&answer.status), "{answer:?}"),
+            _ => assert!([403, 429].contains(&answer.status), "{answer:?}"),
         }
     }
 }

@@ -4,14 +4,14 @@ use serde_json::json;
 
 use crate::harness::{Browser, Latchkey, Mail, PASSWORD, otp};
 
-const OTHER: &str = "Other-Horse-7-Battery";
+pub(super) const OTHER: &str = "Other-Horse-7-Battery";
 
-async fn stack() -> Latchkey {
+pub(super) async fn stack() -> Latchkey {
     Latchkey::start(&otp::FOR_RACES[1..]).await
 }
 
 /// Submits the sign-in form.
-async fn sign_in(browser: &Browser, email: &str, password: &str) {
+pub(super) async fn sign_in(browser: &Browser, email: &str, password: &str) {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", password).await;
     browser.click("#sign-in button").await;
@@ -165,7 +165,9 @@ async fn a_mailed_link_sets_a_password_once() {
         .fill("#set-password [name=confirm_password]", PASSWORD)
         .await;
     browser.click("#set-password button").await;
-    browser.shows_message("The link was used already.").await;
+    browser
+        .shows_message("This link has already been used")
+        .await;
     browser.close().await;
 }
 
@@ -205,6 +207,31 @@ async fn sessions_are_listed_and_can_be_ended() {
         latchkey.sign_in(&user.email, OTHER).send().await.status,
         201
     );
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn a_session_that_ended_leads_to_the_sign_in_page_which_says_so() {
+    let latchkey = stack().await;
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
+    let user = latchkey.signed_up("browser-ended").await;
+    browser.open("/accounts/sign_in?lang=en").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    browser.shows("#who").await;
+    latchkey
+        .by(&user, "DELETE", "/resource/sessions")
+        .send()
+        .await
+        .is_empty(204);
+    browser.open("/accounts/settings?lang=en").await;
+    browser.is_at("/accounts/sign_in").await;
+    browser.shows_message("Please sign in again.").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    assert_eq!(browser.shows("#who").await, user.email);
     browser.close().await;
 }
 

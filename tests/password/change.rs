@@ -433,99 +433,53 @@ async fn every_attempted_change_is_recorded_with_its_result() {
 }
 
 #[tokio::test]
-async fn a_wrong_old_password_counts_as_a_wrong_one_at_sign_in() {
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1")]).await;
-    let user = latchkey.signed_up("change-wait").await;
-    let other = latchkey.signed_up("change-other").await;
-    let wrong = ["resource.password.prev_pass_not_correct"];
-    // Other errors neither count nor reset.
-    for (new, repetition) in [(PASSWORD, PASSWORD), ("weak", "weak"), (NEW, "other")]
-        .into_iter()
-        .cycle()
-        .take(6)
-    {
-        let fields = [
-            ("old_password", PASSWORD),
-            ("new_password", new),
-            ("confirm_password", repetition),
-        ];
-        assert_ne!(change(&latchkey, &user, &fields).send().await.status, 429);
+async fn the_tenth_wrong_old_password_in_a_row_ends_the_session_and_no_other() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("change-tenth").await;
+    let owner = latchkey.with_new_session(&user).await;
+    let wrong = || latchkey.change_password(&user, WRONG, NEW);
+    let key = "resource.password.prev_pass_not_correct";
+    for _ in 0..9 {
+        wrong().send().await.is_refused(400, &[key]);
     }
+    // A right password clears the count, also if the new one is rejected.
     latchkey
-        .refuses(
-            &user,
-            latchkey.change_password(&user, WRONG, NEW),
-            400,
-            &wrong,
-        )
-        .await;
-    // A change that is rejected for another reason does not reset the counter.
-    latchkey
-        .refuses(
-            &user,
-            latchkey.change_password(&user, PASSWORD, "weak"),
-            422,
-            &["password.requirements"],
-        )
-        .await;
-    latchkey.edit_failures(&user.email, 8, 60).await;
-    let before = recorded(&latchkey, &user).await;
-    for old in [PASSWORD, WRONG] {
-        let answer = latchkey.change_password(&user, old, NEW).send().await;
-        answer.is_refused(429, &["request.too_many_attempts"]);
-        let seconds: i64 = answer.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=60).contains(&seconds), "{seconds}");
-        latchkey
-            .sign_in(&user.email, old)
-            .send()
-            .await
-            .is_refused(429, &["request.too_many_attempts"]);
+        .change_password(&user, PASSWORD, "weak")
+        .send()
+        .await
+        .is_refused(422, &["password.requirements"]);
+    for _ in 0..10 {
+        wrong().send().await.is_refused(400, &[key]);
     }
-    // The password was not evaluated.
-    assert_eq!(recorded(&latchkey, &user).await, before);
-    // The wait applies neither to other operations nor to other users.
-    assert_eq!(
-        latchkey.session_ids(&user).await,
-        [session_id(&user.session)]
-    );
+    wrong()
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+    assert_eq!(latchkey.failures(&user.email).await, 0);
     latchkey
-        .change_password(&other, PASSWORD, NEW)
+        .change_password(&owner, PASSWORD, NEW)
         .send()
         .await
         .is_empty(201);
 }
 
+/// A stranger keeps failing while the owner changes the password in a live session.
 #[tokio::test]
-async fn wrong_old_passwords_start_the_back_off_of_the_sign_in() {
+async fn wrong_passwords_at_sign_in_do_not_keep_a_session_from_changing_the_password() {
     let latchkey = latchkey().await;
-    let user = latchkey.signed_up("change-sixth").await;
-    for _ in 0..5 {
-        latchkey
-            .change_password(&user, WRONG, NEW)
-            .send()
-            .await
-            .is_refused(400, &["resource.password.prev_pass_not_correct"]);
-    }
-    assert_eq!(latchkey.failures(&user.email).await, 5);
-    // A right one neither counts nor resets.
+    let user = latchkey.signed_up("change-during-wait").await;
+    latchkey.sign_in(&user.email, WRONG).send().await;
+    latchkey.edit_failures(&user.email, 12, 600).await;
     latchkey
         .change_password(&user, PASSWORD, NEW)
         .send()
         .await
         .is_empty(201);
-    assert_eq!(latchkey.failures(&user.email).await, 5);
-    latchkey
-        .change_password(&user, WRONG, PASSWORD)
-        .send()
-        .await
-        .is_refused(400, &["resource.password.prev_pass_not_correct"]);
-    assert_eq!(latchkey.failures(&user.email).await, 6);
 }
 
 #[tokio::test]
 async fn only_one_of_sixteen_concurrent_changes_succeeds() {
-    // Without back-off, so that all of them are evaluated.
-    let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
+    let latchkey = latchkey().await;
     let user = latchkey.signed_up("change-race").await;
     let mut users = vec![user.clone(); 8];
     for _ in 0..8 {

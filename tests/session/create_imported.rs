@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::harness::{Latchkey, User, all_at_once, latchkey, only_changed, text};
+use crate::harness::{Latchkey, User, all_at_once, eventually, latchkey, only_changed, text};
 
 /// Hashes of `Pass-123-word`, computed with libxcrypt.
 const HASHES: [&str; 3] = [
@@ -86,4 +86,60 @@ async fn concurrent_sign_ins_succeed_and_leave_one_valid_hash() {
     );
     assert!(hash_of(latchkey, &user).await.starts_with("$argon2id$"));
     latchkey.signed_in(&user).await;
+}
+
+/// The number of hashes that each of the sign-ins computed, in the order of their requests.
+async fn hashes_of(latchkey: &Latchkey, sign_ins: &[(&str, &str, u16)]) -> Vec<usize> {
+    let mut counts = Vec::new();
+    for (number, (email, password, status)) in sign_ins.iter().enumerate() {
+        let answer = latchkey.sign_in(email, password).send().await;
+        assert_eq!(answer.status, *status, "{answer:?}");
+        let answered = latchkey
+            .invocations("session-create", "answered", number + 1)
+            .await;
+        let request = &answered.last().unwrap()["request_id"];
+        counts.push(
+            eventually("the hashes of the sign-in", || async {
+                latchkey
+                    .json_lines()
+                    .iter()
+                    .filter(|line| line["request_id"] == *request)
+                    .find_map(|line| line["HashTime"].as_array().map(Vec::len))
+            })
+            .await,
+        );
+    }
+    counts
+}
+
+#[tokio::test]
+async fn a_refusal_computes_the_same_hashes_for_imported_native_and_unknown_users() {
+    const ARGON2: &str = "$argon2id$v=19$m=8192,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$/X5EVS2D22ucK8nb1tiP4PrNEd9GVKwh/oAT/XoF68M";
+    for (kinds, refused) in [
+        ("", [1, 2, 2, 1]),
+        ("bcrypt-10;m=8192,t=2,p=1", [3, 3, 3, 3]),
+    ] {
+        let latchkey = Latchkey::start(&[
+            ("IDENTITY_ARGON2", "m=8192,t=1,p=1"),
+            ("IDENTITY_IMPORTED_HASHES", kinds),
+        ])
+        .await;
+        let native = latchkey.signed_up("imported-native").await;
+        let bcrypt = imported(&latchkey, "imported-bcrypt", HASHES[0]).await;
+        let argon2 = imported(&latchkey, "imported-argon2", ARGON2).await;
+        let mut sign_ins: Vec<(&str, &str, u16)> = [
+            &native.email,
+            &bcrypt.email,
+            &argon2.email,
+            "imported-nobody@example.com",
+        ]
+        .map(|email| (email, "Wrong-Horse-7-Battery", 404))
+        .to_vec();
+        // A right password computes its own hash, and the one that replaces it.
+        sign_ins.push((&native.email, &native.password, 201));
+        sign_ins.push((&bcrypt.email, &bcrypt.password, 201));
+        let counts = hashes_of(&latchkey, &sign_ins).await;
+        assert_eq!(counts[..4], refused, "{kinds}");
+        assert_eq!(counts[4..], [1, 2], "{kinds}");
+    }
 }

@@ -169,7 +169,7 @@ async fn a_bearer_token_ends_its_session_and_takes_precedence_over_the_cookie() 
 async fn an_idle_session_expires() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("out-idle").await;
-    latchkey.age_session(&user, &user.session, 1801).await;
+    latchkey.age_session(&user, &user.session, 1861).await;
     latchkey
         .sign_out(&user.session)
         .send()

@@ -59,7 +59,7 @@ async fn an_id_without_a_valid_session_of_the_user_is_not_found() {
     let user = latchkey.signed_up("end-none").await;
     let other = latchkey.signed_up("end-other").await;
     let idle = latchkey.signed_in(&user).await;
-    latchkey.age_session(&user, &idle, 1801).await;
+    latchkey.age_session(&user, &idle, 1861).await;
     let others = latchkey.items_of(&other).await;
     let own = session_id(&user.session);
     let long = "a".repeat(6000);

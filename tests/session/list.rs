@@ -97,7 +97,7 @@ async fn only_valid_sessions_of_the_user_are_listed() {
         latchkey.signed_in(&user).await,
         latchkey.signed_in(&user).await,
     ];
-    latchkey.age_session(&user, &idle, 1801).await;
+    latchkey.age_session(&user, &idle, 1861).await;
     latchkey.age_session(&user, &old, 86_401).await;
     latchkey.use_session(&user, &old).await;
     let other_epoch = AttributeValue::N("7".to_owned());

@@ -52,7 +52,7 @@ impl Auth {
     }
 
     /// The client of the original request. No other endpoint reads the client's address from a
-    /// header, and this one only trusts configured proxies.
+    /// header, and this one only trusts configured proxies. If they do not report it, it is unknown.
     fn client(&self, request: &Request) -> Client {
         let Client {
             address: reported,
@@ -66,7 +66,7 @@ impl Auth {
         let forwarded_for = values.collect::<Vec<_>>().join(",");
         let address = client_address(&reported, &forwarded_for, &self.trusted_proxies);
         Client {
-            address,
+            address: address.unwrap_or_default(),
             user_agent,
         }
     }

@@ -10,8 +10,8 @@ use shared::{
     BoxError, Error,
     domain::user::{State, Uid, User},
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, authentication::Authenticator,
-        client_with_address, header,
+        HeaderMap, HeaderName, HeaderValue, Method, append_cookies, authentication::Authenticator,
+        client_with_address,
     },
     platform::clock::Timestamp,
     tokens::access_token::Names,
@@ -126,12 +126,11 @@ fn context(user: User, token: String) -> Context {
 /// The headers and cookies of the event. Invalid names and values are ignored.
 fn headers(fields: &BTreeMap<String, String>, cookies: &[String]) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    let cookies = cookies.iter().map(|cookie| (header::COOKIE, cookie));
-    let fields = fields
-        .iter()
-        .filter_map(|(name, value)| Some((HeaderName::from_bytes(name.as_bytes()).ok()?, value)));
-    for (name, value) in cookies.chain(fields) {
-        if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+    append_cookies(&mut headers, cookies);
+    for (name, value) in fields {
+        if let Ok(name) = HeaderName::from_bytes(name.as_bytes())
+            && let Ok(value) = HeaderValue::from_bytes(value.as_bytes())
+        {
             // The map holds more headers than API Gateway accepts, so this does not fail.
             let _ = headers.try_append(name, value);
         }

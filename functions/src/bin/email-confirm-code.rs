@@ -3,9 +3,16 @@
 use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables, token_secret},
-    http::serve,
-    platform::{aws::Aws, clock, telemetry},
+    config::{
+        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, token_secret,
+    },
+    domain::password::Hasher,
+    http::{OriginCheck, serve},
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
     store::Store,
     tokens::key_provider::KeyProvider,
 };
@@ -17,8 +24,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = ConfirmCode {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        limits: limits(&variables)?,
+        accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

@@ -3,7 +3,7 @@
 use functions::manage::users::Users;
 use shared::{
     BoxError,
-    config::{Accounts, Passwords, Tables, Variables, argon2},
+    config::{Accounts, Passwords, Tables, Variables, argon2, default_language},
     domain::password::Hasher,
     platform::{
         aws::Aws,
@@ -26,6 +26,7 @@ async fn main() -> Result<(), BoxError> {
         administration: Administration::new(store.clone()),
         store,
         accounts: Accounts::read(&variables)?,
+        default_language: default_language(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         passwords: PasswordCheck::new(
             passwords.policy()?,

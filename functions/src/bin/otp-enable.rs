@@ -3,7 +3,7 @@
 use functions::otp::enable::Enable;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2, limits, token_secret},
+    config::{Accounts, Application, Sessions, Tables, Variables, argon2, token_secret},
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -28,11 +28,13 @@ async fn main() -> Result<(), BoxError> {
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
+            session_binding: sessions.binding,
+            requests_per_minute: sessions.requests_per_minute,
         },
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
-        limits: limits(&variables)?,
+        reauthentication_time: sessions.reauthentication_time,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -23,9 +23,12 @@ async fn main() -> Result<(), BoxError> {
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
+            session_binding: sessions.binding,
+            requests_per_minute: sessions.requests_per_minute,
         },
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
+        reauthentication_time: sessions.reauthentication_time,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

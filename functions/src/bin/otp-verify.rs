@@ -3,7 +3,7 @@
 use functions::otp::verify::Verify;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables, limits, token_secret},
+    config::{Accounts, Sessions, Tables, Variables, token_secret},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -23,8 +23,10 @@ async fn main() -> Result<(), BoxError> {
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
+            session_binding: sessions.binding,
+            requests_per_minute: sessions.requests_per_minute,
         },
-        limits: limits(&variables)?,
+        accounts: Accounts::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

@@ -3,9 +3,11 @@
 use functions::password::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Passwords, Tables, Variables, argon2, token_secret},
+    config::{
+        Accounts, Application, Passwords, Tables, Variables, argon2, browser_origins, token_secret,
+    },
     domain::password::Hasher,
-    http::serve,
+    http::{OriginCheck, serve},
     platform::{
         aws::Aws,
         clock,
@@ -24,6 +26,7 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

@@ -3,9 +3,12 @@
 use functions::session::create::Create;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, argon2, captcha, limits, token_secret},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
+        imported_hashes, limits, token_secret,
+    },
     domain::{captcha::ProtectedOperation, password::Hasher},
-    http::serve,
+    http::{OriginCheck, serve},
     platform::{
         aws::Aws,
         clock,
@@ -23,9 +26,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = Create {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
-        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        hasher: Hasher::new(argon2(&variables)?)?
+            .with_imported(&imported_hashes(&variables)?)?
+            .reporting(metrics::hash_time),
         captcha: Captcha::new(
             captcha(&variables)?
                 .filter(|captcha| captcha.protects(ProtectedOperation::SessionCreate)),
@@ -34,6 +40,7 @@ async fn main() -> Result<(), BoxError> {
         limits: limits(&variables)?,
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
+        application: Application::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await
 }

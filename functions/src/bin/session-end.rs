@@ -23,6 +23,8 @@ async fn main() -> Result<(), BoxError> {
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
+            session_binding: sessions.binding,
+            requests_per_minute: sessions.requests_per_minute,
         },
         accounts: Accounts::read(&variables)?,
     };

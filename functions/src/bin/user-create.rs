@@ -4,11 +4,11 @@ use functions::user::create::Create;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, captcha, limits,
-        token_secret,
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
+        captcha, limits, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
-    http::serve,
+    http::{OriginCheck, serve},
     platform::{
         aws::Aws,
         clock,
@@ -30,6 +30,7 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
     let endpoint = Create {
+        origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

@@ -1,47 +1,165 @@
 //! `POST /identity/users/email/confirm_code`: confirms an address with the token of a mail.
 
 use shared::{
-    Error,
-    config::Sessions,
-    domain::{one_time_code, session::NewSession, user::State},
-    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    Error, ParameterFault,
+    config::{Accounts, Sessions},
+    domain::{
+        activity::{Action, Recorder},
+        one_time_code::OneTimeCode,
+        password::{Hasher, Password, Verdict},
+        rate_limit::Limits,
+        session::{NewSession, Session},
+        user::{State, User},
+    },
+    http::{
+        Body, Credential, Form, OriginCheck, Request, Response, StatusCode, client, json,
+        session_cookie, with_cookie,
+    },
     platform::clock::Timestamp,
-    store::{Confirmation, Store},
-    tokens::{key_provider::KeyProvider, signed_token::Purpose},
+    store::{Attempt, Confirmation, SessionReplacement, Store, StoredConfirmation},
+    tokens::{
+        key_provider::KeyProvider,
+        signed_token::{Claims, Purpose},
+    },
 };
 
 pub struct ConfirmCode {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
+    pub hasher: Hasher,
+    pub limits: Limits,
+    pub accounts: Accounts,
     pub sessions: Sessions,
 }
 
+struct Input {
+    token: String,
+    password: Result<Password, ParameterFault>,
+}
+
+/// A user with a valid code, and the live session of that user that the request presents.
+struct Found {
+    user: User,
+    code: OneTimeCode,
+    session: Option<Session>,
+}
+
 impl ConfirmCode {
-    /// Activates the user and opens a session. A user with a second factor has to sign in instead.
-    /// Of concurrent confirmations with one code, exactly one succeeds.
+    /// Activates the user. The request must come from the person who chose the password: it
+    /// presents a session of the account, which a new one replaces, or the password. Otherwise the
+    /// owner of the address would confirm an account of which a stranger knows the password. Of
+    /// concurrent confirmations with one code, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
-        let token = read(request).await?;
+        let session_claims = self.session_claims(&request, now).await?;
+        let input = read(request).await?;
         let claims = self
             .keys
-            .verify(Purpose::Confirmation, &token, now)
+            .verify(Purpose::Confirmation, &input.token, now)
             .await?
             .ok_or(Error::TokenInvalid)?;
-        let (user, code) = self
-            .store
-            .find_code(&claims, one_time_code::Kind::Confirmation)
-            .await?;
+        let found = self.find(&claims, &session_claims, now).await?;
+        let attempt = if found.session.is_some() || self.accounts.link_confirms {
+            Attempt::default()
+        } else {
+            self.verify_password(input.password, &found.user, now)
+                .await?
+        };
+        let recorder = Recorder {
+            client: &client,
+            life: self.accounts.activity_retention,
+            now,
+        };
+        self.confirm(&found, &attempt, recorder).await
+    }
+
+    /// The claims of the genuine session tokens that the request presents.
+    async fn session_claims(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<Vec<Claims>, Error> {
+        let mut claims = Vec::new();
+        if let Some(credential) = Credential::of(request.headers(), &self.sessions.cookie_name) {
+            for token in credential.tokens() {
+                claims.extend(self.keys.verify(Purpose::Session, token, now).await?);
+            }
+        }
+        Ok(claims)
+    }
+
+    async fn find(
+        &self,
+        claims: &Claims,
+        session_claims: &[Claims],
+        now: Timestamp,
+    ) -> Result<Found, Error> {
+        let StoredConfirmation {
+            user,
+            code,
+            sessions,
+        } = self.store.find_confirmation(claims, session_claims).await?;
         let code = code
             .filter(|code| code.is_valid(&claims.token_id, now))
             .ok_or(Error::TokenUtilized)?;
         let user = user
             .filter(|user| user.uid == claims.uid && user.state == State::Pending)
             .ok_or(Error::NothingToConfirm)?;
-        let confirmed = user.confirmed(now);
-        let new = user
-            .otp_secret
-            .is_none()
-            .then(|| NewSession::begin(&user, client, self.sessions.lifetime, now));
+        let session = sessions
+            .into_iter()
+            .filter(|session| session.is_live(&user, self.sessions.lifetime, now))
+            .max_by_key(|session| session.began_at);
+        Ok(Found {
+            user,
+            code,
+            session,
+        })
+    }
+
+    /// Verifies the password as one attempt to sign in.
+    async fn verify_password(
+        &self,
+        password: Result<Password, ParameterFault>,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Attempt, Error> {
+        let password = password.map_err(|fault| Error::Parameters(vec![fault]))?;
+        let attempt = self
+            .store
+            .count_attempt(&user.email.account_keys(), &self.limits, now)
+            .await?;
+        match self
+            .hasher
+            .verify(&password, Some(&user.password_hash))
+            .await
+        {
+            Ok(Verdict::Right | Verdict::RightButOutdated) => Ok(attempt),
+            Ok(Verdict::Wrong) => Err(Error::ConfirmationPasswordWrong),
+            Err(error) => {
+                self.store.refund(&attempt).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn confirm(
+        &self,
+        Found {
+            user,
+            code,
+            session,
+        }: &Found,
+        attempt: &Attempt,
+        recorder: Recorder<'_>,
+    ) -> Result<Response<Body>, Error> {
+        let now = recorder.now;
+        let confirmed = user.confirmed(now)?;
+        let new = session.as_ref().map(|_| {
+            let client = recorder.client.clone();
+            NewSession::begin(&confirmed, client, self.sessions.lifetime, now)
+        });
         let signing_keys = self.keys.signing_keys(now).await?;
         let cookie = new
             .as_ref()
@@ -55,16 +173,22 @@ impl ConfirmCode {
             })
             .transpose()
             .map_err(Error::internal)?;
-        match self
+        let replacement = session.as_ref().zip(new.as_ref());
+        let outcome = self
             .store
             .confirm_email(
-                &user,
+                user,
                 &confirmed,
-                &code,
-                new.as_ref().map(|new| &new.session),
+                code,
+                replacement.map(|(old, new)| SessionReplacement {
+                    old,
+                    new: &new.session,
+                }),
+                attempt,
+                &recorder.succeeded(&user.uid, Action::ConfirmEmail),
             )
-            .await?
-        {
+            .await?;
+        match outcome {
             Confirmation::Done => {}
             Confirmation::CodeUsed => return Err(Error::TokenUtilized),
             Confirmation::NothingToConfirm => return Err(Error::NothingToConfirm),
@@ -78,9 +202,10 @@ impl ConfirmCode {
     }
 }
 
-async fn read(request: Request) -> Result<String, Error> {
+async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.user");
     let token = parameters.token("token");
+    let password = parameters.conditional_password("password");
     parameters.optional("lang");
-    parameters.finish().map(|()| token)
+    parameters.finish().map(|()| Input { token, password })
 }

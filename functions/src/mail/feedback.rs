@@ -1,5 +1,5 @@
-//! Bounces and complaints, which SES reports through EventBridge. After a permanent bounce or a
-//! complaint, no more mail is sent to the address.
+//! Bounces and complaints, which SES reports through EventBridge. After a permanent bounce no more
+//! mail is sent to the address; after a complaint one reset mail a day.
 //!
 //! An error makes Lambda retry the event. An event that cannot be parsed is logged and dropped,
 //! because a retry would not help.
@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use shared::{
     BoxError,
-    domain::user::{Uid, User},
+    domain::user::{MailProblem, Uid, User},
     platform::{
         clock::Timestamp,
         retry::Backoff,
@@ -71,10 +71,17 @@ struct Recipient {
     email_address: String,
 }
 
+/// A problem with mails to some recipients.
+struct Report<'a> {
+    problem: MailProblem,
+    recipients: &'a [Recipient],
+    timestamp: &'a str,
+}
+
 impl Detail {
-    /// The recipients of a permanent bounce or a complaint, and its time. Transient bounces, and
-    /// reports that a mail is not spam, have no effect.
-    fn affected_recipients(&self) -> Option<(&[Recipient], &str)> {
+    /// The report of a permanent bounce or a complaint. Transient bounces, and reports that a mail is
+    /// not spam, have no effect.
+    fn report(&self) -> Option<Report<'_>> {
         let bounce = self
             .bounce
             .as_ref()
@@ -84,10 +91,16 @@ impl Detail {
             .as_ref()
             .filter(|complaint| complaint.kind.as_deref() != Some("not-spam"));
         match (bounce, complaint) {
-            (Some(bounce), _) => Some((&bounce.bounced_recipients, &bounce.timestamp)),
-            (None, Some(complaint)) => {
-                Some((&complaint.complained_recipients, &complaint.timestamp))
-            }
+            (Some(bounce), _) => Some(Report {
+                problem: MailProblem::Bounce,
+                recipients: &bounce.bounced_recipients,
+                timestamp: &bounce.timestamp,
+            }),
+            (None, Some(complaint)) => Some(Report {
+                problem: MailProblem::Complaint,
+                recipients: &complaint.complained_recipients,
+                timestamp: &complaint.timestamp,
+            }),
             (None, None) => None,
         }
     }
@@ -105,7 +118,12 @@ impl Feedback {
             uid: (uid,),
             mail: (mail,),
         } = &detail.mail.tags;
-        let Some((recipients, timestamp)) = detail.affected_recipients() else {
+        let Some(Report {
+            problem,
+            recipients,
+            timestamp,
+        }) = detail.report()
+        else {
             tracing::info!(
                 %uid,
                 mail,
@@ -125,17 +143,22 @@ impl Feedback {
                 tracing::warn!(%uid, mail, "ignored: the user no longer has the address");
                 return Ok(());
             };
-            let Some(bounced) = user.bounced(reported_at, now) else {
+            let Some(labelled) = user.with_problem(problem, reported_at, now) else {
                 tracing::info!(%uid, mail, "ignored: the user has the label already, or confirmed the address later");
                 return Ok(());
             };
-            if self.store.set_labels(&user, &bounced).await? == store::Outcome::Written {
-                metrics::mail(if detail.bounce.is_some() {
-                    Outcome::Bounced
-                } else {
-                    Outcome::Complained
-                });
-                tracing::warn!(%uid, mail, to = ?user.email, "no more mail is sent to the address");
+            if self.store.set_labels(&user, &labelled).await? == store::Outcome::Written {
+                let (outcome, consequence) = match problem {
+                    MailProblem::Bounce => {
+                        (Outcome::Bounced, "no more mail is sent to the address")
+                    }
+                    MailProblem::Complaint => (
+                        Outcome::Complained,
+                        "only one reset mail a day is sent to the address",
+                    ),
+                };
+                metrics::mail(outcome);
+                tracing::warn!(%uid, mail, to = ?user.email, consequence, "mails to the address are suppressed");
                 return Ok(());
             }
             if !backoff.wait().await {

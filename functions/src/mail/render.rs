@@ -6,7 +6,7 @@ use time::OffsetDateTime;
 pub use shared::domain::language::Language;
 
 /// The content of a mail, without its wording. `life` is the validity of the link in seconds, `at`
-/// the Unix time of the change.
+/// the Unix time of the reported event.
 pub enum Content<'a> {
     /// A link to set a new password.
     PasswordReset { link: &'a str, life: u64 },
@@ -16,6 +16,14 @@ pub enum Content<'a> {
     OtpEnabled { at: i64 },
     /// The notice that the second factor was disabled.
     OtpDisabled { at: i64 },
+    /// The notice that sign-ins failed at the second factor, after the right password.
+    PasswordKnown { at: i64 },
+    /// The notice that a recovery code was used.
+    RecoveryCodeUsed { at: i64 },
+    /// The notice that new recovery codes replaced the previous ones.
+    RecoveryCodesReplaced { at: i64 },
+    /// The notice that a password reset also removed a second factor turned on shortly before.
+    PasswordChangedOtpRemoved { at: i64 },
     /// A link to confirm an address.
     Confirmation { link: &'a str, life: u64 },
 }
@@ -51,6 +59,10 @@ pub fn render(
         Content::PasswordChanged { at } => password_changed(&notice(at)?),
         Content::OtpEnabled { at } => otp_enabled(&notice(at)?),
         Content::OtpDisabled { at } => otp_disabled(&notice(at)?),
+        Content::PasswordKnown { at } => password_known(&notice(at)?),
+        Content::RecoveryCodeUsed { at } => recovery_code_used(&notice(at)?),
+        Content::RecoveryCodesReplaced { at } => recovery_codes_replaced(&notice(at)?),
+        Content::PasswordChangedOtpRemoved { at } => password_changed_otp_removed(&notice(at)?),
         Content::Confirmation { link, life } => confirmation(&link_mail(link, life)),
     }
 }
@@ -153,6 +165,58 @@ templates! {
 }
 
 templates! {
+    password_known(Notice) {
+        En: "password_known/en.subject.txt", "password_known/en.txt", "password_known/en.html";
+        Ru: "password_known/ru.subject.txt", "password_known/ru.txt", "password_known/ru.html";
+        Uk: "password_known/uk.subject.txt", "password_known/uk.txt", "password_known/uk.html";
+        Es: "password_known/es.subject.txt", "password_known/es.txt", "password_known/es.html";
+        Fr: "password_known/fr.subject.txt", "password_known/fr.txt", "password_known/fr.html";
+        De: "password_known/de.subject.txt", "password_known/de.txt", "password_known/de.html";
+        Pt: "password_known/pt.subject.txt", "password_known/pt.txt", "password_known/pt.html";
+        Zh: "password_known/zh.subject.txt", "password_known/zh.txt", "password_known/zh.html";
+    }
+}
+
+templates! {
+    recovery_code_used(Notice) {
+        En: "recovery_code_used/en.subject.txt", "recovery_code_used/en.txt", "recovery_code_used/en.html";
+        Ru: "recovery_code_used/ru.subject.txt", "recovery_code_used/ru.txt", "recovery_code_used/ru.html";
+        Uk: "recovery_code_used/uk.subject.txt", "recovery_code_used/uk.txt", "recovery_code_used/uk.html";
+        Es: "recovery_code_used/es.subject.txt", "recovery_code_used/es.txt", "recovery_code_used/es.html";
+        Fr: "recovery_code_used/fr.subject.txt", "recovery_code_used/fr.txt", "recovery_code_used/fr.html";
+        De: "recovery_code_used/de.subject.txt", "recovery_code_used/de.txt", "recovery_code_used/de.html";
+        Pt: "recovery_code_used/pt.subject.txt", "recovery_code_used/pt.txt", "recovery_code_used/pt.html";
+        Zh: "recovery_code_used/zh.subject.txt", "recovery_code_used/zh.txt", "recovery_code_used/zh.html";
+    }
+}
+
+templates! {
+    recovery_codes_replaced(Notice) {
+        En: "recovery_codes_replaced/en.subject.txt", "recovery_codes_replaced/en.txt", "recovery_codes_replaced/en.html";
+        Ru: "recovery_codes_replaced/ru.subject.txt", "recovery_codes_replaced/ru.txt", "recovery_codes_replaced/ru.html";
+        Uk: "recovery_codes_replaced/uk.subject.txt", "recovery_codes_replaced/uk.txt", "recovery_codes_replaced/uk.html";
+        Es: "recovery_codes_replaced/es.subject.txt", "recovery_codes_replaced/es.txt", "recovery_codes_replaced/es.html";
+        Fr: "recovery_codes_replaced/fr.subject.txt", "recovery_codes_replaced/fr.txt", "recovery_codes_replaced/fr.html";
+        De: "recovery_codes_replaced/de.subject.txt", "recovery_codes_replaced/de.txt", "recovery_codes_replaced/de.html";
+        Pt: "recovery_codes_replaced/pt.subject.txt", "recovery_codes_replaced/pt.txt", "recovery_codes_replaced/pt.html";
+        Zh: "recovery_codes_replaced/zh.subject.txt", "recovery_codes_replaced/zh.txt", "recovery_codes_replaced/zh.html";
+    }
+}
+
+templates! {
+    password_changed_otp_removed(Notice) {
+        En: "password_changed_otp_removed/en.subject.txt", "password_changed_otp_removed/en.txt", "password_changed_otp_removed/en.html";
+        Ru: "password_changed_otp_removed/ru.subject.txt", "password_changed_otp_removed/ru.txt", "password_changed_otp_removed/ru.html";
+        Uk: "password_changed_otp_removed/uk.subject.txt", "password_changed_otp_removed/uk.txt", "password_changed_otp_removed/uk.html";
+        Es: "password_changed_otp_removed/es.subject.txt", "password_changed_otp_removed/es.txt", "password_changed_otp_removed/es.html";
+        Fr: "password_changed_otp_removed/fr.subject.txt", "password_changed_otp_removed/fr.txt", "password_changed_otp_removed/fr.html";
+        De: "password_changed_otp_removed/de.subject.txt", "password_changed_otp_removed/de.txt", "password_changed_otp_removed/de.html";
+        Pt: "password_changed_otp_removed/pt.subject.txt", "password_changed_otp_removed/pt.txt", "password_changed_otp_removed/pt.html";
+        Zh: "password_changed_otp_removed/zh.subject.txt", "password_changed_otp_removed/zh.txt", "password_changed_otp_removed/zh.html";
+    }
+}
+
+templates! {
     confirmation(LinkMail) {
         En: "confirmation/en.subject.txt", "confirmation/en.txt", "confirmation/en.html";
         Ru: "confirmation/ru.subject.txt", "confirmation/ru.txt", "confirmation/ru.html";
@@ -244,12 +308,16 @@ mod tests {
     /// 2026-11-22 19:26:40 UTC
     const AT: i64 = 1_795_375_600;
 
-    fn contents(link: &str) -> [Content<'_>; 5] {
+    fn contents(link: &str) -> [Content<'_>; 9] {
         [
             Content::PasswordReset { link, life: 3600 },
             Content::PasswordChanged { at: AT },
             Content::OtpEnabled { at: AT },
             Content::OtpDisabled { at: AT },
+            Content::PasswordKnown { at: AT },
+            Content::RecoveryCodeUsed { at: AT },
+            Content::RecoveryCodesReplaced { at: AT },
+            Content::PasswordChangedOtpRemoved { at: AT },
             Content::Confirmation { link, life: 3600 },
         ]
     }

@@ -14,7 +14,7 @@ use shared::{
     domain::{
         email_address::AccountKey,
         mail::{Kind, QueuedMail},
-        user::{Uid, User},
+        user::{MailProblem, Uid},
     },
     platform::{
         aws_error::{AwsError, Kind as ErrorKind},
@@ -47,8 +47,8 @@ enum SendError {
     Refused(BoxError),
     /// IAM denied the call.
     Denied(BoxError),
-    /// The address caused a permanent bounce or a complaint.
-    Suppressed,
+    /// The user may not receive the mail, because of a bounce or a complaint.
+    Suppressed(MailProblem),
     /// A retry may succeed.
     Failed(BoxError),
 }
@@ -127,14 +127,21 @@ impl Send {
                 let advice = "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
                 tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
             }
-            Err(SendError::Suppressed) => {
+            Err(SendError::Suppressed(problem)) => {
                 metrics::mail(Outcome::Suppressed);
-                tracing::warn!(
-                    mail = id,
-                    ?kind,
-                    ?to,
-                    "not sent: mails to the address bounce"
-                );
+                match problem {
+                    MailProblem::Bounce => {
+                        tracing::warn!(
+                            mail = id,
+                            ?kind,
+                            ?to,
+                            "not sent: mails to the address bounce"
+                        );
+                    }
+                    MailProblem::Complaint => {
+                        tracing::warn!(mail = id, ?kind, ?to, "not sent: the recipient complained");
+                    }
+                }
             }
             Err(SendError::Failed(cause)) => {
                 metrics::mail(Outcome::Failed);
@@ -151,8 +158,8 @@ impl Send {
             .find_user(&accounts)
             .await
             .map_err(|error| SendError::Failed(error.into()))?;
-        if user.as_ref().is_some_and(User::has_bounced) {
-            return Err(SendError::Suppressed);
+        if let Some(user) = &user {
+            mail.check_recipient(user).map_err(SendError::Suppressed)?;
         }
         let account = user.map_or_else(|| accounts.account().clone(), |user| user.account_key());
         let Mail {
@@ -224,20 +231,25 @@ impl Send {
                 self.link(mail, account, Purpose::Confirmation, page, now)
                     .await?
             }
-            Kind::PasswordChanged | Kind::OtpEnabled | Kind::OtpDisabled => String::new(),
+            Kind::PasswordChanged
+            | Kind::OtpEnabled
+            | Kind::OtpDisabled
+            | Kind::PasswordKnown
+            | Kind::RecoveryCodeUsed
+            | Kind::RecoveryCodesReplaced
+            | Kind::PasswordChangedOtpRemoved => String::new(),
         };
+        let at = mail.queued_at.seconds();
         let content = match mail.kind {
             Kind::PasswordReset => Content::PasswordReset { link: &link, life },
             Kind::Confirmation => Content::Confirmation { link: &link, life },
-            Kind::PasswordChanged => Content::PasswordChanged {
-                at: mail.queued_at.seconds(),
-            },
-            Kind::OtpEnabled => Content::OtpEnabled {
-                at: mail.queued_at.seconds(),
-            },
-            Kind::OtpDisabled => Content::OtpDisabled {
-                at: mail.queued_at.seconds(),
-            },
+            Kind::PasswordChanged => Content::PasswordChanged { at },
+            Kind::OtpEnabled => Content::OtpEnabled { at },
+            Kind::OtpDisabled => Content::OtpDisabled { at },
+            Kind::PasswordKnown => Content::PasswordKnown { at },
+            Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at },
+            Kind::RecoveryCodesReplaced => Content::RecoveryCodesReplaced { at },
+            Kind::PasswordChangedOtpRemoved => Content::PasswordChangedOtpRemoved { at },
         };
         render(&content, mail.language, &self.application.name).map_err(refused)
     }

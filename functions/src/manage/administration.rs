@@ -6,6 +6,7 @@ use shared::{
     config::Accounts,
     domain::{
         email_address::AccountKeys,
+        language::Language,
         password::Hasher,
         user::{Uid, User},
     },
@@ -19,6 +20,7 @@ pub struct Users {
     pub store: Store,
     pub administration: Administration,
     pub accounts: Accounts,
+    pub default_language: Language,
     pub passwords: PasswordCheck,
     pub hasher: Hasher,
 }

@@ -3,7 +3,13 @@
 
 use serde_json::Value;
 use shared::{
-    domain::user::{State, User},
+    domain::{
+        activity::{Action, Recorder},
+        language::Language,
+        mail::{Kind, QueuedMail},
+        session::Client,
+        user::{State, User},
+    },
     platform::{clock::Timestamp, retry::Backoff},
     store::{Change, Outcome},
 };
@@ -67,6 +73,23 @@ pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
     Ok(Change::DisableOtp)
 }
 
+/// The client of an operator's activities. An invocation has no client address and no user agent.
+fn operator() -> Client {
+    Client {
+        address: String::new(),
+        user_agent: "manage-users".to_owned(),
+    }
+}
+
+const fn recorded_as(change: &Change) -> Action {
+    match change {
+        Change::State(_) => Action::SetState,
+        Change::Role(..) => Action::SetRole,
+        Change::EndSessions => Action::EndSessions,
+        Change::DisableOtp => Action::DisableOtp,
+    }
+}
+
 fn conflict() -> Failure {
     Refusal::without_field(
         "conflict",
@@ -76,8 +99,8 @@ fn conflict() -> Failure {
 }
 
 impl Users {
-    /// Applies a change that may depend on the current user. If the user changes at the same time,
-    /// the change is computed again.
+    /// Applies a change that may depend on the current user, and records it as an activity of the
+    /// user. If the user changes at the same time, the change is computed again.
     pub(super) async fn change(
         &self,
         mut fields: Fields,
@@ -87,12 +110,21 @@ impl Users {
     ) -> Result<Value, Failure> {
         let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
+        let operator = operator();
+        let recorder = Recorder {
+            client: &operator,
+            life: self.accounts.activity_retention,
+            now,
+        };
         let mut backoff = Backoff::start();
         loop {
             let user = self.find(&selector).await?;
+            let change = change(&user)?;
+            let activity = recorder.succeeded(&user.uid, recorded_as(&change));
+            let notice = self.notice(&user, &change, now);
             if self
                 .administration
-                .change_user(&user, &change(&user)?, now)
+                .change_user(&user, &change, &activity, notice.as_ref())
                 .await?
                 == Outcome::Written
             {
@@ -105,7 +137,17 @@ impl Users {
         }
     }
 
-    /// Sets the label `email: verified`, which replaces `email: bounced`.
+    /// The mail that reports a change to the user: their second factor is off. An address that is
+    /// not confirmed receives no notice.
+    fn notice(&self, user: &User, change: &Change, now: Timestamp) -> Option<QueuedMail> {
+        let is_mailed = *change == Change::DisableOtp && user.state != State::Pending;
+        let language = Language::choose(None, user.data.as_deref(), self.default_language);
+        is_mailed
+            .then(|| QueuedMail::notice(Kind::OtpDisabled, &user.uid, &user.email, language, now))
+    }
+
+    /// Sets the label `email: verified`, which replaces `email: bounced` and
+    /// `email: complained`.
     pub(super) async fn verify_email(
         &self,
         mut fields: Fields,

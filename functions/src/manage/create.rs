@@ -4,7 +4,10 @@
 
 use serde_json::Value;
 use shared::{
-    domain::password::{Password, PasswordFault},
+    domain::{
+        email_address::EmailAddress,
+        password::{Password, PasswordFault},
+    },
     platform::clock::Timestamp,
     store::Creation,
 };
@@ -31,7 +34,13 @@ impl Users {
                 .into());
             }
             let password = Password::new(password);
-            self.passwords.accept(&password).await.map_err(fault)?;
+            let address = fields
+                .peek("email")
+                .and_then(|email| EmailAddress::parse(email).ok());
+            self.passwords
+                .accept(&password, address.as_ref())
+                .await
+                .map_err(fault)?;
             fields.put("password_hash", self.hasher.hash(&password).await?.as_str());
         } else if !fields.has("password_hash") && !fields.has("password_digest") {
             return Err(Refusal::of(

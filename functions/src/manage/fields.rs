@@ -125,6 +125,11 @@ impl Fields {
         self.members.contains_key(name)
     }
 
+    /// A string, which remains to be taken.
+    pub fn peek(&self, name: &str) -> Option<&str> {
+        self.members.get(name)?.as_str()
+    }
+
     /// Takes a member of any type.
     pub fn any(&mut self, name: &'static str) -> Option<Value> {
         self.known.insert(name);

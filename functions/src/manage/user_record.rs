@@ -19,9 +19,22 @@ const EMAIL_LIMIT: usize = 254;
 /// Maximum size of a user in bytes. DynamoDB limits an item to 400 KB.
 const LIMIT: usize = 64 * 1024;
 /// Times of a user and of a label.
-const TIMES: [&str; 2] = ["created_at", "updated_at"];
+const TIMES: [&str; 6] = [
+    "created_at",
+    "updated_at",
+    "otp_enabled_at",
+    "totp_retry_at",
+    "recovery_retry_at",
+    "password_known_at",
+];
 /// Columns of Barong's database that are ignored.
-const IGNORED_COLUMNS: [&str; 4] = ["id", "user_id", "referral_id", "description"];
+const IGNORED_COLUMNS: [&str; 5] = [
+    "id",
+    "user_id",
+    "referral_id",
+    "description",
+    "complaint_reset",
+];
 
 /// A user as read from JSON.
 #[derive(Debug)]
@@ -74,6 +87,12 @@ impl UserRecord {
             otp_last_step: otp_last_step.filter(|_| has_otp),
             otp_pending_secret: secret(&mut fields, "otp_pending_secret")?.filter(|_| !has_otp),
             otp_recovery_codes: if has_otp { recovery_codes } else { Vec::new() },
+            otp_enabled_at: time(&mut fields, "otp_enabled_at")?.filter(|_| has_otp),
+            totp_failures: fields.number("totp_failures")?.unwrap_or_default(),
+            totp_retry_at: time(&mut fields, "totp_retry_at")?,
+            recovery_failures: fields.number("recovery_failures")?.unwrap_or_default(),
+            recovery_retry_at: time(&mut fields, "recovery_retry_at")?,
+            password_known_at: time(&mut fields, "password_known_at")?,
             // An imported user has no sessions; the epoch is stored so that an export equals the
             // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),
@@ -83,6 +102,7 @@ impl UserRecord {
                 .into_iter()
                 .map(|value| label(value, created_at, updated_at))
                 .collect::<Result<_, _>>()?,
+            complaint_reset: None,
             created_at,
             updated_at,
         };

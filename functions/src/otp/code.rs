@@ -1,43 +1,40 @@
-//! The parameter `code` of the operations of the second factor, and its verification as a counted
-//! attempt.
+//! The parameter `code` of the operations on the second factor.
 
 use shared::{
     Error,
-    domain::{password::Password, rate_limit::Limits},
-    http::{
-        Form, Request,
-        authentication::{AuthenticatedSession, Authenticator},
+    domain::{
+        otp::{SecondFactorCode, accepted_step},
+        password::Password,
+        user::OtpSecret,
     },
+    http::{Form, Request, authentication::Verified},
     platform::clock::Timestamp,
 };
 
-/// Reads the required code. It is a secret and has the type of a password.
+/// Reads the code, which is a secret like a password.
 pub(super) async fn read(request: Request) -> Result<Password, Error> {
     let mut parameters = Form::read(request).await?.parameters("resource.otp");
     let code = parameters.password("code");
     parameters.finish().map(|()| code)
 }
 
-/// Counts an attempt, together with those at the user's password, and performs the check. The
-/// attempt is refunded if the code is correct, so it does not count and does not clear earlier
-/// failures.
-///
-/// # Errors
-/// [`Error::OtpRefused`] if the check returns `None`.
-pub(super) async fn checked<T>(
-    authenticator: &Authenticator,
-    limits: &Limits,
-    signed_in: &AuthenticatedSession,
+/// Parses a code. Text without the form of a code is rejected without being counted.
+pub(super) fn parse(code: &Password) -> Result<SecondFactorCode, Error> {
+    SecondFactorCode::parse(code.reveal()).ok_or(Error::OtpRefused)
+}
+
+/// Verifies a TOTP code, and returns its time step. Recovery codes are wrong here.
+pub(super) fn verify_totp(
+    secret: &OtpSecret,
+    code: &SecondFactorCode,
+    last_step: Option<u64>,
     now: Timestamp,
-    check: impl Future<Output = Result<Option<T>, Error>>,
-) -> Result<T, Error> {
-    let attempt = authenticator
-        .store
-        .count_attempt(&signed_in.user.email.account_keys(), limits, now)
-        .await?;
-    let found = check.await;
-    if !matches!(found, Ok(None)) {
-        authenticator.store.refund(&attempt).await?;
-    }
-    found?.ok_or(Error::OtpRefused)
+) -> Result<Verified<u64>, Error> {
+    let step = match code {
+        SecondFactorCode::Totp(code) => {
+            accepted_step(secret, code.reveal(), last_step, now).map_err(Error::internal)?
+        }
+        SecondFactorCode::Recovery(_) => None,
+    };
+    Ok(Verified::right_or(step, Error::OtpRefused))
 }

@@ -7,14 +7,12 @@ use shared::{
         activity::Action,
         language::Language,
         mail::{Kind, QueuedMail},
-        otp,
+        otp::{self, RecoveryCodeReport},
         password::{Hasher, Password},
-        rate_limit::Limits,
-        user::OtpSecret,
     },
     http::{
         Body, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
         empty,
     },
     platform::clock::Timestamp,
@@ -25,25 +23,22 @@ use super::code;
 
 pub struct Disable {
     pub authenticator: Authenticator,
-    pub limits: Limits,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,
+    /// Seconds, see [`AuthenticatedSession::require_recent_authentication`].
+    pub reauthentication_time: i64,
 }
 
 impl Disable {
-    /// Verifies a TOTP code or a recovery code, deletes the secret and all recovery codes, and
-    /// sends a notice. Sessions do not end, because they met stricter requirements.
+    /// Deletes the secret and the recovery codes, with a code of either kind, ends every other
+    /// session and sends a notice.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
+        signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let code = code::read(request).await?;
-        let secret = signed_in
-            .user
-            .otp_secret
-            .as_ref()
-            .ok_or(Error::OtpNotEnabled)?;
-        let outcome = self.disable(&signed_in, secret, &code, now).await;
-        if let Err(error @ Error::OtpRefused) = &outcome {
+        let outcome = self.disable(&signed_in, &code, now).await;
+        if let Err(error @ (Error::OtpRefused | Error::OtpNotEnabled)) = &outcome {
             let failed = signed_in
                 .recorder(self.accounts.activity_retention, now)
                 .failed(&signed_in.user.uid, Action::DisableOtp, error);
@@ -55,25 +50,35 @@ impl Disable {
     async fn disable(
         &self,
         signed_in: &AuthenticatedSession,
-        secret: &OtpSecret,
         code: &Password,
         now: Timestamp,
     ) -> Result<(), Error> {
         let store = &self.authenticator.store;
-        let user = &signed_in.user;
-        let check = otp::accepted(user, secret, code.reveal(), &self.hasher, now);
-        let factor =
-            code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
+        let AuthenticatedSession { user, session, .. } = signed_in;
+        let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
+        let code = code::parse(code)?;
+        let verify = async {
+            let factor = otp::accepted(user, secret, &code, &self.hasher, now).await?;
+            Ok(Verified::right_or(factor, Error::OtpRefused))
+        };
+        let factor = self
+            .authenticator
+            .verify_in_session(session, verify)
+            .await?;
         let language = Language::choose(
             None,
             user.data.as_deref(),
             self.application.default_language,
         );
         let notice = QueuedMail::notice(Kind::OtpDisabled, &user.uid, &user.email, language, now);
-        let activity = signed_in
-            .recorder(self.accounts.activity_retention, now)
-            .succeeded(&user.uid, Action::DisableOtp);
-        if store.disable_otp(user, &factor, &notice, &activity).await? == Outcome::Written {
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+        let activity = recorder.succeeded(&user.uid, Action::DisableOtp);
+        let report =
+            RecoveryCodeReport::of(&factor, user, &recorder, self.application.default_language);
+        let disabled = store
+            .disable_otp(user, session, &factor, report.as_ref(), &notice, &activity)
+            .await?;
+        if disabled == Outcome::Written {
             return Ok(());
         }
         // A concurrent request used the code, or disabled the second factor.

@@ -8,13 +8,13 @@ use shared::{
         activity::Action,
         language::Language,
         mail::{Kind, QueuedMail},
-        otp::{RecoveryCode, accepted_step, hash_recovery_codes},
+        otp::{RecoveryCode, hash_recovery_codes},
         password::{Hasher, Password},
-        rate_limit::Limits,
+        user::State,
     },
     http::{
         Body, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
         json,
     },
     platform::clock::Timestamp,
@@ -25,10 +25,11 @@ use super::code;
 
 pub struct Enable {
     pub authenticator: Authenticator,
-    pub limits: Limits,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,
+    /// Seconds, see [`AuthenticatedSession::require_recent_authentication`].
+    pub reauthentication_time: i64,
 }
 
 #[derive(Serialize)]
@@ -42,12 +43,13 @@ impl Enable {
     /// recovery codes.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
+        signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let code = code::read(request).await?;
-        if signed_in.user.otp_secret.is_some() {
-            return Err(Error::OtpAlreadyEnabled);
-        }
         let outcome = self.enable(&signed_in, &code, now).await;
-        if let Err(error @ Error::OtpRefused) = &outcome {
+        if let Err(
+            error @ (Error::OtpRefused | Error::OtpAlreadyEnabled | Error::OtpEmailNotConfirmed),
+        ) = &outcome
+        {
             let failed = signed_in
                 .recorder(self.accounts.activity_retention, now)
                 .failed(&signed_in.user.uid, Action::EnableOtp, error);
@@ -64,15 +66,26 @@ impl Enable {
     ) -> Result<Output, Error> {
         let store = &self.authenticator.store;
         let AuthenticatedSession { user, session, .. } = signed_in;
-        let check = async {
+        if user.otp_secret.is_some() {
+            return Err(Error::OtpAlreadyEnabled);
+        }
+        if user.state == State::Pending {
+            return Err(Error::OtpEmailNotConfirmed);
+        }
+        let code = code::parse(code)?;
+        let verify = async {
             let Some(secret) = &user.otp_pending_secret else {
-                return Ok(None);
+                return Ok(Verified::Wrong(Error::OtpRefused));
             };
-            let step = accepted_step(secret, code.reveal(), None, now).map_err(Error::internal)?;
-            Ok(step.map(|step| (secret, step)))
+            Ok(match code::verify_totp(secret, &code, None, now)? {
+                Verified::Right(step) => Verified::Right((secret, step)),
+                Verified::Wrong(error) => Verified::Wrong(error),
+            })
         };
-        let (secret, step) =
-            code::checked(&self.authenticator, &self.limits, signed_in, now, check).await?;
+        let (secret, step) = self
+            .authenticator
+            .verify_in_session(session, verify)
+            .await?;
         let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT)
             .map(|_| RecoveryCode::generate())
             .collect();

@@ -8,9 +8,13 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        user::{OtpSecret, User},
+        user::{OtpSecret, State, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, authentication::Authenticator, json},
+    http::{
+        Body, Form, Request, Response, StatusCode,
+        authentication::{AuthenticatedSession, Authenticator},
+        json,
+    },
     platform::clock::Timestamp,
     store::Outcome,
 };
@@ -21,6 +25,8 @@ pub struct GenerateQrcode {
     pub authenticator: Authenticator,
     pub accounts: Accounts,
     pub application: Application,
+    /// Seconds, see [`AuthenticatedSession::require_recent_authentication`].
+    pub reauthentication_time: i64,
 }
 
 #[derive(Serialize)]
@@ -40,12 +46,30 @@ impl GenerateQrcode {
     /// until the second factor is enabled with a code of it.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
+        signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
-        let store = &self.authenticator.store;
+        let outcome = self.generate(&signed_in, now).await;
+        if let Err(error @ (Error::OtpAlreadyEnabled | Error::OtpEmailNotConfirmed)) = &outcome {
+            let failed = signed_in
+                .recorder(self.accounts.activity_retention, now)
+                .failed(&signed_in.user.uid, Action::RequestQrCode, error);
+            self.authenticator.store.record(&failed).await?;
+        }
+        json(StatusCode::CREATED, &Output { data: outcome? })
+    }
+
+    async fn generate(
+        &self,
+        signed_in: &AuthenticatedSession,
+        now: Timestamp,
+    ) -> Result<Enrolment, Error> {
         let user = &signed_in.user;
         if user.otp_secret.is_some() {
             return Err(Error::OtpAlreadyEnabled);
+        }
+        if user.state == State::Pending {
+            return Err(Error::OtpEmailNotConfirmed);
         }
         let secret = OtpSecret::generate();
         let url = url(&self.application.name, user, &secret);
@@ -53,19 +77,14 @@ impl GenerateQrcode {
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::RequestQrCode);
-        if store
+        let store = &self.authenticator.store;
+        match store
             .store_pending_otp_secret(user, &secret, &activity)
             .await?
-            == Outcome::Conflict
         {
-            return Err(Error::OtpAlreadyEnabled);
+            Outcome::Written => Ok(Enrolment { barcode, url }),
+            Outcome::Conflict => Err(Error::OtpAlreadyEnabled),
         }
-        json(
-            StatusCode::CREATED,
-            &Output {
-                data: Enrolment { barcode, url },
-            },
-        )
     }
 }
 

@@ -1,13 +1,15 @@
-//! `POST /resource/otp/verify`: verifies a TOTP code, for an action of the front end that requires
-//! one.
+//! `POST /resource/otp/verify`: verifies a TOTP code, for a front end that requires one before an
+//! action of its own.
 
 use shared::{
     Error,
-    domain::{
-        otp::{SecondFactor, accepted_step},
-        rate_limit::Limits,
+    config::Accounts,
+    domain::{activity::Action, otp::SecondFactor, password::Password},
+    http::{
+        Body, Request, Response, StatusCode,
+        authentication::{AuthenticatedSession, Authenticator},
+        empty,
     },
-    http::{Body, Request, Response, StatusCode, authentication::Authenticator, empty},
     platform::clock::Timestamp,
     store::Outcome,
 };
@@ -16,30 +18,46 @@ use super::code;
 
 pub struct Verify {
     pub authenticator: Authenticator,
-    pub limits: Limits,
+    pub accounts: Accounts,
 }
 
 impl Verify {
-    /// Verifies a TOTP code and marks it as used. Recovery codes are not accepted, because they are
-    /// few and work once.
+    /// Verifies a TOTP code and marks it as used. Recovery codes are rejected, because they are too
+    /// few to spend on this.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let code = code::read(request).await?;
-        let user = &signed_in.user;
+        let outcome = self.verify(&signed_in, &code, now).await;
+        if let Err(error @ (Error::OtpRefused | Error::OtpNotEnabled)) = &outcome {
+            let failed = signed_in
+                .recorder(self.accounts.activity_retention, now)
+                .failed(&signed_in.user.uid, Action::VerifyOtp, error);
+            self.authenticator.store.record(&failed).await?;
+        }
+        outcome.map(|()| empty(StatusCode::CREATED))
+    }
+
+    async fn verify(
+        &self,
+        signed_in: &AuthenticatedSession,
+        code: &Password,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let AuthenticatedSession { user, session, .. } = signed_in;
         let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
-        let check = async {
-            accepted_step(secret, code.reveal(), user.otp_last_step, now).map_err(Error::internal)
-        };
-        let step = code::checked(&self.authenticator, &self.limits, &signed_in, now, check).await?;
-        if self
+        let code = code::parse(code)?;
+        let verify = async { code::verify_totp(secret, &code, user.otp_last_step, now) };
+        let step = self
             .authenticator
-            .store
+            .verify_in_session(session, verify)
+            .await?;
+        let store = &self.authenticator.store;
+        match store
             .use_otp_code(user, &SecondFactor::TimeStep(step))
             .await?
-            == Outcome::Conflict
         {
-            return Err(Error::OtpRefused);
+            Outcome::Written => Ok(()),
+            Outcome::Conflict => Err(Error::OtpRefused),
         }
-        Ok(empty(StatusCode::CREATED))
     }
 }

@@ -42,6 +42,7 @@ pub struct PageText {
     pub reset_intro: String,
     pub reset_ends_sessions: String,
     pub confirm_intro: String,
+    pub confirm_password: String,
     pub confirm_again: String,
     pub signed_in_as: String,
     pub pending: String,
@@ -58,6 +59,14 @@ pub struct PageText {
     pub factor_disable: String,
     pub recovery_codes: String,
     pub recovery_intro: String,
+    pub recovery_replace: String,
+    pub recovery_replace_intro: String,
+    pub copy: String,
+    pub print: String,
+    pub step_up: String,
+    pub step_up_intro: String,
+    pub step_up_confirm: String,
+    pub cancel: String,
     pub captcha_unsupported: String,
     pub needs_script: String,
 }
@@ -103,7 +112,7 @@ mod tests {
                 language.as_str()
             );
             assert!(text.script.values().all(|words| !words.trim().is_empty()));
-            assert!(text.script["request.too_many_attempts"].contains("{seconds}"));
+            assert!(text.script["request.too_many_attempts"].contains("{when}"));
         }
     }
 

@@ -8,12 +8,10 @@ use shared::{
         language::Language,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
-        rate_limit::Limits,
-        user::User,
     },
     http::{
         Body, Form, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
         empty,
     },
     platform::clock::Timestamp,
@@ -27,7 +25,6 @@ const ATTEMPTS: usize = 3;
 pub struct Change {
     pub authenticator: Authenticator,
     pub hasher: Hasher,
-    pub limits: Limits,
     pub accounts: Accounts,
     pub application: Application,
     pub passwords: PasswordCheck,
@@ -46,7 +43,7 @@ impl Change {
         let mut signed_in = self.authenticator.authenticate(&request, now).await?;
         let input = read(request).await?;
         for _ in 0..ATTEMPTS {
-            if let Err(error) = self.check(&input, &signed_in.user, now).await {
+            if let Err(error) = self.check(&input, &signed_in).await {
                 if error.status().is_client_error() && error.retry_after().is_none() {
                     let recorder = signed_in.recorder(self.accounts.activity_retention, now);
                     let activity =
@@ -67,33 +64,29 @@ impl Change {
         ))
     }
 
-    async fn check(&self, input: &Input, user: &User, now: Timestamp) -> Result<(), Error> {
+    async fn check(&self, input: &Input, signed_in: &AuthenticatedSession) -> Result<(), Error> {
         if input.new != input.repeated {
             return Err(Error::NewPasswordsDontMatch);
         }
-        self.verify(&input.old, user, now).await?;
+        let AuthenticatedSession { session, user, .. } = signed_in;
+        let verify = async {
+            let verdict = self
+                .hasher
+                .verify(&input.old, Some(&user.password_hash))
+                .await?;
+            Ok(match verdict {
+                Verdict::Wrong => Verified::Wrong(Error::PreviousPasswordWrong),
+                Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
+            })
+        };
+        self.authenticator
+            .verify_in_session(session, verify)
+            .await?;
         if input.new == input.old {
             return Err(Error::PasswordUnchanged);
         }
-        let accepted = self.passwords.accept(&input.new).await;
+        let accepted = self.passwords.accept(&input.new, Some(&user.email)).await;
         accepted.map_err(|fault| Error::Fields(vec![FieldFault::from(fault)]))
-    }
-
-    /// Counts the attempt before the password is verified, and refunds it if the password was not
-    /// wrong.
-    async fn verify(&self, old: &Password, user: &User, now: Timestamp) -> Result<(), Error> {
-        let attempt = self
-            .authenticator
-            .store
-            .count_attempt(&user.email.account_keys(), &self.limits, now)
-            .await?;
-        let verdict = self.hasher.verify(old, Some(&user.password_hash)).await;
-        if matches!(verdict, Ok(Verdict::Wrong)) {
-            return Err(Error::PreviousPasswordWrong);
-        }
-        self.authenticator.store.refund(&attempt).await?;
-        verdict?;
-        Ok(())
     }
 
     async fn change(

@@ -8,10 +8,10 @@ use shared::{
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
-        password::{Hasher, Password},
+        password::{Hasher, Password, PasswordHash},
         user::{State, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, client, empty},
+    http::{Body, Form, OriginCheck, Request, Response, StatusCode, client, empty},
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, PasswordReset},
@@ -21,7 +21,11 @@ use shared::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
+/// Maximum number of attempts if concurrent requests change the same user.
+const ATTEMPTS: usize = 3;
+
 pub struct ConfirmCode {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -40,6 +44,7 @@ impl ConfirmCode {
     /// Changes the password, ends every session, deletes the code and sends a notice. Of concurrent
     /// requests with one code, exactly one succeeds. A rejected password leaves the code usable.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
         let Input {
             token,
@@ -51,8 +56,9 @@ impl ConfirmCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let (user, code) = self.find(&token, now).await?;
-        if let Err(fault) = self.passwords.accept(&password).await {
+        let (mut user, mut code) = self.find(&token, now).await?;
+        let accepted = self.passwords.accept(&password, Some(&user.email)).await;
+        if let Err(fault) = accepted {
             let error = Error::Fields(vec![FieldFault::from(fault)]);
             self.store
                 .record(&recorder.failed(&user.uid, Action::PasswordReset, &error))
@@ -60,26 +66,48 @@ impl ConfirmCode {
             return Err(error);
         }
         let hash = self.hasher.hash(&password).await?;
+        for _ in 0..ATTEMPTS {
+            match self
+                .reset(&user, &code, &hash, language.as_deref(), recorder)
+                .await?
+            {
+                PasswordChange::Done => {
+                    metrics::password_reset(PasswordReset::Used);
+                    return Ok(empty(StatusCode::CREATED));
+                }
+                PasswordChange::CodeUsed => return Err(Error::TokenUtilized),
+                PasswordChange::UserChanged => (user, code) = self.find(&token, now).await?,
+            }
+        }
+        Err(Error::Unavailable(
+            "the user was changed by other requests at every attempt".into(),
+        ))
+    }
+
+    async fn reset(
+        &self,
+        user: &User,
+        code: &OneTimeCode,
+        hash: &PasswordHash,
+        language: Option<&str>,
+        recorder: Recorder<'_>,
+    ) -> Result<PasswordChange, Error> {
+        let now = recorder.now;
         let language = Language::choose(
-            language.as_deref(),
+            language,
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice =
-            QueuedMail::notice(Kind::PasswordChanged, &user.uid, &user.email, language, now);
+        let kind = if user.has_recent_otp(now) {
+            Kind::PasswordChangedOtpRemoved
+        } else {
+            Kind::PasswordChanged
+        };
+        let notice = QueuedMail::notice(kind, &user.uid, &user.email, language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
-        match self
-            .store
-            .reset_password(&user, &hash, &code, &notice, &activity)
-            .await?
-        {
-            PasswordChange::Done => {
-                metrics::password_reset(PasswordReset::Used);
-                Ok(empty(StatusCode::CREATED))
-            }
-            PasswordChange::CodeUsed => Err(Error::TokenUtilized),
-            PasswordChange::UserGone => Err(Error::RecordNotFound),
-        }
+        self.store
+            .reset_password(user, hash, code, &notice, &activity)
+            .await
     }
 
     /// The user and the code that the token names.

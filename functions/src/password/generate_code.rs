@@ -11,7 +11,7 @@ use shared::{
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         rate_limit::{Limits, MailLog},
-        user::{State, Uid, User},
+        user::{ResetMails, State, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
     platform::{
@@ -107,9 +107,18 @@ impl GenerateCode {
             mail: &mail,
             activity: Some(&activity),
         };
-        match user {
-            Some(_) => {
-                let outcome = self.store.store_code(&uid, &request).await?;
+        match &user {
+            Some(user) => {
+                let outcome = match user.reset_mails(now) {
+                    ResetMails::Limited => self.store.store_code(&uid, &request).await?,
+                    ResetMails::OneADay => {
+                        self.store
+                            .store_code_after_complaint(user, &request)
+                            .await?
+                    }
+                    // The code of today's mail stays valid.
+                    ResetMails::NoneToday => return self.store.store_decoy_code(&request).await,
+                };
                 if outcome == CodeRequestOutcome::Stored {
                     metrics::password_reset(PasswordReset::Requested);
                 }

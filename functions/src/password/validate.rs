@@ -3,9 +3,14 @@
 use serde::Serialize;
 use shared::{
     Error,
-    domain::password::{Password, Strength},
+    domain::password::{Dictionary, Password, Strength},
     http::{Body, Form, Request, Response, StatusCode, json},
 };
+
+pub struct Validate {
+    /// The name of the application and its words.
+    pub dictionary: Dictionary,
+}
 
 #[derive(Serialize)]
 struct Output {
@@ -15,24 +20,26 @@ struct Output {
     suggestions: Vec<String>,
 }
 
-/// Returns the estimated entropy in bits, the score from 0 to 4, and advice.
-pub async fn handle(request: Request) -> Result<Response<Body>, Error> {
-    let password = read(request).await?;
-    let Strength {
-        entropy,
-        score,
-        warning,
-        suggestions,
-    } = Strength::of(password.reveal());
-    json(
-        StatusCode::CREATED,
-        &Output {
+impl Validate {
+    /// Returns the estimated entropy in bits, the score from 0 to 4, and advice.
+    pub async fn handle(&self, request: Request) -> Result<Response<Body>, Error> {
+        let password = read(request).await?;
+        let Strength {
             entropy,
             score,
             warning,
             suggestions,
-        },
-    )
+        } = Strength::of(password.reveal(), &self.dictionary);
+        json(
+            StatusCode::CREATED,
+            &Output {
+                entropy,
+                score,
+                warning,
+                suggestions,
+            },
+        )
+    }
 }
 
 async fn read(request: Request) -> Result<Password, Error> {

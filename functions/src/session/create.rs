@@ -2,18 +2,26 @@
 
 use shared::{
     Error,
-    config::{Accounts, Sessions},
+    config::{Accounts, Application, Sessions},
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
         email_address::{AccountKey, AccountKeys},
-        otp::{self, SecondFactor},
+        language::Language,
+        mail::{Kind, QueuedMail},
+        otp::{
+            self, CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
+            password_known_notice_is_due,
+        },
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
         session::NewSession,
         user::{Uid, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    http::{
+        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
+        with_cookie,
+    },
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, SignIn},
@@ -24,6 +32,7 @@ use shared::{
 };
 
 pub struct Create {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -31,6 +40,7 @@ pub struct Create {
     pub limits: Limits,
     pub accounts: Accounts,
     pub sessions: Sessions,
+    pub application: Application,
 }
 
 struct Input {
@@ -44,6 +54,7 @@ impl Create {
     /// Opens a session. The attempt is counted before password and code are verified, and refunded
     /// if neither was wrong.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let outcome = Box::pin(self.attempt(request, now)).await;
         metrics::sign_in(SignIn::of(&outcome));
         outcome
@@ -74,7 +85,7 @@ impl Create {
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome
-            && !matches!(error, Error::InvalidCredentials | Error::OtpInvalid)
+            && !matches!(error, Error::InvalidCredentials)
         {
             self.store.refund(&attempt).await?;
         }
@@ -119,31 +130,37 @@ impl Create {
             &signing_keys,
         )
         .map_err(Error::internal)?;
-        let factor = self
-            .second_factor(&user, input.otp_code.as_deref(), recorder.now)
-            .await;
-        let opened = match factor {
-            Ok(None) => {
+        match self
+            .second_factor(&user, input.otp_code.as_deref(), recorder)
+            .await?
+        {
+            None => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
                 self.store
                     .open_session(&new.session, attempt, &activity)
-                    .await
-                    .map(|()| Outcome::Written)
+                    .await?;
             }
-            Ok(Some(factor)) => {
+            Some(factor) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
-                self.store
-                    .open_session_with_otp(&user, &new.session, &factor, attempt, &activity)
-                    .await
+                let report = RecoveryCodeReport::of(
+                    &factor,
+                    &user,
+                    &recorder,
+                    self.application.default_language,
+                );
+                let opened = self
+                    .store
+                    .open_session_with_otp(
+                        &user,
+                        &new.session,
+                        &factor,
+                        report.as_ref(),
+                        attempt,
+                        &activity,
+                    )
+                    .await?;
+                require_uncontended(opened)?;
             }
-            Err(Error::OtpInvalid) => Ok(Outcome::Conflict),
-            Err(error) => Err(error),
-        };
-        if opened? == Outcome::Conflict {
-            self.store
-                .record(&recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid))
-                .await?;
-            return Err(Error::OtpInvalid);
         }
         with_cookie(
             json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
@@ -200,16 +217,49 @@ impl Create {
         &self,
         user: &User,
         code: Option<&str>,
-        now: Timestamp,
+        recorder: Recorder<'_>,
     ) -> Result<Option<SecondFactor>, Error> {
         let Some(secret) = &user.otp_secret else {
             return Ok(None);
         };
         let code = code.ok_or(Error::OtpMissing)?;
-        otp::accepted(user, secret, code, &self.hasher, now)
-            .await?
-            .map(Some)
-            .ok_or(Error::OtpInvalid)
+        let rejected = || recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid);
+        let Some(code) = SecondFactorCode::parse(code) else {
+            self.store.record(&rejected()).await?;
+            return Err(Error::OtpInvalid);
+        };
+        CodeFailures::of(user, code.kind()).check(code.kind(), recorder.now)?;
+        let factor = otp::accepted(user, secret, &code, &self.hasher, recorder.now).await?;
+        if factor.is_none() {
+            let notice = self.password_known_notice(user, recorder.now);
+            let counted = self
+                .store
+                .count_wrong_code(user, code.kind(), &rejected(), notice.as_ref())
+                .await?;
+            require_uncontended(counted)?;
+            return Err(Error::OtpInvalid);
+        }
+        Ok(factor)
+    }
+
+    fn password_known_notice(&self, user: &User, now: Timestamp) -> Option<QueuedMail> {
+        password_known_notice_is_due(user, now).then(|| {
+            let language = Language::choose(
+                None,
+                user.data.as_deref(),
+                self.application.default_language,
+            );
+            QueuedMail::notice(Kind::PasswordKnown, &user.uid, &user.email, language, now)
+        })
+    }
+}
+
+/// The response is released only after its code was counted or used. Of concurrent codes of a user
+/// one is, and the others have to be sent again.
+fn require_uncontended(outcome: Outcome) -> Result<(), Error> {
+    match outcome {
+        Outcome::Written => Ok(()),
+        Outcome::Conflict => Err(Error::TooManyAttempts { retry_after: 1 }),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `DELETE /identity/sessions`: ends the presented session.
+//! `DELETE /identity/sessions`: ends the presented sessions.
 
 use shared::{
     Error,
@@ -9,8 +9,8 @@ use shared::{
         with_cookie,
     },
     platform::clock::Timestamp,
-    store::{Outcome, Store},
-    tokens::{key_provider::KeyProvider, signed_token::Purpose},
+    store::Store,
+    tokens::key_provider::KeyProvider,
 };
 
 pub struct Delete {
@@ -21,35 +21,31 @@ pub struct Delete {
 }
 
 impl Delete {
-    /// Ends the session and clears its cookie. Of concurrent requests, exactly one succeeds.
+    /// Ends every presented session and clears the cookie. Of concurrent requests with one session,
+    /// exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
-        let token = Credential::of(request.headers(), &self.sessions.cookie_name)
-            .map(|presented| presented.token().to_owned());
+        let credential = Credential::of(request.headers(), &self.sessions.cookie_name);
         // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
-        let token = token.ok_or(Error::SessionMissing)?;
-        let claims = self
-            .keys
-            .verify(Purpose::Session, &token, now)
-            .await?
-            .ok_or(Error::SessionNotFound)?;
-        let found = self.store.find_session(&claims).await?;
-        let live =
-            found.filter(|(session, user)| session.is_live(user, self.sessions.lifetime, now));
-        let (session, _) = live.ok_or(Error::SessionNotFound)?;
+        let credential = credential.ok_or(Error::SessionMissing)?;
+        let mut found = credential.sessions(&self.keys, &self.store, now).await?;
+        found.retain(|(session, user)| session.is_live(user, self.sessions.lifetime, now));
         let recorder = Recorder {
             client: &client,
             life: self.accounts.activity_retention,
             now,
         };
-        let activity = recorder.succeeded(&session.uid, Action::Logout);
-        if self
-            .store
-            .end_session(&session.uid, &session.id, Some(&activity))
-            .await?
-            == Outcome::Conflict
-        {
+        let mut has_ended = false;
+        for (session, _) in found {
+            let activity = recorder.succeeded(&session.uid, Action::Logout);
+            has_ended |= self
+                .store
+                .end_session(&session.uid, &session.id, Some(&activity))
+                .await?
+                .is_written();
+        }
+        if !has_ended {
             return Err(Error::SessionNotFound);
         }
         with_cookie(

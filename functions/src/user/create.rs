@@ -16,7 +16,10 @@ use shared::{
         session::NewSession,
         user::{NewUser, Uid, User},
     },
-    http::{Body, Form, Request, Response, StatusCode, client, json, session_cookie, with_cookie},
+    http::{
+        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
+        with_cookie,
+    },
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
     store::{NewAccount, SignUp, SignUpLookup, Store},
@@ -27,6 +30,7 @@ use shared::{
 const UID_ATTEMPTS: usize = 3;
 
 pub struct Create {
+    pub origins: OriginCheck,
     pub store: Store,
     pub keys: KeyProvider,
     pub hasher: Hasher,
@@ -51,6 +55,7 @@ impl Create {
     /// Stores a pending user, a session, and the confirmation code with its mail. Of concurrent
     /// sign-ups with one address, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        self.origins.check(&request)?;
         let client = client(&request);
         let input = read(request).await?;
         let network = client.network();
@@ -173,7 +178,7 @@ impl Create {
         email: Option<EmailAddress>,
         lookup: &SignUpLookup,
     ) -> Result<EmailAddress, Error> {
-        let password = self.passwords.accept(password).await;
+        let password = self.passwords.accept(password, email.as_ref()).await;
         let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),

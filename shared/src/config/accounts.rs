@@ -14,6 +14,9 @@ pub struct Accounts {
     pub code_lifetime: i64,
     /// `IDENTITY_ACTIVITY_DAYS`, converted to seconds: retention of the activity log.
     pub activity_retention: i64,
+    /// `IDENTITY_CONFIRMATION`: whether the mailed link alone confirms an address. Otherwise a
+    /// confirmation also requires a session of the account or its password.
+    pub link_confirms: bool,
 }
 
 impl Accounts {
@@ -34,6 +37,15 @@ impl Accounts {
             code_lifetime: variables.number("IDENTITY_CODE_EXPIRE_TIME", "3600", 300..=86_400)?,
             activity_retention: variables.number("IDENTITY_ACTIVITY_DAYS", "90", 1..=3650)?
                 * 86_400,
+            link_confirms: variables.parsed(
+                "IDENTITY_CONFIRMATION",
+                "proof",
+                |text| match text {
+                    "proof" => Ok(false),
+                    "link" => Ok(true),
+                    _ => Err("is neither proof nor link".to_owned()),
+                },
+            )?,
         })
     }
 }

@@ -24,15 +24,24 @@ impl Application {
     /// Reads the settings of the application.
     pub fn read(variables: &Variables) -> Result<Self, ConfigError> {
         Ok(Self {
-            // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
-            name: variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
-                is_one_line(text) && !text.contains(':')
-            })?,
+            name: app_name(variables)?,
             domain: variables.required("IDENTITY_DOMAIN", origin)?,
-            default_language: variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
-                Language::from_str(text)
-                    .map_err(|_| "is not a language with mail templates".to_owned())
-            })?,
+            default_language: default_language(variables)?,
         })
     }
+}
+
+/// Reads `IDENTITY_APP_NAME`, the name of the application.
+pub fn app_name(variables: &Variables) -> Result<String, ConfigError> {
+    // The label of an OTP key URI is `issuer:account`, so neither may contain a colon.
+    variables.text("IDENTITY_APP_NAME", "Latchkey", |text| {
+        is_one_line(text) && !text.contains(':')
+    })
+}
+
+/// Reads `IDENTITY_DEFAULT_LANGUAGE`, the language of mails to users who chose none.
+pub fn default_language(variables: &Variables) -> Result<Language, ConfigError> {
+    variables.parsed("IDENTITY_DEFAULT_LANGUAGE", "en", |text| {
+        Language::from_str(text).map_err(|_| "is not a language with mail templates".to_owned())
+    })
 }

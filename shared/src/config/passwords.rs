@@ -2,9 +2,9 @@
 
 use argon2::Params;
 
-use super::{ConfigError, Variables, variables::is_printable_ascii};
+use super::{ConfigError, Variables, application::app_name, variables::is_printable_ascii};
 use crate::{
-    domain::password::{PasswordPolicy, PasswordRule, parse_params},
+    domain::password::{Dictionary, HashKind, PasswordPolicy, PasswordRule, parse_params},
     platform::service_url::ServiceUrl,
 };
 
@@ -23,6 +23,8 @@ pub struct Passwords {
     /// `IDENTITY_BREACHED_PASSWORDS_URL`: base URL of the service for breached passwords; `None` if
     /// `IDENTITY_BREACHED_PASSWORDS` is `off`.
     pub breached_passwords: Option<ServiceUrl>,
+    /// `IDENTITY_APP_NAME`: a password must not be easy to guess from it.
+    app_name: String,
 }
 
 impl Passwords {
@@ -43,6 +45,7 @@ impl Passwords {
             regexp: variables.text(REGEXP, DEFAULT_REGEXP, is_printable_ascii)?,
             min_entropy: variables.number("IDENTITY_PASSWORD_MIN_ENTROPY", "25", 0.0..=64.0)?,
             breached_passwords: is_on.then_some(url),
+            app_name: app_name(variables)?,
         })
     }
 
@@ -53,7 +56,8 @@ impl Passwords {
     pub fn policy(&self) -> Result<PasswordPolicy, ConfigError> {
         let rule = PasswordRule::parse(&self.regexp)
             .map_err(|error| ConfigError::new(REGEXP, error.to_string()))?;
-        Ok(PasswordPolicy::new(rule, self.min_entropy))
+        let dictionary = Dictionary::of_app(&self.app_name);
+        Ok(PasswordPolicy::new(rule, self.min_entropy, dictionary))
     }
 }
 
@@ -64,5 +68,29 @@ pub fn argon2(variables: &Variables) -> Result<Params, ConfigError> {
         parse_params(text).ok_or_else(|| {
             "is not of the form m=19456,t=2,p=1, or out of bounds (m 8192 to 524288 KiB, t and p 1 to 16)".to_owned()
         })
+    })
+}
+
+/// Maximum number of kinds of imported hashes. Every refused sign-in computes one hash of each.
+const MAX_KINDS: usize = 4;
+
+/// Reads `IDENTITY_IMPORTED_HASHES`, the kinds of imported hashes that are still in use, separated
+/// by `;`.
+pub fn imported_hashes(variables: &Variables) -> Result<Vec<HashKind>, ConfigError> {
+    variables.parsed("IDENTITY_IMPORTED_HASHES", "", |text| {
+        let kinds = text.split(';').filter(|_| !text.is_empty());
+        let kinds: Vec<HashKind> = kinds
+            .map(|kind| {
+                HashKind::parse(kind.trim()).ok_or_else(|| {
+                    format!(
+                        "{kind:?} is neither of the form bcrypt-10 (cost 4 to 14) nor m=65536,t=3,p=4 (m 8 to 524288 KiB and at least 8 for each lane, t and p 1 to 16)"
+                    )
+                })
+            })
+            .collect::<Result<_, _>>()?;
+        if kinds.len() > MAX_KINDS {
+            return Err(format!("lists more than {MAX_KINDS} kinds"));
+        }
+        Ok(kinds)
     })
 }

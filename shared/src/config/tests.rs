@@ -1,5 +1,5 @@
 use super::{passwords::DEFAULT_REGEXP, *};
-use crate::domain::language::Language;
+use crate::domain::{language::Language, session_binding::SessionBinding};
 
 const REQUIRED: [(&str, &str); 5] = [
     ("IDENTITY_DOMAIN", "https://example.com"),
@@ -36,8 +36,10 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         Accounts::read(&variables)?;
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
+        browser_origins(&variables)?;
         Passwords::read(&variables)?.policy()?;
         argon2(&variables)?;
+        imported_hashes(&variables)?;
         limits(&variables)?;
         captcha(&variables)?;
         Tables::read(&variables)?;
@@ -82,10 +84,19 @@ fn a_variable_that_is_not_set_has_its_default() {
     let Sessions {
         cookie_name,
         lifetime,
+        binding,
+        reauthentication_time,
+        requests_per_minute,
     } = Sessions::read(&variables).expect("a section");
     assert_eq!(
         (cookie_name.as_str(), lifetime.idle, lifetime.absolute),
         ("_barong_session", 1800, 86_400)
+    );
+    assert_eq!((reauthentication_time, requests_per_minute), (900, 120));
+    assert_eq!(binding, SessionBinding::Agent);
+    assert_eq!(
+        browser_origins(&variables).expect("origins"),
+        ["https://example.com"]
     );
     assert!(trusted_proxies(&variables).expect("a section").is_empty());
     let passwords = Passwords::read(&variables).expect("a section");
@@ -152,6 +163,15 @@ fn an_error_names_the_variable() {
         ("IDENTITY_SESSION_EXPIRE_TIME", "soon"),
         ("IDENTITY_SESSION_MAX_AGE", "-1"),
         ("IDENTITY_SESSION_MAX_AGE", "1799"),
+        ("IDENTITY_SESSION_MAX_AGE", "7776001"),
+        ("IDENTITY_SESSION_BINDING", "Agent"),
+        ("IDENTITY_ALLOWED_ORIGINS", "*"),
+        (
+            "IDENTITY_ALLOWED_ORIGINS",
+            "https://a.example,http://b.example",
+        ),
+        ("IDENTITY_ALLOWED_ORIGINS", "https://a.example,"),
+        ("IDENTITY_PAGES_URL", "https://id.example.com/accounts"),
         ("IDENTITY_CODE_EXPIRE_TIME", "1e3"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "NaN"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "65"),
@@ -208,6 +228,37 @@ fn the_maximum_length_of_a_value_is_in_characters() {
             .expect("a section")
             .name,
         name
+    );
+}
+
+#[test]
+fn sessions_may_last_ninety_days() {
+    let sessions = Sessions::read(&variables(&[
+        ("IDENTITY_SESSION_EXPIRE_TIME", "7776000"),
+        ("IDENTITY_SESSION_MAX_AGE", "7776000"),
+    ]));
+    assert_eq!(sessions.expect("a section").lifetime.idle, 90 * 86_400);
+}
+
+#[test]
+fn the_browser_origins_are_the_allowed_ones_and_that_of_the_pages() {
+    let origins = |overrides: &[(&str, &str)]| browser_origins(&variables(overrides));
+    let allowed = (
+        "IDENTITY_ALLOWED_ORIGINS",
+        "https://a.example, http://localhost:5173/",
+    );
+    let pages = ("IDENTITY_PAGES_URL", "https://id.example");
+    assert_eq!(
+        origins(&[allowed, pages]).expect("origins"),
+        [
+            "https://a.example",
+            "http://localhost:5173",
+            "https://id.example"
+        ]
+    );
+    assert_eq!(
+        origins(&[pages]).expect("origins"),
+        ["https://example.com", "https://id.example"]
     );
 }
 

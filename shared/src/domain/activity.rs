@@ -24,6 +24,9 @@ pub enum Action {
     /// Sign-out.
     #[serde(rename = "logout")]
     Logout,
+    /// The address was confirmed.
+    #[serde(rename = "confirm email")]
+    ConfirmEmail,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -42,19 +45,40 @@ pub enum Action {
     /// OTP was disabled.
     #[serde(rename = "disable 2FA")]
     DisableOtp,
+    /// A TOTP code was verified for a front end. Only refusals are recorded.
+    #[serde(rename = "verify 2FA code")]
+    VerifyOtp,
+    /// New recovery codes replaced the old ones.
+    #[serde(rename = "recovery codes")]
+    ReplaceRecoveryCodes,
+    /// A recovery code was used.
+    #[serde(rename = "use recovery code")]
+    UseRecoveryCode,
+    /// The password, and a code if OTP is on, were entered again in a session.
+    #[serde(rename = "reauthenticate")]
+    Reauthenticate,
+    /// An operator set the state of the account.
+    #[serde(rename = "set state")]
+    SetState,
+    /// An operator set the role or the level of the user.
+    #[serde(rename = "set role")]
+    SetRole,
+    /// An operator ended every session of the user.
+    #[serde(rename = "end sessions")]
+    EndSessions,
 }
 
 /// The topic under which the API lists an activity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Topic {
-    /// Sign-in and sign-out.
+    /// Sign-in, sign-out and the end of sessions.
     Session,
     /// The second factor.
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up.
+    /// Sign-up, confirmation, state and role.
     Account,
 }
 
@@ -157,12 +181,21 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp => Topic::Account,
-            Self::Login | Self::LoginWithOtp | Self::Logout => Topic::Session,
+            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::Login
+            | Self::LoginWithOtp
+            | Self::Logout
+            | Self::Reauthenticate
+            | Self::EndSessions => Topic::Session,
             Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => {
                 Topic::Password
             }
-            Self::RequestQrCode | Self::EnableOtp | Self::DisableOtp => Topic::Otp,
+            Self::RequestQrCode
+            | Self::EnableOtp
+            | Self::DisableOtp
+            | Self::VerifyOtp
+            | Self::ReplaceRecoveryCodes
+            | Self::UseRecoveryCode => Topic::Otp,
         }
     }
 }

@@ -89,7 +89,7 @@ impl fmt::Debug for EmailAddress {
 /// The key that identifies an account: the local part in lower case, and the domain in ASCII. All
 /// spellings of one address have the same account key. A key that an earlier version stored is the
 /// whole address in lower case and in Unicode normalisation form C.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct AccountKey(String);
 

@@ -1,6 +1,9 @@
 //! IP networks, and the client address behind trusted proxies.
 
-use std::{fmt, net::IpAddr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
 
 use ipnet::IpNet;
 
@@ -49,43 +52,54 @@ impl fmt::Display for Network {
     }
 }
 
-/// Whether two addresses share their first 16 bits (IPv4) or 96 bits (IPv6), like addresses that an
-/// Internet provider assigns to one client over time. Texts that are not addresses are near if they
-/// are equal.
+/// Whether two addresses share their first 16 bits (IPv4) or 64 bits (IPv6), like addresses that an
+/// Internet provider assigns to one client over time. IPv6 privacy addresses (RFC 8981) differ in
+/// the last 64 bits. Texts that are not addresses are near if they are equal.
 #[must_use]
 pub fn is_near(one: &str, other: &str) -> bool {
     match (one.parse::<IpAddr>(), other.parse::<IpAddr>()) {
         (Ok(one), Ok(other)) => {
             let address = one.to_canonical();
-            let bits = if address.is_ipv4() { 16 } else { 96 };
+            let bits = if address.is_ipv4() { 16 } else { 64 };
             IpNet::new(address, bits).is_ok_and(|network| network.contains(&other.to_canonical()))
         }
         _ => one == other,
     }
 }
 
-/// The client address of a request that may have passed through proxies.
+/// The client address of a request that may have passed through proxies; `None` if it is unknown.
 ///
 /// If the reported address is a trusted proxy, the client address is the rightmost entry of
 /// `X-Forwarded-For` that is not a trusted proxy. Each proxy appends the address of its peer to the
-/// header, so the entries to the left of it are unverified and ignored. If there is no such entry,
-/// or it is not an address, the reported address is returned.
+/// header, so the entries to the left of it are unverified and ignored. The address is unknown if
+/// there is no such entry, or if it is not an address.
 #[must_use]
-pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) -> String {
+pub fn client_address(reported: &str, forwarded_for: &str, trusted: &[Network]) -> Option<String> {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     if !reported.parse().is_ok_and(is_trusted) {
-        return reported.to_owned();
+        return Some(reported.to_owned());
     }
-    let from_right = forwarded_for
+    let client = forwarded_for
         .rsplit(',')
-        .map(|part| part.trim().parse::<IpAddr>());
-    match from_right
-        .into_iter()
-        .find(|part| !part.as_ref().is_ok_and(|&address| is_trusted(address)))
-    {
-        Some(Ok(address)) => address.to_canonical().to_string(),
-        Some(Err(_)) | None => reported.to_owned(),
-    }
+        .map(forwarded_address)
+        .find(|entry| !entry.is_some_and(is_trusted))?;
+    client.map(|address| address.to_string())
+}
+
+/// The address in an entry of `X-Forwarded-For`: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`,
+/// `[2001:db8::1]` or `[2001:db8::1]:4711`.
+fn forwarded_address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim();
+    let bracketed = || {
+        let inner = entry.strip_prefix('[')?.strip_suffix(']')?;
+        inner.parse::<Ipv6Addr>().map(IpAddr::from).ok()
+    };
+    let address = entry
+        .parse()
+        .or_else(|_| entry.parse().map(|address: SocketAddr| address.ip()))
+        .ok()
+        .or_else(bracketed)?;
+    Some(address.to_canonical())
 }
 
 #[cfg(test)]
@@ -171,24 +185,47 @@ mod tests {
                 "198.51.100.1, 203.0.113.7",
                 "198.51.100.1",
             ),
-            // No valid entry of the proxy.
-            (proxy, "", proxy),
-            (proxy, "203.0.113.7", proxy),
-            (proxy, "203.0.113.9, 203.0.113.7", proxy),
-            (proxy, "192.0.2.99, unknown, 203.0.113.7", proxy),
-            (proxy, "192.0.2.99, , 203.0.113.7", proxy),
-            (proxy, "192.0.2.99, 198.51.100.1:4711, 203.0.113.7", proxy),
+            // Ports and brackets.
+            (proxy, "198.51.100.1:4711, 203.0.113.7", "198.51.100.1"),
+            (proxy, "198.51.100.1:4711, 203.0.113.7:443", "198.51.100.1"),
+            (proxy, "[2001:db8:2::1], 203.0.113.7", "2001:db8:2::1"),
+            (proxy, "[2001:db8:2::1]:4711", "2001:db8:2::1"),
+            (
+                proxy,
+                "192.0.2.99, [2001:db8:2::1]:4711, [2001:db8:1::9]:80, 203.0.113.7",
+                "2001:db8:2::1",
+            ),
+            (proxy, "[::ffff:198.51.100.1]:4711", "198.51.100.1"),
+            // No proxy reported the address.
             ("", "192.0.2.99", ""),
             ("unknown", "192.0.2.99", "unknown"),
         ] {
             assert_eq!(
-                client_address(reported, forwarded_for, &trusted),
-                expected,
+                client_address(reported, forwarded_for, &trusted).as_deref(),
+                Some(expected),
                 "{reported}: {forwarded_for}"
             );
             assert_eq!(
-                client_address(reported, forwarded_for, &[]),
-                reported,
+                client_address(reported, forwarded_for, &[]).as_deref(),
+                Some(reported),
+                "{forwarded_for}"
+            );
+        }
+        for forwarded_for in [
+            "",
+            "203.0.113.7",
+            "203.0.113.9, 203.0.113.7",
+            "192.0.2.99, unknown, 203.0.113.7",
+            "192.0.2.99, , 203.0.113.7",
+            "192.0.2.99, 198.51.100.1:, 203.0.113.7",
+            "192.0.2.99, 198.51.100.1:65536, 203.0.113.7",
+            "192.0.2.99, [198.51.100.1], 203.0.113.7",
+            "192.0.2.99, [2001:db8:2::1, 203.0.113.7",
+            "192.0.2.99, [2001:db8:2::1]4711, 203.0.113.7",
+        ] {
+            assert_eq!(
+                client_address(proxy, forwarded_for, &trusted),
+                None,
                 "{forwarded_for}"
             );
         }
@@ -276,12 +313,16 @@ mod tests {
     }
 
     #[test]
-    fn near_addresses_share_16_bits_of_ipv4_or_96_bits_of_ipv6() {
+    fn near_addresses_share_16_bits_of_ipv4_or_64_bits_of_ipv6() {
         for (one, other, near) in [
             ("192.0.2.1", "192.0.255.255", true),
             ("192.0.2.1", "192.1.2.1", false),
-            ("2001:db8::1:2:3", "2001:db8::1:ffff:ffff", true),
-            ("2001:db8::1:2:3", "2001:db8::2:2:3", false),
+            (
+                "2001:db8:1:2:3:4:5:6",
+                "2001:db8:1:2:ffff:ffff:ffff:ffff",
+                true,
+            ),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:3:3:4:5:6", false),
             ("192.0.2.1", "::ffff:192.0.9.9", true),
             ("192.0.2.1", "2001:db8::1", false),
             ("", "", true),

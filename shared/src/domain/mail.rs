@@ -5,8 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        email_address::EmailAddress, language::Language, one_time_code::OneTimeCode,
-        token_id::TokenId, user::Uid,
+        email_address::EmailAddress,
+        language::Language,
+        one_time_code::OneTimeCode,
+        token_id::TokenId,
+        user::{MailProblem, Uid, User},
     },
     platform::{clock::Timestamp, random},
 };
@@ -28,6 +31,14 @@ pub enum Kind {
     OtpDisabled,
     /// A link to confirm the address.
     Confirmation,
+    /// A notice that the password was entered repeatedly without the right code.
+    PasswordKnown,
+    /// A notice that a recovery code was used.
+    RecoveryCodeUsed,
+    /// A notice that new recovery codes replaced the old ones.
+    RecoveryCodesReplaced,
+    /// A notice that the password was reset, and a second factor turned on shortly before removed.
+    PasswordChangedOtpRemoved,
 }
 
 /// A mail to send.
@@ -69,6 +80,24 @@ impl QueuedMail {
             expires_at: code.expires_at,
             ..Self::notice(kind, uid, email, language, now)
         }
+    }
+
+    /// Checks that the mail may be sent to the user as they are now.
+    ///
+    /// # Errors
+    /// The reported problem with mails to their address, unless the mail is the reset mail that the
+    /// user may receive after a complaint.
+    pub fn check_recipient(&self, user: &User) -> Result<(), MailProblem> {
+        match user.mail_problem() {
+            None => Ok(()),
+            Some(MailProblem::Complaint) if self.is_permitted_after_complaint(user) => Ok(()),
+            Some(problem) => Err(problem),
+        }
+    }
+
+    fn is_permitted_after_complaint(&self, user: &User) -> bool {
+        let permitted = user.complaint_reset.as_ref();
+        self.kind == Kind::PasswordReset && permitted.is_some_and(|reset| reset.mail == self.id)
     }
 
     /// A notice, which contains no code.

@@ -12,5 +12,6 @@ pub mod otp;
 pub mod password;
 pub mod rate_limit;
 pub mod session;
+pub mod session_binding;
 pub mod token_id;
 pub mod user;

@@ -7,29 +7,43 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error,
     domain::{
-        ip_network::is_near,
         token_id::TokenId,
-        user::{Uid, User},
+        user::{State, Uid, User},
     },
     platform::{clock::Timestamp, random},
 };
 
-/// Minimum seconds between two records of the use of a session. Recording each use would cost a
+/// Maximum seconds between two records of the use of a session. Recording each use would cost a
 /// write at every request.
-const TOUCH_INTERVAL: i64 = 60;
+const MAX_TOUCH_INTERVAL: i64 = 60;
+/// Consecutive wrong passwords and codes that end a session.
+pub const FAILURE_LIMIT: u32 = 10;
 
 /// The timeouts of sessions (OWASP Session Management Cheat Sheet, session expiration).
 #[derive(Clone, Copy, Debug)]
 pub struct SessionLifetime {
-    /// The idle timeout: seconds after the last recorded use.
+    /// The idle timeout: seconds after the last use.
     pub idle: i64,
     /// The absolute timeout: seconds after the start, regardless of use.
     pub absolute: i64,
 }
 
+impl SessionLifetime {
+    /// Seconds after a recorded use in which further uses are not recorded. A session may have been
+    /// used until they have passed, so the idle timeout begins after them.
+    const fn touch_interval(self) -> i64 {
+        let tenth = self.idle / 10;
+        if tenth < MAX_TOUCH_INTERVAL {
+            tenth
+        } else {
+            MAX_TOUCH_INTERVAL
+        }
+    }
+}
+
 /// The public id of a session: SHA-256 of the id of its token. It is part of the session's key in
 /// the Grants table, and the session list returns it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(String);
 
@@ -69,12 +83,24 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// The absolute timeout, as configured at the start; see [`Session::ends_at`].
     pub expires_at: Timestamp,
+    /// When the user last proved to know the password; `None` if that was when it began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authenticated_at: Option<Timestamp>,
+    /// Consecutive wrong passwords and codes in the session.
+    #[serde(default)]
+    pub failures: u32,
+    /// The calendar minute, since the Unix epoch, whose state-changing requests are counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_minute: Option<i64>,
+    /// State-changing requests in that minute.
+    #[serde(default)]
+    pub requests: u32,
 }
 
 /// The client that sent a request.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The client's IP address.
+    /// The client's IP address; empty if it is unknown.
     pub address: String,
     /// The `User-Agent` header.
     pub user_agent: String,
@@ -124,6 +150,34 @@ impl NewSession {
             began_at: now,
             last_used_at: now,
             expires_at: now + life.absolute,
+            authenticated_at: None,
+            failures: 0,
+            requests_minute: None,
+            requests: 0,
+        };
+        Self {
+            session,
+            csrf_token,
+            token_id,
+        }
+    }
+}
+
+impl NewSession {
+    /// A session that continues another one after a re-authentication: new secrets, the same end.
+    #[must_use]
+    pub fn renew(session: &Session, client: Client, now: Timestamp) -> Self {
+        let token_id = TokenId::generate();
+        let csrf_token = random::identifier();
+        let session = Session {
+            id: SessionId::of(&token_id),
+            csrf_hash: random::sha256_hex(&csrf_token),
+            user_ip: client.address,
+            user_agent: client.user_agent,
+            last_used_at: now,
+            authenticated_at: Some(now),
+            failures: 0,
+            ..session.clone()
         };
         Self {
             session,
@@ -134,6 +188,12 @@ impl NewSession {
 }
 
 impl Session {
+    /// Whether the user proved to know the password within `time` seconds; always if `time` is 0.
+    #[must_use]
+    pub fn is_recently_authenticated(&self, time: i64, now: Timestamp) -> bool {
+        time == 0 || now < self.authenticated_at.unwrap_or(self.began_at) + time
+    }
+
     /// The epoch after the current one. Storing it in the user ends all sessions.
     ///
     /// # Errors
@@ -148,8 +208,22 @@ impl Session {
     /// timeout has passed.
     #[must_use]
     pub fn is_live(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
-        let same_user = self.uid == user.uid && self.epoch == user.session_epoch;
-        same_user && now < self.ends_at(life) && now < self.last_used_at + life.idle
+        self.epoch == user.session_epoch && self.is_unexpired(user, life, now)
+    }
+
+    /// Whether the session would be live if the account were still open: its epoch has passed, as
+    /// after a ban or a deletion, and the account is neither active nor pending.
+    #[must_use]
+    pub fn ended_with_account(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+        let is_closed = !matches!(user.state, State::Active | State::Pending);
+        is_closed && self.epoch < user.session_epoch && self.is_unexpired(user, life, now)
+    }
+
+    /// Whether the session belongs to the user and neither timeout has passed. The idle timeout is
+    /// never early: it follows the last use that may not have been recorded.
+    fn is_unexpired(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+        let idle_until = self.last_used_at + life.touch_interval() + life.idle;
+        self.uid == user.uid && now < self.ends_at(life) && now < idle_until
     }
 
     /// The time at which the session ends, regardless of use. An absolute timeout that was reduced
@@ -161,15 +235,8 @@ impl Session {
 
     /// Whether a use at `now` must be recorded.
     #[must_use]
-    pub fn needs_touch(&self, now: Timestamp) -> bool {
-        now >= self.last_used_at + TOUCH_INTERVAL
-    }
-
-    /// Whether the client is the one that opened the session: it has the same `User-Agent`, and an
-    /// address that [is near](is_near) the one at the start.
-    #[must_use]
-    pub fn is_same_client(&self, client: &Client) -> bool {
-        self.user_agent == client.user_agent && is_near(&self.user_ip, &client.address)
+    pub fn needs_touch(&self, life: SessionLifetime, now: Timestamp) -> bool {
+        now >= self.last_used_at + life.touch_interval()
     }
 
     /// Whether this is the CSRF token of the session.
@@ -214,8 +281,20 @@ mod tests {
     #[test]
     fn a_session_is_live_until_its_idle_timeout() {
         assert!(session().is_live(&user(), LIFE, NOW));
-        assert!(session().is_live(&user(), LIFE, NOW + 1799));
-        assert!(!session().is_live(&user(), LIFE, NOW + 1800));
+        assert!(session().is_live(&user(), LIFE, NOW + 1859));
+        assert!(!session().is_live(&user(), LIFE, NOW + 1860));
+    }
+
+    #[test]
+    fn a_session_lives_for_its_idle_timeout_after_any_use() {
+        for idle in [60, 61, 599, 600, 601, 1800, 80_000] {
+            let life = SessionLifetime { idle, ..LIFE };
+            for last_use in (0..=MAX_TOUCH_INTERVAL).map(|seconds| NOW + seconds) {
+                if !session().needs_touch(life, last_use) {
+                    assert!(session().is_live(&user(), life, last_use + idle), "{idle}");
+                }
+            }
+        }
     }
 
     #[test]
@@ -234,7 +313,7 @@ mod tests {
             idle: 60,
             absolute: 120,
         };
-        assert!(!session().is_live(&user(), shorter, NOW + 60));
+        assert!(!session().is_live(&user(), shorter, NOW + 66));
         assert!(
             !Session {
                 last_used_at: NOW + 100,
@@ -265,19 +344,30 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_the_same_if_its_user_agent_is_equal_and_its_address_is_near() {
-        let client = |address: &str, user_agent: &str| Client {
-            address: address.to_owned(),
-            user_agent: user_agent.to_owned(),
+    fn a_session_that_ended_with_its_account_is_recognised_until_it_expires() {
+        let closed = |state, session_epoch| User {
+            state,
+            session_epoch,
+            ..user()
         };
-        assert!(session().is_same_client(&client("192.0.200.1", "test")));
-        assert!(!session().is_same_client(&client("192.1.2.1", "test")));
-        assert!(!session().is_same_client(&client("192.0.2.1", "Test")));
+        let ended = |user: &User, now| session().ended_with_account(user, LIFE, now);
+        for state in [State::Banned, State::Deleted, State::Other] {
+            assert!(ended(&closed(state, 4), NOW + 1859));
+            assert!(!ended(&closed(state, 4), NOW + 1860));
+            assert!(!ended(&closed(state, 3), NOW), "it is still live");
+        }
+        for state in [State::Active, State::Pending] {
+            assert!(!ended(&closed(state, 4), NOW));
+        }
     }
 
     #[test]
-    fn a_use_is_recorded_once_a_minute() {
-        assert!(!session().needs_touch(NOW + 59) && session().needs_touch(NOW + 60));
+    fn a_use_is_recorded_at_most_once_a_minute_and_ten_times_in_the_idle_timeout() {
+        for (idle, interval) in [(60, 6), (300, 30), (600, 60), (7_776_000, 60)] {
+            let life = SessionLifetime { idle, ..LIFE };
+            assert!(!session().needs_touch(life, NOW + (interval - 1)), "{idle}");
+            assert!(session().needs_touch(life, NOW + interval), "{idle}");
+        }
     }
 
     #[test]
@@ -314,7 +404,7 @@ mod tests {
                 ..session()
             };
             assert!(!session.is_live(&user(), LIFE, NOW));
-            let _ = (session.needs_touch(NOW), session.ends_at(LIFE));
+            let _ = (session.needs_touch(LIFE, NOW), session.ends_at(LIFE));
             assert!(
                 session.next_epoch().is_err(),
                 "otherwise an old session would be live again"

@@ -10,12 +10,13 @@ use crate::{
     domain::{
         activity::Recorder,
         session::{Client, Session, SessionLifetime},
+        session_binding::{ClientMatch, SessionBinding},
         user::{State, User},
     },
     http::{Credential, serve::client},
     platform::clock::Timestamp,
-    store::{Outcome, Store},
-    tokens::{key_provider::KeyProvider, signed_token::Purpose},
+    store::{Outcome, SessionAttempt, Store},
+    tokens::key_provider::KeyProvider,
 };
 
 /// The header that carries the session's csrf token (OWASP Cross-Site Request Forgery Prevention
@@ -32,6 +33,10 @@ pub struct Authenticator {
     pub cookie_name: String,
     /// Idle and absolute timeout of sessions.
     pub session_lifetime: SessionLifetime,
+    /// What the client of a session must keep.
+    pub session_binding: SessionBinding,
+    /// Maximum state-changing requests of a session in a calendar minute; 0 switches it off.
+    pub requests_per_minute: u32,
 }
 
 /// The result of a successful authentication.
@@ -44,7 +49,35 @@ pub struct AuthenticatedSession {
     pub client: Client,
 }
 
+/// The verdict on a secret that a user presents in a session.
+#[derive(Debug)]
+pub enum Verified<T> {
+    /// The secret is right.
+    Right(T),
+    /// The secret is wrong. Contains the error to return.
+    Wrong(Error),
+}
+
+impl<T> Verified<T> {
+    /// Right if there is a value; otherwise wrong, with this error.
+    pub fn right_or(value: Option<T>, error: Error) -> Self {
+        value.map_or(Self::Wrong(error), Self::Right)
+    }
+}
+
 impl AuthenticatedSession {
+    /// Checks that the user proved to know the password within `time` seconds; 0 switches this off.
+    ///
+    /// # Errors
+    /// [`Error::ReauthenticationRequired`].
+    pub fn require_recent_authentication(&self, time: i64, now: Timestamp) -> Result<(), Error> {
+        if self.session.is_recently_authenticated(time, now) {
+            Ok(())
+        } else {
+            Err(Error::ReauthenticationRequired)
+        }
+    }
+
     /// A recorder of the user's activities, which expire after `retention` seconds.
     #[must_use]
     pub fn recorder(&self, retention: i64, now: Timestamp) -> Recorder<'_> {
@@ -57,15 +90,21 @@ impl AuthenticatedSession {
 }
 
 impl Authenticator {
-    /// Authenticates a request, and records the use of its session at most once a minute.
+    /// Authenticates a request, and records the use of its session, see [`Session::needs_touch`].
+    ///
+    /// Of several live sessions of one user, as of cookies with different paths, the one whose csrf
+    /// token is sent counts, else the newest.
     ///
     /// # Errors
     /// The first of these that applies:
-    /// - [`Error::NotSignedIn`]: the request presents no live session.
-    /// - [`Error::ClientMismatch`]: another client opened the session. The session ends.
+    /// - [`Error::NotSignedIn`]: the request presents no live session, or live sessions of two
+    ///   users.
+    /// - [`Error::ClientMismatch`]: another client opened the session, and the session ends; or the
+    ///   binding requires the client's address, which is unknown, and the session is kept.
     /// - [`Error::CsrfTokenMissing`], [`Error::CsrfTokenMismatch`]: the method changes state, and
     ///   the session comes from a cookie without its csrf token.
-    /// - [`Error::UserNotActive`]: the account is neither active nor pending.
+    /// - [`Error::UserNotActive`]: the account is neither active nor pending. This includes a session
+    ///   that ended with the account.
     pub async fn authenticate(
         &self,
         request: &Request,
@@ -87,23 +126,31 @@ impl Authenticator {
         now: Timestamp,
     ) -> Result<AuthenticatedSession, Error> {
         let credential = Credential::of(headers, &self.cookie_name).ok_or(Error::NotSignedIn)?;
-        let claims = self
-            .keys
-            .verify(Purpose::Session, credential.token(), now)
-            .await?
-            .ok_or(Error::NotSignedIn)?;
-        let (mut session, user) = self.live(self.store.find_session(&claims).await?, now)?;
-        if !session.is_same_client(&client) {
-            // A conflict means that the session has already ended.
-            let _ = self
-                .store
-                .end_session(&session.uid, &session.id, None)
-                .await?;
-            return Err(Error::ClientMismatch);
+        let found = credential.sessions(&self.keys, &self.store, now).await?;
+        let csrf_token = csrf_token(headers);
+        let (mut session, user) = self.choose(found, csrf_token, now)?;
+        match self.session_binding.compare(&session, &client) {
+            ClientMatch::Same => {}
+            ClientMatch::Different => {
+                // A conflict means that the session has already ended.
+                let _ = self
+                    .store
+                    .end_session(&session.uid, &session.id, None)
+                    .await?;
+                return Err(Error::ClientMismatch);
+            }
+            ClientMatch::Unknown => return Err(Error::ClientMismatch),
         }
-        check_csrf(method, credential, headers, &session)?;
+        if matches!(credential, Credential::Cookies(_)) && is_state_changing(method) {
+            check_csrf(csrf_token, &session)?;
+        }
         check_active(&user)?;
-        if session.needs_touch(now) {
+        if self.requests_per_minute > 0 && is_state_changing(method) {
+            self.store
+                .count_session_request(&session, self.requests_per_minute, now)
+                .await?;
+            session.last_used_at = now;
+        } else if session.needs_touch(self.session_lifetime, now) {
             if self.store.touch_session(&session, now).await? == Outcome::Conflict {
                 // The session ended after it was read.
                 return Err(Error::NotSignedIn);
@@ -131,7 +178,7 @@ impl Authenticator {
             .store
             .reload_session(&authenticated.session, &authenticated.user)
             .await?;
-        let (session, user) = self.live(found, now)?;
+        let (session, user) = self.choose(found.into_iter().collect(), None, now)?;
         check_active(&user)?;
         Ok(AuthenticatedSession {
             session,
@@ -140,14 +187,77 @@ impl Authenticator {
         })
     }
 
-    fn live(
+    /// Verifies a secret in a session. The attempt is counted before `verify` runs; a right secret
+    /// clears the count, and the tenth wrong one in a row ends the session. An error of `verify`
+    /// does not count.
+    ///
+    /// # Errors
+    /// The error of a wrong secret, [`Error::TooManyAttempts`] if ten attempts are in progress, and
+    /// [`Error::NotSignedIn`] if the session ended.
+    pub async fn verify_in_session<T>(
         &self,
-        found: Option<(Session, User)>,
+        session: &Session,
+        verify: impl Future<Output = Result<Verified<T>, Error>>,
+    ) -> Result<T, Error> {
+        let is_last = match self.store.count_session_attempt(session).await? {
+            SessionAttempt::Counted { is_last } => is_last,
+            SessionAttempt::Exhausted => return Err(Error::TooManyAttempts { retry_after: 1 }),
+            SessionAttempt::Ended => return Err(Error::NotSignedIn),
+        };
+        match verify.await {
+            Ok(Verified::Right(value)) => match self.store.clear_session_attempts(session).await? {
+                Outcome::Written => Ok(value),
+                Outcome::Conflict => Err(Error::NotSignedIn),
+            },
+            Ok(Verified::Wrong(error)) => {
+                if is_last {
+                    // A conflict means that the session has ended already.
+                    let _ = self
+                        .store
+                        .end_session(&session.uid, &session.id, None)
+                        .await?;
+                }
+                Err(error)
+            }
+            Err(error) => {
+                self.store.refund_session_attempt(session).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The session that counts: a live one, else one that [ended with its
+    /// account](Session::ended_with_account), for which [`check_active`] then fails.
+    fn choose(
+        &self,
+        found: Vec<(Session, User)>,
+        csrf_token: Option<&str>,
         now: Timestamp,
     ) -> Result<(Session, User), Error> {
-        let live =
-            found.filter(|(session, user)| session.is_live(user, self.session_lifetime, now));
-        live.ok_or(Error::NotSignedIn)
+        let life = self.session_lifetime;
+        let (mut candidates, over): (Vec<_>, Vec<_>) = found
+            .into_iter()
+            .partition(|(session, user)| session.is_live(user, life, now));
+        if candidates.is_empty() {
+            candidates = over;
+            candidates.retain(|(session, user)| session.ended_with_account(user, life, now));
+        }
+        let (first, _) = candidates.first().ok_or(Error::NotSignedIn)?;
+        if candidates.iter().any(|(other, _)| other.uid != first.uid) {
+            return Err(Error::NotSignedIn);
+        }
+        let has_csrf_token =
+            |session: &Session| csrf_token.is_some_and(|token| session.has_csrf_token(token));
+        candidates
+            .into_iter()
+            .max_by_key(|(session, _)| {
+                (
+                    has_csrf_token(session),
+                    session.began_at,
+                    session.id.clone(),
+                )
+            })
+            .ok_or(Error::NotSignedIn)
     }
 }
 
@@ -166,23 +276,17 @@ pub fn is_state_changing(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// Requires the csrf token of the session if the method may change state and the session comes from
-/// a cookie. Browsers send cookies, but no `Authorization` header, with requests of other sites.
-fn check_csrf(
-    method: &Method,
-    credential: Credential<'_>,
-    headers: &HeaderMap,
-    session: &Session,
-) -> Result<(), Error> {
-    if matches!(credential, Credential::Bearer(_)) || !is_state_changing(method) {
-        return Ok(());
-    }
-    let csrf_token = headers
-        .get(CSRF_HEADER)
-        .map(|value| value.to_str().unwrap_or_default().trim());
-    let csrf_token = csrf_token
-        .filter(|token| !token.is_empty())
-        .ok_or(Error::CsrfTokenMissing)?;
+/// The csrf token that a request sends, if it is not blank.
+fn csrf_token(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(CSRF_HEADER)?;
+    let token = header.to_str().ok()?.trim();
+    (!token.is_empty()).then_some(token)
+}
+
+/// Requires the csrf token of a session that comes from a cookie. Browsers send cookies, but no
+/// `Authorization` header, with requests of other sites.
+fn check_csrf(csrf_token: Option<&str>, session: &Session) -> Result<(), Error> {
+    let csrf_token = csrf_token.ok_or(Error::CsrfTokenMissing)?;
     if session.has_csrf_token(csrf_token) {
         Ok(())
     } else {

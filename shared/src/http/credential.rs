@@ -1,109 +1,139 @@
-//! The session token that a request presents.
+//! The session tokens that a request presents.
 
-use lambda_http::http::{
-    HeaderMap,
-    header::{AUTHORIZATION, COOKIE},
+use std::slice;
+
+use lambda_http::http::{HeaderMap, header::AUTHORIZATION};
+
+use super::cookies::cookie_values;
+use crate::{
+    Error,
+    domain::{session::Session, user::User},
+    platform::clock::Timestamp,
+    store::Store,
+    tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// A session token and the header that carried it.
-#[derive(Clone, Copy)]
-pub enum Credential<'a> {
+/// Maximum number of genuine tokens whose sessions are read. The headers that API Gateway accepts
+/// (10 KiB) hold fewer.
+const MAX_TOKENS: usize = 40;
+
+/// The session tokens of a request, not verified, and the header that carried them.
+pub enum Credential {
     /// From `Authorization: Bearer` (RFC 6750, section 2.1). Other sites cannot make a browser send
     /// it, so it requires no csrf token.
-    Bearer(&'a str),
-    /// From the session cookie (RFC 6265), which browsers also send with requests of other sites.
-    Cookie(&'a str),
+    Bearer(String),
+    /// From the cookies of the session's name (RFC 6265), at least one, which browsers also send
+    /// with requests of other sites. A browser sends several if they were set for different paths
+    /// or domains.
+    Cookies(Vec<String>),
 }
 
-impl<'a> Credential<'a> {
-    /// The credential in the headers of a request. A bearer token has precedence over a cookie.
+impl Credential {
+    /// The credential in the headers of a request. With a bearer token, no cookie is considered.
     #[must_use]
-    pub fn of(headers: &'a HeaderMap, cookie_name: &str) -> Option<Self> {
-        let bearer = bearer(headers).map(Self::Bearer);
-        bearer
-            .or_else(|| cookie(headers, cookie_name).map(Self::Cookie))
-            .filter(|credential| !credential.token().is_empty())
+    pub fn of(headers: &HeaderMap, cookie_name: &str) -> Option<Self> {
+        if let Some(token) = bearer(headers) {
+            return Some(Self::Bearer(token));
+        }
+        let tokens: Vec<String> = cookie_values(headers, cookie_name)
+            .filter(|value| !value.is_empty())
+            .collect();
+        (!tokens.is_empty()).then_some(Self::Cookies(tokens))
     }
 
-    /// The session token, not verified.
+    /// The tokens, in the order of the request. None is empty.
     #[must_use]
-    pub const fn token(self) -> &'a str {
+    pub const fn tokens(&self) -> &[String] {
         match self {
-            Self::Bearer(token) | Self::Cookie(token) => token,
+            Self::Bearer(token) => slice::from_ref(token),
+            Self::Cookies(tokens) => tokens.as_slice(),
         }
     }
+
+    /// The existing sessions of the genuine, unexpired tokens, each with its user. They may have
+    /// ended, see [`Session::is_live`]. The signatures are verified first, then all sessions are
+    /// read in one round trip.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if keys or sessions cannot be read.
+    pub async fn sessions(
+        &self,
+        keys: &KeyProvider,
+        store: &Store,
+        now: Timestamp,
+    ) -> Result<Vec<(Session, User)>, Error> {
+        let mut genuine = Vec::new();
+        for token in self.tokens() {
+            genuine.extend(keys.verify(Purpose::Session, token, now).await?);
+        }
+        genuine.truncate(MAX_TOKENS);
+        store.find_sessions(&genuine).await
+    }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, token) = headers
-        .get(AUTHORIZATION)?
-        .to_str()
-        .ok()?
-        .trim()
-        .split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
-}
-
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let pairs = headers
-        .get_all(COOKIE)
-        .into_iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'));
-    let mut values = pairs
-        .filter_map(|pair| pair.split_once('='))
-        .filter(|(key, _)| key.trim() == name)
-        .map(|(_, value)| value.trim());
-    values.next()
+fn bearer(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(AUTHORIZATION)?;
+    let text = String::from_utf8_lossy(value.as_bytes());
+    let (scheme, token) = text.trim().split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use lambda_http::http::HeaderValue;
+
     use super::*;
 
-    fn token(headers: &[(&'static str, &str)]) -> Option<String> {
-        let headers: HeaderMap = headers
-            .iter()
-            .map(|(name, value)| {
-                (
-                    name.parse().expect("a name"),
-                    value.parse().expect("a value"),
-                )
-            })
-            .collect();
-        Credential::of(&headers, "_barong_session").map(|credential| credential.token().to_owned())
+    fn tokens(headers: &[(&'static str, &str)]) -> Vec<String> {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            let value = HeaderValue::from_bytes(value.as_bytes()).expect("a value");
+            map.append(*name, value);
+        }
+        Credential::of(&map, "_barong_session")
+            .map(|credential| credential.tokens().to_vec())
+            .unwrap_or_default()
     }
 
     #[test]
     fn the_token_is_read_from_the_cookie_or_the_authorization_header() {
+        for headers in [
+            [("cookie", "a=b; _barong_session=token; c=d")],
+            [("authorization", "Bearer token")],
+            [("authorization", "bEARER   token ")],
+        ] {
+            assert_eq!(tokens(&headers), ["token"], "{headers:?}");
+        }
         assert_eq!(
-            token(&[("cookie", "a=b; _barong_session=token; c=d")]).as_deref(),
-            Some("token")
-        );
-        assert_eq!(
-            token(&[("cookie", "_barong_session=token==")]).as_deref(),
-            Some("token==")
-        );
-        assert_eq!(
-            token(&[("authorization", "Bearer token")]).as_deref(),
-            Some("token")
-        );
-        assert_eq!(
-            token(&[("authorization", "bEARER   token ")]).as_deref(),
-            Some("token")
+            tokens(&[("cookie", "_barong_session=token==")]),
+            ["token=="]
         );
     }
 
     #[test]
-    fn a_bearer_token_has_precedence_over_a_cookie() {
+    fn every_cookie_of_the_session_name_is_considered() {
         assert_eq!(
-            token(&[
-                ("cookie", "_barong_session=cookie"),
-                ("authorization", "Bearer bearer")
-            ])
-            .as_deref(),
-            Some("bearer")
+            tokens(&[
+                ("cookie", "_barong_session=one; city=Köln; _barong_session="),
+                ("cookie", "_barong_session=two"),
+            ]),
+            ["one", "two"]
         );
+    }
+
+    #[test]
+    fn a_bearer_token_is_considered_alone() {
+        for bearer in ["bearer", "tök"] {
+            assert_eq!(
+                tokens(&[
+                    ("cookie", "_barong_session=cookie"),
+                    ("authorization", &format!("Bearer {bearer}"))
+                ]),
+                [bearer]
+            );
+        }
     }
 
     #[test]
@@ -117,15 +147,14 @@ mod tests {
             &[("cookie", "_barong_session")],
             &[],
         ] {
-            assert_eq!(token(headers), None, "{headers:?}");
+            assert!(tokens(headers).is_empty(), "{headers:?}");
         }
         assert_eq!(
-            token(&[
+            tokens(&[
                 ("authorization", "Basic eDp5"),
                 ("cookie", "_barong_session=token")
-            ])
-            .as_deref(),
-            Some("token")
+            ]),
+            ["token"]
         );
     }
 }

@@ -3,16 +3,18 @@
 pub mod authentication;
 mod cookies;
 mod credential;
+mod origin;
 mod parameters;
 mod response;
 mod serve;
 
-pub use cookies::{clearing_cookie, session_cookie};
+pub use cookies::{append_cookies, clearing_cookie, session_cookie};
 pub use credential::Credential;
 pub use lambda_http::{
     Body, Request, RequestExt, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
+pub use origin::OriginCheck;
 pub use parameters::{Form, Parameters};
 pub use response::{cacheable_json, empty, error_response, json, with_cookie};
 pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve};

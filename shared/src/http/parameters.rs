@@ -142,6 +142,19 @@ impl Parameters {
         None
     }
 
+    /// Reads a password that is required only in some cases. A missing or blank one is returned as
+    /// a fault, for [`Error::Parameters`], and not reported by [`Self::finish`].
+    pub fn conditional_password(&mut self, name: &'static str) -> Result<Password, ParameterFault> {
+        match self.text(name) {
+            None => Err(self.fault(name, Missing)),
+            Some(text) if is_blank(&text) => Err(self.fault(name, Blank)),
+            Some(text) => {
+                self.limit(name, &text, LIMIT);
+                Ok(Password::new(text))
+            }
+        }
+    }
+
     /// Ends the reading.
     ///
     /// # Errors

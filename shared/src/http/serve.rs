@@ -21,7 +21,11 @@ use lambda_http::{
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::response::{error_key, error_response};
+use super::{
+    cookies::append_cookies,
+    origin::ApiDomain,
+    response::{error_key, error_response},
+};
 use crate::{
     BoxError, Error,
     domain::{ip_network::Network, session::Client},
@@ -46,38 +50,45 @@ where
     let handler = &handler;
     let sender = &sender;
     let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
+        let mut domain = ApiDomain(None);
         let sanitized = match &mut event.payload {
-            LambdaRequest::ApiGatewayV2(request) => sanitize_event(request),
+            LambdaRequest::ApiGatewayV2(request) => {
+                domain = ApiDomain(request.request_context.domain_name.clone());
+                sanitize_event(request)
+            }
             _ => Ok(()),
         };
-        let adapter = Adapter::from(service_fn(move |request: Request| async move {
-            let invocation = Invocation::begin(request.lambda_context().request_id);
-            let route = route(&request);
-            let address =
-                Network::around(&client(&request).address).map(|network| network.to_string());
-            let time_left = time_left(request.lambda_context().deadline, clock::now());
-            let result = match sanitized {
-                Ok(()) => within(time_left, handler(request)).await,
-                Err(NotBase64) => Err(Error::MalformedBody),
-            };
-            let response = match result {
-                Ok(response) => response,
-                Err(error) => {
-                    if let Some(cause) = error.cause() {
-                        invocation.failed(error.status().as_u16(), cause.as_ref());
+        let adapter = Adapter::from(service_fn(move |mut request: Request| {
+            request.extensions_mut().insert(domain.clone());
+            async move {
+                let invocation = Invocation::begin(request.lambda_context().request_id);
+                let route = route(&request);
+                let address =
+                    Network::around(&client(&request).address).map(|network| network.to_string());
+                let time_left = time_left(request.lambda_context().deadline, clock::now());
+                let result = match sanitized {
+                    Ok(()) => within(time_left, handler(request)).await,
+                    Err(NotBase64) => Err(Error::MalformedBody),
+                };
+                let response = match result {
+                    Ok(response) => response,
+                    Err(error) => {
+                        if let Some(cause) = error.cause() {
+                            invocation.failed(error.status().as_u16(), cause.as_ref());
+                        }
+                        error_response(&error)?
                     }
-                    error_response(&error)?
-                }
-            };
-            let status = response.status().as_u16();
-            let key = error_key(&response).map(str::to_owned);
-            sender.send(invocation.responded(ResponseSummary {
-                route,
-                status,
-                key,
-                address,
-            }))?;
-            Ok::<_, BoxError>(Utf8Response(response))
+                };
+                let status = response.status().as_u16();
+                let key = error_key(&response).map(str::to_owned);
+                sender.send(invocation.responded(ResponseSummary {
+                    route,
+                    status,
+                    key,
+                    address,
+                }))?;
+                Ok::<_, BoxError>(Utf8Response(response))
+            }
         }));
         adapter.oneshot(event)
     });
@@ -190,13 +201,16 @@ pub struct NotBase64;
 /// query string are no valid URI, or if the body is not valid base64.
 ///
 /// The host is removed, because no operation uses it; the path gets a leading slash; invalid
-/// characters in the query string are percent-encoded.
+/// characters in the query string are percent-encoded. Cookies become headers, because
+/// `lambda_http` drops all of them if one is not ASCII.
 ///
 /// # Errors
 /// [`NotBase64`] if the body is not valid base64. The body is then removed.
 pub fn sanitize_event(request: &mut ApiGatewayV2httpRequest) -> Result<(), NotBase64> {
     request.headers.remove(HOST);
     request.request_context.domain_name = None;
+    let cookies = request.cookies.take().unwrap_or_default();
+    append_cookies(&mut request.headers, &cookies);
     if let Some(path) = request
         .raw_path
         .as_mut()

@@ -10,7 +10,10 @@ use data_encoding::HEXUPPER;
 use zeroize::Zeroizing;
 
 use crate::{
-    domain::password::{Password, PasswordFault, PasswordPolicy},
+    domain::{
+        email_address::EmailAddress,
+        password::{Password, PasswordFault, PasswordPolicy},
+    },
     platform::{http_client::HttpClient, service_url::ServiceUrl, telemetry::metrics},
 };
 
@@ -39,9 +42,14 @@ impl PasswordCheck {
         Self { policy, breached }
     }
 
-    /// Checks a new password. Only a password that the policy accepts is looked up.
-    pub async fn accept(&self, password: &Password) -> Result<(), PasswordFault> {
-        self.policy.check(password)?;
+    /// Checks a new password of the user with this address; `None` if the address is invalid. Only a
+    /// password that the policy accepts is looked up.
+    pub async fn accept(
+        &self,
+        password: &Password,
+        address: Option<&EmailAddress>,
+    ) -> Result<(), PasswordFault> {
+        self.policy.check(password, address)?;
         if self.breached.contains(password).await {
             Err(PasswordFault::Breached)
         } else {

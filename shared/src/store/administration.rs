@@ -8,11 +8,17 @@ use super::{
     failure,
     items::{number, text, text_of},
     keys::{PK, SK, USER, uid_key, user_key},
-    transaction::Transaction,
+    otp::REMOVE_OTP,
+    transaction::{Transaction, Write},
+    writes::{activity_write, mail_write},
 };
 use crate::{
     Error,
-    domain::user::{State, Uid, User},
+    domain::{
+        activity::Activity,
+        mail::QueuedMail,
+        user::{State, Uid, User},
+    },
     platform::clock::Timestamp,
 };
 
@@ -80,17 +86,33 @@ impl Administration {
         })
     }
 
-    /// Changes a user. Returns [`Outcome::Conflict`], without writing, if the user is gone or the
+    /// In one transaction, changes a user, records the activity, and adds the notice to the outbox if
+    /// there is one. Returns [`Outcome::Conflict`], without writing, if the user is gone or the
     /// condition of the change does not hold.
     pub async fn change_user(
         &self,
         user: &User,
         change: &Change,
-        now: Timestamp,
+        activity: &Activity,
+        notice: Option<&QueuedMail>,
     ) -> Result<Outcome, Error> {
+        let grants = &self.store.grants;
+        let notice = notice.map(|mail| mail_write(grants, mail)).transpose()?;
+        let writes = [
+            self.change_write(user, change, activity.created_at)?,
+            activity_write(grants, activity)?,
+        ];
+        let outcome = self
+            .store
+            .transact(writes.into_iter().chain(notice))
+            .await?;
+        Ok(outcome.into())
+    }
+
+    fn change_write(&self, user: &User, change: &Change, now: Timestamp) -> Result<Write, Error> {
         let now = (":now", number(now.seconds()));
         let store = &self.store;
-        let write = match change {
+        match change {
             Change::State(state) => {
                 let increment = number(i32::from(matches!(state, State::Banned | State::Deleted)));
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
@@ -116,21 +138,19 @@ impl Administration {
             }
             Change::DisableOtp => store.user_write(
                 user,
-                "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_pending_secret, otp_recovery_codes",
+                &format!("SET updated_at = :now {REMOVE_OTP}"),
                 Some("attribute_exists(otp_secret)"),
                 [now],
             ),
-        };
-        Ok(self.store.transact([write?]).await?.into())
+        }
     }
 
     /// Erases a user and all grant items of the uid. Returns [`Outcome::Conflict`] if the user is
     /// gone. The state is set to `deleted` first, so that no sign-in creates new items. An erasure
     /// that a failure interrupted can be repeated.
     pub async fn erase_user(&self, user: &User, now: Timestamp) -> Result<Outcome, Error> {
-        let closed = self
-            .change_user(user, &Change::State(State::Deleted), now)
-            .await?;
+        let close = self.change_write(user, &Change::State(State::Deleted), now)?;
+        let closed = Outcome::from(self.store.transact([close]).await?);
         if closed == Outcome::Conflict {
             return Ok(closed);
         }
@@ -229,10 +249,10 @@ fn stored(item: Item) -> Result<StoredUser, Error> {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::tests::{NOW, new_user, store},
+        super::tests::{NOW, all_activities, new_user, store, succeeded},
         *,
     };
-    use crate::domain::email_address::AccountKeys;
+    use crate::domain::{activity::Action, email_address::AccountKeys, user::MailProblem};
 
     fn administration(store: &Store) -> Administration {
         Administration::new(store.clone())
@@ -297,7 +317,12 @@ mod tests {
         let user = created(&store, "jane@example.com").await;
         let change = async |change: Change| {
             administration(&store)
-                .change_user(&user, &change, NOW)
+                .change_user(
+                    &user,
+                    &change,
+                    &succeeded(&user, Action::SetState, NOW),
+                    None,
+                )
                 .await
                 .expect("an answer")
                 .is_written()
@@ -318,7 +343,9 @@ mod tests {
                 .expect("an answer")
                 .is_written()
         );
-        let bounced = user.bounced(NOW, NOW).expect("a new label");
+        let bounced = user
+            .with_problem(MailProblem::Bounce, NOW, NOW)
+            .expect("a new label");
         assert!(
             !store
                 .set_labels(&user, &bounced)
@@ -332,10 +359,10 @@ mod tests {
             (
                 now.role.as_str(),
                 now.level,
-                now.has_bounced(),
+                now.mail_problem(),
                 now.labels.len()
             ),
-            ("admin", 1, false, 1)
+            ("admin", 1, None, 1)
         );
     }
 
@@ -351,7 +378,12 @@ mod tests {
         ] {
             assert!(
                 !administration(&store)
-                    .change_user(&erased, &change, NOW)
+                    .change_user(
+                        &erased,
+                        &change,
+                        &succeeded(&erased, Action::SetState, NOW),
+                        None
+                    )
                     .await
                     .expect("an answer")
                     .is_written(),
@@ -398,5 +430,22 @@ mod tests {
             };
             assert_eq!(uids(&rest), uids(&all[index + 1..]));
         }
+    }
+
+    #[tokio::test]
+    async fn a_change_and_its_activity_are_both_written_or_neither() {
+        let store = store().await;
+        let user = created(&store, "jane@example.com").await;
+        for (change, outcome) in [
+            (Change::EndSessions, Outcome::Written),
+            (Change::DisableOtp, Outcome::Conflict),
+        ] {
+            let activity = succeeded(&user, Action::EndSessions, NOW);
+            let actual = administration(&store)
+                .change_user(&user, &change, &activity, None)
+                .await;
+            assert_eq!(actual.expect("an answer"), outcome);
+        }
+        assert_eq!(all_activities(&store, &user).await.total, 1);
     }
 }

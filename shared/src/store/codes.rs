@@ -4,10 +4,9 @@ use super::{
     Outcome, Store,
     items::{keyed, number, text},
     keys::{code_key, decoy_key, failures_key},
+    otp::REMOVE_OTP,
     transaction::{Transaction, Write},
-    writes::{
-        activity_write, code_writes, mail_log_write, mail_write, session_kept_write, session_write,
-    },
+    writes::{activity_write, code_writes, mail_log_write, mail_write, session_kept_write},
 };
 use crate::{
     Error,
@@ -19,7 +18,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::{Uid, User},
+        user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
     },
     tokens::signed_token::Claims,
 };
@@ -29,7 +28,7 @@ use crate::{
 pub enum CodeRequestOutcome {
     /// Everything was written.
     Stored,
-    /// Nothing was written, because a concurrent request changed the log of mails.
+    /// Nothing was written, because a concurrent request changed the log of mails or the user.
     Conflict,
 }
 
@@ -58,19 +57,8 @@ pub enum PasswordChange {
     Done,
     /// The code was used or replaced by a newer one.
     CodeUsed,
-    /// The user is gone.
-    UserGone,
-}
-
-/// The outcome of a confirmation of an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmation {
-    /// The address is confirmed.
-    Done,
-    /// The code was used or replaced by a newer one.
-    CodeUsed,
-    /// The user is gone, is not pending, or changed since it was read.
-    NothingToConfirm,
+    /// The user was deleted, or the second factor was enabled or disabled, since the user was read.
+    UserChanged,
 }
 
 impl Store {
@@ -93,8 +81,51 @@ impl Store {
         .await
     }
 
+    /// As [`Store::store_code`] for a reset code of a user who complained, on condition that no
+    /// other reset mail was requested for a day. The mail is then the one that may be sent.
+    pub async fn store_code_after_complaint(
+        &self,
+        user: &User,
+        request: &CodeRequest<'_>,
+    ) -> Result<CodeRequestOutcome, Error> {
+        let now = request.mail.queued_at;
+        let reset = ComplaintReset {
+            mail: request.mail.id.clone(),
+            at: now,
+        };
+        let permit = self.user_write(
+            user,
+            "SET complaint_reset = :reset",
+            Some("attribute_not_exists(complaint_reset) OR complaint_reset.#at <= :before"),
+            [
+                (
+                    ":reset",
+                    serde_dynamo::to_attribute_value(&reset).map_err(Error::internal)?,
+                ),
+                (
+                    ":before",
+                    number((now + -COMPLAINT_RESET_INTERVAL).seconds()),
+                ),
+            ],
+        )?;
+        let activity = request
+            .activity
+            .map(|activity| activity_write(&self.grants, activity))
+            .transpose()?;
+        let [code, mail] = code_writes(
+            &self.grants,
+            &user.uid,
+            request.kind,
+            request.code,
+            request.mail,
+        )?;
+        self.store_request(request, [code, mail, permit].into_iter().chain(activity))
+            .await
+    }
+
     /// Stores decoys for an address that receives no code, so that the request takes as long as
-    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code.
+    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code. The activity of
+    /// a user is stored as such.
     pub async fn store_decoy_code(
         &self,
         request: &CodeRequest<'_>,
@@ -115,7 +146,11 @@ impl Store {
             None,
             [],
         )?;
+        let decoy_uid = Uid::decoy(request.account);
         let activity = request.activity.map(|activity| {
+            if activity.uid != decoy_uid {
+                return activity_write(&self.grants, activity);
+            }
             let decoy_activity = Activity {
                 expires_at: request.code.expires_at,
                 ..activity.clone()
@@ -174,56 +209,9 @@ impl Store {
         Ok((self.user_of(&claims.uid, user).await?, code))
     }
 
-    /// In one transaction, stores the state, level and labels of `confirmed`, deletes the code, and
-    /// stores the session, if there is one.
-    pub async fn confirm_email(
-        &self,
-        user: &User,
-        confirmed: &User,
-        code: &OneTimeCode,
-        session: Option<&Session>,
-    ) -> Result<Confirmation, Error> {
-        let labels =
-            |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
-        let key = code_key(&user.uid, Kind::Confirmation);
-        let delete_code = Self::delete(
-            &self.grants,
-            key,
-            Some("jti = :jti"),
-            [(":jti", text(code.token_id.reveal()))],
-        )?;
-        let confirm = self.user_write(
-            user,
-            "SET #state = :active, #level = :level, labels = :labels, updated_at = :now",
-            // A concurrent change of the user must not be overwritten.
-            Some("#state = :pending AND #level = :was_level AND labels = :were_labels"),
-            [
-                (":pending", text("pending")),
-                (":active", text("active")),
-                (":was_level", number(user.level)),
-                (":level", number(confirmed.level)),
-                (":were_labels", labels(user)?),
-                (":labels", labels(confirmed)?),
-                (":now", number(confirmed.updated_at.seconds())),
-            ],
-        )?;
-        let session = session
-            .map(|session| session_write(&self.grants, session))
-            .transpose()?;
-        Ok(
-            match self
-                .transact([delete_code, confirm].into_iter().chain(session))
-                .await?
-            {
-                Transaction::Written => Confirmation::Done,
-                Transaction::ConditionFailed(0) => Confirmation::CodeUsed,
-                Transaction::ConditionFailed(_) => Confirmation::NothingToConfirm,
-            },
-        )
-    }
-
     /// In one transaction, changes the password, ends every session, deletes the code and the
-    /// counter of wrong passwords, and adds the notice to the outbox.
+    /// counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
+    /// was [enabled recently](User::has_recent_otp); an older one stays, without its back-off.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -234,15 +222,32 @@ impl Store {
     ) -> Result<PasswordChange, Error> {
         let now = activity.created_at;
         let account = user.email.account_key();
+        let removed = if user.has_recent_otp(now) {
+            REMOVE_OTP
+        } else {
+            "REMOVE totp_retry_at, recovery_retry_at"
+        };
+        // Whether the second factor is recent must still hold.
+        let (unchanged, enabled_at) = match user.otp_enabled_at {
+            None => ("attribute_not_exists(otp_enabled_at)", None),
+            Some(at) => (
+                "otp_enabled_at = :enabled_at",
+                Some((":enabled_at", number(at.seconds()))),
+            ),
+        };
+        let values = [
+            (":hash", text(hash.as_str())),
+            (":now", number(now.seconds())),
+        ];
         let writes = [
             self.user_write(
                 user,
-                "SET password_hash = :hash, updated_at = :now, session_epoch = session_epoch + :one",
-                None,
-                [
-                    (":hash", text(hash.as_str())),
-                    (":now", number(now.seconds())),
-                ],
+                &format!(
+                    "SET password_hash = :hash, updated_at = :now, \
+                     session_epoch = session_epoch + :one {removed}"
+                ),
+                Some(unchanged),
+                values.into_iter().chain(enabled_at),
             )?,
             Self::delete(
                 &self.grants,
@@ -256,7 +261,7 @@ impl Store {
         ];
         Ok(match self.transact(writes).await? {
             Transaction::Written => PasswordChange::Done,
-            Transaction::ConditionFailed(0) => PasswordChange::UserGone,
+            Transaction::ConditionFailed(0) => PasswordChange::UserChanged,
             Transaction::ConditionFailed(_) => PasswordChange::CodeUsed,
         })
     }

@@ -29,7 +29,12 @@ pub(super) const SESSION: &str = "SESSION#";
 pub(super) const ACTIVITY: &str = "ACTIVITY#";
 
 pub(super) fn user_key(account: &AccountKey) -> Item {
-    [(PK.to_owned(), text(format!("{USER}{}", account.as_str())))].into()
+    [(PK.to_owned(), text(user_partition(account)))].into()
+}
+
+/// The partition key of a user.
+pub(super) fn user_partition(account: &AccountKey) -> String {
+    format!("{USER}{}", account.as_str())
 }
 
 /// Key of the item that makes a uid unique and leads to the account key.

@@ -10,12 +10,14 @@ mod batches;
 mod cancellation;
 mod codes;
 mod conditional;
+mod confirmation;
 mod items;
 mod keys;
 mod limits;
 mod otp;
 mod outbox;
 mod rekey;
+mod session_counters;
 mod sessions;
 #[cfg(test)]
 mod tests;
@@ -29,11 +31,13 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
-pub use codes::{CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange};
+pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange};
+pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
 pub use limits::Attempt;
-pub use otp::OtpActivation;
+pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
 pub use rekey::Rekey;
+pub use session_counters::SessionAttempt;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{

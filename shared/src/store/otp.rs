@@ -3,19 +3,26 @@
 use super::{
     Outcome, Store,
     items::{number, text},
-    writes::{activity_write, mail_write, recovery_set, session_kept_write, unused},
+    writes::{
+        FailureAttributes, activity_write, mail_write, recovery_report_writes, recovery_set,
+        session_kept_write, unused,
+    },
 };
 use crate::{
     Error,
     domain::{
         activity::Activity,
         mail::QueuedMail,
-        otp::SecondFactor,
+        otp::{CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
         password::PasswordHash,
         session::Session,
         user::{OtpSecret, User},
     },
 };
+
+/// Removes the second factor from a user.
+pub(super) const REMOVE_OTP: &str = "REMOVE otp_secret, otp_last_step, otp_pending_secret, otp_recovery_codes, otp_enabled_at, \
+                                     totp_failures, totp_retry_at, recovery_failures, recovery_retry_at";
 
 /// The data to store when the second factor is enabled.
 pub struct OtpActivation<'a> {
@@ -24,6 +31,16 @@ pub struct OtpActivation<'a> {
     /// The time step of that code, which becomes used.
     pub step: u64,
     /// Hashes of the recovery codes.
+    pub recovery_codes: &'a [PasswordHash],
+    /// The notice to the user.
+    pub notice: &'a QueuedMail,
+    /// The activity.
+    pub activity: &'a Activity,
+}
+
+/// The data to store when new recovery codes replace the old ones.
+pub struct RecoveryCodeReplacement<'a> {
+    /// Hashes of the new codes.
     pub recovery_codes: &'a [PasswordHash],
     /// The notice to the user.
     pub notice: &'a QueuedMail,
@@ -70,8 +87,9 @@ impl Store {
         } = *activation;
         let enable = self.user_write(
             user,
-            "SET otp_secret = :secret, otp_last_step = :step, otp_recovery_codes = :codes, session_epoch = :next, updated_at = :now \
-             REMOVE otp_pending_secret",
+            "SET otp_secret = :secret, otp_last_step = :step, otp_recovery_codes = :codes, otp_enabled_at = :now, \
+             session_epoch = :next, updated_at = :now \
+             REMOVE otp_pending_secret, totp_failures, totp_retry_at, recovery_failures, recovery_retry_at",
             Some("attribute_not_exists(otp_secret) AND otp_pending_secret = :secret AND session_epoch = :epoch"),
             [
                 (":secret", text(secret.reveal())),
@@ -91,6 +109,59 @@ impl Store {
         Ok(self.transact(writes).await?.into())
     }
 
+    /// Counts a wrong code at a sign-in and records it, with the notice that the password is known
+    /// if one is due. Returns [`Outcome::Conflict`], without writing, if another code was counted or
+    /// accepted since the user was read.
+    pub async fn count_wrong_code(
+        &self,
+        user: &User,
+        kind: CodeKind,
+        activity: &Activity,
+        notice: Option<&QueuedMail>,
+    ) -> Result<Outcome, Error> {
+        let now = activity.created_at;
+        let attributes = FailureAttributes::of(kind);
+        let after = CodeFailures::of(user, kind).with_failure(now);
+        let (unchanged, before) = attributes.unchanged(user);
+        let (unnotified, notified_at) = match user.password_known_at {
+            None => ("attribute_not_exists(password_known_at)", None),
+            Some(at) => (
+                "password_known_at = :notified_at",
+                Some((":notified_at", number(at.seconds()))),
+            ),
+        };
+        let mut change = format!("SET {} = :after", attributes.count);
+        if after.retry_at.is_some() {
+            change = format!("{change}, {} = :retry_at", attributes.retry_at);
+        }
+        let mut condition = format!("otp_secret = :secret AND {unchanged}");
+        if notice.is_some() {
+            change += ", password_known_at = :now";
+            condition = format!("{condition} AND {unnotified}");
+        }
+        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
+        let values = [(":secret", text(secret)), (":after", number(after.count))];
+        let count = self.user_write(
+            user,
+            &change,
+            Some(&condition),
+            values
+                .into_iter()
+                .chain(before)
+                .chain(after.retry_at.map(|at| (":retry_at", number(at.seconds()))))
+                .chain(notified_at.filter(|_| notice.is_some()))
+                .chain(notice.map(|_| (":now", number(now.seconds())))),
+        )?;
+        let notice = notice
+            .map(|notice| mail_write(&self.grants, notice))
+            .transpose()?;
+        let writes = [count, activity_write(&self.grants, activity)?];
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
+    }
+
     /// Marks a code of the second factor as used. Returns [`Outcome::Conflict`], without writing,
     /// if it was used, or if the secret changed since the user was read.
     pub async fn use_otp_code(&self, user: &User, factor: &SecondFactor) -> Result<Outcome, Error> {
@@ -100,13 +171,15 @@ impl Store {
             .into())
     }
 
-    /// In one transaction, disables the second factor and adds the notice to the outbox. Returns
-    /// [`Outcome::Conflict`], without writing, if the code was used, or if the secret changed since
-    /// the user was read.
+    /// In one transaction, disables the second factor, ends every other session and adds the notice
+    /// to the outbox. Returns [`Outcome::Conflict`], without writing, if the code was used, the
+    /// secret changed or the session ended since they were read.
     pub async fn disable_otp(
         &self,
         user: &User,
+        session: &Session,
         factor: &SecondFactor,
+        report: Option<&RecoveryCodeReport>,
         notice: &QueuedMail,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
@@ -114,19 +187,65 @@ impl Store {
         let (unused, code) = unused(factor);
         let disable = self.user_write(
             user,
-            "SET updated_at = :now REMOVE otp_secret, otp_last_step, otp_recovery_codes",
+            &format!("SET session_epoch = :next, updated_at = :now {REMOVE_OTP}"),
+            Some(&format!(
+                "otp_secret = :secret AND session_epoch = :epoch AND {unused}"
+            )),
+            [
+                (":secret", text(secret)),
+                (":code", code),
+                (":epoch", number(session.epoch)),
+                (":next", number(session.next_epoch()?)),
+                (":now", number(activity.created_at.seconds())),
+            ],
+        )?;
+        let writes = [
+            disable,
+            session_kept_write(&self.grants, session)?,
+            mail_write(&self.grants, notice)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        let report = recovery_report_writes(&self.grants, report)?;
+        Ok(self
+            .transact(writes.into_iter().chain(report))
+            .await?
+            .into())
+    }
+
+    /// In one transaction, replaces the recovery codes, marks the TOTP code as used and adds the
+    /// notice to the outbox. Returns [`Outcome::Conflict`], without writing, if the code was used,
+    /// or the secret changed since the user was read.
+    pub async fn replace_recovery_codes(
+        &self,
+        user: &User,
+        step: u64,
+        replacement: &RecoveryCodeReplacement<'_>,
+    ) -> Result<Outcome, Error> {
+        let RecoveryCodeReplacement {
+            recovery_codes,
+            notice,
+            activity,
+        } = *replacement;
+        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
+        let (unused, code) = unused(&SecondFactor::TimeStep(step));
+        let replace = self.user_write(
+            user,
+            "SET otp_last_step = :code, otp_recovery_codes = :codes, updated_at = :now \
+             REMOVE recovery_failures, recovery_retry_at",
             Some(&format!("otp_secret = :secret AND {unused}")),
             [
                 (":secret", text(secret)),
                 (":code", code),
+                (":codes", recovery_set(recovery_codes)),
                 (":now", number(activity.created_at.seconds())),
             ],
         )?;
-        let notice = mail_write(&self.grants, notice)?;
-        Ok(self
-            .transact([disable, notice, activity_write(&self.grants, activity)?])
-            .await?
-            .into())
+        let writes = [
+            replace,
+            mail_write(&self.grants, notice)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
     }
 }
 
@@ -217,11 +336,22 @@ mod tests {
         stored(store, &user).await
     }
 
+    async fn new_session(store: &Store, user: &User) -> Session {
+        let session = session_of(user);
+        let activity = succeeded(user, Action::Login, NOW);
+        store
+            .open_session(&session, &Attempt::default(), &activity)
+            .await
+            .expect("a session");
+        session
+    }
+
     async fn disable(store: &Store, user: &User, factor: &SecondFactor) -> bool {
         let notice = notice(user, Kind::OtpDisabled);
         let activity = succeeded(user, Action::DisableOtp, NOW + 2);
+        let session = new_session(store, user).await;
         store
-            .disable_otp(user, factor, &notice, &activity)
+            .disable_otp(user, &session, factor, None, &notice, &activity)
             .await
             .expect("an answer")
             .is_written()
@@ -234,6 +364,7 @@ mod tests {
                 user,
                 &session_of(user),
                 factor,
+                None,
                 &Attempt::default(),
                 &activity,
             )
@@ -309,9 +440,10 @@ mod tests {
             NOW + 60,
         );
         let (kept, _) = store
-            .find_session(&claims)
+            .find_sessions(std::slice::from_ref(&claims))
             .await
             .expect("an answer")
+            .pop()
             .expect("a session");
         assert!(kept.is_live(&enabled, LIFE, NOW) && !other.is_live(&enabled, LIFE, NOW));
         assert!(
@@ -401,9 +533,10 @@ mod tests {
             let user = user_with_otp(&store, &["a", "b"]).await;
             let notice = notice(&user, Kind::OtpDisabled);
             let activity = succeeded(&user, Action::DisableOtp, NOW + 2);
+            let session = new_session(&store, &user).await;
             assert!(
                 store
-                    .disable_otp(&user, &factor, &notice, &activity)
+                    .disable_otp(&user, &session, &factor, None, &notice, &activity)
                     .await
                     .expect("an answer")
                     .is_written()
@@ -419,7 +552,7 @@ mod tests {
             );
             assert_eq!(
                 (disabled.session_epoch, disabled.updated_at),
-                (user.session_epoch, NOW + 2)
+                (user.session_epoch + 1, NOW + 2)
             );
             let claim = store
                 .claim_mail(&user.uid, &notice.id, NOW)

@@ -140,14 +140,20 @@ impl Administration {
 mod tests {
     use super::{
         super::{
-            Change, SignUp,
-            tests::{NOW, at_once, new_user, sign_up, store},
+            Attempt, Change, SignUp,
+            tests::{NOW, at_once, new_user, session_of, sign_up, store, succeeded},
         },
         *,
     };
-    use crate::domain::{
-        email_address::AccountKeys,
-        user::{State, User},
+    use crate::{
+        domain::{
+            activity::Action,
+            email_address::AccountKeys,
+            session::{Session, SessionId},
+            token_id::TokenId,
+            user::{State, User},
+        },
+        tokens::signed_token::{Claims, Purpose},
     };
 
     const ADDRESS: &str = "Mia@Bücher.example";
@@ -180,6 +186,14 @@ mod tests {
     async fn found(store: &Store, address: &str) -> Option<User> {
         store
             .find_user(&AccountKeys::of(address))
+            .await
+            .expect("an answer")
+    }
+
+    async fn change(administration: &Administration, user: &User, change: &Change) -> Outcome {
+        let activity = succeeded(user, Action::SetState, NOW);
+        administration
+            .change_user(user, change, &activity, None)
             .await
             .expect("an answer")
     }
@@ -263,13 +277,12 @@ mod tests {
         let administration = Administration::new(store.clone());
         let user = of_earlier_version(&store, ADDRESS, OLD).await;
         // The first change gives the item its first revision, the second one another.
-        for change in [Change::State(State::Banned), Change::EndSessions] {
+        for next in [Change::State(State::Banned), Change::EndSessions] {
             let Plan::Move(plan) = administration.plan(&key(OLD)).await.expect("a plan") else {
                 panic!("the user can be moved")
             };
             let user = found(&store, ADDRESS).await.expect("a user");
-            let changed = administration.change_user(&user, &change, NOW).await;
-            assert!(changed.expect("an answer").is_written());
+            assert!(change(&administration, &user, &next).await.is_written());
             let moved = administration.carry_out(plan).await.expect("an answer");
             assert_eq!(moved, Outcome::Conflict);
         }
@@ -287,11 +300,9 @@ mod tests {
         assert_eq!(rekey(&store, OLD).await, Rekey::Moved);
         let administration = Administration::new(store.clone());
         let ban = Change::State(State::Banned);
-        let late = administration.change_user(&before, &ban, NOW).await;
-        assert!(!late.expect("an answer").is_written());
+        assert!(!change(&administration, &before, &ban).await.is_written());
         let now = found(&store, ADDRESS).await.expect("a user");
-        let again = administration.change_user(&now, &ban, NOW).await;
-        assert!(again.expect("an answer").is_written());
+        assert!(change(&administration, &now, &ban).await.is_written());
         assert_eq!(
             found(&store, NEW).await.expect("a user").state,
             State::Banned
@@ -315,9 +326,8 @@ mod tests {
                 loop {
                     let user = store.find_user_by_uid(&uid).await.expect("an answer");
                     let user = user.expect("a user, at every moment");
-                    let change = &Change::EndSessions;
-                    let ended = administration.change_user(&user, change, NOW).await;
-                    if ended.expect("an answer").is_written() {
+                    let ended = change(&administration, &user, &Change::EndSessions).await;
+                    if ended.is_written() {
                         return 1;
                     }
                     assert!(backoff.wait().await, "no attempt succeeded");
@@ -329,6 +339,47 @@ mod tests {
         let moved = found(&store, NEW).await.expect("a user");
         assert_eq!(moved.session_epoch, written.into_iter().sum::<u64>());
         assert_eq!(moved.account_key(), key(NEW));
+    }
+
+    #[tokio::test]
+    async fn tokens_that_name_the_earlier_key_lead_to_the_moved_user() {
+        let store = store().await;
+        let user = of_earlier_version(&store, ADDRESS, OLD).await;
+        let other = new_user("jane@example.com");
+        let claims = |uid: &Uid, key| {
+            let id = TokenId::generate();
+            Claims::new(Purpose::Session, id, uid.clone(), key, NOW, NOW + 60)
+        };
+        assert_eq!(sign_up(&store, &other).await, SignUp::Done);
+        let tokens = [
+            claims(&user.uid, key(OLD)),
+            claims(&user.uid, key(OLD)),
+            claims(&other.uid, other.account_key()),
+        ];
+        for (owner, claims) in [&user, &user, &other].into_iter().zip(&tokens) {
+            let session = Session {
+                id: SessionId::of(&claims.token_id),
+                ..session_of(owner)
+            };
+            let activity = succeeded(owner, Action::Login, NOW);
+            let attempt = Attempt::default();
+            let opened = store.open_session(&session, &attempt, &activity).await;
+            opened.expect("a session");
+        }
+        for account in [key(OLD), key(NEW)] {
+            let found = store.find_sessions(&tokens).await.expect("an answer");
+            let owners = found.iter().map(|(session, user)| {
+                assert_eq!(session.uid, user.uid);
+                user.account_key()
+            });
+            let expected = [account.clone(), account.clone(), other.account_key()];
+            assert_eq!(owners.collect::<Vec<_>>(), expected);
+            let stored = store.find_confirmation(&tokens[0], &tokens).await;
+            let stored = stored.expect("an answer");
+            assert_eq!(stored.user.expect("a user").account_key(), account);
+            assert_eq!(stored.sessions.len(), 2);
+            rekey(&store, OLD).await;
+        }
     }
 
     #[tokio::test]
@@ -353,9 +404,8 @@ mod tests {
         let found = found(&store, "JOSÉ@example.com").await.expect("a user");
         assert_eq!(found.uid, user.uid);
         let administration = Administration::new(store.clone());
-        let change = Change::Role("admin".to_owned(), 1);
-        let changed = administration.change_user(&found, &change, NOW).await;
-        assert!(changed.expect("an answer").is_written());
+        let role = Change::Role("admin".to_owned(), 1);
+        assert!(change(&administration, &found, &role).await.is_written());
     }
 
     #[tokio::test]
@@ -365,10 +415,8 @@ mod tests {
         assert_eq!(sign_up(&store, &user).await, SignUp::Done);
         let administration = Administration::new(store.clone());
         for revision in 1..=3 {
-            let ended = administration
-                .change_user(&user, &Change::EndSessions, NOW)
-                .await;
-            assert!(ended.expect("an answer").is_written());
+            let ended = change(&administration, &user, &Change::EndSessions).await;
+            assert!(ended.is_written());
             let item = administration.item_under(&user.account_key()).await;
             let item = item.expect("an answer").expect("an item");
             assert_eq!(item.get("revision"), Some(&number(revision)));

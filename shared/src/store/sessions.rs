@@ -1,22 +1,30 @@
 //! Storage of sessions.
 
-use aws_sdk_dynamodb::types::{DeleteRequest, PutRequest, WriteRequest};
+use std::collections::{HashMap, HashSet};
+
+use aws_sdk_dynamodb::types::{
+    DeleteRequest, PutRequest, ReturnValuesOnConditionCheckFailure, WriteRequest,
+};
 
 use super::{
     Outcome, Store,
-    conditional::conditional,
+    batches::read_user,
+    conditional::{Conditional, conditional},
     failure,
     items::{number, read, text},
-    keys::{SESSION, session_key},
+    keys::{SESSION, session_key, user_key},
     limits::Attempt,
-    writes::{activity_item, activity_write, session_item, session_kept_write, session_write},
+    writes::{
+        activity_item, activity_write, recovery_report_writes, session_item, session_kept_write,
+        session_write,
+    },
 };
 use crate::{
     Error,
     domain::{
         activity::Activity,
         email_address::AccountKey,
-        otp::SecondFactor,
+        otp::{RecoveryCodeReport, SecondFactor},
         session::{Session, SessionId},
         user::{Uid, User},
     },
@@ -57,19 +65,20 @@ impl Store {
         self.write_grants(writes).await
     }
 
-    /// Stores a session, marks the code as used, and deletes the failures counted before the
-    /// attempt. Returns [`Outcome::Conflict`], without writing, if the code was used or the OTP
-    /// secret changed since the user was read.
+    /// Stores a session, marks the code as used, and clears the wrong codes and the failures
+    /// counted before the attempt. Returns [`Outcome::Conflict`], without writing, if the code was
+    /// used, a wrong code was counted, or the OTP secret changed since the user was read.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
         session: &Session,
         factor: &SecondFactor,
+        report: Option<&RecoveryCodeReport>,
         attempt: &Attempt,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
-            self.factor_write(user, factor)?,
+            self.sign_in_factor_write(user, factor)?,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
@@ -77,38 +86,101 @@ impl Store {
             .counter_to_delete()
             .map(|key| Self::delete(&self.grants, key, None, []))
             .transpose()?;
+        let report = recovery_report_writes(&self.grants, report)?;
         Ok(self
-            .transact(writes.into_iter().chain(delete))
+            .transact(writes.into_iter().chain(delete).chain(report))
             .await?
             .into())
     }
 
-    /// The session and the user that the claims of a verified token name. The session may have
-    /// ended, see [`Session::is_live`].
-    pub async fn find_session(&self, claims: &Claims) -> Result<Option<(Session, User)>, Error> {
-        let id = SessionId::of(&claims.token_id);
-        self.session_and_user(&claims.uid, &claims.account_key, &id)
-            .await
+    /// Replaces a session by one that continues it, and marks the code of the second factor as used
+    /// if there is one. Returns [`Outcome::Conflict`], without writing, if the session ended or the
+    /// code was used since they were read.
+    pub async fn replace_session(
+        &self,
+        user: &User,
+        session: &Session,
+        renewed: &Session,
+        factor: Option<&SecondFactor>,
+        report: Option<&RecoveryCodeReport>,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            Self::delete(
+                &self.grants,
+                session_key(&session.uid, &session.id),
+                Some("attribute_exists(pk)"),
+                [],
+            )?,
+            session_write(&self.grants, renewed)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        let factor = factor
+            .map(|factor| self.factor_write(user, factor))
+            .transpose()?;
+        let report = recovery_report_writes(&self.grants, report)?;
+        Ok(self
+            .transact(writes.into_iter().chain(factor).chain(report))
+            .await?
+            .into())
     }
 
-    /// The current state of a session and of its user, see [`Store::find_session`].
+    /// The existing sessions that the claims of verified tokens name, each with its user, in one
+    /// round trip unless a user moved to another account key. A session may have ended, see
+    /// [`Session::is_live`].
+    pub async fn find_sessions(&self, claims: &[Claims]) -> Result<Vec<(Session, User)>, Error> {
+        if claims.is_empty() {
+            return Ok(Vec::new());
+        }
+        // The keys of a batch must be distinct.
+        let accounts: HashSet<_> = claims.iter().map(|claims| &claims.account_key).collect();
+        let named: HashSet<_> = claims
+            .iter()
+            .map(|claims| (&claims.uid, SessionId::of(&claims.token_id)))
+            .collect();
+        let sessions = named.iter().map(|(uid, id)| session_key(uid, id));
+        let found = self
+            .batch_get([
+                (&self.users, accounts.into_iter().map(user_key).collect()),
+                (&self.grants, sessions.collect()),
+            ])
+            .await?;
+        let mut users: HashMap<AccountKey, User> = HashMap::new();
+        let mut sessions: HashMap<SessionId, Session> = HashMap::new();
+        for (table, item) in found {
+            if table == self.users {
+                let user = read_user(item)?;
+                users.insert(user.account_key(), user);
+            } else {
+                let session: Session = read(item)?;
+                sessions.insert(session.id.clone(), session);
+            }
+        }
+        let mut with_users = Vec::new();
+        for claims in claims {
+            let Some(session) = sessions.remove(&SessionId::of(&claims.token_id)) else {
+                continue;
+            };
+            let read = users.get(&claims.account_key).cloned();
+            if let Some(user) = self.user_of(&claims.uid, read).await? {
+                // A user who moved is read once, even if several tokens name the old key.
+                users.insert(claims.account_key.clone(), user.clone());
+                with_users.push((session, user));
+            }
+        }
+        Ok(with_users)
+    }
+
+    /// The current state of a session and of its user, see [`Store::find_sessions`].
     pub async fn reload_session(
         &self,
         session: &Session,
         user: &User,
     ) -> Result<Option<(Session, User)>, Error> {
-        self.session_and_user(&session.uid, &user.account_key(), &session.id)
-            .await
-    }
-
-    async fn session_and_user(
-        &self,
-        uid: &Uid,
-        account: &AccountKey,
-        id: &SessionId,
-    ) -> Result<Option<(Session, User)>, Error> {
-        let key = session_key(uid, id);
-        let (user, session) = self.user_and_grant(std::iter::once(account), key).await?;
+        let uid = &session.uid;
+        let account = user.account_key();
+        let key = session_key(uid, &session.id);
+        let (user, session) = self.user_and_grant(std::iter::once(&account), key).await?;
         match session {
             None => Ok(None),
             Some(session) => Ok(self.user_of(uid, user).await?.map(|user| (session, user))),
@@ -135,7 +207,8 @@ impl Store {
         Ok(sessions)
     }
 
-    /// Records the last use of a session. Returns [`Outcome::Conflict`] if the session was ended.
+    /// Records a use of a session, unless a later one is recorded. Returns [`Outcome::Conflict`] if
+    /// the session was ended.
     pub async fn touch_session(&self, session: &Session, now: Timestamp) -> Result<Outcome, Error> {
         let request = self
             .client
@@ -143,9 +216,14 @@ impl Store {
             .table_name(&self.grants)
             .set_key(Some(session_key(&session.uid, &session.id)))
             .update_expression("SET last_used_at = :now")
-            .condition_expression("attribute_exists(pk)")
-            .expression_attribute_values(":now", number(now.seconds()));
-        Ok(conditional(request).await?.into())
+            .condition_expression("attribute_exists(pk) AND last_used_at <= :now")
+            .expression_attribute_values(":now", number(now.seconds()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        Ok(match conditional(request).await? {
+            // The stored use is later.
+            Conditional::Written(_) | Conditional::Lost(Some(_)) => Outcome::Written,
+            Conditional::Lost(None) => Outcome::Conflict,
+        })
     }
 
     /// Deletes a session and records the activity, if there is one. Returns [`Outcome::Conflict`],

@@ -95,8 +95,12 @@ impl Store {
             .update_expression(change)
             .condition_expression(condition);
         let update = update.set_expression_attribute_names(names([change, condition]));
+        let values = values
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
         update
-            .set_expression_attribute_values(owned(values))
+            .set_expression_attribute_values(Some(values))
             .build()
             .map_err(Error::internal)
     }

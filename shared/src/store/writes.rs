@@ -9,7 +9,7 @@ use super::{
     conditional::conditional,
     items::{keyed, number, text},
     keys::{activity_key, code_key, mail_key, mail_log_key, session_key, uid_key, user_key},
-    transaction::{Values, Write},
+    transaction::{Value, Write},
 };
 use crate::{
     Error,
@@ -18,11 +18,11 @@ use crate::{
         email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
-        otp::SecondFactor,
+        otp::{CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{Uid, User},
+        user::{OtpSecret, Uid, User},
     },
 };
 
@@ -43,18 +43,17 @@ pub(super) fn session_write(table: &str, session: &Session) -> Result<Write, Err
     Store::put(table, session_item(session)?, None, [])
 }
 
-/// Stores a session with the next epoch of the user, on condition that it was not ended.
+/// Moves a session to the next epoch of the user, on condition that it was not ended. An update,
+/// because a put would discard a use that another request has recorded.
 pub(super) fn session_kept_write(table: &str, session: &Session) -> Result<Write, Error> {
-    let kept = Session {
-        epoch: session.next_epoch()?,
-        ..session.clone()
-    };
-    Store::put(
+    Store::update(
         table,
-        session_item(&kept)?,
-        Some("attribute_exists(pk)"),
-        [],
+        session_key(&session.uid, &session.id),
+        "SET epoch = :next",
+        "attribute_exists(pk)",
+        [(":next", number(session.next_epoch()?))],
     )
+    .map(Write::Update)
 }
 
 /// Store a code and its mail. An older code of that kind is replaced.
@@ -119,28 +118,80 @@ pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error>
     Store::put(table, keyed(mail_key(&mail.uid, &mail.id), mail)?, None, [])
 }
 
+/// Stores the report of a used recovery code, if there is one.
+pub(super) fn recovery_report_writes(
+    table: &str,
+    report: Option<&RecoveryCodeReport>,
+) -> Result<Vec<Write>, Error> {
+    let Some(RecoveryCodeReport { activity, notice }) = report else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![
+        activity_write(table, activity)?,
+        mail_write(table, notice)?,
+    ])
+}
+
+/// The attributes of a user that count the wrong codes of a kind.
+pub(super) struct FailureAttributes {
+    kind: CodeKind,
+    pub(super) count: &'static str,
+    pub(super) retry_at: &'static str,
+}
+
+impl FailureAttributes {
+    pub(super) const fn of(kind: CodeKind) -> Self {
+        match kind {
+            CodeKind::Totp => Self {
+                kind,
+                count: "totp_failures",
+                retry_at: "totp_retry_at",
+            },
+            CodeKind::Recovery => Self {
+                kind,
+                count: "recovery_failures",
+                retry_at: "recovery_retry_at",
+            },
+        }
+    }
+
+    /// The condition that no wrong code was counted since the user was read, and its value.
+    pub(super) fn unchanged(
+        &self,
+        user: &User,
+    ) -> (String, Option<(&'static str, AttributeValue)>) {
+        match CodeFailures::of(user, self.kind).count {
+            0 => (format!("attribute_not_exists({})", self.count), None),
+            count => (
+                format!("{} = :failures", self.count),
+                Some((":failures", number(count))),
+            ),
+        }
+    }
+}
+
 impl Store {
     /// Changes a user, on condition that they are still stored under the key at which they were
     /// read, and raises their revision. So `change` has no `ADD` clause. The values `:uid` and
     /// `:one` are defined.
-    pub(super) fn user_write<const N: usize>(
+    pub(super) fn user_write(
         &self,
         user: &User,
         change: &str,
         condition: Option<&str>,
-        values: Values<N>,
+        values: impl IntoIterator<Item = Value>,
     ) -> Result<Write, Error> {
         self.user_update(user, change, condition, values)
             .map(Write::Update)
     }
 
     /// As [`Store::user_write`], outside a transaction.
-    pub(super) async fn update_user<const N: usize>(
+    pub(super) async fn update_user(
         &self,
         user: &User,
         change: &str,
         condition: Option<&str>,
-        values: Values<N>,
+        values: impl IntoIterator<Item = Value>,
     ) -> Result<Outcome, Error> {
         let update = self.user_update(user, change, condition, values)?;
         let request = self
@@ -155,12 +206,12 @@ impl Store {
         Ok(conditional(request).await?.into())
     }
 
-    fn user_update<const N: usize>(
+    fn user_update(
         &self,
         user: &User,
         change: &str,
         condition: Option<&str>,
-        values: Values<N>,
+        values: impl IntoIterator<Item = Value>,
     ) -> Result<Update, Error> {
         let condition = condition.map_or_else(
             || "uid = :uid".to_owned(),
@@ -179,31 +230,56 @@ impl Store {
     /// Marks a code of the second factor as used, on condition that it is unused and that the
     /// secret is the one with which it was checked.
     pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        let secret = user
-            .otp_secret
-            .as_ref()
-            .map_or("", |secret| secret.reveal());
-        let (unused, code) = unused(factor);
-        let condition = format!("otp_secret = :secret AND {unused}");
-        let secret = (":secret", text(secret));
-        let code = (":code", code);
-        match factor {
-            SecondFactor::TimeStep(_) => self.user_write(
-                user,
-                "SET otp_last_step = :code",
-                Some(&condition),
-                [secret, code],
-            ),
-            SecondFactor::RecoveryCode(hash) => {
-                let removed = (":used", recovery_set(slice::from_ref(hash)));
-                self.user_write(
-                    user,
-                    "DELETE otp_recovery_codes :used",
-                    Some(&condition),
-                    [secret, code, removed],
-                )
+        self.factor_update(user, factor, "", "", None)
+    }
+
+    /// The same at a sign-in: also clears the wrong codes of the kind, or of both kinds if it is a
+    /// recovery code, on condition that none was counted since the user was read.
+    pub(super) fn sign_in_factor_write(
+        &self,
+        user: &User,
+        factor: &SecondFactor,
+    ) -> Result<Write, Error> {
+        let attributes = FailureAttributes::of(factor.kind());
+        let (unchanged, before) = attributes.unchanged(user);
+        let removed = match factor {
+            SecondFactor::TimeStep(_) => " REMOVE totp_failures, totp_retry_at",
+            SecondFactor::RecoveryCode(_) => {
+                " REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
             }
-        }
+        };
+        self.factor_update(user, factor, removed, &format!(" AND {unchanged}"), before)
+    }
+
+    fn factor_update(
+        &self,
+        user: &User,
+        factor: &SecondFactor,
+        further_change: &str,
+        further_condition: &str,
+        further_value: Option<(&'static str, AttributeValue)>,
+    ) -> Result<Write, Error> {
+        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
+        let (unused, code) = unused(factor);
+        let removed = match factor {
+            SecondFactor::TimeStep(_) => None,
+            SecondFactor::RecoveryCode(hash) => Some(recovery_set(slice::from_ref(hash))),
+        };
+        let change = match factor {
+            SecondFactor::TimeStep(_) => "SET otp_last_step = :code",
+            SecondFactor::RecoveryCode(_) => "DELETE otp_recovery_codes :used",
+        };
+        self.user_write(
+            user,
+            &format!("{change}{further_change}"),
+            Some(&format!(
+                "otp_secret = :secret AND {unused}{further_condition}"
+            )),
+            [(":secret", text(secret)), (":code", code)]
+                .into_iter()
+                .chain(removed.map(|removed| (":used", removed)))
+                .chain(further_value),
+        )
     }
 
     /// Store a new user under the account key and under the uid, on condition that neither exists,

@@ -1,4 +1,4 @@
-// The pages' one script. Each form calls an operation of the API, at the same origin, and says what came of it.
+// The script of the pages. Each form calls an operation of the API at the same origin and shows the result.
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const message = document.getElementById("message");
@@ -7,14 +7,14 @@ const one = (id) => document.getElementById(id);
 
 // ---- The API ----
 
-// What proves to the API that a request is this page's. It is told once, when a session is opened.
+// The CSRF token. The API returns it once, when a session begins.
 const csrf = {
   get: () => localStorage.getItem("latchkey.csrf") ?? "",
   keep: (token) => token && localStorage.setItem("latchkey.csrf", token),
   forget: () => localStorage.removeItem("latchkey.csrf"),
 };
 
-// An answer that is no success.
+// An error response.
 class Refusal extends Error {
   constructor(status, keys, seconds) {
     super(keys.join(", "));
@@ -22,7 +22,10 @@ class Refusal extends Error {
   }
 }
 
-async function call(method, path, body) {
+// The user closed the dialog of a step-up.
+class Cancelled extends Error {}
+
+async function send(method, path, body) {
   const headers = {};
   if (body) headers["content-type"] = "application/json";
   if (method !== "GET" && path.startsWith("/resource/")) headers["x-csrf-token"] = csrf.get();
@@ -34,31 +37,67 @@ async function call(method, path, body) {
   return content;
 }
 
-// ---- What is said ----
+// Sends a request. If the API requires a recent authentication, authenticates the user again and repeats the request once.
+async function call(method, path, body) {
+  try {
+    return await send(method, path, body);
+  } catch (error) {
+    if (!error.keys?.includes("authz.reauthentication_required")) throw error;
+  }
+  const used = await stepUp();
+  // The API accepts a code once.
+  if (used && body?.code && plain(used) === plain(body.code)) throw new Refusal(422, ["next_code"]);
+  return send(method, path, body);
+}
+
+const plain = (code) => code.normalize("NFKC").replace(/[\s\p{Dash}]/gu, "").toUpperCase();
+
+// ---- Messages ----
 
 const SAME = {
   "resource.password.doesnt_match": "identity.user.passwords_doesnt_match",
   "resource.otp.invalid": "identity.session.invalid_otp",
 };
 
+// A wait as in "in 2 minutes", in the language of the page.
+function when(seconds) {
+  const [count, unit] =
+    seconds < 90 ? [seconds, "second"]
+    : seconds < 90 * 60 ? [Math.ceil(seconds / 60), "minute"]
+    : [Math.ceil(seconds / 3600), "hour"];
+  return new Intl.RelativeTimeFormat(language).format(count, unit);
+}
+
 function words(key, seconds) {
   const known = texts[SAME[key] ?? key];
-  if (known) return known.replace("{seconds}", seconds ?? "60");
+  if (known) return known.replace("{when}", () => when(Number(seconds ?? 60)));
+  if (key.startsWith("authz.")) return texts.authz;
   if (/\.(missing|empty)_/.test(key)) return texts.required;
   if (/\.too_long_/.test(key)) return texts.too_long;
-  if (key.startsWith("authz.")) return texts.authz;
   return texts.unavailable;
 }
 
-function say(text, isProblem) {
-  message.textContent = text;
-  message.className = isProblem ? "problem" : "";
-  message.setAttribute("role", isProblem ? "alert" : "status");
-  message.hidden = false;
-  message.focus();
+function say(text, isProblem, place = message) {
+  place.textContent = text;
+  place.className = isProblem ? "problem" : "";
+  place.setAttribute("role", isProblem ? "alert" : "status");
+  place.hidden = false;
+  place.focus();
 }
 
-// Marks the fields that the keys are about: their names are the ends of the keys, or nearly so.
+// The dialog has a message of its own, because the page behind it is inert.
+const messageOf = (form) => one(form.id === "step-up" ? "step-up-message" : "message");
+
+// Stores a message, by key, for the page that is opened next.
+const TOLD = "latchkey.told";
+const sayNext = (key) => sessionStorage.setItem(TOLD, key);
+function sayStored() {
+  const key = sessionStorage.getItem(TOLD);
+  sessionStorage.removeItem(TOLD);
+  if (key) say(words(key), key.includes("."));
+}
+
+// Marks the fields that the keys name: most keys end with the name of a field.
 function mark(form, keys) {
   const about = (input) => keys.some((key) =>
     key.endsWith("_" + input.name) || key.startsWith(input.name + ".") ||
@@ -68,20 +107,35 @@ function mark(form, keys) {
   for (const input of form.querySelectorAll("input[name]")) {
     const wrong = about(input);
     input.setAttribute("aria-invalid", String(wrong));
-    if (wrong) input.setAttribute("aria-errormessage", "message");
+    if (wrong) input.setAttribute("aria-errormessage", messageOf(form).id);
     else input.removeAttribute("aria-errormessage");
   }
   form.querySelector('[aria-invalid="true"]')?.focus();
 }
 
-function refused(form, error) {
+// Opens the sign-in page, with the reason, if the API no longer accepts the session.
+async function signedOut({ status, keys }) {
+  const key = status === 401 && keys.find((key) => key.startsWith("authz."));
+  if (!key) return false;
+  // A browser that had no session needs no reason.
+  if (csrf.get() || key !== "authz.invalid_session") sayNext(key);
+  // Ends what the browser still presents. Otherwise live sessions of two users, which are refused
+  // together, would also refuse the next sign-in.
+  if (csrf.get()) await send("DELETE", "/identity/sessions").catch(() => {});
+  csrf.forget();
+  go("/accounts/sign_in");
+  return true;
+}
+
+async function refused(form, error) {
+  if (error instanceof Cancelled || await signedOut(error)) return;
   const keys = error instanceof Refusal ? error.keys : [];
-  const told = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
-  say([...new Set(told)].join(" "), true);
+  const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
+  say([...new Set(shown)].join(" "), true, messageOf(form));
   mark(form, keys);
 }
 
-// Has a form do something. While it does, it cannot be sent again.
+// Handles the submission of a form. The form cannot be submitted again until the work has ended.
 function on(id, work) {
   const form = one(id);
   form?.addEventListener("submit", async (event) => {
@@ -89,17 +143,19 @@ function on(id, work) {
     const button = form.querySelector("button");
     if (button.disabled) return;
     button.disabled = true;
-    message.hidden = true;
+    messageOf(form).hidden = true;
     const values = Object.fromEntries(new FormData(form));
+    let cancelled = false;
     try {
       await work(values, form);
       mark(form, []);
     } catch (error) {
-      refused(form, error);
+      await refused(form, error);
       captcha.reset();
-      if (error.status === 401 && error.keys[0]?.startsWith("authz.")) csrf.forget();
+      cancelled = error instanceof Cancelled;
     } finally {
       button.disabled = false;
+      if (cancelled) button.focus();
     }
   });
 }
@@ -135,7 +191,7 @@ const person = () => (captcha.response ? { captcha_response: captcha.response } 
 
 // ---- Links ----
 
-// A token is taken out of the address, so that it is in no history and on no screen.
+// Removes a token from the address, so that neither the history nor the screen shows it.
 const query = new URLSearchParams(location.search);
 function token(name) {
   const value = query.get(name);
@@ -147,12 +203,47 @@ function token(name) {
 for (const link of document.querySelectorAll("a.local")) link.search = `?lang=${language}`;
 
 for (const box of document.querySelectorAll(".reveal")) {
-  box.addEventListener("change", () => {
-    for (const input of box.form.querySelectorAll('[autocomplete$="-password"]')) input.type = box.checked ? "text" : "password";
+  const reveal = (shown) => {
+    for (const input of box.form.querySelectorAll('[autocomplete$="-password"]')) input.type = shown ? "text" : "password";
+  };
+  box.addEventListener("change", () => reveal(box.checked));
+  box.form.addEventListener("reset", () => reveal(false));
+}
+
+// ---- Step-up ----
+
+const dialog = one("step-up-dialog");
+
+// Asks for the password, and for a code while the second factor is on. Returns the code.
+function stepUp() {
+  one("step-up").reset();
+  mark(one("step-up"), []);
+  one("step-up-message").hidden = true;
+  dialog.returnValue = "";
+  return new Promise((resolve, reject) => {
+    dialog.addEventListener("close", () => {
+      if (dialog.returnValue) resolve(one("step-up").elements.otp_code.value);
+      else reject(new Cancelled());
+    }, { once: true });
+    if (!dialog.open) dialog.showModal();
   });
 }
 
-// ---- Signing in and up, by mail too ----
+on("step-up", async ({ password, otp_code }) => {
+  const code = one("step-up-code").hidden ? {} : { otp_code };
+  try {
+    await send("POST", "/resource/sessions/current", { password, ...code });
+  } catch (error) {
+    if (error.keys?.some((key) => key.endsWith("_otp"))) one("step-up-code").hidden = false;
+    // The dialog does not ask for an address.
+    error.keys = error.keys?.map((key) => (key === "identity.session.invalid_params" ? "identity.user.invalid_password" : key));
+    throw error;
+  }
+  dialog.close("done");
+});
+one("step-up-cancel")?.addEventListener("click", () => dialog.close());
+
+// ---- Sign-in, sign-up, reset and confirmation ----
 
 on("sign-in", async ({ email, password, otp_code }) => {
   try {
@@ -166,7 +257,7 @@ on("sign-in", async ({ email, password, otp_code }) => {
 
 on("sign-up", async ({ email, password }) => {
   await call("POST", "/identity/users", { email, password, lang: language, data: JSON.stringify({ language }), ...person() });
-  sessionStorage.setItem("latchkey.told", "signed_up");
+  sayNext("signed_up");
   go("/accounts/settings");
 });
 
@@ -196,10 +287,29 @@ if (confirmation_token) {
   one("ask-confirmation").hidden = true;
   one("confirm").hidden = false;
 }
-on("confirm", async (values, form) => {
-  await call("POST", "/identity/users/email/confirm_code", { token: confirmation_token, lang: language });
-  form.hidden = true;
-  say(texts.confirmed);
+on("confirm", async ({ password }) => {
+  const proof = one("confirm-proof");
+  const body = { token: confirmation_token, lang: language, ...(proof.hidden ? {} : { password }) };
+  let user;
+  try {
+    user = await call("POST", "/identity/users/email/confirm_code", body);
+  } catch (error) {
+    // After a second click on the link there is nothing left to confirm.
+    const over = error.keys?.find((key) => /^identity\.user\.(utilized_token|active_or_doesnt_exist)$/.test(key));
+    if (over) {
+      sayNext(over);
+      go("/accounts/sign_in");
+      return;
+    }
+    // Without a session of the account, the API requires its password.
+    if (!proof.hidden || !error.keys?.includes("identity.user.missing_password")) throw error;
+    one("confirm-intro").hidden = true;
+    proof.hidden = false;
+    proof.querySelector("input").focus();
+    return;
+  }
+  sayNext("confirmed");
+  go(user.csrf_token ? "/accounts/settings" : "/accounts/sign_in");
 });
 
 // ---- The account ----
@@ -208,10 +318,12 @@ async function showAccount() {
   const user = await call("GET", "/resource/users/me");
   one("who").textContent = user.email;
   // For password managers.
-  one("username").value = user.email;
+  for (const input of document.querySelectorAll("input.username")) input.value = user.email;
   one("pending").hidden = user.state !== "pending";
   one("factor-begin").hidden = user.otp;
   one("factor-disable").hidden = !user.otp;
+  one("recovery-replace").hidden = !user.otp;
+  one("step-up-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
   const when = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   const rows = (await call("GET", "/resource/sessions")).map((session) => {
@@ -244,13 +356,18 @@ async function change(method, path, body, done) {
     say(texts[done]);
     return answer;
   } catch (error) {
-    refused(one("account"), error);
+    await refused(one("account"), error);
     return null;
   }
 }
 
 on("sign-out", async () => {
-  await call("DELETE", "/identity/sessions");
+  try {
+    await call("DELETE", "/identity/sessions");
+  } catch (error) {
+    // The session has ended already.
+    if (!error.keys?.some((key) => /^identity\.session\.(missing_session|not_found)$/.test(key))) throw error;
+  }
   csrf.forget();
   go("/accounts/sign_in");
 });
@@ -272,12 +389,7 @@ on("factor-begin", async () => {
 on("factor-enable", async (values, form) => {
   const { recovery_codes } = await call("POST", "/resource/otp/enable", values);
   form.reset();
-  one("recovery-codes").replaceChildren(...recovery_codes.map((code) => {
-    const row = document.createElement("li");
-    row.textContent = code;
-    return row;
-  }));
-  one("recovery").hidden = false;
+  showRecoveryCodes(recovery_codes);
   await showAccount();
   say(texts.factor_enabled);
 });
@@ -288,15 +400,41 @@ on("factor-disable", async (values, form) => {
   await showAccount();
   say(texts.factor_disabled);
 });
+on("recovery-replace", async (values, form) => {
+  const { recovery_codes } = await call("POST", "/resource/otp/recovery_codes", values);
+  form.reset();
+  showRecoveryCodes(recovery_codes);
+  say(texts.recovery_replaced);
+});
+
+function showRecoveryCodes(codes) {
+  one("recovery-codes").replaceChildren(...codes.map((code) => {
+    const row = document.createElement("li");
+    row.textContent = code;
+    return row;
+  }));
+  one("recovery").hidden = false;
+}
+
+one("recovery-copy")?.addEventListener("click", async () => {
+  const codes = [...one("recovery-codes").children].map((row) => row.textContent);
+  try {
+    await navigator.clipboard.writeText(codes.join("\n"));
+    say(texts.copied);
+  } catch {
+    // The browser does not allow it: selects the codes, to be copied by hand.
+    getSelection().selectAllChildren(one("recovery-codes"));
+  }
+});
+one("recovery-print")?.addEventListener("click", () => print());
 
 if (document.body.dataset.page === "account") {
   try {
     await showAccount();
-    const told = sessionStorage.getItem("latchkey.told");
-    sessionStorage.removeItem("latchkey.told");
-    if (told) say(texts[told]);
+    sayStored();
   } catch (error) {
-    if (error.status === 401) go("/accounts/sign_in");
-    else say(texts.unavailable, true);
+    await refused(one("account"), error);
   }
+} else {
+  sayStored();
 }

@@ -1,6 +1,9 @@
 //! Codes of the second factor as people type, paste and dictate them.
 
-use crate::domain::{otp::RecoveryCode, password::Password};
+use crate::domain::{
+    otp::{CodeKind, RecoveryCode},
+    password::Password,
+};
 
 /// The zeros of the decimal digits (general category Nd of Unicode 16), each followed by its one to
 /// nine.
@@ -30,6 +33,15 @@ pub enum SecondFactorCode {
 }
 
 impl SecondFactorCode {
+    /// The kind of the code.
+    #[must_use]
+    pub const fn kind(&self) -> CodeKind {
+        match self {
+            Self::Totp(_) => CodeKind::Totp,
+            Self::Recovery(_) => CodeKind::Recovery,
+        }
+    }
+
     /// Parses six digits as a TOTP code, and ten letters and digits as a recovery code. Ignores
     /// white space, hyphens and dashes; reads lower case as upper case, decimal digits of any script
     /// and full-width letters as ASCII. Returns `None` for any other text.

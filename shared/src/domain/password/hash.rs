@@ -1,7 +1,7 @@
 //! Password hashes: Argon2id, computed in one buffer per process, and bcrypt, only to verify hashes
 //! of imported users (OWASP Password Storage Cheat Sheet).
 
-use std::{fmt, sync::Arc};
+use std::{fmt, hint::black_box, sync::Arc};
 
 use argon2::{
     Params,
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Password, argon2id,
     memory::Memory,
-    scheme::{self, ALGORITHM, LANES, MEMORY_LIMIT, PASSES, Scheme, VERSION},
+    scheme::{self, ALGORITHM, HashKind, Scheme, VERSION},
 };
 use crate::{
     BoxError,
@@ -22,6 +22,8 @@ use crate::{
 
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = Params::DEFAULT_OUTPUT_LEN;
+/// Length of salt and output in the text of a bcrypt hash, in characters.
+const BCRYPT_SALT_AND_OUTPUT: usize = 53;
 
 /// The stored hash of a password: a PHC string such as
 /// `$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`, or the bcrypt hash of an imported user before
@@ -84,13 +86,41 @@ pub enum Verdict {
 #[error("cannot compute or verify a password hash: {0}")]
 pub struct HashingFailed(BoxError);
 
+/// A hash that is verified only for the time that it takes.
+#[derive(Clone)]
+struct Decoy {
+    kind: HashKind,
+    hash: PasswordHash,
+}
+
+impl Decoy {
+    fn new(kind: HashKind) -> Result<Self, BoxError> {
+        let hash = match kind {
+            HashKind::Argon2id {
+                memory,
+                passes,
+                lanes,
+            } => encode(
+                &Params::new(memory, passes, lanes, None)?,
+                &random::bytes::<SALT_BYTES>(),
+                &random::bytes::<OUTPUT_BYTES>(),
+            )?,
+            HashKind::Bcrypt { cost } => PasswordHash(format!(
+                "$2b${cost:02}${}",
+                ".".repeat(BCRYPT_SALT_AND_OUTPUT)
+            )),
+        };
+        Ok(Self { kind, hash })
+    }
+}
+
 /// Computes and verifies hashes, each on a separate thread, so that network I/O continues.
 #[derive(Clone)]
 pub struct Hasher {
     params: Params,
-    /// The hash to verify for an unknown address: the configured parameters and random output,
-    /// which no password matches.
-    dummy: PasswordHash,
+    /// One hash of each kind that a stored hash may have; the first is of the configured kind. A
+    /// refusal verifies those whose kind the hash of the user does not have.
+    decoys: Vec<Decoy>,
     memory: Arc<Memory>,
     /// Receives the duration of each hash computation.
     report: fn(Stopwatch),
@@ -99,18 +129,24 @@ pub struct Hasher {
 impl Hasher {
     /// A hasher that computes new hashes with these parameters.
     pub fn new(params: Params) -> Result<Self, HashingFailed> {
-        let dummy = encode(
-            &params,
-            &random::bytes::<SALT_BYTES>(),
-            &random::bytes::<OUTPUT_BYTES>(),
-        )
-        .map_err(failed)?;
+        let current = Decoy::new(HashKind::argon2id(&params)).map_err(failed)?;
         Ok(Self {
             params,
-            dummy,
+            decoys: vec![current],
             memory: Arc::default(),
             report: |_| (),
         })
+    }
+
+    /// Lets every refusal verify a hash of each of these kinds too, so that the time of a refusal
+    /// does not depend on the kind of the user's hash.
+    pub fn with_imported(mut self, kinds: &[HashKind]) -> Result<Self, HashingFailed> {
+        for kind in kinds {
+            if self.decoys.iter().all(|decoy| decoy.kind != *kind) {
+                self.decoys.push(Decoy::new(*kind).map_err(failed)?);
+            }
+        }
+        Ok(self)
     }
 
     /// Calls `report` after each hash computation, with a stopwatch that was started before it.
@@ -179,8 +215,9 @@ impl Hasher {
         .await
     }
 
-    /// Verifies a password against the hash of a user. Without a hash it verifies the password
-    /// against a dummy hash, so that an unknown address takes as long as a wrong password.
+    /// Verifies a password against the hash of a user; `None` for an unknown address. A refusal
+    /// computes one hash of the configured kind and one of each imported kind, for an unknown
+    /// address as for a wrong password.
     pub async fn verify(
         &self,
         password: &Password,
@@ -188,42 +225,55 @@ impl Hasher {
     ) -> Result<Verdict, HashingFailed> {
         let hasher = self.clone();
         let password = password.clone();
-        let known = stored.is_some();
-        let stored = stored.unwrap_or(&self.dummy).clone();
-        let verdict = run(move || hasher.compare(&password, &stored)).await?;
-        Ok(if known { verdict } else { Verdict::Wrong })
+        let stored = stored.cloned();
+        run(move || {
+            let verdict = match &stored {
+                Some(stored) => hasher.compare(&password, stored)?,
+                None => Verdict::Wrong,
+            };
+            if verdict == Verdict::Wrong {
+                for decoy in hasher.further_decoys(stored.as_ref()) {
+                    black_box(hasher.compare(&password, &decoy.hash)?);
+                }
+            }
+            Ok(verdict)
+        })
+        .await
+    }
+
+    /// The decoys to verify after a stored hash did not match: those of other kinds.
+    fn further_decoys(&self, stored: Option<&PasswordHash>) -> impl Iterator<Item = &Decoy> {
+        let kind = stored
+            .and_then(|stored| scheme::parse(&stored.0).ok())
+            .map(|scheme| scheme.kind());
+        self.decoys
+            .iter()
+            .filter(move |decoy| Some(decoy.kind) != kind)
     }
 
     fn compare(&self, password: &Password, stored: &PasswordHash) -> Result<Verdict, BoxError> {
-        let (params, salt, expected) = match scheme::parse(&stored.0)? {
+        let scheme = scheme::parse(&stored.0)?;
+        let is_current = scheme.kind() == HashKind::argon2id(&self.params);
+        let is_right = match scheme {
             Scheme::Argon2id {
                 params,
                 salt,
                 output,
-            } => (params, salt, output),
-            Scheme::Bcrypt(hash) => {
-                let right = scheme::verify_bcrypt(hash, password)?;
-                return Ok(if right {
-                    Verdict::RightButOutdated
-                } else {
-                    Verdict::Wrong
-                });
+            } => {
+                let computed = self.compute(&params, password, salt.as_ref(), output.len())?;
+                verify_slices_are_equal(&computed, output.as_bytes()).is_ok()
+            }
+            Scheme::Bcrypt { hash, .. } => {
+                let stopwatch = Stopwatch::start();
+                let is_right = scheme::verify_bcrypt(hash, password)?;
+                (self.report)(stopwatch);
+                is_right
             }
         };
-        let output = self.compute(&params, password, salt.as_ref(), expected.len())?;
-        if verify_slices_are_equal(&output, expected.as_bytes()).is_err() {
-            return Ok(Verdict::Wrong);
-        }
-        let is_current = (params.m_cost(), params.t_cost(), params.p_cost())
-            == (
-                self.params.m_cost(),
-                self.params.t_cost(),
-                self.params.p_cost(),
-            );
-        Ok(if is_current {
-            Verdict::Right
-        } else {
-            Verdict::RightButOutdated
+        Ok(match (is_right, is_current) {
+            (false, _) => Verdict::Wrong,
+            (true, true) => Verdict::Right,
+            (true, false) => Verdict::RightButOutdated,
         })
     }
 
@@ -259,16 +309,7 @@ impl Hasher {
 /// <https://cheatsheetseries.owasp.org/cheatsheets/Password_Storage_Cheat_Sheet.html>
 #[must_use]
 pub fn parse_params(text: &str) -> Option<Params> {
-    let mut numbers = ["m=", "t=", "p="]
-        .into_iter()
-        .zip(text.split(','))
-        .map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
-    let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
-    let is_valid = text.split(',').count() == 3
-        && (8192..=MEMORY_LIMIT).contains(&m)
-        && PASSES.contains(&t)
-        && LANES.contains(&p);
-    is_valid.then(|| Params::new(m, t, p, None).ok())?
+    scheme::params(text, 8192)
 }
 
 fn encode(params: &Params, salt: &[u8], output: &[u8]) -> Result<PasswordHash, BoxError> {
@@ -297,6 +338,8 @@ fn failed(error: impl Into<BoxError>) -> HashingFailed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use argon2::Block;
 
     use super::*;
@@ -404,13 +447,81 @@ mod tests {
         );
     }
 
+    const BCRYPT: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";
+
+    #[tokio::test]
+    async fn a_refusal_verifies_one_hash_of_each_kind_for_every_hash_of_a_user() {
+        let kind = |text: &str| HashKind::parse(text).expect("a kind");
+        let current = kind("m=8192,t=1,p=1");
+        let imported = [kind("bcrypt-5"), kind("m=9216,t=2,p=1"), current];
+        let hasher = hasher("m=8192,t=1,p=1")
+            .with_imported(&imported)
+            .expect("a hasher");
+        let of = async |hasher: &Hasher| hasher.hash(&password("x")).await.expect("a hash");
+        let other = self::hasher("m=9216,t=2,p=1");
+        let bcrypt = PasswordHash(BCRYPT.to_owned());
+        let unlisted = self::hasher("m=10240,t=1,p=1");
+        for (stored, listed) in [
+            (None, true),
+            (Some(of(&hasher).await), true),
+            (Some(of(&other).await), true),
+            (Some(bcrypt), true),
+            (Some(of(&unlisted).await), false),
+        ] {
+            let own = stored
+                .as_ref()
+                .map(|hash| scheme::parse(&hash.0).expect("a hash").kind());
+            let mut verified: Vec<HashKind> = own
+                .into_iter()
+                .chain(
+                    hasher
+                        .further_decoys(stored.as_ref())
+                        .map(|decoy| decoy.kind),
+                )
+                .collect();
+            verified.sort_by_key(|kind| format!("{kind:?}"));
+            let mut expected = vec![current, imported[0], imported[1]];
+            if !listed {
+                expected.extend(own);
+            }
+            expected.sort_by_key(|kind| format!("{kind:?}"));
+            assert_eq!(verified, expected);
+        }
+    }
+
+    #[tokio::test]
+    async fn only_a_refusal_verifies_hashes_of_other_kinds() {
+        static COMPUTED: AtomicUsize = AtomicUsize::new(0);
+        let kinds =
+            ["bcrypt-4", "m=9216,t=2,p=1"].map(|kind| HashKind::parse(kind).expect("a kind"));
+        let hasher = hasher("m=8192,t=1,p=1")
+            .with_imported(&kinds)
+            .expect("a hasher")
+            .reporting(|_| {
+                COMPUTED.fetch_add(1, Ordering::Relaxed);
+            });
+        let hash = hasher.hash(&password("x")).await.expect("a hash");
+        for (stored, text, verdict, count) in [
+            (Some(&hash), "x", Verdict::Right, 1),
+            (Some(&hash), "y", Verdict::Wrong, 3),
+            (None, "y", Verdict::Wrong, 3),
+            // The text matches no decoy, and would be wrong if it did.
+            (None, "", Verdict::Wrong, 3),
+        ] {
+            COMPUTED.store(0, Ordering::Relaxed);
+            let actual = hasher.verify(&password(text), stored).await;
+            assert_eq!(actual.ok(), Some(verdict), "{text}");
+            assert_eq!(COMPUTED.load(Ordering::Relaxed), count, "{text}");
+        }
+    }
+
     #[test]
-    fn the_dummy_hash_has_the_configured_parameters() {
+    fn the_first_decoy_has_the_configured_parameters() {
+        let hasher = hasher("m=9216,t=3,p=2");
+        let decoy = hasher.decoys[0].hash.as_str();
         assert!(
-            hasher("m=9216,t=3,p=2")
-                .dummy
-                .as_str()
-                .starts_with("$argon2id$v=19$m=9216,t=3,p=2$")
+            decoy.starts_with("$argon2id$v=19$m=9216,t=3,p=2$"),
+            "{decoy}"
         );
     }
 

@@ -1,6 +1,7 @@
 //! Passwords: the rule for their form, the estimate of their strength, and their hashes.
 
 mod argon2id;
+mod dictionary;
 mod hash;
 mod memory;
 mod policy;
@@ -14,9 +15,11 @@ use zeroize::Zeroizing;
 
 use crate::{Error, FieldFault};
 
+pub use dictionary::Dictionary;
 pub use hash::{Hasher, HashingFailed, InvalidHash, PasswordHash, Verdict, parse_params};
 pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
+pub use scheme::HashKind;
 pub use strength::Strength;
 
 /// A password in plain text, exactly as received: neither trimmed nor normalised. It cannot be

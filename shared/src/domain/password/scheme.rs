@@ -22,6 +22,64 @@ pub(super) const LANES: RangeInclusive<u32> = 1..=16;
 /// Permitted costs of bcrypt. Each step doubles the time; 14 takes about one second.
 const BCRYPT_COST: RangeInclusive<u32> = 4..=14;
 
+/// The kind of a hash. Verifying hashes of one kind takes the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HashKind {
+    /// Argon2id (RFC 9106).
+    Argon2id {
+        /// Memory, in KiB.
+        memory: u32,
+        /// Passes over the memory.
+        passes: u32,
+        /// Lanes of the memory.
+        lanes: u32,
+    },
+    /// bcrypt.
+    Bcrypt {
+        /// The base-2 logarithm of the number of rounds.
+        cost: u32,
+    },
+}
+
+impl HashKind {
+    /// Parses the kind of an imported hash: `bcrypt-10`, with a cost from 4 to 14, or
+    /// `m=65536,t=3,p=4`, with the bounds of an imported Argon2id hash: at most 524288 KiB, 16
+    /// passes and 16 lanes.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.strip_prefix("bcrypt-") {
+            Some(digits) => digits
+                .parse()
+                .ok()
+                .filter(|cost| BCRYPT_COST.contains(cost))
+                .map(|cost| Self::Bcrypt { cost }),
+            None => params(text, Params::MIN_M_COST).map(|params| Self::argon2id(&params)),
+        }
+    }
+
+    pub(super) const fn argon2id(params: &Params) -> Self {
+        Self::Argon2id {
+            memory: params.m_cost(),
+            passes: params.t_cost(),
+            lanes: params.p_cost(),
+        }
+    }
+}
+
+/// Parses `m=19456,t=2,p=1`, with at least `minimum` KiB of memory.
+pub(super) fn params(text: &str, minimum: u32) -> Option<Params> {
+    let mut numbers = ["m=", "t=", "p="]
+        .into_iter()
+        .zip(text.split(','))
+        .map(|(name, part)| part.trim().strip_prefix(name)?.parse().ok());
+    let (m, t, p): (u32, u32, u32) = (numbers.next()??, numbers.next()??, numbers.next()??);
+    let is_valid = text.split(',').count() == 3
+        && (minimum..=MEMORY_LIMIT).contains(&m)
+        && PASSES.contains(&t)
+        && LANES.contains(&p);
+    is_valid.then(|| Params::new(m, t, p, None).ok())?
+}
+
 /// The scheme and the parts of a hash.
 pub(super) enum Scheme<'a> {
     /// Argon2id (RFC 9106), as a PHC string.
@@ -31,7 +89,16 @@ pub(super) enum Scheme<'a> {
         output: Output,
     },
     /// bcrypt, as in Barong.
-    Bcrypt(&'a str),
+    Bcrypt { hash: &'a str, cost: u32 },
+}
+
+impl Scheme<'_> {
+    pub(super) const fn kind(&self) -> HashKind {
+        match self {
+            Self::Argon2id { params, .. } => HashKind::argon2id(params),
+            Self::Bcrypt { cost, .. } => HashKind::Bcrypt { cost: *cost },
+        }
+    }
 }
 
 /// Parses a hash. An unsupported scheme or a parameter out of bounds is an error, which does not
@@ -50,7 +117,7 @@ pub(super) fn parse(text: &str) -> Result<Scheme<'_>, BoxError> {
             .is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let is_supported = has_plain_digits && BCRYPT_COST.contains(&cost);
         return is_supported
-            .then_some(Scheme::Bcrypt(text))
+            .then_some(Scheme::Bcrypt { hash: text, cost })
             .ok_or_else(|| "the cost of the bcrypt hash is not a number from 4 to 14".into());
     }
     let phc =
@@ -147,6 +214,45 @@ mod tests {
         );
         for password in ["U*U\0U*U", "U*U\0", "\0U*U", "\0"] {
             assert!(!is_right(hash, password), "{password:?}");
+        }
+    }
+
+    #[test]
+    fn the_kind_of_an_imported_hash_is_a_cost_of_bcrypt_or_parameters_of_argon2id() {
+        let argon2id = |memory, passes, lanes| HashKind::Argon2id {
+            memory,
+            passes,
+            lanes,
+        };
+        for (text, kind) in [
+            ("bcrypt-4", HashKind::Bcrypt { cost: 4 }),
+            ("bcrypt-14", HashKind::Bcrypt { cost: 14 }),
+            ("m=65536,t=3,p=4", argon2id(65536, 3, 4)),
+            ("m=1024,t=16,p=16", argon2id(1024, 16, 16)),
+        ] {
+            assert_eq!(HashKind::parse(text), Some(kind), "{text}");
+        }
+        for text in [
+            "",
+            "bcrypt",
+            "bcrypt-",
+            "bcrypt-3",
+            "bcrypt-15",
+            "bcrypt-x",
+            "bcrypt-10 ",
+            "BCRYPT-10",
+            "scrypt-10",
+            "10",
+            "m=65536",
+            "m=65536,t=3",
+            "m=1,t=1,p=1",
+            "m=8,t=1,p=2",
+            "m=524289,t=1,p=1",
+            "m=65536,t=17,p=1",
+            "m=65536,t=0,p=1",
+            "m=65536,t=1,p=17",
+        ] {
+            assert_eq!(HashKind::parse(text), None, "{text}");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use zxcvbn::{feedback::Feedback, zxcvbn};
 
+use super::Dictionary;
+
 /// Maximum characters of a password that are evaluated.
 const MAX_LENGTH: usize = 64;
 /// For each letter with several substitutes, the characters that zxcvbn reads as that letter.
@@ -29,10 +31,21 @@ pub struct Strength {
 impl Strength {
     /// Estimates the strength of the first 64 characters of a password. If these contain so many
     /// characters that can substitute letters that the estimate would take too long, fewer
-    /// characters are evaluated, but at least 12.
+    /// characters are evaluated, but at least 12. A word of the dictionary takes few guesses.
     #[must_use]
-    pub fn of(password: &str) -> Self {
-        let estimate = zxcvbn(evaluated(password), &[]);
+    pub fn of(password: &str, dictionary: &Dictionary) -> Self {
+        let evaluated = evaluated(password);
+        // The beginning of a word counts if no more of the password is evaluated.
+        let length = if evaluated.len() < password.len() {
+            evaluated.chars().count()
+        } else {
+            MAX_LENGTH
+        };
+        let words: Vec<&str> = dictionary
+            .words()
+            .map(|word| beginning(word, length))
+            .collect();
+        let estimate = zxcvbn(evaluated, &words);
         let feedback = estimate.feedback();
         #[expect(
             clippy::cast_precision_loss,
@@ -59,16 +72,20 @@ impl Strength {
 
 /// The beginning of a password that is evaluated.
 fn evaluated(password: &str) -> &str {
-    let mut evaluated = password
-        .char_indices()
-        .nth(MAX_LENGTH)
-        .map_or(password, |(end, _)| &password[..end]);
+    let mut evaluated = beginning(password, MAX_LENGTH);
     while work(evaluated) > MAX_WORK {
         let mut shorter = evaluated.chars();
         shorter.next_back();
         evaluated = shorter.as_str();
     }
     evaluated
+}
+
+/// The first `length` characters of a text.
+fn beginning(text: &str, length: usize) -> &str {
+    text.char_indices()
+        .nth(length)
+        .map_or(text, |(end, _)| &text[..end])
 }
 
 /// The number of combinations that zxcvbn can try, times twice the number of substrings, roughly.
@@ -92,12 +109,17 @@ fn work(password: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::email_address::EmailAddress;
 
     const LEET: &str = "4@8({[<3691!|70$5+%2";
 
+    fn strength(password: &str) -> Strength {
+        Strength::of(password, &Dictionary::default())
+    }
+
     #[test]
     fn a_common_password_is_weak_and_has_a_warning_and_suggestions() {
-        let strength = Strength::of("password");
+        let strength = strength("password");
         assert!(
             strength.entropy < 3.0 && strength.score == 0,
             "{strength:?}"
@@ -107,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_random_password_is_strong_and_has_no_suggestions() {
-        let strength = Strength::of("kZ8#vQ2!mT5^xL");
+        let strength = strength("kZ8#vQ2!mT5^xL");
         assert!(
             strength.entropy > 40.0 && strength.score == 4,
             "{strength:?}"
@@ -117,7 +139,7 @@ mod tests {
 
     #[test]
     fn an_empty_password_has_no_entropy() {
-        let strength = Strength::of("");
+        let strength = strength("");
         assert_eq!((strength.entropy.to_bits(), strength.score), (0, 0));
     }
 
@@ -125,8 +147,8 @@ mod tests {
     fn only_the_first_64_characters_count() {
         let first = "é".repeat(64);
         assert_eq!(
-            Strength::of(&first),
-            Strength::of(&format!("{first}kZ8#vQ2!mT5^xL"))
+            strength(&first),
+            strength(&format!("{first}kZ8#vQ2!mT5^xL"))
         );
     }
 
@@ -149,7 +171,7 @@ mod tests {
             LEET,
         ];
         for password in long.map(|unit| unit.repeat(64)) {
-            let entropy = Strength::of(&password).entropy;
+            let entropy = strength(&password).entropy;
             assert!((0.0..=64.0).contains(&entropy), "{password}: {entropy}");
         }
     }
@@ -168,5 +190,47 @@ mod tests {
             assert!(length(&rotated) >= 12, "{rotated}");
         }
         assert_eq!(length(&"({[1|7+69$54@".repeat(4)), 12);
+    }
+
+    fn entropy(password: &str, dictionary: &Dictionary) -> f64 {
+        Strength::of(password, dictionary).entropy
+    }
+
+    #[test]
+    fn the_name_of_the_application_and_its_words_are_easy_to_guess() {
+        let dictionary = Dictionary::of_app("Latchkey");
+        for password in ["Latchkey2026", "latchkey", "L@tchk3y1!", "yekhctaL1"] {
+            assert!(entropy(password, &dictionary) < 25.0, "{password}");
+        }
+        assert!(strength("Latchkey2026").entropy > 25.0);
+        let dictionary = Dictionary::of_app("Zürcher Kantonalbank");
+        for password in ["Zürcher-2026", "Kantonalbank1", "Zürcher Kantonalbank"] {
+            assert!(entropy(password, &dictionary) < 25.0, "{password}");
+        }
+    }
+
+    #[test]
+    fn the_address_and_its_local_part_are_easy_to_guess() {
+        let address = EmailAddress::parse("Qzv.Wexlorn@Example.com").expect("an address");
+        let dictionary = Dictionary::of_app("Latchkey").with_address(&address);
+        for password in ["qzv.wexlorn@example.com", "Qzv.Wexlorn2026", "Latchkey2026"] {
+            assert!(entropy(password, &dictionary) < 25.0, "{password}");
+        }
+        assert!(strength("Qzv.Wexlorn2026").entropy > 25.0);
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_address_is_easy_to_guess() {
+        let address = format!("qzv.wexlorn@{}.example", "kzpaqvrtw".repeat(6));
+        let dictionary =
+            Dictionary::default().with_address(&EmailAddress::parse(&address).expect("an address"));
+        assert!(address.len() > MAX_LENGTH && entropy(&address, &dictionary) < 25.0);
+    }
+
+    #[test]
+    fn short_words_do_not_weaken_a_password() {
+        let dictionary = Dictionary::of_app("A kZ 8 - vQ mT")
+            .with_address(&EmailAddress::parse("x@example.com").expect("an address"));
+        assert!(entropy("kZ8#vQ2!mT5^xL", &dictionary) > 40.0);
     }
 }

@@ -24,10 +24,22 @@ pub struct Label {
 const EMAIL: &str = "email";
 /// The user confirmed the address.
 const VERIFIED: &str = "verified";
-/// A mail to the address bounced permanently, or its recipient complained.
+/// A mail to the address bounced permanently. Earlier versions set it for complaints too, so an old
+/// label may stand for either; no mail is the reading that does no harm.
 const BOUNCED: &str = "bounced";
+/// A recipient of the address reported a mail as spam.
+const COMPLAINED: &str = "complained";
 /// Scope of labels that the user cannot change.
 const PRIVATE: &str = "private";
+
+/// A report of SES that mails to an address are undeliverable or unwanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailProblem {
+    /// A mail bounced permanently. No further mail is sent.
+    Bounce,
+    /// The recipient reported a mail as spam. One reset mail a day is sent, and no other mail.
+    Complaint,
+}
 
 impl User {
     /// The user with the label `email: verified`; state and level are unchanged.
@@ -40,26 +52,50 @@ impl User {
         }
     }
 
-    /// The user with the label `email: bounced`, after a permanent bounce or a complaint at the
-    /// time `at`. `None` if the user has this label already, or confirmed the address after `at`.
+    /// The user with the label of a problem that was reported at the time `at`. A bounce replaces a
+    /// complaint. `None` if the user has this label or that of a bounce already, or confirmed the
+    /// address after `at`.
     #[must_use]
-    pub fn bounced(&self, at: Timestamp, now: Timestamp) -> Option<Self> {
+    pub fn with_problem(
+        &self,
+        problem: MailProblem,
+        at: Timestamp,
+        now: Timestamp,
+    ) -> Option<Self> {
         let is_outdated = self
             .email_label()
-            .is_some_and(|label| label.updated_at > at);
-        let is_new = !self.has_bounced() && !is_outdated;
-        is_new.then(|| Self {
-            labels: self.labels_with_email(BOUNCED, now),
+            .is_some_and(|label| label.value == VERIFIED && label.updated_at > at);
+        let is_known = match self.mail_problem() {
+            None => false,
+            Some(MailProblem::Bounce) => true,
+            Some(MailProblem::Complaint) => problem == MailProblem::Complaint,
+        };
+        let value = match problem {
+            MailProblem::Bounce => BOUNCED,
+            MailProblem::Complaint => COMPLAINED,
+        };
+        (!is_known && !is_outdated).then(|| Self {
+            labels: self.labels_with_email(value, now),
             updated_at: now,
             ..self.clone()
         })
     }
 
-    /// Whether the address bounced or complained. No further mails are sent to it.
+    /// Whether the user has confirmed the address.
     #[must_use]
-    pub fn has_bounced(&self) -> bool {
+    pub fn has_verified_email(&self) -> bool {
         self.email_label()
-            .is_some_and(|label| label.value == BOUNCED)
+            .is_some_and(|label| label.value == VERIFIED)
+    }
+
+    /// The problem with mails to the address, if one was reported since it was confirmed.
+    #[must_use]
+    pub fn mail_problem(&self) -> Option<MailProblem> {
+        match self.email_label()?.value.as_str() {
+            BOUNCED => Some(MailProblem::Bounce),
+            COMPLAINED => Some(MailProblem::Complaint),
+            _ => None,
+        }
     }
 
     fn email_label(&self) -> Option<&Label> {
@@ -129,8 +165,12 @@ mod tests {
     #[test]
     fn an_address_has_one_label_and_its_newest_value_counts() {
         let at = Timestamp::from_seconds;
-        let bounced = user().bounced(at(5), at(9)).expect("a new label");
-        assert!(bounced.has_bounced() && !user().has_bounced());
+        let bounce = |user: &User, reported, now| {
+            user.with_problem(MailProblem::Bounce, at(reported), at(now))
+        };
+        let bounced = bounce(&user(), 5, 9).expect("a new label");
+        assert_eq!(bounced.mail_problem(), Some(MailProblem::Bounce));
+        assert_eq!(user().mail_problem(), None);
         let labels = |user: &User| {
             user.labels
                 .iter()
@@ -148,27 +188,45 @@ mod tests {
         );
         assert_eq!((bounced.state, bounced.level), (State::Active, 0));
         assert!(
-            bounced.bounced(at(9), at(10)).is_none(),
+            bounce(&bounced, 9, 10).is_none(),
             "the label exists already"
         );
         assert!(
-            user().bounced(at(1), at(9)).is_none(),
+            bounce(&user(), 1, 9).is_none(),
             "the address was confirmed at 2, after the bounce"
         );
-        assert!(user().bounced(at(2), at(9)).is_some());
-        let confirmed = bounced.confirmed(at(12));
+        assert!(bounce(&user(), 2, 9).is_some());
+        let confirmed = bounced.confirmed(at(12)).expect("an epoch");
         assert_eq!(labels(&confirmed), ["email: verified"]);
-        assert!(!confirmed.has_bounced() && confirmed.bounced(at(9), at(13)).is_none());
+        assert!(confirmed.mail_problem().is_none() && bounce(&confirmed, 9, 13).is_none());
         assert_eq!(
             labels(
-                &User {
-                    labels: Vec::new(),
-                    ..user()
-                }
-                .bounced(at(1), at(1))
+                &bounce(
+                    &User {
+                        labels: Vec::new(),
+                        ..user()
+                    },
+                    1,
+                    1
+                )
                 .expect("a new label")
             ),
             ["email: bounced"]
         );
+    }
+
+    #[test]
+    fn a_bounce_replaces_a_complaint_and_not_the_reverse() {
+        let at = Timestamp::from_seconds;
+        let problem =
+            |user: &User, problem, reported| user.with_problem(problem, at(reported), at(9));
+        let complained = problem(&user(), MailProblem::Complaint, 5).expect("a new label");
+        assert_eq!(complained.labels[0].value, "complained");
+        assert_eq!(complained.mail_problem(), Some(MailProblem::Complaint));
+        assert!(problem(&complained, MailProblem::Complaint, 9).is_none());
+        // The bounce was reported before the complaint was stored.
+        let bounced = problem(&complained, MailProblem::Bounce, 6).expect("a new label");
+        assert_eq!(bounced.mail_problem(), Some(MailProblem::Bounce));
+        assert!(problem(&bounced, MailProblem::Complaint, 9).is_none());
     }
 }

@@ -8,8 +8,8 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
-pub use label::Label;
 use label::LabelView;
+pub use label::{Label, MailProblem};
 pub use uid::Uid;
 
 use crate::{
@@ -58,6 +58,24 @@ pub struct User {
         with = "serde_dynamo::string_set"
     )]
     pub otp_recovery_codes: Vec<PasswordHash>,
+    /// When OTP was enabled. `None` if that was before this was recorded, or elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub otp_enabled_at: Option<Timestamp>,
+    /// Consecutive wrong TOTP codes at sign-in.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub totp_failures: u32,
+    /// The time from which the next TOTP code is verified, after wrong ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub totp_retry_at: Option<Timestamp>,
+    /// Consecutive wrong recovery codes at sign-in.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recovery_failures: u32,
+    /// The time from which the next recovery code is verified, after wrong ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_retry_at: Option<Timestamp>,
+    /// When the last notice was sent that the password was entered without the right code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_known_at: Option<Timestamp>,
     /// The session epoch. Incrementing it ends all sessions: a session with another epoch is not
     /// live.
     pub session_epoch: u64,
@@ -70,10 +88,36 @@ pub struct User {
     /// Labels of the user.
     #[serde(default)]
     pub labels: Vec<Label>,
+    /// The newest reset mail since the recipient complained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub complaint_reset: Option<ComplaintReset>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
     pub updated_at: Timestamp,
+}
+
+/// A reset mail to an address whose recipient complained.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ComplaintReset {
+    /// The id of the mail.
+    pub mail: String,
+    /// The time at which it was requested.
+    pub at: Timestamp,
+}
+
+/// Seconds between two reset mails to an address whose recipient complained.
+pub const COMPLAINT_RESET_INTERVAL: i64 = 86_400;
+
+/// The reset mails that a user may receive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResetMails {
+    /// As many as the rate limits permit.
+    Limited,
+    /// One a day, because the recipient complained; today's was not requested yet.
+    OneADay,
+    /// Today's mail was requested already.
+    NoneToday,
 }
 
 /// The state of an account.
@@ -129,6 +173,14 @@ impl fmt::Debug for OtpSecret {
     }
 }
 
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// The data of a sign-up.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -158,10 +210,17 @@ impl User {
             otp_last_step: None,
             otp_pending_secret: None,
             otp_recovery_codes: Vec::new(),
+            otp_enabled_at: None,
+            totp_failures: 0,
+            totp_retry_at: None,
+            recovery_failures: 0,
+            recovery_retry_at: None,
+            password_known_at: None,
             session_epoch: 0,
             data: new.data,
             referral_uid: new.referral_uid,
             labels: Vec::new(),
+            complaint_reset: None,
             created_at: now,
             updated_at: now,
         }
@@ -189,13 +248,68 @@ impl User {
     }
 
     /// The user with a confirmed address: active, of level 1 or higher, with the label
-    /// `email: verified`.
-    #[must_use]
-    pub fn confirmed(&self, now: Timestamp) -> Self {
-        Self {
+    /// `email: verified`. A first confirmation also ends every session and removes the second
+    /// factor, because a stranger could have set them.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the session epoch is the highest possible one.
+    pub fn confirmed(&self, now: Timestamp) -> Result<Self, Error> {
+        let confirmed = Self {
             state: State::Active,
             level: self.level.max(1),
             ..self.verified(now)
+        };
+        if self.has_verified_email() {
+            return Ok(confirmed);
+        }
+        let session_epoch = self
+            .session_epoch
+            .checked_add(1)
+            .ok_or_else(|| Error::internal("a user has the highest possible session epoch"))?;
+        Ok(Self {
+            session_epoch,
+            ..confirmed.without_otp()
+        })
+    }
+
+    /// The user without a second factor.
+    #[must_use]
+    fn without_otp(self) -> Self {
+        Self {
+            otp_secret: None,
+            otp_last_step: None,
+            otp_pending_secret: None,
+            otp_recovery_codes: Vec::new(),
+            otp_enabled_at: None,
+            totp_failures: 0,
+            totp_retry_at: None,
+            recovery_failures: 0,
+            recovery_retry_at: None,
+            ..self
+        }
+    }
+
+    /// Whether the second factor was enabled so recently that a password reset removes it: a thief
+    /// of a session could have enabled it to lock the owner out.
+    #[must_use]
+    pub fn has_recent_otp(&self, now: Timestamp) -> bool {
+        const RECENT: i64 = 72 * 3600;
+        self.otp_enabled_at
+            .is_some_and(|enabled_at| now < enabled_at + RECENT)
+    }
+
+    /// The reset mails that the user may receive. After a bounce they are stored like others, and
+    /// not sent.
+    #[must_use]
+    pub fn reset_mails(&self, now: Timestamp) -> ResetMails {
+        match (self.mail_problem(), &self.complaint_reset) {
+            (None | Some(MailProblem::Bounce), _) => ResetMails::Limited,
+            (Some(MailProblem::Complaint), Some(last))
+                if last.at + COMPLAINT_RESET_INTERVAL > now =>
+            {
+                ResetMails::NoneToday
+            }
+            (Some(MailProblem::Complaint), _) => ResetMails::OneADay,
         }
     }
 
@@ -290,8 +404,38 @@ mod tests {
     }
 
     #[test]
+    fn one_reset_mail_a_day_is_sent_after_a_complaint() {
+        let at = Timestamp::from_seconds;
+        let confirmed = user("active");
+        let with = |problem| {
+            confirmed
+                .with_problem(problem, at(5), at(5))
+                .expect("a label")
+        };
+        let complained = with(MailProblem::Complaint);
+        let asked = |user: &User| User {
+            complaint_reset: Some(ComplaintReset {
+                mail: "m".to_owned(),
+                at: at(10),
+            }),
+            ..user.clone()
+        };
+        assert_eq!(confirmed.reset_mails(at(9)), ResetMails::Limited);
+        assert_eq!(asked(&confirmed).reset_mails(at(11)), ResetMails::Limited);
+        let bounced = with(MailProblem::Bounce);
+        assert_eq!(bounced.reset_mails(at(9)), ResetMails::Limited);
+        assert_eq!(complained.reset_mails(at(9)), ResetMails::OneADay);
+        let asked = asked(&complained);
+        assert_eq!(asked.reset_mails(at(10)), ResetMails::NoneToday);
+        assert_eq!(asked.reset_mails(at(86_409)), ResetMails::NoneToday);
+        assert_eq!(asked.reset_mails(at(86_410)), ResetMails::OneADay);
+    }
+
+    #[test]
     fn a_confirmed_user_is_active_and_has_one_email_label() {
-        let confirmed = user("pending").confirmed(Timestamp::from_seconds(9));
+        let confirmed = user("pending")
+            .confirmed(Timestamp::from_seconds(9))
+            .expect("an epoch");
         let label = |created: i64, updated: i64| Label {
             key: "email".to_owned(),
             value: "verified".to_owned(),
@@ -309,7 +453,8 @@ mod tests {
             level: 3,
             ..user("pending")
         }
-        .confirmed(Timestamp::from_seconds(9));
+        .confirmed(Timestamp::from_seconds(9))
+        .expect("an epoch");
         assert_eq!((first.level, first.labels), (3, vec![label(9, 9)]));
     }
 
@@ -333,5 +478,41 @@ mod tests {
         ] {
             assert_eq!(import(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_first_confirmation_ends_sessions_and_removes_the_second_factor() {
+        let pending = User {
+            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ"),
+            otp_enabled_at: Some(Timestamp::from_seconds(3)),
+            totp_failures: 7,
+            labels: Vec::new(),
+            ..user("pending")
+        };
+        let first = pending
+            .confirmed(Timestamp::from_seconds(9))
+            .expect("an epoch");
+        assert_eq!(
+            (first.session_epoch, first.otp_secret, first.totp_failures),
+            (1, None, 0)
+        );
+        let again = User {
+            otp_secret: pending.otp_secret,
+            ..user("pending")
+        }
+        .confirmed(Timestamp::from_seconds(9))
+        .expect("an epoch");
+        assert_eq!((again.session_epoch, again.otp_secret.is_some()), (0, true));
+    }
+
+    #[test]
+    fn a_second_factor_is_recent_for_72_hours() {
+        let now = Timestamp::from_seconds(1_800_000_000);
+        let enabled = |seconds: i64| User {
+            otp_enabled_at: Some(now + seconds),
+            ..user("active")
+        };
+        assert!(enabled(0).has_recent_otp(now) && enabled(-259_199).has_recent_otp(now));
+        assert!(!enabled(-259_200).has_recent_otp(now) && !user("active").has_recent_otp(now));
     }
 }

@@ -12,7 +12,7 @@ const DIGITS: usize = 10;
 
 /// The uid of a user: two to six letters and ten hexadecimal digits, such as `ID0123456789`. It
 /// never changes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Uid(String);
 

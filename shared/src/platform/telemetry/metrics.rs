@@ -180,11 +180,15 @@ impl SignIn {
             | Error::NothingToConfirm
             | Error::ReferralInvalid
             | Error::ReferralUnknown
+            | Error::CrossSiteRequest
             | Error::NotSignedIn
             | Error::ClientMismatch
             | Error::CsrfTokenMissing
             | Error::CsrfTokenMismatch
             | Error::UserNotActive
+            | Error::ReauthenticationRequired
+            | Error::ConfirmationPasswordWrong
+            | Error::OtpEmailNotConfirmed
             | Error::NewPasswordsDontMatch
             | Error::PreviousPasswordWrong
             | Error::PasswordUnchanged

@@ -7,14 +7,19 @@ use super::{
 use crate::{
     domain::{
         activity::Action,
+        email_address::AccountKey,
         language::Language,
         mail::{self, QueuedMail},
         one_time_code::{Kind, OneTimeCode},
         rate_limit::MailLog,
         session::Session,
-        user::{State, User},
+        user::{COMPLAINT_RESET_INTERVAL, MailProblem, State, Uid, User},
     },
-    store::{Claim, CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange, Store},
+    platform::clock::Timestamp,
+    store::{
+        Attempt, Claim, CodeRequest, CodeRequestOutcome, Confirmation, PasswordChange,
+        SessionReplacement, Store,
+    },
 };
 
 async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> PasswordChange {
@@ -106,9 +111,30 @@ async fn a_code_does_not_reset_the_password_of_a_later_user_of_the_address() {
     let later = signed_up(&store, "jane@example.com").await;
     assert_eq!(
         reset(&store, &erased, &code, "new").await,
-        PasswordChange::UserGone
+        PasswordChange::UserChanged
     );
     assert_eq!(stored(&store, &later).await.password_hash, hash("old"));
+}
+
+/// Confirms the address with a session that replaces an older one.
+async fn confirm(store: &Store, user: &User, code: &OneTimeCode, now: Timestamp) -> Confirmation {
+    let confirmed = user.confirmed(now).expect("an epoch");
+    let session = SessionReplacement {
+        old: &session_of(user),
+        new: &session_of(&confirmed),
+    };
+    let activity = succeeded(user, Action::ConfirmEmail, now);
+    store
+        .confirm_email(
+            user,
+            &confirmed,
+            code,
+            Some(session),
+            &Attempt::default(),
+            &activity,
+        )
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]
@@ -126,17 +152,7 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
         let store = store.clone();
         let user = user.clone();
         let code = code.clone();
-        async move {
-            store
-                .confirm_email(
-                    &user,
-                    &user.confirmed(NOW + 1),
-                    &code,
-                    Some(&session_of(&user)),
-                )
-                .await
-                .expect("an answer")
-        }
+        async move { confirm(&store, &user, &code, NOW + 1).await }
     })
     .await;
     assert_eq!(
@@ -149,7 +165,9 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
     );
     let confirmed = stored(&store, &user).await;
     assert_eq!((confirmed.state, confirmed.level), (State::Active, 1));
-    assert_eq!(confirmed.labels, user.confirmed(NOW + 1).labels);
+    let expected = user.confirmed(NOW + 1).expect("an epoch");
+    assert_eq!(confirmed.labels, expected.labels);
+    assert_eq!(confirmed.session_epoch, user.session_epoch + 1);
     request_code(
         &store,
         &user,
@@ -158,11 +176,13 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
         &reset_mail(&user, &code),
     )
     .await;
-    let again = store
-        .confirm_email(&user, &user.confirmed(NOW + 2), &code, None)
-        .await
-        .expect("an answer");
+    let again = confirm(&store, &user, &code, NOW + 2).await;
     assert_eq!(again, Confirmation::NothingToConfirm);
+    let activities = all_activities(&store, &user).await.activities;
+    let confirmed = activities
+        .iter()
+        .filter(|activity| activity.action == Action::ConfirmEmail);
+    assert_eq!(confirmed.count(), 1);
 }
 
 #[tokio::test]
@@ -170,15 +190,7 @@ async fn a_replaced_code_does_not_confirm_the_address() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let older = OneTimeCode::new(3600, NOW);
-    let outcome = store
-        .confirm_email(
-            &user,
-            &user.confirmed(NOW),
-            &older,
-            Some(&session_of(&user)),
-        )
-        .await
-        .expect("an answer");
+    let outcome = confirm(&store, &user, &older, NOW).await;
     assert_eq!(
         (outcome, stored(&store, &user).await.state),
         (Confirmation::CodeUsed, State::Pending)
@@ -188,14 +200,18 @@ async fn a_replaced_code_does_not_confirm_the_address() {
 #[tokio::test]
 async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
     let store = store().await;
+    let account = &AccountKey::of("unknown@example.com");
     let unknown = new_user("unknown@example.com");
+    let decoy = User {
+        uid: Uid::decoy(account),
+        ..unknown.clone()
+    };
     let code = OneTimeCode::new(3600, NOW);
     let mail = reset_mail(&unknown, &code);
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
-    let activity = succeeded(&unknown, Action::RequestPasswordReset, NOW);
-    let account = &unknown.email.account_key();
+    let activity = succeeded(&decoy, Action::RequestPasswordReset, NOW);
     let request = CodeRequest {
         kind: Kind::Reset,
         account,
@@ -209,7 +225,7 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
         store.store_decoy_code(&request).await.expect("an answer"),
         CodeRequestOutcome::Stored
     );
-    assert_eq!(all_activities(&store, &unknown).await.total, 0);
+    assert_eq!(all_activities(&store, &decoy).await.total, 0);
     assert_eq!(
         store
             .claim_mail(&mail.uid, &mail.id, NOW)
@@ -504,4 +520,74 @@ async fn requests_for_an_address_without_an_account_are_counted_in_the_same_way(
             Claim::Settled
         );
     }
+}
+
+/// Requests a reset mail of a user who complained, under a separate mail log, so that only the
+/// condition on the user decides.
+async fn request_after_complaint(
+    store: &Store,
+    user: &User,
+    log: usize,
+    now: Timestamp,
+) -> (CodeRequestOutcome, QueuedMail) {
+    let code = OneTimeCode::new(3600, now);
+    let mail = QueuedMail {
+        queued_at: now,
+        ..reset_mail(user, &code)
+    };
+    let request = CodeRequest {
+        kind: Kind::Reset,
+        account: &AccountKey::of(&format!("log{log}@example.com")),
+        log_before: None,
+        log_after: &MailLog {
+            asked_at: vec![now.milliseconds()],
+        },
+        code: &code,
+        mail: &mail,
+        activity: Some(&succeeded(user, Action::RequestPasswordReset, now)),
+    };
+    let outcome = store.store_code_after_complaint(user, &request).await;
+    (outcome.expect("an answer"), mail)
+}
+
+#[tokio::test]
+async fn one_of_sixteen_concurrent_reset_mails_after_a_complaint_is_stored_a_day() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let complained = user
+        .with_problem(MailProblem::Complaint, NOW, NOW)
+        .expect("a new label");
+    let labelled = store.set_labels(&user, &complained).await;
+    assert!(labelled.expect("an answer").is_written());
+    for (day, now) in [(0, NOW), (1, NOW + COMPLAINT_RESET_INTERVAL)] {
+        let outcomes = at_once(16, |index| {
+            let store = store.clone();
+            let user = complained.clone();
+            async move { request_after_complaint(&store, &user, day * 100 + index, now).await }
+        })
+        .await;
+        let user = stored(&store, &user).await;
+        let mut permitted = 0;
+        for (outcome, mail) in &outcomes {
+            let is_stored = *outcome == CodeRequestOutcome::Stored;
+            let claim = store.claim_mail(&mail.uid, &mail.id, now).await;
+            let is_queued = matches!(claim.expect("an answer"), Claim::Claimed(_));
+            assert_eq!(is_queued, is_stored);
+            assert_eq!(mail.check_recipient(&user).is_ok(), is_stored);
+            permitted += usize::from(is_stored);
+        }
+        assert_eq!(permitted, 1, "{outcomes:?}");
+        let early = now + (COMPLAINT_RESET_INTERVAL - 1);
+        let (outcome, _) = request_after_complaint(&store, &user, day * 100 + 50, early).await;
+        assert_eq!(outcome, CodeRequestOutcome::Conflict);
+    }
+    let notice = QueuedMail {
+        kind: mail::Kind::PasswordChanged,
+        ..reset_mail(&complained, &OneTimeCode::new(3600, NOW))
+    };
+    let refused = Err(MailProblem::Complaint);
+    assert_eq!(
+        notice.check_recipient(&stored(&store, &user).await),
+        refused
+    );
 }

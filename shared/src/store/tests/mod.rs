@@ -244,7 +244,7 @@ async fn request_code(
     );
 }
 
-async fn all_activities(store: &Store, user: &User) -> ActivityPage {
+pub(super) async fn all_activities(store: &Store, user: &User) -> ActivityPage {
     let page = PageRequest {
         page: 1,
         limit: 100,

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     domain::{
         activity::Action,
+        email_address::{AccountKey, AccountKeys},
         otp::SecondFactor,
         session::{Session, SessionId},
         token_id::TokenId,
@@ -25,6 +26,7 @@ async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
             user,
             &session_of(user),
             &factor,
+            None,
             &Attempt::default(),
             &activity,
         )
@@ -58,9 +60,10 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
         NOW + 60,
     );
     let (found, owner) = store
-        .find_session(&claims)
+        .find_sessions(std::slice::from_ref(&claims))
         .await
         .expect("an answer")
+        .pop()
         .expect("a session");
     assert_eq!((found, owner.uid), (session.clone(), user.uid));
     let ended = at_once(8, |_| {
@@ -78,11 +81,104 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
     assert!(
         store
-            .find_session(&claims)
+            .find_sessions(&[claims])
             .await
             .expect("an answer")
-            .is_none()
+            .is_empty()
     );
+}
+
+#[tokio::test]
+async fn several_sessions_are_found_each_with_its_user_once() {
+    let store = store().await;
+    let mut claims = Vec::new();
+    let mut expected = Vec::new();
+    for email in ["jane@example.com", "jane@example.com", "joan@example.com"] {
+        let accounts = AccountKeys::of(email);
+        let user = match store.find_user(&accounts).await.expect("an answer") {
+            Some(user) => user,
+            None => signed_up(&store, email).await,
+        };
+        let token_id = TokenId::generate();
+        let session = Session {
+            id: SessionId::of(&token_id),
+            ..session_of(&user)
+        };
+        store
+            .open_session(
+                &session,
+                &Attempt::default(),
+                &succeeded(&user, Action::Login, NOW),
+            )
+            .await
+            .expect("a session");
+        let uid = user.uid.clone();
+        claims.push(Claims::new(
+            Purpose::Session,
+            token_id,
+            uid.clone(),
+            accounts.account().clone(),
+            NOW,
+            NOW + 60,
+        ));
+        expected.push((session, uid));
+    }
+    // A token that is sent twice, and one without a session.
+    claims.push(claims[0].clone());
+    claims.push(Claims::new(
+        Purpose::Session,
+        TokenId::generate(),
+        expected[0].1.clone(),
+        AccountKey::of("jane@example.com"),
+        NOW,
+        NOW + 60,
+    ));
+    let found = store.find_sessions(&claims).await.expect("an answer");
+    let found: Vec<_> = found
+        .into_iter()
+        .map(|(session, user)| (session, user.uid))
+        .collect();
+    assert_eq!(found, expected);
+    assert!(
+        store
+            .find_sessions(&[])
+            .await
+            .expect("an answer")
+            .is_empty()
+    );
+}
+
+#[tokio::test]
+async fn a_kept_session_keeps_a_use_that_was_recorded_since_it_was_read() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let session = opened(&store, &user).await;
+    assert!(
+        store
+            .touch_session(&session, NOW + 100)
+            .await
+            .expect("an answer")
+            .is_written()
+    );
+    let activity = succeeded(&user, Action::Logout, NOW);
+    assert!(
+        store
+            .end_other_sessions(&user, &session, &activity)
+            .await
+            .expect("an answer")
+            .is_written()
+    );
+    let (kept, _) = store
+        .reload_session(&session, &user)
+        .await
+        .expect("an answer")
+        .expect("a session");
+    let expected = Session {
+        epoch: session.epoch + 1,
+        last_used_at: NOW + 100,
+        ..session
+    };
+    assert_eq!(kept, expected);
 }
 
 #[tokio::test]
@@ -168,6 +264,19 @@ async fn a_use_is_recorded_for_an_existing_session_and_does_not_create_one() {
             last_used_at: NOW + 100,
             ..session.clone()
         })
+    );
+    assert!(
+        store
+            .touch_session(&session, NOW + 99)
+            .await
+            .expect("an answer")
+            .is_written()
+    );
+    let stored = live(&store, &user, &session).await.expect("a session");
+    assert_eq!(
+        stored.last_used_at,
+        NOW + 100,
+        "an earlier use does not replace a later one"
     );
     assert!(
         store

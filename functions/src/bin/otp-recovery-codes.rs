@@ -1,0 +1,40 @@
+//! `POST /resource/otp/recovery_codes`
+
+use functions::otp::recovery_codes::RecoveryCodes;
+use shared::{
+    BoxError,
+    config::{Accounts, Application, Sessions, Tables, Variables, argon2, token_secret},
+    domain::password::Hasher,
+    http::{authentication::Authenticator, serve},
+    platform::{
+        aws::Aws,
+        clock,
+        telemetry::{self, metrics},
+    },
+    store::Store,
+    tokens::key_provider::KeyProvider,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init(env!("CARGO_BIN_NAME"));
+    let variables = Variables::from_env();
+    let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let sessions = Sessions::read(&variables)?;
+    let endpoint = RecoveryCodes {
+        authenticator: Authenticator {
+            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            cookie_name: sessions.cookie_name,
+            session_lifetime: sessions.lifetime,
+            session_binding: sessions.binding,
+            requests_per_minute: sessions.requests_per_minute,
+        },
+        accounts: Accounts::read(&variables)?,
+        application: Application::read(&variables)?,
+        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+        reauthentication_time: sessions.reauthentication_time,
+    };
+    serve(async |request| endpoint.handle(request, clock::now()).await).await
+}

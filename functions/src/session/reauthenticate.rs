@@ -1,0 +1,130 @@
+//! `POST /resource/sessions/current`: re-authenticates the user, for operations that change how they
+//! sign in.
+
+use shared::{
+    Error,
+    config::{Accounts, Application, Sessions},
+    domain::{
+        activity::Action,
+        otp::{self, RecoveryCodeReport, SecondFactor, SecondFactorCode},
+        password::{Hasher, Password, Verdict},
+        session::NewSession,
+    },
+    http::{
+        Body, Form, Request, Response, StatusCode,
+        authentication::{AuthenticatedSession, Authenticator, Verified},
+        json, session_cookie, with_cookie,
+    },
+    platform::clock::Timestamp,
+    store::Outcome,
+};
+
+pub struct Reauthenticate {
+    pub authenticator: Authenticator,
+    pub hasher: Hasher,
+    pub accounts: Accounts,
+    pub sessions: Sessions,
+    pub application: Application,
+}
+
+struct Input {
+    password: Password,
+    otp_code: Option<String>,
+}
+
+impl Reauthenticate {
+    /// Verifies the password, and a code of the second factor if it is enabled. A new session
+    /// replaces this one, so a stolen copy of the old token ends.
+    pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
+        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let input = read(request).await?;
+        let outcome = self.reauthenticate(&input, &signed_in, now).await;
+        if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
+            let failed = signed_in
+                .recorder(self.accounts.activity_retention, now)
+                .failed(&signed_in.user.uid, Action::Reauthenticate, error);
+            self.authenticator.store.record(&failed).await?;
+        }
+        outcome
+    }
+
+    async fn reauthenticate(
+        &self,
+        input: &Input,
+        signed_in: &AuthenticatedSession,
+        now: Timestamp,
+    ) -> Result<Response<Body>, Error> {
+        let AuthenticatedSession {
+            session,
+            user,
+            client,
+        } = signed_in;
+        let factor = self
+            .authenticator
+            .verify_in_session(session, self.verify(input, signed_in, now))
+            .await?;
+        let renewed = NewSession::renew(session, client.clone(), now);
+        let signing_keys = self.authenticator.keys.signing_keys(now).await?;
+        let cookie = session_cookie(
+            &self.sessions.cookie_name,
+            &renewed,
+            &user.account_key(),
+            &signing_keys,
+        )
+        .map_err(Error::internal)?;
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+        let report = factor.as_ref().and_then(|factor| {
+            RecoveryCodeReport::of(factor, user, &recorder, self.application.default_language)
+        });
+        let replaced = self
+            .authenticator
+            .store
+            .replace_session(
+                user,
+                session,
+                &renewed.session,
+                factor.as_ref(),
+                report.as_ref(),
+                &recorder.succeeded(&user.uid, Action::Reauthenticate),
+            )
+            .await?;
+        match replaced {
+            Outcome::Written => with_cookie(
+                json(
+                    StatusCode::CREATED,
+                    &user.profile(Some(&renewed.csrf_token)),
+                )?,
+                &cookie,
+            ),
+            // A concurrent request used the code or replaced the session.
+            Outcome::Conflict if factor.is_some() => Err(Error::OtpInvalid),
+            Outcome::Conflict => Err(Error::NotSignedIn),
+        }
+    }
+
+    async fn verify(
+        &self,
+        input: &Input,
+        AuthenticatedSession { user, .. }: &AuthenticatedSession,
+        now: Timestamp,
+    ) -> Result<Verified<Option<SecondFactor>>, Error> {
+        let hash = Some(&user.password_hash);
+        if self.hasher.verify(&input.password, hash).await? == Verdict::Wrong {
+            return Ok(Verified::Wrong(Error::InvalidCredentials));
+        }
+        let Some(secret) = &user.otp_secret else {
+            return Ok(Verified::Right(None));
+        };
+        let code = input.otp_code.as_deref().ok_or(Error::OtpMissing)?;
+        let code = SecondFactorCode::parse(code).ok_or(Error::OtpInvalid)?;
+        let factor = otp::accepted(user, secret, &code, &self.hasher, now).await?;
+        Ok(Verified::right_or(factor.map(Some), Error::OtpInvalid))
+    }
+}
+
+async fn read(request: Request) -> Result<Input, Error> {
+    let mut parameters = Form::read(request).await?.parameters("identity.session");
+    let password = parameters.password("password");
+    let otp_code = parameters.optional("otp_code");
+    parameters.finish().map(|()| Input { password, otp_code })
+}
