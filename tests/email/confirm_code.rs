@@ -327,7 +327,7 @@ async fn a_confirmation_is_an_activity_and_a_rejected_one_is_not() {
     for status in [201, 422] {
         let request = latchkey
             .post("/identity/users/email/confirm_code")
-            .form(&[("token", token)]);
+            .form(&[("token", token), ("password", PASSWORD)]);
         assert_eq!(request.send().await.status, status);
     }
     assert_eq!(
