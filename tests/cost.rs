@@ -220,6 +220,7 @@ async fn the_tables_charge_the_documented_units() {
     let variables = [
         ("IDENTITY_REQUESTS_PER_MINUTE", "1000"),
         ("IDENTITY_MAIL_INTERVAL", "1"),
+        ("IDENTITY_SESSION_REQUESTS_PER_MINUTE", "120"),
         otp::FOR_RACES[1],
     ];
     let (latchkey, meter) = Meter::start(&variables).await;
@@ -243,8 +244,18 @@ async fn the_tables_charge_the_documented_units() {
         .await;
     let confirm = latchkey
         .post("/identity/users/email/confirm_code")
-        .form(&[("token", mail.confirmation_token().unwrap())]);
-    bill.checks_answer("`email-confirm-code`", 0, confirm).await;
+        .form(&[("token", mail.confirmation_token().unwrap())])
+        .cookie(&user.session);
+    let confirmed = bill.checks_answer("`email-confirm-code`", 0, confirm).await;
+    let user = User::from_answer(&confirmed, PASSWORD);
+    let fields = [("password", PASSWORD)];
+    let request = latchkey
+        .by(&user, "POST", "/resource/sessions/current")
+        .form(&fields);
+    let renewed = bill
+        .checks_answer("`session-reauthenticate`", 0, request)
+        .await;
+    let user = User::from_answer(&renewed, PASSWORD);
 
     let session = bill
         .checks_answer(
@@ -330,11 +341,15 @@ async fn the_tables_charge_the_documented_units() {
     bill.checks_answer("`password-confirm-code`", 1, confirm)
         .await;
 
-    let (_, user) = bill.meter.units(1, latchkey.signed_up("units-otp")).await;
-    let secret = bill
-        .checks("`otp-generate-qrcode`", 0, latchkey.generated_secret(&user))
+    let (_, user) = bill.meter.units(1, latchkey.confirmed("units-otp")).await;
+    let generate = latchkey
+        .post("/resource/otp/generate_qrcode")
+        .bearer(&user.session);
+    let answer = bill
+        .checks_answer("`otp-generate-qrcode`", 0, generate)
         .await;
-    let code = otp::code_of(&secret, otp::step());
+    let url = answer.json()["data"]["url"].as_str().unwrap().to_owned();
+    let code = otp::code_of(otp::parameter(&url, "secret").unwrap(), otp::step());
     bill.checks_answer(
         "`otp-enable`",
         1,
@@ -354,6 +369,13 @@ async fn the_tables_charge_the_documented_units() {
         "`otp-verify`",
         0,
         latchkey.otp("verify", &user.session, &authenticator.code()),
+    )
+    .await;
+    let (user, authenticator) = bill.enrolled("units-otp-codes").await;
+    bill.checks_answer(
+        "`otp-recovery-codes`",
+        1,
+        latchkey.otp("recovery_codes", &user.session, &authenticator.code()),
     )
     .await;
     let (user, authenticator) = bill.enrolled("units-otp-disable").await;

@@ -110,7 +110,7 @@ async fn every_operation_that_sets_a_cookie_refuses_other_sites_before_any_other
         (
             latchkey
                 .post("/identity/users/email/confirm_code")
-                .form(&[("token", confirmation)]),
+                .form(&[("token", confirmation), ("password", PASSWORD)]),
             201,
         ),
         (latchkey.confirm(&reset, "Another-Horse-8-Battery"), 201),

@@ -131,28 +131,49 @@ async fn a_transaction_that_is_always_cancelled_for_transient_reasons_leads_to_5
 async fn a_failed_condition_is_final_also_next_to_transient_reasons() {
     let (faulty, user) = stack("contention-lost").await;
     let token = faulty.latchkey.reset_token(&user).await;
-    for (fault, status, key) in [
+    let sign_up = || {
+        faulty.latchkey.post("/identity/users").form(&[
+            ("email", "contention-new@example.com"),
+            ("password", "Other-Horse-7-Battery"),
+        ])
+    };
+    let reset = || faulty.latchkey.confirm(&token, "Other-Horse-7-Battery");
+    for (fault, request, key) in [
         (
             Fault::Cancelled(&["ConditionalCheckFailed", "TransactionConflict"]),
-            404,
-            "record.not_found",
+            sign_up(),
+            "email.taken",
         ),
         (
             Fault::Cancelled(&["None", "ConditionalCheckFailed", "ThrottlingError"]),
-            422,
+            reset(),
             "identity.user.utilized_token",
         ),
     ] {
         faulty.fail("TransactWriteItems", 1, fault);
-        faulty
-            .latchkey
-            .confirm(&token, "Other-Horse-7-Battery")
-            .send()
-            .await
-            .is_refused(status, &[key]);
+        request.send().await.is_refused(422, &[key]);
         assert_eq!(faulty.calls("TransactWriteItems"), 1, "{fault:?}");
     }
     faulty.latchkey.signed_in(&user).await;
+}
+
+/// A reset whose user changed reads it again.
+#[tokio::test]
+async fn a_reset_that_conflicts_with_a_change_of_the_user_is_repeated() {
+    let (faulty, user) = stack("contention-reset").await;
+    let token = faulty.latchkey.reset_token(&user).await;
+    faulty.fail(
+        "TransactWriteItems",
+        1,
+        Fault::Cancelled(&["ConditionalCheckFailed"]),
+    );
+    faulty
+        .latchkey
+        .confirm(&token, "Other-Horse-7-Battery")
+        .send()
+        .await
+        .is_empty(201);
+    assert_eq!(faulty.calls("TransactWriteItems"), 2);
 }
 
 #[tokio::test]

@@ -248,7 +248,8 @@ async fn a_later_confirmation_of_the_address_resumes_mail() {
 
     let confirmed = latchkey
         .post("/identity/users/email/confirm_code")
-        .form(&[("token", mail.confirmation_token().unwrap())]);
+        .form(&[("token", mail.confirmation_token().unwrap())])
+        .cookie(&user.session);
     assert_eq!(confirmed.send().await.status, 201);
     assert_eq!(labels(latchkey, &user).await, ["private email: verified"]);
     assert!(
