@@ -10,7 +10,7 @@ use crate::harness::workspace;
 /// Lambda's limit for names and values of variables, in bytes of a JSON object.
 const LAMBDA_LIMIT: usize = 4096;
 /// Bytes reserved for future variables.
-const RESERVE: usize = 200;
+const RESERVE: usize = 50;
 /// Characters of a stack's name. CloudFormation allows 128; docs/DEPLOYMENT.md states this limit.
 const STACK_NAME: usize = 64;
 /// Characters that CloudFormation adds to a generated name: two hyphens and the random part.
