@@ -121,6 +121,7 @@ mod cors;
 mod cost;
 mod cross_site;
 mod documents;
+mod earlier_keys;
 mod emulator;
 mod events;
 mod hostile;

@@ -1,5 +1,4 @@
-//! Event source mappings: polls the streams of tables and invokes functions with the records, one
-//! record per invocation.
+//! Event source mappings: polls the streams of tables and invokes functions with one record each.
 
 use crate::{
     Error, ambient,
@@ -27,8 +26,8 @@ use tokio::{
 };
 
 const FILE: &str = "streams.json";
-/// A stream is read after each invocation, because functions write to tables, and at this interval,
-/// for records that other programs write.
+/// A stream is read after each invocation, because functions write to tables. It is also read at
+/// this interval, because other programs may write too.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LAST_RETRY: Duration = Duration::from_secs(30);
@@ -45,7 +44,7 @@ pub struct StreamPoller {
     log: Logger,
 }
 
-/// Sequence numbers of the last records that each poller delivered, kept across restarts.
+/// The sequence number of the last record that each poller delivered, kept across restarts.
 pub struct Positions {
     data: Arc<Data>,
     delivered: Mutex<BTreeMap<String, String>>,
@@ -88,8 +87,8 @@ impl InFlight {
         self.0.push_back((sequence_number.to_owned(), false));
     }
 
-    /// Marks a record as complete. Returns the new position, if it changed: the last record up to
-    /// which all are complete.
+    /// Marks a record as complete. Returns the new position if it changed: the last record that is
+    /// complete together with all before it.
     fn settle(&mut self, sequence_number: &str) -> Option<String> {
         if let Some(entry) = self
             .0
@@ -240,7 +239,8 @@ impl StreamPoller {
                 .any(|pattern| pattern::matches(pattern, record))
     }
 
-    /// Retries with back-off, until the retries or the maximum age of the record are exhausted.
+    /// Invokes the function, and retries with growing pauses. Drops the record if no retries are
+    /// left or it would exceed its maximum age.
     async fn deliver(&self, record: &Json) {
         let event = json!({ "Records": [record] }).to_string();
         let mut pause = FIRST_RETRY;
@@ -301,7 +301,7 @@ fn sequence_number(record: &Json) -> String {
         .to_owned()
 }
 
-/// Records of one item have the same lane, which preserves their order.
+/// Records of one item share a lane, which preserves their order.
 fn lane_of(record: &Json, lanes: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     record["dynamodb"]["Keys"].to_string().hash(&mut hasher);

@@ -102,8 +102,12 @@ async fn a_call_that_the_policies_allow_succeeds_and_is_recorded() {
     let (status, _) = called
         .dynamodb(
             "SessionCreateFunction",
-            "GetItem",
-            &get("UsersTable", "USER#ann@example.com"),
+            "BatchGetItem",
+            &json!({
+                "RequestItems": {
+                    "UsersTable": { "Keys": [{ "pk": { "S": "USER#ann@example.com" } }] },
+                },
+            }),
         )
         .await;
     assert_eq!(status, 200);
@@ -131,7 +135,7 @@ async fn a_call_that_the_policies_allow_succeeds_and_is_recorded() {
     );
     let recorded = called.recorded();
     for grant in [
-        "used SessionCreateFunction: dynamodb:GetItem on UsersTable if dynamodb:LeadingKeys is USER#*\n",
+        "used SessionCreateFunction: dynamodb:BatchGetItem on UsersTable if dynamodb:LeadingKeys is USER#*\n",
         "used SessionCreateFunction: secretsmanager:GetSecretValue on TokenSecret\n",
         "used MailSendFunction: ses:SendEmail on identity/*\n",
     ] {

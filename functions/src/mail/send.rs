@@ -1,4 +1,4 @@
-//! Sends the mails of the outbox through SES. Invoked by the stream of the Grants table.
+//! Sends the mails of the outbox through SES. The stream of the Grants table invokes it.
 //!
 //! An error makes the stream deliver the record again, until the mail expires.
 
@@ -41,7 +41,7 @@ pub struct Send {
     pub ses: Client,
 }
 
-/// The reason that a mail was not sent.
+/// The reason why a mail was not sent.
 enum SendError {
     /// A retry cannot succeed.
     Refused(BoxError),
@@ -69,8 +69,8 @@ impl Send {
         Ok(())
     }
 
-    /// A record may be delivered more than once, even concurrently: the delivery that claims the
-    /// mail sends it. A mail that can never be sent is logged and settled, so that it does not
+    /// A record may be delivered more than once, even concurrently; only the delivery that claims
+    /// the mail sends it. A mail that can never be sent is logged and settled, so that it does not
     /// block the records behind it.
     async fn deliver(&self, record: EventRecord, now: Timestamp) -> Result<(), BoxError> {
         let key = serde_dynamo::from_item(record.change.keys).ok();
@@ -94,7 +94,8 @@ impl Send {
             Claim::Unreadable => log_unreadable(&id),
         }
         if let Err(error) = self.store.settle_mail(&uid, &id, now).await {
-            // An error would make the stream deliver the record again, and the mail be sent twice.
+            // Returning this error would make the stream deliver the record again, and the mail
+            // would be sent twice.
             tracing::error!(mail = id, %error, "the mail could not be marked as settled");
         }
         Ok(())
@@ -196,7 +197,7 @@ impl Send {
                     .build(),
             )
             .content(EmailContent::builder().simple(message).build())
-            // The events of SES about the mail contain the tags, see `feedback`.
+            // SES includes the tags in its events about the mail (see `feedback`).
             .email_tags(tag("uid", mail.uid.as_str())?)
             .email_tags(tag("mail", &mail.id)?)
             .set_configuration_set_name(self.mail.configuration_set.clone());
@@ -254,7 +255,7 @@ impl Send {
         render(&content, mail.language, &self.application.name).map_err(refused)
     }
 
-    /// A link with the signed token of the mail's code. No other code makes such tokens.
+    /// A link with the signed token of the mail's code. No other function signs these tokens.
     async fn link(
         &self,
         mail: &QueuedMail,
@@ -289,12 +290,13 @@ impl Send {
     }
 }
 
-/// The consequence of a failed call of SES.
+/// The consequence of a failed call to SES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum FailureOutcome {
-    /// SES would reject the mail at every retry, and the mails behind it would be delayed.
+    /// The mail is not retried, because SES would always reject it and the mails behind it would
+    /// wait.
     GiveUp,
-    /// As `GiveUp`, because of missing permissions.
+    /// Like `GiveUp`, but the cause is a missing permission.
     Denied,
     /// The mail is retried until it expires.
     Retry,
@@ -311,26 +313,26 @@ fn failure_outcome(kind: ErrorKind, code: Option<&str>) -> FailureOutcome {
             FailureOutcome::Retry
         }
         ErrorKind::Refused => match code.unwrap_or_default() {
-            // `MessageRejected` is an address that is not verified, in the sandbox the recipient's,
-            // or content that SES does not accept.
+            // `MessageRejected` means that an address is not verified (in the sandbox, the
+            // recipient's), or that SES does not accept the content.
             "BadRequestException"
             | "MessageRejected"
             | "ValidationException"
             | "ValidationError" => FailureOutcome::GiveUp,
-            // In the sandbox, SES also checks the permission for the recipient's identity, so
-            // another mail may be accepted.
+            // In the sandbox, SES also checks the permission for the recipient's identity, so a
+            // mail to another recipient may be accepted.
             "AccessDeniedException" | "AccessDenied" => FailureOutcome::Denied,
-            // These concern all mails until the cause is removed: the quota
+            // The other codes concern all mails until the cause is removed: the quota
             // (`TooManyRequestsException`, `LimitExceededException`), the sender
-            // (`MailFromDomainNotVerifiedException`), the account (`AccountSuspendedException`,
-            // `SendingPausedException`), the configuration set (`NotFoundException`), credentials,
-            // an outage. An unknown code is retried too, so that it loses no mail.
+            // (`MailFromDomainNotVerifiedException`), the AWS account (`AccountSuspendedException`,
+            // `SendingPausedException`), the configuration set (`NotFoundException`), AWS
+            // credentials, or an outage. An unknown code is also retried, so that no mail is lost.
             _ => FailureOutcome::Retry,
         },
     }
 }
 
-/// The queued mail is invalid, and a retry cannot help.
+/// The error for an invalid mail, which a retry cannot send.
 fn refused(cause: impl Into<BoxError>) -> SendError {
     SendError::Refused(cause.into())
 }

@@ -1,4 +1,4 @@
-//! `POST /identity/sessions`: signs in with password and, if enabled, a code of the second factor.
+//! `POST /identity/sessions`: signs in with a password and, if OTP is on, a code.
 
 use shared::{
     Error,
@@ -51,8 +51,8 @@ struct Input {
 }
 
 impl Create {
-    /// Opens a session. The attempt is counted before password and code are verified, and refunded
-    /// if neither was wrong.
+    /// Opens a session. The attempt is counted before the password is verified, and refunded after
+    /// every error except a wrong password. Wrong codes have their own count.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         self.origins.check(&request)?;
         let outcome = Box::pin(self.attempt(request, now)).await;
@@ -168,8 +168,8 @@ impl Create {
         )
     }
 
-    /// Verifies the password. An unknown address and a wrong password have the same response after
-    /// the same work.
+    /// Verifies the password. An unknown address and a wrong password cause the same work and the
+    /// same response.
     async fn authenticate(
         &self,
         password: &Password,
@@ -212,7 +212,7 @@ impl Create {
         Err(Error::InvalidCredentials)
     }
 
-    /// Verifies the code of the second factor; `None` if no second factor is enabled.
+    /// Verifies the code of the second factor. Returns `None` if no second factor is enabled.
     async fn second_factor(
         &self,
         user: &User,
@@ -254,8 +254,8 @@ impl Create {
     }
 }
 
-/// The response is released only after its code was counted or used. Of concurrent codes of a user
-/// one is, and the others have to be sent again.
+/// Requires that the code was stored as used or counted as wrong before the response is sent. If a
+/// user sends codes concurrently, this succeeds for one; the others must be sent again.
 fn require_uncontended(outcome: Outcome) -> Result<(), Error> {
     match outcome {
         Outcome::Written => Ok(()),

@@ -1,5 +1,5 @@
-//! The actions and resources of a DynamoDB call, as IAM evaluates them: a batch is one action per
-//! table, a transaction is the action of each of its items.
+//! The actions and resources of a DynamoDB call, as IAM evaluates them: a batch counts as one
+//! action per table, a transaction as one action per item.
 //!
 //! <https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazondynamodb.html>
 
@@ -8,7 +8,7 @@ use crate::template::table_arn;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Name of the partition key of each table, by table name.
+/// The name of each table's partition key, by table name.
 pub type PartitionKeys = BTreeMap<String, String>;
 
 pub fn accesses(operation: &str, call: &Json, keys: &PartitionKeys) -> Vec<Access> {
@@ -48,8 +48,8 @@ fn part_action(part: &str) -> &str {
     }
 }
 
-/// One access per table of a batch. `parts` returns the items or keys of a table, and the objects
-/// that hold its expressions.
+/// Returns one access per table of a batch. `parts` returns the items or keys of a table, and the
+/// objects that contain its expressions.
 fn tables<'a>(
     operation: &str,
     call: &'a Json,

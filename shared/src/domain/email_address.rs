@@ -14,9 +14,9 @@ const LOCAL_LIMIT: usize = 64;
 /// `input type=email`, which follows `atext` of RFC 5322).
 const LOCAL_CHARACTERS: &str = ".!#$%&'*+/=?^_`{|}~-";
 
-/// An address that satisfies HTML's `input type=email` after its domain is converted to ASCII, with
-/// a dot in its domain. The local part must be a dot-atom (RFC 5322), because SES delivers to no
-/// other.
+/// An address that is valid for HTML's `input type=email` after its domain is converted to ASCII,
+/// and whose domain contains a dot. The local part must be a dot-atom (RFC 5322), because SES
+/// delivers to no other form.
 ///
 /// A stored address of an earlier version may violate these rules.
 ///
@@ -30,7 +30,7 @@ pub struct EmailAddress(String);
 pub struct InvalidEmail;
 
 impl EmailAddress {
-    /// Parses an address, without the white space around it.
+    /// Parses an address and removes the white space around it.
     pub fn parse(text: &str) -> Result<Self, InvalidEmail> {
         let text = text.trim();
         AsciiAddress::of(text)
@@ -54,7 +54,7 @@ impl EmailAddress {
         )
     }
 
-    /// The account key of the address, see [`AccountKeys::account`].
+    /// The account key of the address (see [`AccountKeys::account`]).
     #[must_use]
     pub fn account_key(&self) -> AccountKey {
         self.account_keys().account
@@ -66,15 +66,14 @@ impl EmailAddress {
         AccountKeys::of(&self.0)
     }
 
-    /// The account key, if the address satisfies the rules. `None` for an address of an earlier
-    /// version that does not.
+    /// The account key, or `None` for an address of an earlier version that violates the rules.
     #[must_use]
     pub fn valid_key(&self) -> Option<AccountKey> {
         AsciiAddress::of(&self.0).map(|address| address.key())
     }
 }
 
-/// The address for logs, masked: `j***@example.com`.
+/// The masked address for logs: `j***@example.com`.
 impl fmt::Debug for EmailAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (local, domain) = self.0.split_once('@').unwrap_or_default();
@@ -94,7 +93,7 @@ impl fmt::Debug for EmailAddress {
 pub struct AccountKey(String);
 
 impl AccountKey {
-    /// The account key of any text, see [`AccountKeys::account`].
+    /// The account key of any text (see [`AccountKeys::account`]).
     #[must_use]
     pub fn of(text: &str) -> Self {
         AccountKeys::of(text).account
@@ -112,8 +111,8 @@ impl AccountKey {
         &self.0
     }
 
-    /// The key on which mails to the address are counted. All addresses `name+tag@domain` of a
-    /// mailbox share the key `name+@domain`; every other address has its own.
+    /// The key under which mails to the address are counted. All addresses `name+tag@domain` of a
+    /// mailbox share the key `name+@domain`; every other address has its own key.
     #[must_use]
     pub fn mail_allowance(&self) -> Self {
         match self.0.split_once('@').map(|(local, domain)| {
@@ -125,9 +124,10 @@ impl AccountKey {
         }
     }
 
-    /// The key under which earlier versions stored the user of this text: lower case, in
-    /// normalisation form C. `None` if they accepted no such address, or if lower case turns the
-    /// local part into ASCII (U+212A, Kelvin sign): that key belongs to the ASCII address.
+    /// The key under which earlier versions stored the user of this text: in lower case and in
+    /// normalisation form C. `None` if they did not accept the text, or if lower case turns the
+    /// local part into ASCII (as with U+212A, the Kelvin sign), because that key belongs to the
+    /// ASCII address.
     fn earlier(text: &str) -> Option<Self> {
         let is_permitted =
             |c: char| c.is_alphanumeric() || c == '@' || LOCAL_CHARACTERS.contains(c);
@@ -138,8 +138,8 @@ impl AccountKey {
     }
 }
 
-/// The keys under which the user of an address may be stored: the account key, and keys of earlier
-/// versions, which did not convert the domain. Nearly every address has one key.
+/// The keys under which the user of an address may be stored: the account key, and the keys of
+/// earlier versions, which did not convert the domain to ASCII. Nearly every address has one key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountKeys {
     account: AccountKey,
@@ -182,7 +182,8 @@ impl AccountKeys {
         &self.earlier
     }
 
-    /// All keys. If users are stored under several of them, the first is the user of the address.
+    /// All keys, the account key first. If several of them have a user, the address belongs to the
+    /// user of the first such key.
     pub fn iter(&self) -> impl Iterator<Item = &AccountKey> {
         std::iter::once(&self.account).chain(&self.earlier)
     }
@@ -226,7 +227,8 @@ impl<'a> AsciiAddress<'a> {
         ))
     }
 
-    /// The address with its domain in Unicode, in which earlier versions stored most of them.
+    /// The address with its domain in Unicode, the form in which earlier versions stored most
+    /// addresses.
     fn in_unicode(&self) -> Option<String> {
         let (domain, valid) = idna::domain_to_unicode(&self.domain);
         valid.ok().map(|()| format!("{}@{domain}", self.local))
@@ -342,7 +344,7 @@ mod tests {
     fn lengths_are_those_of_the_ascii_form() {
         let too_long = |label: &str| EmailAddress::parse(&format!("a@{label}.co")).is_err();
         assert!(too_long(&"x".repeat(64)));
-        // 31 letters of two octets, 62 octets in UTF-8: 36 octets in ASCII.
+        // 31 letters of two octets have 62 octets in UTF-8, but 36 in ASCII.
         assert!(!too_long(&"ü".repeat(31)));
         assert!(!too_long(&"中".repeat(25)));
         assert!(too_long(&format!("{}ü", "x".repeat(60))));

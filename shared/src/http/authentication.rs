@@ -1,4 +1,4 @@
-//! Authentication of requests by session.
+//! Authenticates requests by their session.
 
 use lambda_http::{
     Request,
@@ -19,7 +19,7 @@ use crate::{
     tokens::key_provider::KeyProvider,
 };
 
-/// The header that carries the session's csrf token (OWASP Cross-Site Request Forgery Prevention
+/// The header that carries the session's CSRF token (OWASP Cross-Site Request Forgery Prevention
 /// Cheat Sheet, synchronizer token).
 const CSRF_HEADER: &str = "x-csrf-token";
 
@@ -33,9 +33,9 @@ pub struct Authenticator {
     pub cookie_name: String,
     /// Idle and absolute timeout of sessions.
     pub session_lifetime: SessionLifetime,
-    /// What the client of a session must keep.
+    /// Which properties of the client must stay the same during a session.
     pub session_binding: SessionBinding,
-    /// Maximum state-changing requests of a session in a calendar minute; 0 switches it off.
+    /// Maximum number of state-changing requests per session and calendar minute; 0 means no limit.
     pub requests_per_minute: u32,
 }
 
@@ -59,14 +59,15 @@ pub enum Verified<T> {
 }
 
 impl<T> Verified<T> {
-    /// Right if there is a value; otherwise wrong, with this error.
+    /// Returns `Right` if there is a value, otherwise `Wrong` with this error.
     pub fn right_or(value: Option<T>, error: Error) -> Self {
         value.map_or(Self::Wrong(error), Self::Right)
     }
 }
 
 impl AuthenticatedSession {
-    /// Checks that the user proved to know the password within `time` seconds; 0 switches this off.
+    /// Requires that the session began, or was re-authenticated, within the last `time` seconds; 0
+    /// disables the requirement.
     ///
     /// # Errors
     /// [`Error::ReauthenticationRequired`].
@@ -90,21 +91,22 @@ impl AuthenticatedSession {
 }
 
 impl Authenticator {
-    /// Authenticates a request, and records the use of its session, see [`Session::needs_touch`].
+    /// Authenticates a request and records the use of its session (see [`Session::needs_touch`]).
     ///
-    /// Of several live sessions of one user, as of cookies with different paths, the one whose csrf
-    /// token is sent counts, else the newest.
+    /// If a request presents several live sessions of one user, for example in cookies with
+    /// different paths, it is authenticated by the one whose CSRF token it sends, or else by the
+    /// newest.
     ///
     /// # Errors
     /// The first of these that applies:
     /// - [`Error::NotSignedIn`]: the request presents no live session, or live sessions of two
     ///   users.
-    /// - [`Error::ClientMismatch`]: another client opened the session, and the session ends; or the
-    ///   binding requires the client's address, which is unknown, and the session is kept.
+    /// - [`Error::ClientMismatch`]: a different client opened the session, which therefore ends; or
+    ///   the binding requires the client's address, which is unknown, and the session is kept.
     /// - [`Error::CsrfTokenMissing`], [`Error::CsrfTokenMismatch`]: the method changes state, and
-    ///   the session comes from a cookie without its csrf token.
-    /// - [`Error::UserNotActive`]: the account is neither active nor pending. This includes a session
-    ///   that ended with the account.
+    ///   the session comes from a cookie, but the request does not send its CSRF token.
+    /// - [`Error::UserNotActive`]: the account is neither active nor pending. This error also
+    ///   applies to a session that ended with its account.
     pub async fn authenticate(
         &self,
         request: &Request,
@@ -164,7 +166,7 @@ impl Authenticator {
         })
     }
 
-    /// Reads the session and its user again, after a write conflicted with one of another request.
+    /// Reads the session and its user again, after a write conflicted with another request.
     ///
     /// # Errors
     /// - [`Error::NotSignedIn`]: the session is no longer live.
@@ -188,12 +190,12 @@ impl Authenticator {
     }
 
     /// Verifies a secret in a session. The attempt is counted before `verify` runs; a right secret
-    /// clears the count, and the tenth wrong one in a row ends the session. An error of `verify`
-    /// does not count.
+    /// clears the count, and the tenth wrong one in a row ends the session. The attempt is refunded
+    /// if `verify` returns an error.
     ///
     /// # Errors
-    /// The error of a wrong secret, [`Error::TooManyAttempts`] if ten attempts are in progress, and
-    /// [`Error::NotSignedIn`] if the session ended.
+    /// The error of `verify` or of a wrong secret, [`Error::TooManyAttempts`] if ten attempts are
+    /// in progress, and [`Error::NotSignedIn`] if the session ended.
     pub async fn verify_in_session<T>(
         &self,
         session: &Session,
@@ -211,7 +213,7 @@ impl Authenticator {
             },
             Ok(Verified::Wrong(error)) => {
                 if is_last {
-                    // A conflict means that the session has ended already.
+                    // A conflict means that the session has already ended.
                     let _ = self
                         .store
                         .end_session(&session.uid, &session.id, None)
@@ -226,8 +228,8 @@ impl Authenticator {
         }
     }
 
-    /// The session that counts: a live one, else one that [ended with its
-    /// account](Session::ended_with_account), for which [`check_active`] then fails.
+    /// Chooses the session of a request: a live one, or else one that [ended with its
+    /// account](Session::ended_with_account), which [`check_active`] then rejects.
     fn choose(
         &self,
         found: Vec<(Session, User)>,
@@ -276,15 +278,15 @@ pub fn is_state_changing(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
-/// The csrf token that a request sends, if it is not blank.
+/// The CSRF token that a request sends, if it is not blank.
 fn csrf_token(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(CSRF_HEADER)?;
     let token = header.to_str().ok()?.trim();
     (!token.is_empty()).then_some(token)
 }
 
-/// Requires the csrf token of a session that comes from a cookie. Browsers send cookies, but no
-/// `Authorization` header, with requests of other sites.
+/// Requires the CSRF token of a session that comes from a cookie. Other sites can make a browser
+/// send cookies, but not an `Authorization` header.
 fn check_csrf(csrf_token: Option<&str>, session: &Session) -> Result<(), Error> {
     let csrf_token = csrf_token.ok_or(Error::CsrfTokenMissing)?;
     if session.has_csrf_token(csrf_token) {

@@ -13,23 +13,22 @@ use crate::{
     tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
-/// Maximum number of genuine tokens whose sessions are read. The headers that API Gateway accepts
-/// (10 KiB) hold fewer.
+/// Maximum number of genuine tokens whose sessions are read. API Gateway accepts 10 KiB of headers,
+/// which hold fewer.
 const MAX_TOKENS: usize = 40;
 
-/// The session tokens of a request, not verified, and the header that carried them.
+/// The unverified session tokens of a request, and the header that carried them.
 pub enum Credential {
     /// From `Authorization: Bearer` (RFC 6750, section 2.1). Other sites cannot make a browser send
-    /// it, so it requires no csrf token.
+    /// it, so it requires no CSRF token.
     Bearer(String),
-    /// From the cookies of the session's name (RFC 6265), at least one, which browsers also send
-    /// with requests of other sites. A browser sends several if they were set for different paths
-    /// or domains.
+    /// From one or more session cookies (RFC 6265), which other sites can make a browser send. A
+    /// browser sends several if they were set for different paths or domains.
     Cookies(Vec<String>),
 }
 
 impl Credential {
-    /// The credential in the headers of a request. With a bearer token, no cookie is considered.
+    /// The credential in the headers of a request. Cookies are ignored if there is a bearer token.
     #[must_use]
     pub fn of(headers: &HeaderMap, cookie_name: &str) -> Option<Self> {
         if let Some(token) = bearer(headers) {
@@ -50,8 +49,8 @@ impl Credential {
         }
     }
 
-    /// The existing sessions of the genuine, unexpired tokens, each with its user. They may have
-    /// ended, see [`Session::is_live`]. The signatures are verified first, then all sessions are
+    /// The stored sessions of the genuine, unexpired tokens, each with its user. A session may have
+    /// ended (see [`Session::is_live`]). The signatures are verified first, then all sessions are
     /// read in one round trip.
     ///
     /// # Errors

@@ -34,26 +34,26 @@ pub enum CodeRequestOutcome {
 
 /// The items to store when a code is requested.
 pub struct CodeRequest<'a> {
-    /// Kind of the code.
+    /// The kind of the code.
     pub kind: Kind,
     /// The account key of the address.
     pub account: &'a AccountKey,
     /// The log of mails to the address, as it was read; `None` if there was none.
     pub log_before: Option<&'a MailLog>,
-    /// The log with this request.
+    /// The log including this request.
     pub log_after: &'a MailLog,
     /// The code.
     pub code: &'a OneTimeCode,
     /// The mail with the code.
     pub mail: &'a QueuedMail,
-    /// The activity, if the request is recorded.
+    /// The activity to store; `None` if the request is not recorded.
     pub activity: Option<&'a Activity>,
 }
 
 /// The outcome of a password reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PasswordChange {
-    /// The password is changed and every session of the user has ended.
+    /// The password was changed and every session of the user ended.
     Done,
     /// The code was used or replaced by a newer one.
     CodeUsed,
@@ -62,7 +62,7 @@ pub enum PasswordChange {
 }
 
 impl Store {
-    /// Stores a code of a user and its mail. An older code of that kind is replaced.
+    /// Stores a code of a user and its mail. The code replaces an older one of the same kind.
     pub async fn store_code(
         &self,
         uid: &Uid,
@@ -81,8 +81,8 @@ impl Store {
         .await
     }
 
-    /// As [`Store::store_code`] for a reset code of a user who complained, on condition that no
-    /// other reset mail was requested for a day. The mail is then the one that may be sent.
+    /// Like [`Store::store_code`], for a reset code of a user who complained, on condition that the
+    /// last such request was at least a day ago. Records the mail as the one that may be sent.
     pub async fn store_code_after_complaint(
         &self,
         user: &User,
@@ -124,8 +124,8 @@ impl Store {
     }
 
     /// Stores decoys for an address that receives no code, so that the request takes as long as
-    /// [`Store::store_code`]. No mail is sent for them, and they expire with the code. The activity of
-    /// a user is stored as such.
+    /// [`Store::store_code`]. No mail is sent for the decoys, and they expire when the code would.
+    /// If the address has a user, the activity is a real one, not a decoy.
     pub async fn store_decoy_code(
         &self,
         request: &CodeRequest<'_>,
@@ -211,7 +211,7 @@ impl Store {
 
     /// In one transaction, changes the password, ends every session, deletes the code and the
     /// counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
-    /// was [enabled recently](User::has_recent_otp); an older one stays, without its back-off.
+    /// was [enabled recently](User::has_recent_otp); keeps an older one, but ends its back-off.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -227,7 +227,7 @@ impl Store {
         } else {
             "REMOVE totp_retry_at, recovery_retry_at"
         };
-        // Whether the second factor is recent must still hold.
+        // `removed` is wrong if the second factor was enabled or disabled since the user was read.
         let (unchanged, enabled_at) = match user.otp_enabled_at {
             None => ("attribute_not_exists(otp_enabled_at)", None),
             Some(at) => (

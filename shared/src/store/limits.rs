@@ -1,4 +1,4 @@
-//! Counters of attempts and requests, over all instances.
+//! Counters of attempts and requests, which all instances share.
 
 use aws_sdk_dynamodb::{
     operation::update_item::builders::UpdateItemFluentBuilder,
@@ -24,8 +24,8 @@ use crate::{
     platform::{clock::Timestamp, retry::Backoff},
 };
 
-/// A counted attempt to verify a password or a code. It can be refunded. If there is no limit, the
-/// attempt is not counted.
+/// An attempt to verify a password or a code. It is counted, and can be refunded, unless the limit
+/// is disabled.
 #[derive(Debug, Default)]
 #[must_use]
 pub struct Attempt(Option<Counted>);
@@ -64,11 +64,12 @@ impl Attempt {
 }
 
 impl Store {
-    /// Counts an attempt for an account key, before the password or code is verified. Of concurrent
-    /// attempts, no more are permitted than of sequential ones.
+    /// Counts an attempt for an account key, before the password or code is verified. The limit is
+    /// the same for concurrent attempts as for sequential ones.
     ///
     /// # Errors
-    /// [`Error::TooManyAttempts`] during a back-off; the attempt is not counted then.
+    /// [`Error::TooManyAttempts`] during a back-off, or if concurrent attempts keep changing the
+    /// counter. The attempt is then not counted.
     pub async fn count_attempt(
         &self,
         accounts: &AccountKeys,
@@ -129,8 +130,9 @@ impl Store {
         }
     }
 
-    /// The failures without the pending attempt, if it succeeded. It is looked up only if the next
-    /// attempt would start a back-off. An address without an account takes the same time.
+    /// Returns the failures, without the pending attempt if it succeeded. That attempt is looked up
+    /// only if the next one would start a back-off. The look-up takes as long for an address
+    /// without an account.
     async fn resolve_pending(
         &self,
         accounts: &AccountKeys,
@@ -156,9 +158,9 @@ impl Store {
         }))
     }
 
-    /// Removes an attempt that was not wrong from the count, without clearing earlier failures. It
-    /// is a transaction, although it has one write, because the idempotency token prevents that a
-    /// retry refunds the attempt twice.
+    /// Removes an attempt that was not wrong from the count, without clearing earlier failures. The
+    /// single write is a transaction, because its idempotency token ensures that a retry does not
+    /// refund the attempt twice.
     pub async fn refund(&self, attempt: &Attempt) -> Result<(), Error> {
         let Some(Counted {
             account,
@@ -179,8 +181,8 @@ impl Store {
                 "#count > :zero",
                 [minus_one, zero],
             )?,
-            // The count is not part of the condition: concurrent free attempts may have been
-            // refunded.
+            // The condition does not compare the count, because the refund of a concurrent free
+            // attempt may have changed it.
             Some(before) => Self::update(
                 &self.grants,
                 failures_key(account),
@@ -275,8 +277,8 @@ impl Store {
                 let request = request
                     .expression_attribute_values(":was_count", number(before.count))
                     .expression_attribute_values(":was_retry_at", number(before.retry_at));
-                // The count alone is not sufficient: it does not change if one attempt is added and
-                // another one is resolved as a success.
+                // Comparing the count alone is not sufficient: it stays the same if one attempt is
+                // added and another is removed because it succeeded.
                 match &before.pending {
                     None => request.condition_expression(
                         "#count = :was_count AND retry_at = :was_retry_at AND attribute_not_exists(unsettled)",

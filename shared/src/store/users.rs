@@ -1,4 +1,4 @@
-//! Storage of users, each under two keys: the account key and the uid.
+//! Users. Each has an item under the account key, and one under the uid that names this key.
 
 use serde::Deserialize;
 
@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// What exists already of a sign-up.
+/// What the store already contains for the address and the referral of a sign-up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SignUpLookup {
     /// A user has the address.
@@ -34,26 +34,26 @@ pub struct SignUpLookup {
     pub mail_log: Option<MailLog>,
 }
 
-/// The items to store at a sign-up.
+/// The items that a sign-up stores.
 #[derive(Clone, Copy)]
 pub struct NewAccount<'a> {
-    /// The user.
+    /// The new user.
     pub user: &'a User,
-    /// The first session.
+    /// The first session of the user.
     pub session: &'a Session,
     /// The log of sign-up mails to the address, as it was read; `None` if there was none.
     pub log_before: Option<&'a MailLog>,
-    /// The log with this sign-up.
+    /// The log including this sign-up.
     pub log_after: &'a MailLog,
     /// The confirmation code.
     pub code: &'a OneTimeCode,
     /// The mail with the code.
     pub mail: &'a QueuedMail,
-    /// The activity.
+    /// The activity that records the sign-up.
     pub activity: &'a Activity,
 }
 
-/// The item that makes a uid unique and leads to the account key.
+/// The item that makes a uid unique and contains the account key of its user.
 #[derive(Deserialize)]
 struct UidItem {
     #[serde(rename = "user")]
@@ -81,7 +81,8 @@ impl Store {
 
     /// The user with this uid.
     pub async fn find_user_by_uid(&self, uid: &Uid) -> Result<Option<User>, Error> {
-        // A user may move to another account key between the two reads. It happens once per user.
+        // The user may move to another account key between the two reads. This happens at most once
+        // per user, so a second try is sufficient.
         for _ in 0..2 {
             let pointers = self.batch_get([(&self.users, vec![uid_key(uid)])]).await?;
             let Some((_, pointer)) = pointers.into_iter().next() else {
@@ -96,8 +97,8 @@ impl Store {
         Ok(None)
     }
 
-    /// The user with this uid: the one that was read under the account key of a token, unless the
-    /// user moved to another key since the token was issued.
+    /// Returns `read`, the user under the account key of a token, if it has this uid. Otherwise the
+    /// user may have moved to another key since the token was issued, and is looked up by uid.
     pub(super) async fn user_of(
         &self,
         uid: &Uid,
@@ -110,7 +111,7 @@ impl Store {
     }
 
     /// Stores the labels of `changed`. Returns [`Outcome::Conflict`], without writing, if the
-    /// labels of `user` changed since they were read, or the user is gone.
+    /// labels changed or the user was deleted since `user` was read.
     pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
         let labels =
             |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
@@ -133,7 +134,7 @@ impl Store {
         .await
     }
 
-    /// What exists already of a sign-up with this address and referral, in one round trip.
+    /// Looks up the address, its log of sign-up mails and the referral in one round trip.
     pub async fn look_up_sign_up(
         &self,
         accounts: Option<&AccountKeys>,
@@ -161,8 +162,8 @@ impl Store {
         Ok(lookup)
     }
 
-    /// Replaces the password hash by another hash of the same password, on condition that the
-    /// stored hash is that of `user`. Otherwise does nothing.
+    /// Replaces the password hash with another hash of the same password, if the stored hash is
+    /// still that of `user`. Otherwise writes nothing.
     pub async fn replace_hash(&self, user: &User, hash: &PasswordHash) -> Result<(), Error> {
         let set = "SET password_hash = :new";
         let unchanged = Some("password_hash = :old");
@@ -176,7 +177,7 @@ impl Store {
     }
 
     /// In one transaction, stores a new user, their session, and the confirmation code with its
-    /// mail, unless the address or the uid is taken.
+    /// mail. Writes nothing if the address or the uid is taken, or if the log of mails changed.
     pub async fn sign_up(&self, new: &NewAccount<'_>) -> Result<SignUp, Error> {
         let NewAccount {
             user,
@@ -209,7 +210,7 @@ impl Store {
         writes.push(activity_write(&self.grants, activity)?);
         Ok(match self.transact(writes).await? {
             Transaction::Written => SignUp::Done,
-            // The last write of the user stores the uid, the others the address.
+            // Of the writes for the user, the last stores the uid; the others concern the address.
             Transaction::ConditionFailed(index) if index + 1 < count => SignUp::EmailTaken,
             Transaction::ConditionFailed(index) if index + 1 == count => SignUp::UidTaken,
             Transaction::ConditionFailed(_) => SignUp::Conflict,
