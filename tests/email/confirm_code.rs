@@ -336,3 +336,33 @@ async fn a_confirmation_is_an_activity_and_a_rejected_one_is_not() {
         ["signup succeed", "confirm email succeed"]
     );
 }
+
+#[tokio::test]
+async fn wrong_passwords_start_the_back_off_and_an_earlier_sign_in_is_no_failure() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirmed-back-off").await;
+    let token = token_of(latchkey, &user).await;
+    latchkey.signed_in(&user).await;
+    let wrong = || {
+        latchkey.post(PATH).form(&[
+            ("token", token.as_str()),
+            ("password", "Wrong-Horse-7-Battery"),
+        ])
+    };
+    for _ in 0..6 {
+        wrong()
+            .send()
+            .await
+            .is_refused(422, &["identity.user.invalid_password"]);
+    }
+    confirm(latchkey, &token)
+        .send()
+        .await
+        .is_refused(429, &["request.too_many_attempts"]);
+    // The session of the sign-up neither waits nor counts.
+    let answer = confirm_by_link(latchkey, &token)
+        .cookie(&user.session)
+        .send()
+        .await;
+    assert_eq!(answer.status, 201);
+}

@@ -256,3 +256,13 @@ async fn the_defaults_are_those_of_a_sign_up() {
     }
     assert_eq!(other, one);
 }
+
+#[tokio::test]
+async fn two_spellings_of_a_domain_are_one_address() {
+    let latchkey = latchkey().await;
+    let fields = |email: &str| json!({ "email": email, "password": PASSWORD });
+    let created = manage(latchkey, create(&fields("manage-idn@bücher.example"))).await;
+    assert_eq!(created["user"]["email"], "manage-idn@bücher.example");
+    let again = create(&fields("manage-idn@xn--bcher-kva.example"));
+    refuses(latchkey, again, Some("email"), "taken").await;
+}
