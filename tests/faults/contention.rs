@@ -317,3 +317,29 @@ async fn a_user_is_erased_completely_although_batches_are_executed_in_parts() {
         404
     );
 }
+
+#[tokio::test]
+async fn a_confirmation_that_loses_a_race_does_not_count_as_a_wrong_password() {
+    let (faulty, user) = stack("contention-confirm").await;
+    let mail = faulty
+        .latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    let fields = [
+        ("token", mail.confirmation_token().unwrap()),
+        ("password", PASSWORD),
+    ];
+    faulty.fail(
+        "TransactWriteItems",
+        1,
+        Fault::Cancelled(&["ConditionalCheckFailed"]),
+    );
+    faulty
+        .latchkey
+        .post("/identity/users/email/confirm_code")
+        .form(&fields)
+        .send()
+        .await
+        .is_refused(422, &["identity.user.utilized_token"]);
+    assert_eq!(faulty.latchkey.failures(&user.email).await, 0);
+}

@@ -1,7 +1,10 @@
 //! `POST /identity/users/password/confirm_code`
 
+use aws_sdk_dynamodb::types::AttributeValue;
+use serde_json::json;
+
 use crate::harness::{
-    Answer, Mail, PASSWORD, User, all_at_once, latchkey, only_changed, otp, text,
+    Answer, Mail, PASSWORD, User, all_at_once, latchkey, now, number, only_changed, otp, text,
 };
 
 const PATH: &str = "/identity/users/password/confirm_code";
@@ -302,4 +305,51 @@ async fn only_one_of_sixteen_concurrent_resets_with_one_code_succeeds() {
         .filter(|mail| !mail.contains_key("jti"))
         .count();
     assert_eq!(notices, 1);
+}
+
+/// The thief of a session enables a second factor; the owner resets the password by mail.
+#[tokio::test]
+async fn a_reset_removes_a_second_factor_of_the_last_72_hours_and_keeps_an_older_one() {
+    let latchkey = latchkey().await;
+    for (name, hours, is_removed) in [("reset-recent", 71, true), ("reset-older", 73, false)] {
+        let (user, authenticator) = latchkey.enrolled(name).await;
+        latchkey
+            .edit_user(&user, |item| {
+                for (name, value) in [
+                    ("otp_enabled_at", now() - hours * 3600),
+                    ("totp_failures", 12),
+                    ("totp_retry_at", now() + 3600),
+                ] {
+                    let value = AttributeValue::N(value.to_string());
+                    drop(item.insert(name.to_owned(), value));
+                }
+            })
+            .await;
+        let token = latchkey.reset_token(&user).await;
+        latchkey.confirm(&token, NEW).send().await.is_empty(201);
+        let owner = User {
+            password: NEW.to_owned(),
+            ..user.clone()
+        };
+        let answer = latchkey.sign_in(&user.email, NEW).send().await;
+        let item = latchkey.user_item(&user).await;
+        let notices = latchkey.queued_mails(&user).await;
+        let says_so = notices
+            .iter()
+            .any(|mail| text(mail, "kind") == "password_changed_otp_removed");
+        assert_eq!(says_so, is_removed, "{name}");
+        if is_removed {
+            assert_eq!((answer.status, &answer.json()["otp"]), (201, &json!(false)));
+            assert!(!item.keys().any(|name| name.contains("otp")), "{item:?}");
+        } else {
+            answer.is_refused(401, &["identity.session.missing_otp"]);
+            // The running wait ends, the count stays.
+            assert_eq!(number(&item, "totp_failures"), 12);
+            let answer = latchkey
+                .sign_in_with(&owner, &authenticator.code())
+                .send()
+                .await;
+            assert_eq!(answer.status, 201);
+        }
+    }
 }

@@ -72,7 +72,12 @@ impl ConfirmCode {
             life: self.accounts.activity_retention,
             now,
         };
-        self.confirm(&found, &attempt, recorder).await
+        let outcome = self.confirm(&found, &attempt, recorder).await;
+        if outcome.is_err() {
+            // The password was right: another request was faster, or a service failed.
+            self.store.refund(&attempt).await?;
+        }
+        outcome
     }
 
     /// The claims of the genuine session tokens that the request presents.
