@@ -89,11 +89,11 @@ function say(text, isProblem, place = message) {
 const messageOf = (form) => one(form.id === "step-up" ? "step-up-message" : "message");
 
 // Stores a message, by key, for the page that is opened next.
-const TOLD = "latchkey.told";
-const sayNext = (key) => sessionStorage.setItem(TOLD, key);
+const NEXT_MESSAGE = "latchkey.next-message";
+const sayNext = (key) => sessionStorage.setItem(NEXT_MESSAGE, key);
 function sayStored() {
-  const key = sessionStorage.getItem(TOLD);
-  sessionStorage.removeItem(TOLD);
+  const key = sessionStorage.getItem(NEXT_MESSAGE);
+  sessionStorage.removeItem(NEXT_MESSAGE);
   if (key) say(words(key), key.includes("."));
 }
 
