@@ -54,7 +54,11 @@ fn env_json() -> BTreeMap<String, String> {
 /// The environment of a function under `sam local invoke`: the template's variables with the
 /// defaults of their parameters, overridden by events/env.json. The addresses are those of this
 /// stack.
-fn variables(template: &Template, latchkey: &Latchkey) -> BTreeMap<String, String> {
+fn variables(
+    template: &Template,
+    function: &Function,
+    latchkey: &Latchkey,
+) -> BTreeMap<String, String> {
     let (dynamodb, aws) = latchkey.services();
     let local = |value: &String| {
         value
@@ -76,7 +80,12 @@ fn variables(template: &Template, latchkey: &Latchkey) -> BTreeMap<String, Strin
             set.get(name).map_or_else(|| default(refers_to), local),
         )
     };
-    template.variables.iter().map(value).collect()
+    template
+        .variables
+        .iter()
+        .chain(&function.variables)
+        .map(value)
+        .collect()
 }
 
 struct Emulator {
@@ -150,9 +159,9 @@ async fn every_sample_event_is_answered_in_the_emulator() {
     let Some(program) = program() else { return };
     let template = Template::read();
     let latchkey = Latchkey::start(&[]).await;
-    let variables = variables(&template, &latchkey);
     let mut events = 0;
     for function in &template.functions {
+        let variables = variables(&template, function, &latchkey);
         let emulator = Emulator::start(&program, function, &variables).await;
         for path in events_of(function, &template) {
             let event = read(&path);

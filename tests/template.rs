@@ -137,8 +137,8 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
     let is_parameter = |variable: &str| {
         !resources.contains(&variable) && !NOT_OF_THE_CONFIGURATION.contains(&variable)
     };
-    for (variable, refers_to) in template
-        .variables
+    let variables = template.all_variables();
+    for (variable, refers_to) in variables
         .iter()
         .filter(|(variable, _)| is_parameter(variable))
     {
@@ -156,7 +156,6 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         assert!(template.parameters.contains_key(&name), "{variable}");
     }
     let parameters = template.parameters;
-    let variables = template.variables;
     let from_template = move |variable: &str| {
         let default = || parameters.get(variables.get(variable)?)?.clone();
         required(variable)
@@ -212,11 +211,50 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
         required(variable)
     });
     described(&variables).unwrap();
-    let mut set: BTreeSet<String> = Template::read().variables.into_keys().collect();
+    let mut set: BTreeSet<String> = Template::read().all_variables().into_keys().collect();
     assert!(
         NOT_OF_THE_CONFIGURATION
             .iter()
             .all(|variable| set.remove(*variable))
     );
     assert_eq!(*read.lock().unwrap(), set);
+}
+
+#[test]
+fn a_function_has_the_variables_of_the_sections_that_it_reads() {
+    // A variable that the template does not set would silently have its default. So this holds for
+    // each section with variables that are not in `Globals`, in both directions.
+    let sections: [(&str, &[&str]); 3] = [
+        ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
+        (
+            "AccessTokens::read(",
+            &[
+                "IDENTITY_ACCESS_TOKEN_ISSUER",
+                "IDENTITY_ACCESS_TOKEN_AUDIENCE",
+            ],
+        ),
+        ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
+    ];
+    let template = Template::read();
+    let mut checked = BTreeSet::new();
+    for function in &template.functions {
+        let path = format!("functions/src/bin/{}.rs", function.binary);
+        let code = fs::read_to_string(workspace().join(path)).unwrap();
+        for (section, variables) in sections {
+            for variable in variables {
+                assert_eq!(
+                    function.variables.contains_key(*variable),
+                    code.contains(section),
+                    "{} and {variable}",
+                    function.binary
+                );
+                checked.insert((*variable).to_owned());
+            }
+        }
+    }
+    let own = template
+        .functions
+        .iter()
+        .flat_map(|function| function.variables.keys().cloned());
+    assert_eq!(own.collect::<BTreeSet<_>>(), checked);
 }

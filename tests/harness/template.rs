@@ -16,7 +16,7 @@ pub struct Template {
     pub functions: Vec<Function>,
     /// Names of the parameters, with their defaults.
     pub parameters: BTreeMap<String, Option<String>>,
-    /// The functions' variables, with the parameter or resource that each refers to.
+    /// The variables of all functions, with the parameter or resource that each refers to.
     pub variables: BTreeMap<String, String>,
 }
 
@@ -25,9 +25,20 @@ pub struct Function {
     pub binary: String,
     /// Method and path of its routes.
     pub routes: Vec<(String, String)>,
+    /// The variables that only this function or few functions have.
+    pub variables: BTreeMap<String, String>,
 }
 
 impl Template {
+    /// The variables that at least one function has.
+    pub fn all_variables(&self) -> BTreeMap<String, String> {
+        let own = self
+            .functions
+            .iter()
+            .flat_map(|function| function.variables.clone());
+        own.chain(self.variables.clone()).collect()
+    }
+
     pub fn read() -> Self {
         let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
         let document: Value = serde_yaml_ng::from_str(&text).unwrap();
@@ -38,7 +49,6 @@ impl Template {
         let parameter = |(name, parameter): (&Value, &Value)| {
             (scalar(name), parameter.get("Default").map(scalar))
         };
-        let variable = |(name, value): (&Value, &Value)| (scalar(name), reference(value));
         Self {
             functions: functions
                 .map(|(id, resource)| Function::read(id, resource))
@@ -49,12 +59,7 @@ impl Template {
                 .iter()
                 .map(parameter)
                 .collect(),
-            variables: document["Globals"]["Function"]["Environment"]["Variables"]
-                .as_mapping()
-                .unwrap()
-                .iter()
-                .map(variable)
-                .collect(),
+            variables: variables(&document["Globals"]["Function"]),
         }
     }
 }
@@ -80,6 +85,7 @@ impl Function {
                 .filter(|event| event["Type"] == "HttpApi")
                 .map(route)
                 .collect(),
+            variables: variables(properties),
         }
     }
 
@@ -96,6 +102,17 @@ impl Function {
         let (area, verb) = self.binary.split_once('-').unwrap_or((area, &self.binary));
         (area.to_owned(), verb.replace('-', "_"))
     }
+}
+
+/// The variables of a function or of all, without those whose value depends on a condition.
+fn variables(properties: &Value) -> BTreeMap<String, String> {
+    properties["Environment"]["Variables"]
+        .as_mapping()
+        .into_iter()
+        .flatten()
+        .filter(|(_, value)| !matches!(value, Value::Tagged(tagged) if tagged.tag == "If"))
+        .map(|(name, value)| (scalar(name), reference(value)))
+        .collect()
 }
 
 /// The name in `!Ref Name` or `!GetAtt Name.Arn`; the text of any other value.

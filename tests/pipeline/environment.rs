@@ -137,8 +137,13 @@ fn the_longest_values_of_all_parameters_fit_into_the_environment() {
 fn the_functions_enforce_the_lengths_of_the_template() {
     let template = template();
     for (variable, longest) in MAX_LENGTHS {
-        let value = &template["Globals"]["Function"]["Environment"]["Variables"][variable];
-        let Value::Tagged(tagged) = value else {
+        let set = |function: &Value| function["Environment"]["Variables"].get(variable).cloned();
+        let value = set(&template["Globals"]["Function"]).or_else(|| {
+            mapping(&template["Resources"])
+                .values()
+                .find_map(|resource| set(&resource["Properties"]))
+        });
+        let Some(Value::Tagged(tagged)) = value else {
             panic!("{variable}: {value:?}")
         };
         let parameter = &template["Parameters"][tagged.value.as_str().unwrap()];
