@@ -79,6 +79,22 @@ pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Val
             && !answer.to_string().contains("request.malformed_body"),
         "{path}: {answer}"
     );
+    let header = |name: &str| answer["headers"][name].as_str();
+    assert_eq!(
+        (
+            header("strict-transport-security"),
+            header("x-content-type-options")
+        ),
+        (Some("max-age=63072000"), Some("nosniff")),
+        "{path}: {answer}"
+    );
+    if !["configs", "version", "jwks", "pages"].contains(&function.binary.as_str()) {
+        assert_eq!(
+            header("cache-control"),
+            Some("no-store"),
+            "{path}: {answer}"
+        );
+    }
 }
 
 #[tokio::test]

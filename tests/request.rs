@@ -382,3 +382,67 @@ async fn unknown_routes_are_not_found() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_json_number_or_boolean_counts_as_text() {
+    let latchkey = latchkey().await;
+    for (json, text) in [("12345678", "12345678"), ("1.50", "1.50"), ("true", "true")] {
+        let by_text = latchkey
+            .post(VALIDATE)
+            .json(&json!({ "password": text }))
+            .send()
+            .await;
+        let by_json = latchkey
+            .post(VALIDATE)
+            .body("application/json", format!("{{\"password\": {json}}}"))
+            .send()
+            .await;
+        assert_eq!(by_text.status, 201, "{by_text:?}");
+        assert_eq!(
+            (by_json.status, by_json.text()),
+            (by_text.status, by_text.text())
+        );
+    }
+}
+
+#[tokio::test]
+async fn the_json_body_null_has_no_parameters() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("json-null").await;
+    for operation in OPERATIONS {
+        operation
+            .request(latchkey, &user)
+            .body("application/json", "null")
+            .send()
+            .await
+            .is_refused(400, operation.missing);
+    }
+    latchkey
+        .sign_out(&user.session)
+        .body("application/json", "null")
+        .send()
+        .await
+        .is_empty(204);
+}
+
+#[tokio::test]
+async fn a_mailed_token_is_trimmed() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("trimmed-token").await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    let token = format!("{}\r\n", mail.confirmation_token().unwrap());
+    let answer = latchkey
+        .post("/identity/users/email/confirm_code")
+        .form(&[("token", token.as_str()), ("password", PASSWORD)])
+        .send()
+        .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let token = format!("\r\n {}\u{a0}\n", latchkey.reset_token(&user).await);
+    latchkey
+        .confirm(&token, "Another-Horse-43")
+        .send()
+        .await
+        .is_empty(201);
+}

@@ -61,6 +61,8 @@ pub enum Error {
     },
     /// The operation requires a captcha, and the request has no captcha response.
     CaptchaRequired,
+    /// The response of `GeeTest` lacks one of its three fields.
+    CaptchaFieldsMissing,
     /// The captcha response is wrong, or the provider could not verify it.
     CaptchaRefused,
     /// A page of another site made a browser send the request.
@@ -252,6 +254,9 @@ impl Error {
                 ..Row::of(StatusCode::TOO_MANY_REQUESTS, "request.too_many_attempts")
             },
             Self::CaptchaRequired => Row::of(StatusCode::BAD_REQUEST, "identity.captcha.required"),
+            Self::CaptchaFieldsMissing => {
+                Row::of(StatusCode::BAD_REQUEST, "identity.captcha.mandatory_fields")
+            }
             Self::CaptchaRefused => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.captcha.verification_failed",
@@ -375,6 +380,8 @@ impl fmt::Display for ParameterFault {
             }
             (ParameterFaultKind::Missing, _) => write!(f, "{module}.missing_{parameter}"),
             (ParameterFaultKind::Blank, _) => write!(f, "{module}.empty_{parameter}"),
+            // As for the other faults of this parameter, the key has no module.
+            (ParameterFaultKind::TooLong, "data") => f.write_str("data.too_long"),
             (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
             (ParameterFaultKind::InvalidFormat, _) => {
                 write!(f, "{module}.invalid_{parameter}_format")
@@ -501,6 +508,11 @@ mod tests {
                 "request.too_many_attempts",
             ),
             (Error::CaptchaRequired, 400, "identity.captcha.required"),
+            (
+                Error::CaptchaFieldsMissing,
+                400,
+                "identity.captcha.mandatory_fields",
+            ),
             (
                 Error::CaptchaRefused,
                 422,

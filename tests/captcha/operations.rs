@@ -234,6 +234,25 @@ async fn the_captcha_is_checked_before_any_answer_that_depends_on_an_account() {
 }
 
 #[tokio::test]
+async fn no_operation_requires_a_captcha_if_none_is_protected() {
+    let services = ExternalServices::start().await;
+    let latchkey = services
+        .stack_with_captcha(
+            "turnstile",
+            &[("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS", "none")],
+        )
+        .await;
+    let user = latchkey.signed_up("unprotected").await;
+    for operation in PROTECTED {
+        let answer = request(&latchkey, operation, &user.email, &Value::Null)
+            .send()
+            .await;
+        assert_eq!(answer.status, 201, "{}: {answer:?}", operation.name);
+    }
+    assert_eq!(services.requests().len(), 0);
+}
+
+#[tokio::test]
 async fn only_the_configured_operations_require_a_captcha() {
     let services = ExternalServices::start().await;
     for protected in PROTECTED {

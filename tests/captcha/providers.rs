@@ -231,26 +231,35 @@ async fn a_geetest_solution_is_a_signed_object_or_its_text() {
         changed[name] = value;
         changed
     };
-    for bad in [
+    let incomplete = [
         json!({}),
         json!("token"),
         json!("{}"),
         json!("[]"),
+        with("geetest_validate", json!("")),
+        with("geetest_seccode", json!(" ")),
+        with("geetest_seccode", json!(1)),
+        with("geetest_challenge", Value::Null),
+    ];
+    let forged = [
         with("geetest_challenge", json!("challenge-2")),
         with(
             "geetest_validate",
             json!("90da68eea680131d576949e998fb4d7e"),
         ),
-        with("geetest_validate", json!("")),
-        with("geetest_seccode", json!("")),
-        with("geetest_seccode", json!(1)),
-        with("geetest_challenge", Value::Null),
+    ];
+    for (responses, status, key) in [
+        (&incomplete[..], 400, "identity.captcha.mandatory_fields"),
+        (&forged[..], 422, "identity.captcha.verification_failed"),
     ] {
-        for response in [bad.clone(), json!(bad.to_string())] {
+        for response in responses
+            .iter()
+            .flat_map(|response| [response.clone(), json!(response.to_string())])
+        {
             let answer = request(&latchkey, &PROTECTED[0], "geetest@example.com", &response)
                 .send()
                 .await;
-            answer.is_refused(422, &["identity.captcha.verification_failed"]);
+            answer.is_refused(status, &[key]);
         }
     }
     assert_eq!(services.requests().len(), 0);
@@ -268,16 +277,26 @@ async fn a_geetest_solution_is_a_signed_object_or_its_text() {
         .await;
         assert_eq!(answer.status, 201, "{answer:?}");
     }
-    // HTML forms can only send the object as text.
-    let (path, mut fields) = PROTECTED[0].form("geetest-form@example.com");
-    fields.push(("captcha_response", genuine.to_string()));
-    assert_eq!(
-        latchkey
+    // A form sends the object as text or as one field for each member.
+    let text = vec![("captcha_response", genuine.to_string())];
+    let members = [
+        ("captcha_response[geetest_challenge]", "geetest_challenge"),
+        ("captcha_response[geetest_validate]", "geetest_validate"),
+        ("captcha_response[geetest_seccode]", "geetest_seccode"),
+    ]
+    .map(|(field, member)| (field, genuine[member].as_str().unwrap().to_owned()))
+    .to_vec();
+    for (email, response) in [
+        ("geetest-text@example.com", text),
+        ("geetest-members@example.com", members),
+    ] {
+        let (path, mut fields) = PROTECTED[0].form(email);
+        fields.extend(response);
+        let answer = latchkey
             .post(path)
             .form(&crate::harness::borrowed(&fields))
             .send()
-            .await
-            .status,
-        201
-    );
+            .await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
 }

@@ -94,7 +94,7 @@ async fn the_code_parameter_is_validated_before_the_state_of_the_second_factor()
                     "resource.otp.too_long_code",
                 ),
                 (
-                    request().json(&serde_json::json!({ "code": 123_456 })),
+                    request().json(&serde_json::json!({ "code": [123_456] })),
                     400,
                     "request.malformed_body",
                 ),

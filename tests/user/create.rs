@@ -39,6 +39,22 @@ async fn missing_or_empty_parameters_are_rejected() {
 }
 
 #[tokio::test]
+async fn data_has_at_most_1024_characters() {
+    let latchkey = latchkey().await;
+    let sign_up = |email: &str, length: usize| {
+        let data = format!("\"{}\"", "é".repeat(length - 2));
+        latchkey
+            .post(PATH)
+            .form(&[("email", email), ("password", PASSWORD), ("data", &data)])
+            .send()
+    };
+    sign_up("data-long@example.com", 1025)
+        .await
+        .is_refused(422, &["data.too_long"]);
+    assert_eq!(sign_up("data-long@example.com", 1024).await.status, 201);
+}
+
+#[tokio::test]
 async fn a_sign_up_returns_the_user_and_opens_a_session() {
     let latchkey = latchkey().await;
     let answer = latchkey

@@ -10,7 +10,9 @@ use shared::{
         captcha::{CaptchaProvider, CaptchaSettings, ProtectedOperation},
         language::Language,
     },
-    http::{Body, HeaderValue, Request, RequestExt, Response, StatusCode, header},
+    http::{
+        Body, HeaderValue, Request, RequestExt, Response, STRICT_TRANSPORT, StatusCode, header,
+    },
     platform::random::sha256_hex,
 };
 
@@ -227,10 +229,10 @@ fn response(
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Links of mails contain tokens.
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::STRICT_TRANSPORT_SECURITY, "max-age=31536000"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    headers.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_str(policy).map_err(Error::internal)?,

@@ -31,13 +31,16 @@ pub fn captcha(variables: &Variables) -> Result<Option<CaptchaSettings>, ConfigE
         "IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS",
         ALL_OPERATIONS,
         |text| {
+            if text == "none" {
+                return Ok(Vec::new());
+            }
             let names = text
                 .split(',')
                 .map(str::trim)
                 .map(ProtectedOperation::parse);
-            names
-                .collect::<Option<_>>()
-                .ok_or_else(|| format!("is not a list of operations from {ALL_OPERATIONS}"))
+            names.collect::<Option<_>>().ok_or_else(|| {
+                format!("is neither none nor a list of operations from {ALL_OPERATIONS}")
+            })
         },
     )?;
     let Some(provider) = provider else {
@@ -161,7 +164,14 @@ mod tests {
             protected(" user_create, password_reset").as_deref(),
             Ok(expected.as_slice())
         );
-        for bad in ["user_create,", ",", "all", "user_create;password_reset"] {
+        assert_eq!(protected("none").as_deref(), Ok([].as_slice()));
+        for bad in [
+            "user_create,",
+            ",",
+            "all",
+            "none,user_create",
+            "user_create;password_reset",
+        ] {
             assert_eq!(
                 protected(bad).err().as_deref(),
                 Some("IDENTITY_CAPTCHA_PROTECTED_ENDPOINTS"),

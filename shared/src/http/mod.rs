@@ -16,5 +16,5 @@ pub use lambda_http::{
 };
 pub use origin::OriginCheck;
 pub use parameters::{Form, Parameters};
-pub use response::{cacheable_json, empty, error_response, json, with_cookie};
+pub use response::{STRICT_TRANSPORT, cacheable_json, empty, error_response, json, with_cookie};
 pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve};

@@ -5,6 +5,7 @@ use std::{collections::HashMap, convert::Infallible};
 use futures_util::stream;
 use lambda_http::{Body, Request, http::header::CONTENT_TYPE};
 use percent_encoding::percent_decode;
+use serde_json::{Map, value::RawValue};
 
 use crate::{
     Error, ParameterFault,
@@ -21,24 +22,28 @@ const EMAIL_LIMIT: usize = 254;
 const TOKEN_LIMIT: usize = 4096;
 /// Maximum length of any other value, in characters.
 const LIMIT: usize = 1024;
+const CAPTCHA_RESPONSE: &str = "captcha_response";
 
 enum Value {
     Text(String),
+    /// A JSON number or boolean, as its characters in the body.
+    Scalar(String),
     /// Bytes that are not UTF-8.
     NotText,
-    /// A JSON object.
-    Object(serde_json::Map<String, serde_json::Value>),
-    /// A JSON number, boolean or array, or a file.
+    /// A JSON object, or the fields `captcha_response[name]` of a form.
+    Object(Map<String, serde_json::Value>),
+    /// A JSON array, or a file.
     Other,
 }
 
 /// The parameters in a body. If a parameter is repeated, its last value counts. A JSON `null`
-/// counts as absent.
+/// counts as absent, and a JSON number or boolean as the text of its characters.
 pub struct Form(HashMap<String, Value>);
 
 impl Form {
     /// Reads a body of type `application/x-www-form-urlencoded`, `multipart/form-data` (RFC 7578)
-    /// or `application/json` (RFC 8259, an object). An empty body of any type is an empty form.
+    /// or `application/json` (RFC 8259, an object). An empty body of any type, and the JSON text
+    /// `null`, are an empty form.
     ///
     /// # Errors
     /// [`Error::BodyTooLarge`], [`Error::UnsupportedMediaType`], or [`Error::MalformedBody`] if the
@@ -114,9 +119,12 @@ impl Parameters {
         Password::new(self.required(name, LIMIT))
     }
 
-    /// A required token, at most 4096 characters.
+    /// A required token of a mail, at most 4096 characters. It is trimmed, because a pasted token
+    /// may end with a line break.
     pub fn token(&mut self, name: &'static str) -> String {
-        self.required(name, TOKEN_LIMIT)
+        let text = self.required(name, usize::MAX).trim().to_owned();
+        self.limit(name, &text, TOKEN_LIMIT);
+        text
     }
 
     /// An optional parameter, at most 1024 characters. A blank one counts as absent.
@@ -128,10 +136,10 @@ impl Parameters {
 
     /// The optional parameter `captcha_response`: an object, or text of at most 4096 characters.
     pub fn captcha_response(&mut self) -> Option<CaptchaResponse> {
-        const NAME: &str = "captcha_response";
+        const NAME: &str = CAPTCHA_RESPONSE;
         match self.form.remove(NAME)? {
             Value::Object(object) => return Some(CaptchaResponse::Object(object)),
-            Value::Other => self.reject(NAME, InvalidFormat),
+            Value::Scalar(_) | Value::Other => self.reject(NAME, InvalidFormat),
             Value::NotText => self.malformed = true,
             Value::Text(text) if is_blank(&text) => {}
             Value::Text(text) => {
@@ -190,7 +198,7 @@ impl Parameters {
 
     fn text(&mut self, name: &str) -> Option<String> {
         match self.form.remove(name)? {
-            Value::Text(text) => Some(text),
+            Value::Text(text) | Value::Scalar(text) => Some(text),
             Value::NotText | Value::Object(_) | Value::Other => {
                 self.malformed = true;
                 None
@@ -235,29 +243,69 @@ fn read_urlencoded(body: &[u8]) -> HashMap<String, Value> {
             .collect();
         percent_decode(&with_spaces).collect()
     };
-    body.split(|&byte| byte == b'&')
+    let fields = body
+        .split(|&byte| byte == b'&')
         .filter(|pair| !pair.is_empty())
         .filter_map(|pair| {
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let name = String::from_utf8(decode(halves.next()?)).ok()?;
             Some((name, decode_utf8(decode(halves.next().unwrap_or_default()))))
-        })
-        .collect()
+        });
+    let mut form = HashMap::new();
+    for (name, value) in fields {
+        insert_field(&mut form, name, value);
+    }
+    form
+}
+
+/// Inserts a field of a form. Fields `captcha_response[name]` form one object, as PHP and Rack
+/// parse them.
+fn insert_field(form: &mut HashMap<String, Value>, name: String, value: Value) {
+    let member = name
+        .strip_prefix(CAPTCHA_RESPONSE)
+        .and_then(|rest| rest.strip_prefix('[')?.strip_suffix(']'));
+    let Some(member) = member else {
+        form.insert(name, value);
+        return;
+    };
+    let response = form
+        .entry(CAPTCHA_RESPONSE.to_owned())
+        .or_insert_with(|| Value::Object(Map::new()));
+    match (&mut *response, value) {
+        // A member that is not text spoils the object.
+        (Value::NotText | Value::Other, _) => {}
+        (_, Value::Text(_)) if member.is_empty() => *response = Value::Other,
+        (Value::Object(object), Value::Text(text)) => {
+            object.insert(member.to_owned(), text.into());
+        }
+        (_, Value::Text(text)) => {
+            *response = Value::Object([(member.to_owned(), text.into())].into_iter().collect());
+        }
+        (_, value) => *response = value,
+    }
 }
 
 fn read_json(body: &[u8]) -> Result<HashMap<String, Value>, Error> {
-    let object: serde_json::Map<String, serde_json::Value> =
+    let object: Option<HashMap<String, &RawValue>> =
         serde_json::from_slice(body).map_err(|_| Error::MalformedBody)?;
-    let value = |(name, value)| {
-        let value = match value {
-            serde_json::Value::Null => return None,
-            serde_json::Value::String(text) => Value::Text(text),
-            serde_json::Value::Object(object) => Value::Object(object),
-            _ => Value::Other,
-        };
-        Some((name, value))
+    let mut form = HashMap::new();
+    for (name, value) in object.unwrap_or_default() {
+        form.extend(read_json_value(value)?.map(|value| (name, value)));
+    }
+    Ok(form)
+}
+
+/// The value of a JSON text, which has no white space around it; `None` if it is `null`.
+fn read_json_value(value: &RawValue) -> Result<Option<Value>, Error> {
+    let text = value.get();
+    let value = match text.as_bytes().first() {
+        Some(b'n') => return Ok(None),
+        Some(b'"') => serde_json::from_str(text).map(Value::Text),
+        Some(b'{') => serde_json::from_str(text).map(Value::Object),
+        Some(b'[') => Ok(Value::Other),
+        _ => Ok(Value::Scalar(text.to_owned())),
     };
-    Ok(object.into_iter().filter_map(value).collect())
+    value.map(Some).map_err(|_| Error::MalformedBody)
 }
 
 async fn read_multipart(
@@ -280,7 +328,9 @@ async fn read_multipart(
         } else {
             decode_utf8(bytes.into())
         };
-        form.extend(name.map(|name| (name, value)));
+        if let Some(name) = name {
+            insert_field(&mut form, name, value);
+        }
     }
     Ok(form)
 }
@@ -358,6 +408,99 @@ mod tests {
                 "{media_type}"
             );
         }
+        assert_eq!(
+            email(JSON, " null\n").await,
+            rejected("identity.user.missing_email")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_json_number_or_boolean_is_the_text_of_its_characters() {
+        for value in ["123456", "1.50", "-1e3", "12345678901234567890123", "true"] {
+            assert_eq!(
+                email(JSON, format!("{{\"email\": {value} }}")).await,
+                Ok(value.to_owned())
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_is_trimmed() {
+        let form = Form(read_urlencoded(b"t=%0d%0a+abc%c2%a0%0a"));
+        let mut parameters = form.parameters("m");
+        assert_eq!(parameters.token("t"), "abc");
+        parameters.finish().expect("no fault");
+    }
+
+    #[tokio::test]
+    async fn fields_with_the_name_of_a_captcha_response_and_a_member_form_an_object() {
+        let object = Some(r#"{"a":"1","b":"é"}"#);
+        for (body, response, key) in [
+            (
+                "captcha_response[a]=1&captcha_response[b]=%c3%a9",
+                object,
+                None,
+            ),
+            (
+                "captcha_response%5Ba%5D=1&captcha_response%5Bb%5D=%c3%a9",
+                object,
+                None,
+            ),
+            (
+                "captcha_response[a]=0&captcha_response[b]=%c3%a9&captcha_response[a]=1",
+                object,
+                None,
+            ),
+            (
+                "captcha_response=x&captcha_response[a]=1&captcha_response[b]=%c3%a9",
+                object,
+                None,
+            ),
+            ("captcha_response[a]=1&captcha_response=x", Some("x"), None),
+            ("captcha_response[a=1&captcha_responsea]=1", None, None),
+            (
+                "captcha_response[]=1",
+                None,
+                Some("m.invalid_captcha_format"),
+            ),
+            (
+                "captcha_response[a]=%ff&captcha_response[b]=1",
+                None,
+                Some("request.malformed_body"),
+            ),
+        ] {
+            let mut parameters = Form(read_urlencoded(body.as_bytes())).parameters("m");
+            let read = parameters.captcha_response().map(plain);
+            let keys = parameters.finish().err().map(|error| error.keys());
+            assert_eq!(read.as_deref(), response, "{body}");
+            assert_eq!(keys, key.map(|key| vec![key.to_owned()]), "{body}");
+        }
+        let field = |name: &str, file: &str, value: &str| {
+            format!(
+                "--x\r\ncontent-disposition: form-data; name=\"{name}\"{file}\r\n\r\n{value}\r\n"
+            )
+        };
+        for (file, response, key) in [
+            ("", object, None),
+            ("; filename=\"f\"", None, Some("m.invalid_captcha_format")),
+        ] {
+            let body = field("captcha_response[a]", file, "1")
+                + &field("captcha_response[b]", "", "é")
+                + "--x--\r\n";
+            let form = read("multipart/form-data; boundary=x", body.as_bytes()).await;
+            let mut parameters = form.expect("a form").parameters("m");
+            let read = parameters.captcha_response().map(plain);
+            let keys = parameters.finish().err().map(|error| error.keys());
+            assert_eq!(read.as_deref(), response);
+            assert_eq!(keys, key.map(|key| vec![key.to_owned()]));
+        }
+    }
+
+    fn plain(response: CaptchaResponse) -> String {
+        match response {
+            CaptchaResponse::Text(text) => text,
+            CaptchaResponse::Object(object) => serde_json::Value::from(object).to_string(),
+        }
     }
 
     #[tokio::test]
@@ -384,8 +527,9 @@ mod tests {
             "[]",
             "1",
             "\"x\"",
-            "null",
+            "nul",
             "{\"email\":\"\\ud800\"}",
+            "{\"email\":\"x\",\"other\":01}",
             "{\"email\":\"x\"} x",
             "email=x",
         ] {
@@ -430,7 +574,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_that_is_not_text_is_malformed_and_null_is_absent() {
-        for value in ["1", "true", "[]", "{}", "[\"x\"]"] {
+        for value in ["[]", "{}", "[\"x\"]"] {
             assert_eq!(
                 email(JSON, format!("{{\"email\": {value}}}")).await,
                 rejected("request.malformed_body"),
@@ -558,12 +702,7 @@ mod tests {
             .await
             .expect("a form");
             let mut parameters = form.parameters("m");
-            let read = parameters
-                .captcha_response()
-                .map(|response| match response {
-                    CaptchaResponse::Text(text) => text,
-                    CaptchaResponse::Object(object) => serde_json::Value::from(object).to_string(),
-                });
+            let read = parameters.captcha_response().map(plain);
             let found = parameters
                 .finish()
                 .err()

@@ -162,7 +162,9 @@ impl SignIn {
                 Self::AccountClosed
             }
             Error::TooManyAttempts { .. } => Self::Limited,
-            Error::CaptchaRequired | Error::CaptchaRefused => Self::Captcha,
+            Error::CaptchaRequired | Error::CaptchaFieldsMissing | Error::CaptchaRefused => {
+                Self::Captcha
+            }
             Error::Unavailable(_) | Error::Internal(_) => Self::Failed,
             // No `_` arm, so that a new error does not compile without an outcome.
             Error::MalformedBody

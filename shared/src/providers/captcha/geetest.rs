@@ -73,7 +73,7 @@ impl Check {
             challenge,
             signature,
             seccode,
-        } = solution(response)?;
+        } = solution(response).ok_or(Failure::Incomplete)?;
         let expected = digest(&[secret, "geetest", &challenge]);
         if verify_slices_are_equal(expected.as_bytes(), signature.as_bytes()).is_err() {
             return Err(Failure::Invalid(
@@ -103,16 +103,17 @@ impl Check {
     }
 }
 
-fn solution(response: &CaptchaResponse) -> Result<Solution, Failure> {
-    let solution = match response {
-        CaptchaResponse::Text(text) => serde_json::from_str(text),
-        CaptchaResponse::Object(object) => serde_json::from_value(object.clone().into()),
+/// The solution, if it has all fields as text that is not blank.
+fn solution(response: &CaptchaResponse) -> Option<Solution> {
+    let solution: Option<Solution> = match response {
+        CaptchaResponse::Text(text) => serde_json::from_str(text).ok(),
+        CaptchaResponse::Object(object) => serde_json::from_value(object.clone().into()).ok(),
     };
-    // The error of the parser is dropped, because it may quote the client.
-    solution
-        .ok()
-        .filter(|solution: &Solution| !solution.seccode.trim().is_empty())
-        .ok_or_else(|| Failure::Invalid("the response is not a solution of the widget".to_owned()))
+    solution.filter(|solution| {
+        [&solution.challenge, &solution.signature, &solution.seccode]
+            .iter()
+            .all(|field| !field.trim().is_empty())
+    })
 }
 
 /// A field of a provider's response, which is JSON or, from older servers, the bare value.
@@ -155,9 +156,7 @@ mod tests {
     fn a_solution_is_an_object_or_its_json_text() {
         let whole = r#"{"geetest_challenge": "c", "geetest_validate": "v", "geetest_seccode": "s", "more": 1}"#;
         let parts = |response: &CaptchaResponse| {
-            solution(response)
-                .ok()
-                .map(|found| [found.challenge, found.signature, found.seccode])
+            solution(response).map(|found| [found.challenge, found.signature, found.seccode])
         };
         let object = |text| CaptchaResponse::Object(serde_json::from_str(text).expect("an object"));
         let expected = Some(["c", "v", "s"].map(str::to_owned));
@@ -167,6 +166,7 @@ mod tests {
             "{}",
             r#"{"geetest_challenge": "c", "geetest_validate": "v"}"#,
             r#"{"geetest_challenge": "c", "geetest_validate": "v", "geetest_seccode": " "}"#,
+            r#"{"geetest_challenge": "", "geetest_validate": "v", "geetest_seccode": "s"}"#,
             r#"{"geetest_challenge": 1, "geetest_validate": "v", "geetest_seccode": "s"}"#,
         ] {
             assert_eq!(parts(&object(bad)), None, "{bad}");

@@ -44,6 +44,8 @@ struct Check {
 
 /// The reason why a response is rejected. The texts contain nothing that the client sent.
 enum Failure {
+    /// The response lacks a field that the provider requires.
+    Incomplete,
     /// The response is invalid, by its form or according to the provider.
     Invalid(String),
     /// The provider did not verify the response.
@@ -62,8 +64,8 @@ impl Captcha {
     /// be verified only once, because providers reject a repeated one.
     ///
     /// # Errors
-    /// [`Error::CaptchaRequired`] without a response, [`Error::CaptchaRefused`] if the provider did
-    /// not confirm it, and [`Error::Unavailable`] if the secret cannot be fetched.
+    /// [`Error::CaptchaRequired`] without a response, [`Error::CaptchaFieldsMissing`] if it lacks a
+    /// field of `GeeTest`, [`Error::CaptchaRefused`] if the provider did not confirm it, and [`Error::Unavailable`] if the secret cannot be fetched.
     pub async fn check(
         &self,
         response: Option<&CaptchaResponse>,
@@ -76,6 +78,7 @@ impl Captcha {
         // Boxed, so that the future of a request without a captcha stays small.
         match Box::pin(check.verify(response, client, now)).await? {
             Ok(()) => return Ok(()),
+            Err(Failure::Incomplete) => return Err(Error::CaptchaFieldsMissing),
             Err(Failure::Invalid(cause)) => tracing::info!(
                 event = "captcha_refused",
                 provider,
