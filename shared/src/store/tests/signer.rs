@@ -204,7 +204,7 @@ async fn nothing_is_signed_with_keys_that_are_not_published() {
 }
 
 #[tokio::test]
-async fn a_new_key_signs_after_its_publication_and_every_token_is_accepted_meanwhile() {
+async fn a_new_key_signs_after_its_publication_and_every_token_before_it_is_accepted() {
     let store = store().await;
     let owner = Owner {
         store: &store,
