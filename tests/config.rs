@@ -241,7 +241,11 @@ async fn a_function_starts_without_the_variables_that_it_does_not_read() {
         ("user-create", &["IDENTITY_SENDER_EMAIL"]),
         (
             "session-list",
-            &["IDENTITY_DOMAIN", "IDENTITY_SENDER_EMAIL"],
+            &[
+                "IDENTITY_DOMAIN",
+                "IDENTITY_SENDER_EMAIL",
+                "IDENTITY_TOKEN_SECRET",
+            ],
         ),
     ] {
         let unset: Vec<_> = unset.iter().map(|name| (*name, "")).collect();

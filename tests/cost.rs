@@ -402,3 +402,15 @@ async fn the_tables_charge_the_documented_units() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_session_check_reads_the_public_keys_once_a_minute() {
+    let (latchkey, meter) = Meter::start(&[]).await;
+    let (_, user) = meter.units(1, latchkey.signed_up("units-keys")).await;
+    for reads in [1, 0, 0] {
+        let me = latchkey.by(&user, "GET", "/resource/users/me").send();
+        let (units, answer) = meter.units(0, me).await;
+        assert_eq!((answer.status, meter.key_reads()), (200, reads));
+        assert_eq!(units.read, documented(&rows(), "`user-me`").read);
+    }
+}

@@ -52,6 +52,35 @@ impl Deployment {
         }
     }
 
+    /// Publishes the keys, and makes the publication old enough for the new key to sign. Restarts
+    /// the stack, because its instances know the time of the publication.
+    async fn with_established_key(self) -> Self {
+        assert_eq!(self.program.get("/.well-known/jwks.json").await.status, 200);
+        let key = json!({ "pk": { "S": "KEYS#tokens" } });
+        let mut call = json!({ "TableName": "UsersTable", "Key": key });
+        let found = self.dynamodb("GetItem", &call).await;
+        let mut item = found["Item"].clone();
+        let keys = item["keys"]["L"].as_array_mut().unwrap();
+        assert_eq!(keys.len(), 2);
+        for key in keys {
+            key["M"]["signs_from"] = json!({ "N": "0" });
+        }
+        call = json!({ "TableName": "UsersTable", "Item": item });
+        self.dynamodb("PutItem", &call).await;
+        self.with_new_instances().await
+    }
+
+    async fn dynamodb(&self, operation: &str, call: &Value) -> Value {
+        let request = reqwest::Client::new()
+            .post(&self.program.dynamodb_url)
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .body(call.to_string());
+        let answer = self.program.send(request).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
     async fn sign_in(&self) -> String {
         self.program
             .post("/identity/sessions", &CREDENTIALS)
@@ -120,14 +149,21 @@ async fn tokens_signed_before_a_rotation_are_valid_until_the_next_one() {
     assert_eq!(kid(&during_rotation), kid(&old));
 
     let stack = stack.with_new_instances().await;
+    // New instances publish the new key, and sign with it when every instance has read it.
+    let early = stack.sign_in().await;
+    assert_eq!(kid(&early), kid(&old));
+    let stack = stack.with_established_key().await;
     let new = stack.sign_in().await;
     assert_ne!(kid(&new), kid(&old));
-    for session in [&old, &during_rotation, &new] {
+    for session in [&old, &during_rotation, &early, &new] {
         assert_eq!(stack.me(session).await.status, 200);
     }
 
     stack.put_secret("2").await;
     let stack = stack.with_new_instances().await;
+    // The old tokens are valid until a function that signs has published the keys.
+    let last = stack.sign_in().await;
+    assert_eq!(kid(&last), kid(&new));
     assert_eq!(stack.me(&new).await.status, 200);
     stack
         .me(&old)
@@ -147,6 +183,7 @@ async fn a_link_mailed_before_a_rotation_works_afterwards() {
     stack.put_secret("1").await;
     let stack = stack.with_new_instances().await;
     stack.confirm(&link).await.is_empty(201);
+    let stack = stack.with_established_key().await;
     assert_ne!(kid(&stack.reset_token().await), kid(&link));
     assert!(stack.program.end("INT").await);
 }

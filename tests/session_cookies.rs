@@ -290,7 +290,8 @@ async fn the_sessions_of_several_cookies_are_read_in_one_round_trip() {
         let me = with_cookies(&latchkey, "GET", ME, cookies.as_bytes());
         assert_eq!(me.send().await.status, 200);
     }
-    // The first request also waits for the secret.
-    let lines = latchkey.invocations("user-me", "answered", 2).await;
-    assert_eq!(lines[1]["round_trips"], 1, "{lines:?}");
+    // The first request also reads the public keys.
+    for line in latchkey.invocations("user-me", "answered", 2).await {
+        assert_eq!(line["round_trips"], 1, "{line}");
+    }
 }

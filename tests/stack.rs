@@ -136,10 +136,7 @@ async fn a_new_secret_ends_no_session_while_the_previous_one_is_configured() {
 
     let sign_out = async |answer: &Answer, status: u16| {
         let program = Program::start(&arguments).await;
-        let request = reqwest::Client::new()
-            .delete(format!("{}/identity/sessions", program.url))
-            .bearer_auth(answer.session());
-        assert_eq!(program.send(request).await.status, status);
+        // The sign-in publishes the keys of the new secret.
         assert_eq!(
             program
                 .post("/identity/sessions", &credentials)
@@ -147,6 +144,10 @@ async fn a_new_secret_ends_no_session_while_the_previous_one_is_configured() {
                 .status,
             201
         );
+        let request = reqwest::Client::new()
+            .delete(format!("{}/identity/sessions", program.url))
+            .bearer_auth(answer.session());
+        assert_eq!(program.send(request).await.status, status);
         assert!(program.end("INT").await);
     };
     let file = format!("{}/secrets.json", folder.path());

@@ -135,9 +135,10 @@ async fn a_line_contains_the_number_of_round_trips() {
         cold.push(lines[0]["round_trips"].clone());
         warm.push(lines[1]["round_trips"].clone());
     }
-    // The count of a cold start depends on how the request overlaps with the fetch of the secret.
+    // The count of a cold sign-in depends on how it overlaps with the fetch of the secret. A
+    // function that only verifies tokens reads their keys with the session.
     assert!(
-        cold[0] == 0 && cold[1..].iter().all(|trips| trips.as_u64() >= Some(1)),
+        cold[0] == 0 && cold[1].as_u64() >= Some(1) && cold[2] == 1,
         "{cold:?}"
     );
     // A sign-in counts the attempt and reads the user in one round trip, and writes in another.

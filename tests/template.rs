@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde_yaml_ng::Value;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
     argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
@@ -224,7 +225,8 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 3] = [
+    let sections: [(&str, &[&str]); 4] = [
+        ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
         (
             "AccessTokens::read(",
@@ -257,4 +259,63 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
         .iter()
         .flat_map(|function| function.variables.keys().cloned());
     assert_eq!(own.collect::<BTreeSet<_>>(), checked);
+}
+
+/// The statements of a function's own policies.
+fn statements(function: &Value) -> Vec<&Value> {
+    let policies = function["Properties"]["Policies"].as_sequence();
+    policies
+        .into_iter()
+        .flatten()
+        .filter_map(|policy| policy.get("Statement")?.as_sequence())
+        .flatten()
+        .collect()
+}
+
+/// The texts of a value that is one text or a list.
+fn texts(value: &Value) -> Vec<&str> {
+    match value {
+        Value::Sequence(values) => values.iter().map(|value| value.as_str().unwrap()).collect(),
+        value => value.as_str().into_iter().collect(),
+    }
+}
+
+/// A function that was taken over could otherwise publish a key of the attacker, or read items that it
+/// does not need.
+#[test]
+fn every_statement_on_the_users_table_is_limited_to_prefixes() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let resources = template["Resources"].as_mapping().unwrap();
+    let functions = resources
+        .iter()
+        .filter(|(_, resource)| resource["Type"] == "AWS::Serverless::Function");
+    let mut checked = 0;
+    for (id, function) in functions {
+        for statement in statements(function) {
+            let resource = format!("{:?}", statement["Resource"]);
+            if !resource.contains("UsersTable") {
+                continue;
+            }
+            // A scan has no key that a condition could restrict.
+            if texts(&statement["Action"]) == ["dynamodb:Scan"] {
+                assert_eq!(id, "ManageUsersFunction");
+                continue;
+            }
+            let keys: Vec<&str> = ["ForAllValues:StringLike", "ForAllValues:StringEquals"]
+                .iter()
+                .flat_map(|operator| {
+                    texts(&statement["Condition"][*operator]["dynamodb:LeadingKeys"])
+                })
+                .collect();
+            assert!(!keys.is_empty(), "{id:?}: {statement:?}");
+            assert!(
+                keys.iter()
+                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens"].contains(key)),
+                "{id:?}: {keys:?}"
+            );
+            checked += 1;
+        }
+    }
+    assert!(checked > 40, "{checked}");
 }

@@ -22,7 +22,10 @@ use shared::{
     },
     http::{Body, Credential, Form, Request, client, header, sanitize_event},
     platform::clock::Timestamp,
-    tokens::signed_token::{Claims, Purpose, SigningKeys},
+    tokens::{
+        published_keys::PublishedKeys,
+        signed_token::{Claims, PresentedToken, Purpose, SigningKeys},
+    },
 };
 
 /// A time at which the tokens among the seeds are valid.
@@ -176,9 +179,27 @@ pub fn token(input: &[u8]) {
     match accepted.as_slice() {
         [] => {}
         // Claims have one encoding, and only the holder of the key can produce it.
-        [claims] => assert!(KEYRING.sign(claims).is_ok_and(|genuine| genuine == text)),
+        [claims] => {
+            assert!(KEYRING.sign(claims).is_ok_and(|genuine| genuine == text));
+            assert!(
+                is_verified_by_public_key(text),
+                "a verifier rejects a genuine token"
+            );
+        }
         _ => panic!("a token was accepted for more than one purpose"),
     }
+}
+
+/// Whether a function that has only the public keys accepts the token.
+fn is_verified_by_public_key(text: &str) -> bool {
+    let keys = PublishedKeys::replacing(None, &KEYRING, NOW);
+    let purposes = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
+    purposes.into_iter().any(|purpose| {
+        PresentedToken::read(purpose, text, NOW).is_some_and(|token| {
+            keys.public_key(token.key_id())
+                .is_some_and(|key| token.verified(&key, NOW).is_some())
+        })
+    })
 }
 
 /// Input: one byte each for passes, memory and salt length, then the salt, then the password.

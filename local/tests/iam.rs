@@ -256,6 +256,105 @@ async fn any_other_call_is_denied_with_the_error_of_aws_and_changes_nothing() {
     );
 }
 
+/// The functions that sign session tokens or mailed tokens, or that publish their keys.
+const SIGNERS: [&str; 8] = [
+    "EmailConfirmCodeFunction",
+    "JwksFunction",
+    "MailSendFunction",
+    "PasswordChangeFunction",
+    "PasswordConfirmCodeFunction",
+    "SessionCreateFunction",
+    "SessionReauthenticateFunction",
+    "UserCreateFunction",
+];
+
+/// The functions that sign only access tokens.
+const ACCESS_TOKEN_SIGNERS: [&str; 2] = ["AuthFunction", "AuthorizeFunction"];
+
+/// The logical ids of all functions in template.yaml.
+fn functions() -> Vec<String> {
+    let template = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../template.yaml");
+    let text = fs::read_to_string(template).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .windows(2)
+        .filter(|lines| lines[1] == "    Type: AWS::Serverless::Function")
+        .map(|lines| lines[0].trim().trim_end_matches(':').to_owned())
+        .collect()
+}
+
+/// Writes of every kind to an item of the Users table.
+fn writes(key: &str) -> Vec<(&'static str, Value)> {
+    let item = json!({ "pk": { "S": key } });
+    let put = json!({ "TableName": "UsersTable", "Item": item });
+    let delete = json!({ "TableName": "UsersTable", "Key": item });
+    let mut update = delete.clone();
+    update["UpdateExpression"] = json!("SET revision = :one");
+    update["ExpressionAttributeValues"] = json!({ ":one": { "N": "1" } });
+    let batch = |request: Value| json!({ "RequestItems": { "UsersTable": [request] } });
+    vec![
+        ("PutItem", put.clone()),
+        ("UpdateItem", update.clone()),
+        ("DeleteItem", delete.clone()),
+        (
+            "BatchWriteItem",
+            batch(json!({ "PutRequest": { "Item": item } })),
+        ),
+        (
+            "BatchWriteItem",
+            batch(json!({ "DeleteRequest": { "Key": item } })),
+        ),
+        (
+            "TransactWriteItems",
+            json!({ "TransactItems": [{ "Put": put }] }),
+        ),
+        (
+            "TransactWriteItems",
+            json!({ "TransactItems": [{ "Update": update }] }),
+        ),
+        (
+            "TransactWriteItems",
+            json!({ "TransactItems": [{ "Delete": delete }] }),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn only_signing_functions_can_publish_keys_and_only_by_a_put() {
+    let called = Called::start("keys").await;
+    let functions = functions();
+    assert!(
+        SIGNERS
+            .iter()
+            .all(|signer| functions.iter().any(|function| function == signer))
+    );
+    for function in &functions {
+        for key in ["KEYS#tokens", "KEYS#other"] {
+            for (operation, call) in writes(key) {
+                let (status, answer) = called.dynamodb(function, operation, &call).await;
+                let is_put =
+                    matches!(operation, "PutItem") || !call["TransactItems"][0]["Put"].is_null();
+                let may = SIGNERS.contains(&function.as_str()) && key == "KEYS#tokens" && is_put;
+                assert_eq!(status == 200, may, "{function} {operation} {key}: {answer}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn only_signing_functions_can_read_the_token_secret() {
+    let called = Called::start("secret").await;
+    let aws = called.stack.aws_url().to_owned();
+    let call = json!({ "SecretId": "TokenSecret" });
+    for function in functions() {
+        let target = "secretsmanager.GetSecretValue";
+        let (status, answer) = called.call(&function, &aws, target, &call).await;
+        let may = SIGNERS.contains(&function.as_str())
+            || ACCESS_TOKEN_SIGNERS.contains(&function.as_str());
+        assert_eq!(status == 200, may, "{function}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn calls_of_a_developer_are_always_allowed() {
     let called = Called::start("developer").await;

@@ -65,7 +65,8 @@ const COUNTERS: [&str; 9] = [
 impl Latchkey {
     /// Every item that a rejected request must leave unchanged. Left out: the delivery state of
     /// mails, the dummy writes for unknown addresses, the counters, activities and notices of wrong
-    /// codes (which rejected requests write too), and expired items.
+    /// codes (which rejected requests write too), expired items, and the public keys, which the
+    /// start of a function writes.
     pub async fn everything(&self) -> Snapshot {
         let mut all = self.stored().await;
         all.retain(|key, item| {
@@ -79,6 +80,7 @@ impl Latchkey {
                 || key.contains(" NOBODY#")
                 || key.contains(" LIMIT#")
                 || key.contains(" ACTIVITY#")
+                || key.contains(" KEYS#")
                 || item.get("kind") == Some(&AttributeValue::S("password_known".to_owned())))
         });
         all
@@ -106,6 +108,22 @@ impl Latchkey {
             }
         }
         all
+    }
+
+    /// The item of the published public keys.
+    pub async fn published_keys(&self) -> Option<Item> {
+        let mut all = self.stored().await;
+        all.remove(&format!("{USERS} KEYS#tokens "))
+    }
+
+    /// Deletes the published public keys, as if no function had published any.
+    pub async fn delete_published_keys(&self) {
+        let delete = self
+            .tables
+            .delete_item()
+            .table_name(USERS)
+            .key("pk", AttributeValue::S("KEYS#tokens".to_owned()));
+        spawn(delete.send()).await.unwrap().unwrap();
     }
 
     /// Copies an item into the Users table, as from a restored table, unless one has that key.

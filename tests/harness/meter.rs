@@ -33,6 +33,11 @@ impl Meter {
         (latchkey, Self(meter))
     }
 
+    /// The number of batches that read the published public keys since the last measurement began.
+    pub fn key_reads(&self) -> usize {
+        self.0.consumed().key_reads
+    }
+
     /// The consumption of an operation, without that of the mails that it queues.
     pub async fn units<T>(&self, mails: usize, operation: impl Future<Output = T>) -> (Units, T) {
         self.0.forget();

@@ -46,6 +46,9 @@ async fn updated() -> Latchkey {
             latchkey.put_grant(item).await;
         }
     }
+    // Publishes the public keys, which the previous version did not.
+    let keys = latchkey.get("/.well-known/jwks.json").send().await;
+    assert_eq!(keys.status, 200);
     latchkey
 }
 

@@ -13,7 +13,7 @@ use shared::{
         client, empty, error_response, header,
     },
     platform::clock::Timestamp,
-    tokens::access_token::Names,
+    tokens::{access_token::Names, key_provider::KeyProvider},
 };
 
 /// Headers with the method of the original request, as Traefik sends it, and nginx by convention.
@@ -24,6 +24,7 @@ const ERROR_HEADER: &str = "x-auth-error";
 
 pub struct Auth {
     pub authenticator: Authenticator,
+    pub keys: KeyProvider,
     /// Issuer and audience of access tokens.
     pub names: Names,
     /// Gateways whose `X-Forwarded-For` is trusted.
@@ -47,7 +48,7 @@ impl Auth {
     }
 
     async fn access_token(&self, user: &User, now: Timestamp) -> Result<String, Error> {
-        let keys = self.authenticator.keys.access_token_keys(now).await?;
+        let keys = self.keys.access_token_keys(now).await?;
         keys.sign(user, &self.names, now).map_err(Error::internal)
     }
 

@@ -14,11 +14,12 @@ use shared::{
         client_with_address,
     },
     platform::clock::Timestamp,
-    tokens::access_token::Names,
+    tokens::{access_token::Names, key_provider::KeyProvider},
 };
 
 pub struct Authorize {
     pub authenticator: Authenticator,
+    pub keys: KeyProvider,
     /// Issuer and audience of access tokens.
     pub names: Names,
 }
@@ -88,7 +89,7 @@ impl Authorize {
             .await
         {
             Ok(signed_in) => {
-                let keys = self.authenticator.keys.access_token_keys(now).await?;
+                let keys = self.keys.access_token_keys(now).await?;
                 let token = keys.sign(&signed_in.user, &self.names, now)?;
                 Ok(AuthorizerResponse {
                     is_authorized: true,

@@ -4,15 +4,21 @@ use shared::{
     Error,
     http::{Body, Response, cacheable_json},
     platform::clock::Timestamp,
-    tokens::key_provider::KeyProvider,
+    store::Signer,
 };
 
 pub struct Jwks {
-    pub keys: KeyProvider,
+    pub keys: Signer,
 }
 
 impl Jwks {
+    /// Also publishes the keys of session tokens to the other functions, so that a request for the
+    /// JWK Set completes an update or a rotation. A failure does not affect the response.
     pub async fn handle(&self, now: Timestamp) -> Result<Response<Body>, Error> {
-        cacheable_json(self.keys.access_token_keys(now).await?.jwks())
+        let keys = self.keys.access_token_keys(now).await?;
+        if let Err(error) = self.keys.publish(now).await {
+            tracing::warn!(%error, "the public keys of session tokens could not be published");
+        }
+        cacheable_json(keys.jwks())
     }
 }

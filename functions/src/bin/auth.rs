@@ -9,7 +9,7 @@ use shared::{
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
-    tokens::{access_token::Names, key_provider::KeyProvider},
+    tokens::{access_token::Names, key_cache::KeyCache, key_provider::KeyProvider},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,9 +21,10 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let endpoint = Auth {
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         authenticator: Authenticator {
             store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

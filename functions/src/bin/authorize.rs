@@ -7,7 +7,7 @@ use shared::{
     http::authentication::Authenticator,
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::Store,
-    tokens::{access_token::Names, key_provider::KeyProvider},
+    tokens::{access_token::Names, key_cache::KeyCache, key_provider::KeyProvider},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,9 +19,10 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let authorize = Authorize {
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         authenticator: Authenticator {
             store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

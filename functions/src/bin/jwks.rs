@@ -3,10 +3,10 @@
 use functions::access::jwks::Jwks;
 use shared::{
     BoxError,
-    config::{Variables, token_secret},
+    config::{Tables, Variables, token_secret},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -14,8 +14,10 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let endpoint = Jwks {
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
     };
     serve(async |_| endpoint.handle(clock::now()).await).await
 }

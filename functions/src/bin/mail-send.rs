@@ -5,8 +5,7 @@ use shared::{
     BoxError,
     config::{Application, Mail, Tables, Variables, token_secret},
     platform::{aws::Aws, clock, lambda_event, telemetry},
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,10 +14,11 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let application = Application::read(&variables)?;
     let send = Send {
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        store,
         ses: aws.sesv2(),
         mail: Mail::read(&variables, &application)?,
         application,

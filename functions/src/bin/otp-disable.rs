@@ -3,7 +3,7 @@
 use functions::otp::disable::Disable;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2, token_secret},
+    config::{Accounts, Application, Sessions, Tables, Variables, argon2},
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -12,7 +12,7 @@ use shared::{
         telemetry::{self, metrics},
     },
     store::Store,
-    tokens::key_provider::KeyProvider,
+    tokens::key_cache::KeyCache,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,7 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = Disable {
         authenticator: Authenticator {
             store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

@@ -3,11 +3,11 @@
 use functions::otp::generate_qrcode::GenerateQrcode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, token_secret},
+    config::{Accounts, Application, Sessions, Tables, Variables},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
-    tokens::key_provider::KeyProvider,
+    tokens::key_cache::KeyCache,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,7 +20,7 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = GenerateQrcode {
         authenticator: Authenticator {
             store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

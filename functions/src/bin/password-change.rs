@@ -12,8 +12,8 @@ use shared::{
         telemetry::{self, metrics},
     },
     providers::breached_passwords::{BreachedPasswords, PasswordCheck},
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
+    tokens::key_cache::KeyCache,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -22,12 +22,14 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let sessions = Sessions::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
     let endpoint = Change {
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            store,
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

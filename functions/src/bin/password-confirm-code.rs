@@ -14,8 +14,7 @@ use shared::{
         telemetry::{self, metrics},
     },
     providers::breached_passwords::{BreachedPasswords, PasswordCheck},
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,11 +23,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        store,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,

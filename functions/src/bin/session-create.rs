@@ -15,8 +15,7 @@ use shared::{
         telemetry::{self, metrics},
     },
     providers::captcha::Captcha,
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,10 +24,11 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        store,
         hasher: Hasher::new(argon2(&variables)?)?
             .with_imported(&imported_hashes(&variables)?)?
             .reporting(metrics::hash_time),

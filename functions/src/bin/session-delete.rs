@@ -3,11 +3,11 @@
 use functions::session::delete::Delete;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, token_secret},
+    config::{Accounts, Sessions, Tables, Variables},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
     store::Store,
-    tokens::key_provider::KeyProvider,
+    tokens::key_cache::KeyCache,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -18,7 +18,7 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let endpoint = Delete {
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: KeyCache::default(),
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
     };

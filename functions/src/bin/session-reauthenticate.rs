@@ -11,8 +11,8 @@ use shared::{
         clock,
         telemetry::{self, metrics},
     },
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
+    tokens::key_cache::KeyCache,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,11 +21,13 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let sessions = Sessions::read(&variables)?;
     let endpoint = Reauthenticate {
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-            keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+            store,
+            keys: KeyCache::default(),
             cookie_name: sessions.cookie_name.clone(),
             session_lifetime: sessions.lifetime,
             session_binding: sessions.binding,

@@ -18,8 +18,7 @@ use shared::{
         breached_passwords::{BreachedPasswords, PasswordCheck},
         captcha::Captcha,
     },
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -28,11 +27,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let passwords = Passwords::read(&variables)?;
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        store,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         captcha: Captcha::new(
             captcha(&variables)?.filter(|captcha| captcha.protects(ProtectedOperation::UserCreate)),

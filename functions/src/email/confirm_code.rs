@@ -16,17 +16,14 @@ use shared::{
         session_cookie, with_cookie,
     },
     platform::clock::Timestamp,
-    store::{Attempt, Confirmation, SessionReplacement, Store, StoredConfirmation},
-    tokens::{
-        key_provider::KeyProvider,
-        signed_token::{Claims, Purpose},
-    },
+    store::{Attempt, Confirmation, SessionReplacement, Signer, Store, StoredConfirmation},
+    tokens::signed_token::{Claims, Purpose},
 };
 
 pub struct ConfirmCode {
     pub origins: OriginCheck,
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub hasher: Hasher,
     pub limits: Limits,
     pub accounts: Accounts,

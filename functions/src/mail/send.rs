@@ -21,11 +21,8 @@ use shared::{
         clock::Timestamp,
         telemetry::metrics::{self, Mail as Outcome, PasswordReset},
     },
-    store::{Claim, Store},
-    tokens::{
-        key_provider::KeyProvider,
-        signed_token::{Claims, Purpose},
-    },
+    store::{Claim, Signer, Store},
+    tokens::signed_token::{Claims, Purpose},
 };
 
 use super::{
@@ -37,7 +34,7 @@ pub struct Send {
     pub application: Application,
     pub mail: config::Mail,
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub ses: Client,
 }
 

@@ -16,13 +16,14 @@ use shared::{
     },
     platform::clock::Timestamp,
     providers::breached_passwords::PasswordCheck,
-    store::Outcome,
+    store::{Outcome, Signer},
 };
 
 /// Maximum number of attempts if concurrent requests change the same user.
 const ATTEMPTS: usize = 3;
 
 pub struct Change {
+    pub keys: Signer,
     pub authenticator: Authenticator,
     pub hasher: Hasher,
     pub accounts: Accounts,

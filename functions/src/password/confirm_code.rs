@@ -17,8 +17,8 @@ use shared::{
         telemetry::metrics::{self, PasswordReset},
     },
     providers::breached_passwords::PasswordCheck,
-    store::{PasswordChange, Store},
-    tokens::{key_provider::KeyProvider, signed_token::Purpose},
+    store::{PasswordChange, Signer, Store},
+    tokens::signed_token::Purpose,
 };
 
 /// Maximum number of attempts if concurrent requests change the same user.
@@ -27,7 +27,7 @@ const ATTEMPTS: usize = 3;
 pub struct ConfirmCode {
     pub origins: OriginCheck,
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,

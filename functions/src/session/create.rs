@@ -27,14 +27,13 @@ use shared::{
         telemetry::metrics::{self, SignIn},
     },
     providers::captcha::Captcha,
-    store::{Attempt, Outcome, Store},
-    tokens::key_provider::KeyProvider,
+    store::{Attempt, Outcome, Signer, Store},
 };
 
 pub struct Create {
     pub origins: OriginCheck,
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub hasher: Hasher,
     pub captcha: Captcha,
     pub limits: Limits,

@@ -10,12 +10,12 @@ use shared::{
     },
     platform::clock::Timestamp,
     store::Store,
-    tokens::key_provider::KeyProvider,
+    tokens::key_cache::KeyCache,
 };
 
 pub struct Delete {
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: KeyCache,
     pub accounts: Accounts,
     pub sessions: Sessions,
 }

@@ -16,10 +16,11 @@ use shared::{
         json, session_cookie, with_cookie,
     },
     platform::clock::Timestamp,
-    store::Outcome,
+    store::{Outcome, Signer},
 };
 
 pub struct Reauthenticate {
+    pub keys: Signer,
     pub authenticator: Authenticator,
     pub hasher: Hasher,
     pub accounts: Accounts,
@@ -64,7 +65,7 @@ impl Reauthenticate {
             .verify_in_session(session, self.verify(input, signed_in, now))
             .await?;
         let renewed = NewSession::renew(session, client.clone(), now);
-        let signing_keys = self.authenticator.keys.signing_keys(now).await?;
+        let signing_keys = self.keys.signing_keys(now).await?;
         let cookie = session_cookie(
             &self.sessions.cookie_name,
             &renewed,

@@ -22,8 +22,7 @@ use shared::{
     },
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
-    store::{NewAccount, SignUp, SignUpLookup, Store},
-    tokens::key_provider::KeyProvider,
+    store::{NewAccount, SignUp, SignUpLookup, Signer, Store},
 };
 
 /// Maximum number of generated uids. A generated uid equals a given one with probability 2^-40.
@@ -32,7 +31,7 @@ const UID_ATTEMPTS: usize = 3;
 pub struct Create {
     pub origins: OriginCheck,
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub hasher: Hasher,
     pub captcha: Captcha,
     pub limits: Limits,

@@ -16,7 +16,7 @@ use crate::{
     http::{Credential, serve::client},
     platform::clock::Timestamp,
     store::{Outcome, SessionAttempt, Store},
-    tokens::key_provider::KeyProvider,
+    tokens::key_cache::KeyCache,
 };
 
 /// The header that carries the session's CSRF token (OWASP Cross-Site Request Forgery Prevention
@@ -28,7 +28,7 @@ pub struct Authenticator {
     /// Holds the sessions and their users.
     pub store: Store,
     /// Verifies session tokens.
-    pub keys: KeyProvider,
+    pub keys: KeyCache,
     /// Name of the session cookie.
     pub cookie_name: String,
     /// Idle and absolute timeout of sessions.

@@ -10,12 +10,11 @@ use crate::{
     domain::{session::Session, user::User},
     platform::clock::Timestamp,
     store::Store,
-    tokens::{key_provider::KeyProvider, signed_token::Purpose},
+    tokens::{
+        key_cache::{Candidates, KeyCache},
+        signed_token::Purpose,
+    },
 };
-
-/// Maximum number of genuine tokens whose sessions are read. API Gateway accepts 10 KiB of headers,
-/// which hold fewer.
-const MAX_TOKENS: usize = 40;
 
 /// The unverified session tokens of a request, and the header that carried them.
 pub enum Credential {
@@ -50,23 +49,23 @@ impl Credential {
     }
 
     /// The stored sessions of the genuine, unexpired tokens, each with its user. A session may have
-    /// ended (see [`Session::is_live`]). The signatures are verified first, then all sessions are
-    /// read in one round trip.
+    /// ended (see [`Session::is_live`]). All sessions are read in one round trip. The signatures are
+    /// verified before it; once a minute after it, because it reads the published keys too.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if keys or sessions cannot be read.
+    /// [`Error::Unavailable`] if the sessions cannot be read, or if no keys are published.
     pub async fn sessions(
         &self,
-        keys: &KeyProvider,
+        keys: &KeyCache,
         store: &Store,
         now: Timestamp,
     ) -> Result<Vec<(Session, User)>, Error> {
-        let mut genuine = Vec::new();
-        for token in self.tokens() {
-            genuine.extend(keys.verify(Purpose::Session, token, now).await?);
+        match keys.candidates(Purpose::Session, self.tokens(), now) {
+            Candidates::Verified(claims) => store.find_sessions(&claims).await,
+            Candidates::Unverified(tokens) => {
+                store.find_sessions_and_keys(&tokens, keys, now).await
+            }
         }
-        genuine.truncate(MAX_TOKENS);
-        store.find_sessions(&genuine).await
     }
 }
 

@@ -97,6 +97,18 @@ impl<T: Send + Sync + 'static> CachedSecret<T> {
     pub(crate) async fn recent(&self, now: Timestamp, max_age: i64) -> Result<Arc<T>, Error> {
         self.0.get(now, Some(max_age)).await
     }
+
+    /// Fetches the secret, however recent the cached one is.
+    pub(crate) async fn fetch_again(&self, now: Timestamp) -> Result<Arc<T>, Error> {
+        let mut loaded = self.0.loaded.lock().await;
+        let value = Arc::new(self.0.fetch().await?);
+        *loaded = Some(Loaded {
+            value: Arc::clone(&value),
+            fetched_at: now,
+            tried_at: now,
+        });
+        Ok(value)
+    }
 }
 
 impl<T> Cache<T> {
@@ -242,6 +254,23 @@ mod tests {
             (Some("first"), 5)
         );
         assert_eq!(text(&secret, NOW + 480).await.as_deref(), Some("second"));
+    }
+
+    #[tokio::test]
+    async fn fetching_again_ignores_the_age_of_the_cached_secret() {
+        let manager = Manager::with(&["first"]);
+        let secret = secret(&manager);
+        assert_eq!(text(&secret, NOW).await.as_deref(), Some("first"));
+        manager.set_versions(&["second"]);
+        let again = secret.fetch_again(NOW).await.expect("a secret");
+        assert_eq!(again.as_str(), "second");
+        assert_eq!(text(&secret, NOW).await.as_deref(), Some("second"));
+        manager.stop();
+        assert!(matches!(
+            secret.fetch_again(NOW).await,
+            Err(Error::Unavailable(_))
+        ));
+        assert_eq!(text(&secret, NOW).await.as_deref(), Some("second"));
     }
 
     #[tokio::test]

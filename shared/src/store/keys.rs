@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | Users | `USER#<account key>` | the whole user |
 //! | | `UID#<uid>` | the account key |
+//! | | `KEYS#tokens` | the public keys of session tokens |
 //! | Grants | `<uid>` / `SESSION#<hash>` | a session |
 //! | | `<uid>` / `RESET`, `CONFIRM` | the newest one-time code of that kind |
 //! | | `<uid>` / `MAIL#<id>` | a mail of the outbox |
@@ -40,6 +41,11 @@ pub(super) fn user_partition(account: &AccountKey) -> String {
 /// Key of the item that makes a uid unique and leads to the account key.
 pub(super) fn uid_key(uid: &Uid) -> Item {
     [(PK.to_owned(), text(format!("UID#{uid}")))].into()
+}
+
+/// Key of the published public keys. Only signing functions may write it.
+pub(super) fn published_keys_key() -> Item {
+    [(PK.to_owned(), text("KEYS#tokens"))].into()
 }
 
 pub(super) fn session_key(uid: &Uid, id: &SessionId) -> Item {

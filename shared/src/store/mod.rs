@@ -19,6 +19,7 @@ mod outbox;
 mod rekey;
 mod session_counters;
 mod sessions;
+mod signer;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -38,6 +39,7 @@ pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
 pub use rekey::Rekey;
 pub use session_counters::SessionAttempt;
+pub use signer::Signer;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{

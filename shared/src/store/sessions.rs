@@ -11,8 +11,8 @@ use super::{
     batches::read_user,
     conditional::{Conditional, conditional},
     failure,
-    items::{number, read, text},
-    keys::{SESSION, session_key, user_key},
+    items::{number, read, text, text_of},
+    keys::{PK, SESSION, USER, published_keys_key, session_key, user_key},
     limits::Attempt,
     writes::{
         activity_item, activity_write, recovery_report_writes, session_item, session_kept_write,
@@ -29,8 +29,20 @@ use crate::{
         user::{Uid, User},
     },
     platform::clock::Timestamp,
-    tokens::signed_token::Claims,
+    tokens::{
+        key_cache::KeyCache,
+        published_keys::PublishedKeys,
+        signed_token::{Claims, PresentedToken},
+    },
 };
+
+/// What claims name.
+#[derive(Default)]
+struct Named {
+    users: HashMap<AccountKey, User>,
+    sessions: HashMap<SessionId, Session>,
+    keys: Option<PublishedKeys>,
+}
 
 impl Store {
     /// Stores a session and its activity, and deletes the failures counted before the attempt. No
@@ -129,42 +141,77 @@ impl Store {
     /// round trip unless a user moved to another account key. A session may have ended, see
     /// [`Session::is_live`].
     pub async fn find_sessions(&self, claims: &[Claims]) -> Result<Vec<(Session, User)>, Error> {
-        if claims.is_empty() {
+        let named = self.read_named(claims.iter().collect(), false).await?;
+        self.sessions_of(claims, named).await
+    }
+
+    /// Reads the published keys together with what the tokens name, verifies the tokens, and
+    /// returns what [`Store::find_sessions`] would return. What the other tokens name is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if no keys are published.
+    pub async fn find_sessions_and_keys(
+        &self,
+        tokens: &[PresentedToken],
+        cache: &KeyCache,
+        now: Timestamp,
+    ) -> Result<Vec<(Session, User)>, Error> {
+        if tokens.is_empty() {
             return Ok(Vec::new());
+        }
+        let claims = tokens.iter().map(PresentedToken::claims).collect();
+        let mut named = self.read_named(claims, true).await?;
+        let claims = cache.genuine(tokens, named.keys.take(), now)?;
+        self.sessions_of(&claims, named).await
+    }
+
+    /// Reads the users and the sessions that claims name, and the published keys if requested.
+    async fn read_named(&self, claims: Vec<&Claims>, with_keys: bool) -> Result<Named, Error> {
+        let mut named = Named::default();
+        if claims.is_empty() {
+            return Ok(named);
         }
         // The keys of a batch must be distinct.
         let accounts: HashSet<_> = claims.iter().map(|claims| &claims.account_key).collect();
-        let named: HashSet<_> = claims
+        let sessions: HashSet<_> = claims
             .iter()
             .map(|claims| (&claims.uid, SessionId::of(&claims.token_id)))
             .collect();
-        let sessions = named.iter().map(|(uid, id)| session_key(uid, id));
+        let mut users: Vec<_> = accounts.into_iter().map(user_key).collect();
+        users.extend(with_keys.then(published_keys_key));
+        let sessions = sessions.iter().map(|(uid, id)| session_key(uid, id));
         let found = self
-            .batch_get([
-                (&self.users, accounts.into_iter().map(user_key).collect()),
-                (&self.grants, sessions.collect()),
-            ])
+            .batch_get([(&self.users, users), (&self.grants, sessions.collect())])
             .await?;
-        let mut users: HashMap<AccountKey, User> = HashMap::new();
-        let mut sessions: HashMap<SessionId, Session> = HashMap::new();
         for (table, item) in found {
-            if table == self.users {
-                let user = read_user(item)?;
-                users.insert(user.account_key(), user);
-            } else {
+            if table != self.users {
                 let session: Session = read(item)?;
-                sessions.insert(session.id.clone(), session);
+                named.sessions.insert(session.id.clone(), session);
+            } else if text_of(&item, PK)?.starts_with(USER) {
+                let user = read_user(item)?;
+                named.users.insert(user.account_key(), user);
+            } else {
+                named.keys = Some(read(item)?);
             }
         }
+        Ok(named)
+    }
+
+    /// The sessions of verified claims among those that were read.
+    async fn sessions_of(
+        &self,
+        claims: &[Claims],
+        mut named: Named,
+    ) -> Result<Vec<(Session, User)>, Error> {
         let mut with_users = Vec::new();
         for claims in claims {
-            let Some(session) = sessions.remove(&SessionId::of(&claims.token_id)) else {
+            let Some(session) = named.sessions.remove(&SessionId::of(&claims.token_id)) else {
                 continue;
             };
-            let read = users.get(&claims.account_key).cloned();
+            let read = named.users.get(&claims.account_key).cloned();
             if let Some(user) = self.user_of(&claims.uid, read).await? {
                 // A user who moved is read once, even if several tokens name the old key.
-                users.insert(claims.account_key.clone(), user.clone());
+                named.users.insert(claims.account_key.clone(), user.clone());
                 with_users.push((session, user));
             }
         }

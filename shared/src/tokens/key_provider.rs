@@ -29,11 +29,33 @@ const SIGNING_AGE: i64 = 300;
 #[derive(Clone)]
 pub struct KeyProvider(CachedSecret<Derived>);
 
-struct Derived {
-    signing_keys: Arc<SigningKeys>,
+/// The keys that are derived from one fetch of the secret.
+pub(crate) struct Derived {
+    /// The current key signs.
+    pub signing_keys: Arc<SigningKeys>,
     secrets: Secrets,
+    /// The previous key signs. Derived on first use, which is rare.
+    previous_signing_keys: OnceLock<Option<Arc<SigningKeys>>>,
     /// Derived on first use, which most functions never make.
     access_token_keys: OnceLock<Arc<AccessTokenKeys>>,
+}
+
+impl Derived {
+    /// The same keys, of which the previous one signs; `None` before the first rotation.
+    pub fn previous_signing_keys(&self) -> Result<Option<Arc<SigningKeys>>, Error> {
+        if let Some(derived) = self.previous_signing_keys.get() {
+            return Ok(derived.clone());
+        }
+        let current = Some(self.secrets.current.as_str());
+        let derived = self
+            .secrets
+            .previous
+            .as_ref()
+            .map(|previous| SigningKeys::from_secrets(previous, current).map(Arc::new))
+            .transpose()
+            .map_err(Error::internal)?;
+        Ok(self.previous_signing_keys.get_or_init(|| derived).clone())
+    }
 }
 
 impl KeyProvider {
@@ -46,7 +68,7 @@ impl KeyProvider {
         keys
     }
 
-    fn new(client: SecretsManager, secret: &str) -> Self {
+    pub(crate) fn new(client: SecretsManager, secret: &str) -> Self {
         Self(CachedSecret::new(
             client,
             secret,
@@ -55,20 +77,28 @@ impl KeyProvider {
         ))
     }
 
-    /// The keys to sign with.
+    /// The keys to sign with, once they are published.
     ///
     /// # Errors
     /// [`Error::Unavailable`] if no version of the secret is cached and Secrets Manager does not
     /// answer.
-    pub async fn signing_keys(&self, now: Timestamp) -> Result<Arc<SigningKeys>, Error> {
-        let keys = self.0.recent(now, SIGNING_AGE).await?;
-        Ok(Arc::clone(&keys.signing_keys))
+    pub(crate) async fn for_signing(&self, now: Timestamp) -> Result<Arc<Derived>, Error> {
+        self.0.recent(now, SIGNING_AGE).await
+    }
+
+    /// The keys of the secret as it is now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if Secrets Manager does not answer.
+    pub(crate) async fn fetch_again(&self, now: Timestamp) -> Result<Arc<Derived>, Error> {
+        self.0.fetch_again(now).await
     }
 
     /// The keys of access tokens.
     ///
     /// # Errors
-    /// As [`KeyProvider::signing_keys`].
+    /// [`Error::Unavailable`] if no version of the secret is cached and Secrets Manager does not
+    /// answer.
     pub async fn access_token_keys(&self, now: Timestamp) -> Result<Arc<AccessTokenKeys>, Error> {
         let keys = self.0.recent(now, VERIFYING_AGE).await?;
         if let Some(derived) = keys.access_token_keys.get() {
@@ -83,7 +113,7 @@ impl KeyProvider {
     /// rotation, refreshes the secret.
     ///
     /// # Errors
-    /// As [`KeyProvider::signing_keys`].
+    /// As [`KeyProvider::access_token_keys`].
     pub async fn verify(
         &self,
         purpose: Purpose,
@@ -116,6 +146,7 @@ fn derive(Versions { current, previous }: Versions) -> Result<Derived, Error> {
             previous,
             since,
         },
+        previous_signing_keys: OnceLock::new(),
         access_token_keys: OnceLock::new(),
     })
 }
@@ -153,9 +184,10 @@ mod tests {
             now,
             now + 86400,
         );
-        keys.signing_keys(now)
+        keys.for_signing(now)
             .await
             .expect("keys")
+            .signing_keys
             .sign(&claims)
             .expect("a token")
     }
@@ -265,7 +297,7 @@ mod tests {
         let signer = keys(&manager);
         let start = clock::now();
         assert!(matches!(
-            signer.signing_keys(start).await,
+            signer.for_signing(start).await,
             Err(Error::Unavailable(_))
         ));
         manager.set_versions(&["first"]);

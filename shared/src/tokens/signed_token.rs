@@ -21,6 +21,10 @@ use crate::{
 /// Issuer and audience of the tokens. It is the same for all stacks: their keys differ.
 const ISSUER: &str = "latchkey";
 const SEED_BYTES: usize = 32;
+const SIGNATURE_BYTES: usize = 64;
+/// Limits of unverified claims, so that they make no key of an item that DynamoDB rejects.
+const MAX_UID_BYTES: usize = 64;
+const MAX_ACCOUNT_KEY_BYTES: usize = 1024;
 /// The HKDF label of the key of these tokens.
 const KEY: &[u8] = b"ed25519 token key";
 
@@ -104,11 +108,70 @@ pub enum TokenError {
     UnknownKey,
 }
 
+/// A token that may be genuine: well-formed, unexpired and of the right purpose. Its signature is
+/// not verified.
+pub struct PresentedToken {
+    token: String,
+    purpose: Purpose,
+    key_id: String,
+    claims: Claims,
+}
+
+impl PresentedToken {
+    /// Reads a token; `None` if no key would make it genuine.
+    #[must_use]
+    pub fn read(purpose: Purpose, token: &str, now: Timestamp) -> Option<Self> {
+        let header = jsonwebtoken::decode_header(token).ok()?;
+        let mut parts = token.split('.').skip(1);
+        let payload = BASE64URL_NOPAD.decode(parts.next()?.as_bytes()).ok()?;
+        let signature = BASE64URL_NOPAD.decode(parts.next()?.as_bytes()).ok()?;
+        let claims: Claims = serde_json::from_slice(&payload).ok()?;
+        let is_plausible = header.alg == Algorithm::EdDSA
+            && signature.len() == SIGNATURE_BYTES
+            && (claims.iss.as_str(), claims.aud.as_str()) == (ISSUER, ISSUER)
+            && claims.sub == purpose
+            && now < claims.exp
+            && (1..=MAX_UID_BYTES).contains(&claims.uid.as_str().len())
+            && claims.account_key.as_str().len() <= MAX_ACCOUNT_KEY_BYTES;
+        is_plausible.then_some(Self {
+            token: token.to_owned(),
+            purpose,
+            key_id: header.kid?,
+            claims,
+        })
+    }
+
+    /// The id of the key that the token names.
+    #[must_use]
+    pub fn key_id(&self) -> &str {
+        &self.key_id
+    }
+
+    /// What the token claims. Nothing may be decided by it before [`PresentedToken::verified`].
+    #[must_use]
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
+    }
+
+    /// The claims, if this Ed25519 public key verifies the token.
+    #[must_use]
+    pub fn verified(&self, public_key: &[u8], now: Timestamp) -> Option<Claims> {
+        let key = DecodingKey::from_ed_der(public_key);
+        verify_with(&key, self.purpose, &self.token, now).ok()
+    }
+}
+
 /// The keys of a stack. The current key signs; the current and the previous key verify.
 pub struct SigningKeys {
     signing: EncodingKey,
     header: Header,
-    verifying: Vec<(String, DecodingKey)>,
+    verifying: Vec<Verifier>,
+}
+
+struct Verifier {
+    key_id: String,
+    public_key: Vec<u8>,
+    key: DecodingKey,
 }
 
 impl SigningKeys {
@@ -117,7 +180,7 @@ impl SigningKeys {
         let key = key_pair(current, KEY)?;
         let mut header = Header::new(Algorithm::EdDSA);
         let mut verifying = vec![verifier(&key)];
-        header.kid = verifying.first().map(|(kid, _)| kid.clone());
+        header.kid = verifying.first().map(|verifier| verifier.key_id.clone());
         if let Some(previous) = previous {
             verifying.push(verifier(&key_pair(previous, KEY)?));
         }
@@ -138,6 +201,13 @@ impl SigningKeys {
         Ok(jsonwebtoken::encode(&self.header, claims, &self.signing)?)
     }
 
+    /// The key ids and Ed25519 public keys: the current key, then the previous one.
+    pub fn public_keys(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.verifying
+            .iter()
+            .map(|verifier| (verifier.key_id.as_str(), verifier.public_key.as_slice()))
+    }
+
     /// Verifies a token and returns its claims.
     ///
     /// # Errors
@@ -150,26 +220,35 @@ impl SigningKeys {
     ) -> Result<Claims, TokenError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Invalid)?;
         let kid = header.kid.ok_or(TokenError::Invalid)?;
-        let (_, key) = self
+        let verifier = self
             .verifying
             .iter()
-            .find(|(known, _)| *known == kid)
+            .find(|verifier| verifier.key_id == kid)
             .ok_or(TokenError::UnknownKey)?;
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
-        validation.set_audience(&[ISSUER]);
-        validation.sub = Some(purpose.as_str().to_owned());
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        // Checked below against `now`, without leeway.
-        validation.validate_exp = false;
-        let claims: Claims = jsonwebtoken::decode(token, key, &validation)
-            .map_err(|_| TokenError::Invalid)?
-            .claims;
-        if now < claims.exp {
-            Ok(claims)
-        } else {
-            Err(TokenError::Invalid)
-        }
+        verify_with(&verifier.key, purpose, token, now)
+    }
+}
+
+fn verify_with(
+    key: &DecodingKey,
+    purpose: Purpose,
+    token: &str,
+    now: Timestamp,
+) -> Result<Claims, TokenError> {
+    let mut validation = Validation::new(Algorithm::EdDSA);
+    validation.set_issuer(&[ISSUER]);
+    validation.set_audience(&[ISSUER]);
+    validation.sub = Some(purpose.as_str().to_owned());
+    validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+    // Checked below against `now`, without leeway.
+    validation.validate_exp = false;
+    let claims: Claims = jsonwebtoken::decode(token, key, &validation)
+        .map_err(|_| TokenError::Invalid)?
+        .claims;
+    if now < claims.exp {
+        Ok(claims)
+    } else {
+        Err(TokenError::Invalid)
     }
 }
 
@@ -193,16 +272,23 @@ pub(crate) fn key_pair(secret: &str, label: &[u8]) -> Result<Ed25519KeyPair, Box
     Ok(Ed25519KeyPair::from_seed_unchecked(seed.as_ref())?)
 }
 
-fn verifier(key: &Ed25519KeyPair) -> (String, DecodingKey) {
-    (
-        key_id(key),
-        DecodingKey::from_ed_der(key.public_key().as_ref()),
-    )
+fn verifier(key: &Ed25519KeyPair) -> Verifier {
+    let public_key = key.public_key().as_ref();
+    Verifier {
+        key_id: public_key_id(public_key),
+        public_key: public_key.to_vec(),
+        key: DecodingKey::from_ed_der(public_key),
+    }
+}
+
+/// The id of a key pair, see [`public_key_id`].
+pub(crate) fn key_id(key: &Ed25519KeyPair) -> String {
+    public_key_id(key.public_key().as_ref())
 }
 
 /// The key id: the first 9 bytes of the SHA-256 of the public key.
-pub(crate) fn key_id(key: &Ed25519KeyPair) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.public_key().as_ref());
+pub(crate) fn public_key_id(public_key: &[u8]) -> String {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public_key);
     let kid = digest.as_ref().iter().copied().take(9).collect::<Vec<_>>();
     BASE64URL_NOPAD.encode(&kid)
 }
@@ -355,5 +441,72 @@ mod tests {
             format!("{:?}", claims(Purpose::Session)),
             "Claims(Session of ID0123456789)"
         );
+    }
+
+    fn public_keys(keys: &SigningKeys) -> Vec<(String, Vec<u8>)> {
+        keys.public_keys()
+            .map(|(id, key)| (id.to_owned(), key.to_vec()))
+            .collect()
+    }
+
+    #[test]
+    fn a_presented_token_is_verified_by_the_key_that_it_names_alone() {
+        let keys = signing_keys("second", Some("first"));
+        let token = keys.sign(&claims(Purpose::Session)).expect("a token");
+        let presented = PresentedToken::read(Purpose::Session, &token, NOW).expect("a token");
+        let [(id, current), (_, previous)] = public_keys(&keys).try_into().expect("two keys");
+        assert_eq!(presented.key_id(), id);
+        assert_eq!(
+            presented.verified(&current, NOW),
+            Some(claims(Purpose::Session))
+        );
+        assert_eq!(presented.verified(&previous, NOW), None);
+        assert_eq!(presented.verified(b"no key", NOW), None);
+        assert_eq!(presented.verified(&current, NOW + 60), None);
+    }
+
+    #[test]
+    fn an_expired_malformed_or_oversized_token_is_not_presented() {
+        let keys = signing_keys("secret", None);
+        let signed = |claims: &Claims| keys.sign(claims).expect("a token");
+        let token = signed(&claims(Purpose::Session));
+        let read = |token: &str, now| PresentedToken::read(Purpose::Session, token, now);
+        assert!(read(&token, NOW + 59).is_some());
+        assert!(read(&token, NOW + 60).is_none());
+        let foreign = |iss: &str, aud: &str| {
+            signed(&Claims {
+                iss: iss.to_owned(),
+                aud: aud.to_owned(),
+                ..claims(Purpose::Session)
+            })
+        };
+        let account = |length: usize| {
+            signed(&Claims {
+                account_key: AccountKey::stored(&"a".repeat(length)),
+                ..claims(Purpose::Session)
+            })
+        };
+        let uid = |uid: &str| {
+            signed(&Claims {
+                uid: serde_json::from_value(uid.into()).expect("a uid"),
+                ..claims(Purpose::Session)
+            })
+        };
+        assert!(read(&account(1024), NOW).is_some() && read(&uid(&"a".repeat(64)), NOW).is_some());
+        for rejected in [
+            signed(&claims(Purpose::Reset)),
+            foreign("other", ISSUER),
+            foreign(ISSUER, "other"),
+            account(1025),
+            uid(""),
+            uid(&"a".repeat(65)),
+            token.rsplit_once('.').expect("a signature").0.to_owned(),
+            token[..token.len() - 4].to_owned(),
+            format!("{token}AAAA"),
+            String::new(),
+            "..".to_owned(),
+        ] {
+            assert!(read(&rejected, NOW).is_none(), "{rejected}");
+        }
     }
 }

@@ -5,6 +5,7 @@ mod codes;
 mod limits;
 mod outbox;
 mod sessions;
+mod signer;
 mod users;
 
 use std::time::Duration;
