@@ -8,7 +8,8 @@ use std::{
 
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, token_secret,
+    trusted_proxies,
 };
 
 use crate::{
@@ -132,6 +133,7 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         "IDENTITY_USERS_TABLE",
         "IDENTITY_GRANTS_TABLE",
         "IDENTITY_TOKEN_SECRET",
+        "IDENTITY_DATA_SECRET",
         "IDENTITY_MAIL_CONFIGURATION_SET",
     ];
     let is_parameter = |variable: &str| {
@@ -176,6 +178,7 @@ fn required(variable: &str) -> Option<String> {
         "IDENTITY_USERS_TABLE"
         | "IDENTITY_GRANTS_TABLE"
         | "IDENTITY_TOKEN_SECRET"
+        | "IDENTITY_DATA_SECRET"
         | "IDENTITY_MAIL_CONFIGURATION_SET" => Some("resource".to_owned()),
         _ => None,
     }
@@ -199,6 +202,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", captcha(variables)?),
         format!("{:?}", Tables::read(variables)?),
         token_secret(variables)?,
+        data_secret(variables)?,
     ])
 }
 
@@ -221,10 +225,31 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 }
 
 #[test]
+fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
+    let functions = Template::read().functions.into_iter();
+    let with_secret: BTreeSet<String> = functions
+        .filter(|function| function.variables.contains_key("IDENTITY_DATA_SECRET"))
+        .map(|function| function.binary)
+        .collect();
+    let expected = [
+        "manage-users",
+        "otp-disable",
+        "otp-enable",
+        "otp-generate-qrcode",
+        "otp-recovery-codes",
+        "otp-verify",
+        "session-create",
+        "session-reauthenticate",
+    ];
+    assert_eq!(with_secret, expected.map(str::to_owned).into());
+}
+
+#[test]
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 3] = [
+    let sections: [(&str, &[&str]); 4] = [
+        ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
         (
             "AccessTokens::read(",

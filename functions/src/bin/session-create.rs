@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        imported_hashes, limits, token_secret,
+        data_secret, imported_hashes, limits, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -16,7 +16,7 @@ use shared::{
     },
     providers::captcha::Captcha,
     store::Store,
-    tokens::key_provider::KeyProvider,
+    tokens::{key_provider::KeyProvider, otp_secrets::OtpSecrets},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -24,11 +24,13 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
         store: Store::new(aws.dynamodb(), tables.users, tables.grants),
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: KeyProvider::fetch(secrets_manager.clone(), &token_secret(&variables)?),
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?
             .with_imported(&imported_hashes(&variables)?)?
             .reporting(metrics::hash_time),

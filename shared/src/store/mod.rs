@@ -17,6 +17,7 @@ mod limits;
 mod otp;
 mod outbox;
 mod rekey;
+mod reseal;
 mod session_counters;
 mod sessions;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
 pub use rekey::Rekey;
+pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
