@@ -6,6 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
     argon2, browser_origins, captcha, data_secret, imported_hashes, limits, token_secret,
@@ -226,11 +227,32 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 
 #[test]
 fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let document: Yaml = serde_yaml_ng::from_str(&text).unwrap();
     let functions = Template::read().functions.into_iter();
     let with_secret: BTreeSet<String> = functions
         .filter(|function| function.variables.contains_key("IDENTITY_DATA_SECRET"))
         .map(|function| function.binary)
         .collect();
+    let granted: BTreeSet<String> = document["Resources"]
+        .as_mapping()
+        .unwrap()
+        .values()
+        .filter(|resource| {
+            let policies = &resource["Properties"]["Policies"];
+            policies.as_sequence().is_some_and(|policies| {
+                policies.iter().any(|policy| {
+                    let arn = &policy["AWSSecretsManagerGetSecretValuePolicy"]["SecretArn"];
+                    matches!(arn, Yaml::Tagged(tagged) if tagged.value == "DataSecret")
+                })
+            })
+        })
+        .map(|resource| {
+            let binary = &resource["Metadata"]["BuildProperties"]["Binary"];
+            binary.as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(granted, with_secret);
     let expected = [
         "manage-users",
         "otp-disable",

@@ -292,3 +292,33 @@ fn password(wish: &GenerateSecretString) -> Result<String, Error> {
     }
     Ok(secret)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generated(template: Option<&str>, key: Option<&str>) -> String {
+        generate(&GenerateSecretString {
+            password_length: 64,
+            exclude_punctuation: true,
+            secret_string_template: template.map(str::to_owned),
+            generate_string_key: key.map(str::to_owned),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_secret_without_a_template_is_a_password() {
+        let secret = generated(None, None);
+        assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(secret, generated(None, None));
+    }
+
+    #[test]
+    fn a_template_is_completed_with_the_password() {
+        let secret = generated(Some(r#"{"current": "1"}"#), Some("1"));
+        let secret: BTreeMap<String, String> = serde_json::from_str(&secret).unwrap();
+        assert_eq!(secret.keys().collect::<Vec<_>>(), ["1", "current"]);
+        assert_eq!((secret["current"].as_str(), secret["1"].len()), ("1", 64));
+    }
+}
