@@ -17,7 +17,7 @@ PACKAGES = ["functions", "shared", "local", "bench"]
 LAYERS = {
     "error": [],
     "platform": ["error"],
-    "domain": ["error", "platform::clock", "platform::random", "platform::service_url"],
+    "domain": ["error", "platform::clock", "platform::random", "platform::sealing", "platform::service_url"],
     "config": ["error", "platform", "domain"],
     "tokens": ["error", "platform", "domain"],
     "providers": ["error", "platform", "domain"],

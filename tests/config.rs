@@ -18,6 +18,10 @@ async fn output_of(binary: &str, variables: &[(&str, &str)]) -> String {
             "IDENTITY_TOKEN_SECRET",
             "arn:aws:secretsmanager:us-east-1:000000000000:secret:TokenSecret",
         ),
+        (
+            "IDENTITY_DATA_SECRET",
+            "arn:aws:secretsmanager:us-east-1:000000000000:secret:DataSecret",
+        ),
     ];
     let lambda = [
         ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"),
@@ -170,10 +174,11 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ("IDENTITY_USERS_TABLE", &[""]),
         ("IDENTITY_GRANTS_TABLE", &[""]),
         ("IDENTITY_TOKEN_SECRET", &[""]),
+        ("IDENTITY_DATA_SECRET", &[""]),
     ] {
         let binary = match variable {
             "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" => "mail-send",
-            "IDENTITY_IMPORTED_HASHES" => "session-create",
+            "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" => "session-create",
             _ => "user-create",
         };
         for value in values {
@@ -210,6 +215,9 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("mail-send", "IDENTITY_DOMAIN", "id.example"),
         ("mail-feedback", "IDENTITY_USERS_TABLE", ""),
         ("manage-users", "IDENTITY_UID_PREFIX", "I1"),
+        ("manage-users", "IDENTITY_DATA_SECRET", ""),
+        ("otp-verify", "IDENTITY_DATA_SECRET", ""),
+        ("session-reauthenticate", "IDENTITY_DATA_SECRET", ""),
     ] {
         let output = output_of(binary, &[(variable, value)]).await;
         assert!(output.contains(variable), "{binary} {variable}: {output}");
@@ -227,6 +235,7 @@ async fn a_function_starts_without_the_variables_that_it_does_not_read() {
                 "IDENTITY_USERS_TABLE",
                 "IDENTITY_GRANTS_TABLE",
                 "IDENTITY_TOKEN_SECRET",
+                "IDENTITY_DATA_SECRET",
             ][..],
         ),
         (
@@ -236,15 +245,20 @@ async fn a_function_starts_without_the_variables_that_it_does_not_read() {
                 "IDENTITY_USERS_TABLE",
                 "IDENTITY_GRANTS_TABLE",
                 "IDENTITY_TOKEN_SECRET",
+                "IDENTITY_DATA_SECRET",
             ],
         ),
-        ("user-create", &["IDENTITY_SENDER_EMAIL"]),
+        (
+            "user-create",
+            &["IDENTITY_SENDER_EMAIL", "IDENTITY_DATA_SECRET"],
+        ),
         (
             "session-list",
             &[
                 "IDENTITY_DOMAIN",
                 "IDENTITY_SENDER_EMAIL",
                 "IDENTITY_TOKEN_SECRET",
+                "IDENTITY_DATA_SECRET",
             ],
         ),
     ] {

@@ -59,7 +59,8 @@ mod manage {
     mod delete;
     mod import;
     mod program;
-    mod rekey;
+    pub mod rekey;
+    mod reseal;
     pub mod users;
 }
 mod otp {
@@ -69,6 +70,7 @@ mod otp {
     mod recovery;
     mod recovery_codes;
     mod rules;
+    mod sealing;
     mod story;
     mod verify;
 }

@@ -37,6 +37,14 @@ fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
+/// The text of the data key.
+async fn data_key(latchkey: &Latchkey) -> String {
+    latchkey.data_secret().await["1"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
 /// Runs every operation on passwords, tokens and codes, with success and failure. Returns every
 /// secret that was used.
 async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
@@ -202,6 +210,7 @@ async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
     }
     secrets.extend([FIRST, WRONG, CHANGED, SECOND, otp::SECRET].map(str::to_owned));
     secrets.push(latchkey.token_secret().await);
+    secrets.push(data_key(latchkey).await);
     // The sign-up and the two failed ones above.
     latchkey.invocations("user-create", "answered", 3).await;
     secrets
@@ -262,12 +271,14 @@ async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
     for event in [
         json!({ "action": "show", "email": EMAIL }),
         json!({ "action": "export" }),
+        json!({ "action": "export", "plain_otp_secrets": true }),
+        json!({ "action": "reseal" }),
     ] {
         let _ = latchkey.invoke("ManageUsersFunction", event).await;
     }
 }
 
-/// The stored secrets of the user, and the token secret.
+/// The stored secrets of the user, the token secret and the data key.
 async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
     let item = latchkey.user_item(user).await;
     let codes = item
@@ -284,7 +295,7 @@ async fn stored_secrets(latchkey: &Latchkey, user: &User) -> Vec<String> {
     own.into_iter()
         .chain(codes)
         .chain(sessions)
-        .chain([latchkey.token_secret().await])
+        .chain([latchkey.token_secret().await, data_key(latchkey).await])
         .collect()
 }
 

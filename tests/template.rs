@@ -6,10 +6,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use serde_yaml_ng::Value;
+use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, token_secret,
+    trusted_proxies,
 };
 
 use crate::{
@@ -133,6 +134,7 @@ fn every_variable_is_a_parameter_with_the_same_name_and_default() {
         "IDENTITY_USERS_TABLE",
         "IDENTITY_GRANTS_TABLE",
         "IDENTITY_TOKEN_SECRET",
+        "IDENTITY_DATA_SECRET",
         "IDENTITY_MAIL_CONFIGURATION_SET",
     ];
     let is_parameter = |variable: &str| {
@@ -177,6 +179,7 @@ fn required(variable: &str) -> Option<String> {
         "IDENTITY_USERS_TABLE"
         | "IDENTITY_GRANTS_TABLE"
         | "IDENTITY_TOKEN_SECRET"
+        | "IDENTITY_DATA_SECRET"
         | "IDENTITY_MAIL_CONFIGURATION_SET" => Some("resource".to_owned()),
         _ => None,
     }
@@ -200,6 +203,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", captcha(variables)?),
         format!("{:?}", Tables::read(variables)?),
         token_secret(variables)?,
+        data_secret(variables)?,
     ])
 }
 
@@ -222,11 +226,53 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 }
 
 #[test]
+fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let document: Yaml = serde_yaml_ng::from_str(&text).unwrap();
+    let functions = Template::read().functions.into_iter();
+    let with_secret: BTreeSet<String> = functions
+        .filter(|function| function.variables.contains_key("IDENTITY_DATA_SECRET"))
+        .map(|function| function.binary)
+        .collect();
+    let granted: BTreeSet<String> = document["Resources"]
+        .as_mapping()
+        .unwrap()
+        .values()
+        .filter(|resource| {
+            let policies = &resource["Properties"]["Policies"];
+            policies.as_sequence().is_some_and(|policies| {
+                policies.iter().any(|policy| {
+                    let arn = &policy["AWSSecretsManagerGetSecretValuePolicy"]["SecretArn"];
+                    matches!(arn, Yaml::Tagged(tagged) if tagged.value == "DataSecret")
+                })
+            })
+        })
+        .map(|resource| {
+            let binary = &resource["Metadata"]["BuildProperties"]["Binary"];
+            binary.as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(granted, with_secret);
+    let expected = [
+        "manage-users",
+        "otp-disable",
+        "otp-enable",
+        "otp-generate-qrcode",
+        "otp-recovery-codes",
+        "otp-verify",
+        "session-create",
+        "session-reauthenticate",
+    ];
+    assert_eq!(with_secret, expected.map(str::to_owned).into());
+}
+
+#[test]
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 4] = [
+    let sections: [(&str, &[&str]); 5] = [
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
+        ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
         (
             "AccessTokens::read(",
@@ -262,7 +308,7 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
 }
 
 /// The statements of a function's own policies.
-fn statements(function: &Value) -> Vec<&Value> {
+fn statements(function: &Yaml) -> Vec<&Yaml> {
     let policies = function["Properties"]["Policies"].as_sequence();
     policies
         .into_iter()
@@ -273,9 +319,9 @@ fn statements(function: &Value) -> Vec<&Value> {
 }
 
 /// The texts of a value that is one text or a list.
-fn texts(value: &Value) -> Vec<&str> {
+fn texts(value: &Yaml) -> Vec<&str> {
     match value {
-        Value::Sequence(values) => values.iter().map(|value| value.as_str().unwrap()).collect(),
+        Yaml::Sequence(values) => values.iter().map(|value| value.as_str().unwrap()).collect(),
         value => value.as_str().into_iter().collect(),
     }
 }
@@ -285,7 +331,7 @@ fn texts(value: &Value) -> Vec<&str> {
 #[test]
 fn every_statement_on_the_users_table_is_limited_to_prefixes() {
     let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
-    let template: Value = serde_yaml_ng::from_str(&text).unwrap();
+    let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
     let resources = template["Resources"].as_mapping().unwrap();
     let functions = resources
         .iter()

@@ -34,7 +34,9 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod otp_secrets;
     mod rekey;
+    mod reseal;
     mod user_record;
     pub mod users;
 }

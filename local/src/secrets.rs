@@ -93,7 +93,7 @@ impl Secrets {
         let mut secrets: BTreeMap<String, Versions> = match data.read(FILE)? {
             Some(kept) => serde_json::from_slice(&kept).map_err(|error| {
                 Error::new(format!("{FILE} in the data folder is damaged: {error}")).advice(
-                    "Delete the file to generate new secrets. All users must then sign in again.",
+                    "Delete the file to generate new secrets. All users must then sign in again, and those with a second factor need an operator: users disable-otp.",
                 )
             })?,
             None => BTreeMap::new(),
@@ -101,7 +101,7 @@ impl Secrets {
         for secret in wanted {
             if !secrets.contains_key(&secret.name) {
                 let versions = Versions {
-                    current: generate(secret.generate)?,
+                    current: generate(&secret.generate)?,
                     previous: None,
                     created_at: None,
                 };
@@ -264,7 +264,20 @@ fn amz_json(status: StatusCode, body: Json) -> Response {
         .into_response()
 }
 
-fn generate(wish: GenerateSecretString) -> Result<String, Error> {
+/// A random password or, with a template, the template's JSON object with the password.
+fn generate(wish: &GenerateSecretString) -> Result<String, Error> {
+    let password = password(wish)?;
+    let (Some(template), Some(key)) = (&wish.secret_string_template, &wish.generate_string_key)
+    else {
+        return Ok(password);
+    };
+    let mut secret: Json =
+        serde_json::from_str(template).map_err(|error| Error::new(error.to_string()))?;
+    secret[key.as_str()] = json!(password);
+    Ok(secret.to_string())
+}
+
+fn password(wish: &GenerateSecretString) -> Result<String, Error> {
     let mut alphabet = LETTERS.to_vec();
     if !wish.exclude_punctuation {
         alphabet.extend(PUNCTUATION);
@@ -278,4 +291,34 @@ fn generate(wish: GenerateSecretString) -> Result<String, Error> {
         }
     }
     Ok(secret)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generated(template: Option<&str>, key: Option<&str>) -> String {
+        generate(&GenerateSecretString {
+            password_length: 64,
+            exclude_punctuation: true,
+            secret_string_template: template.map(str::to_owned),
+            generate_string_key: key.map(str::to_owned),
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn a_secret_without_a_template_is_a_password() {
+        let secret = generated(None, None);
+        assert!(secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+        assert_ne!(secret, generated(None, None));
+    }
+
+    #[test]
+    fn a_template_is_completed_with_the_password() {
+        let secret = generated(Some(r#"{"current": "1"}"#), Some("1"));
+        let secret: BTreeMap<String, String> = serde_json::from_str(&secret).unwrap();
+        assert_eq!(secret.keys().collect::<Vec<_>>(), ["1", "current"]);
+        assert_eq!((secret["current"].as_str(), secret["1"].len()), ("1", 64));
+    }
 }

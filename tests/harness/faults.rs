@@ -24,6 +24,8 @@ type Plan = Box<dyn FnMut(&str) -> Option<Fault> + Send>;
 #[derive(Default)]
 struct State {
     plan: Option<Plan>,
+    /// The secret whose calls fail.
+    failing_secret: Option<&'static str>,
     /// Number of calls by operation.
     calls: BTreeMap<String, usize>,
     /// Bodies of the calls by operation.
@@ -97,6 +99,7 @@ impl Faulty {
         let mut state = self.state.lock().unwrap();
         state.calls.clear();
         state.requests.clear();
+        state.failing_secret = None;
         state.plan = Some(Box::new(plan));
     }
 
@@ -112,6 +115,12 @@ impl Faulty {
     /// Every call of an operation meets a fault.
     pub fn fail_always(&self, operation: &'static str, fault: Fault) {
         self.fail(operation, usize::MAX, fault);
+    }
+
+    /// Every call for that secret fails, and no other call.
+    pub fn fail_secret(&self, id: &'static str) {
+        self.heal();
+        self.state.lock().unwrap().failing_secret = Some(id);
     }
 
     /// Ends the injection of faults.
@@ -255,13 +264,20 @@ impl Proxy {
 
     fn decide(&self, operation: &str, body: &[u8]) -> Option<Fault> {
         let mut state = self.state.lock().unwrap();
+        let request = json(body);
+        let is_failing = state.failing_secret.is_some_and(|id| {
+            request["SecretId"]
+                .as_str()
+                .is_some_and(|secret| secret.ends_with(id))
+        });
         state
             .requests
             .entry(operation.to_owned())
             .or_default()
-            .push(json(body));
+            .push(request);
         *state.calls.entry(operation.to_owned()).or_default() += 1;
-        let fault = state.plan.as_mut().and_then(|plan| plan(operation))?;
+        let planned = state.plan.as_mut().and_then(|plan| plan(operation));
+        let fault = planned.or_else(|| is_failing.then_some(Fault::Failed))?;
         *state.injected.entry(fault).or_default() += 1;
         Some(fault)
     }

@@ -9,7 +9,7 @@ use std::{
 use aws_credential_types::Credentials;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use local::{Log, Options, Stack};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{runtime::Runtime, sync::OnceCell, task::JoinHandle};
 
 use super::{captcha, eventually};
@@ -139,17 +139,36 @@ impl Latchkey {
 
     /// The token secret, fetched from Secrets Manager.
     pub async fn token_secret(&self) -> String {
-        let body = r#"{"SecretId":"TokenSecret"}"#;
+        self.secret("TokenSecret").await
+    }
+
+    /// The data secret, fetched from Secrets Manager.
+    pub async fn data_secret(&self) -> Value {
+        serde_json::from_str(&self.secret("DataSecret").await).unwrap()
+    }
+
+    /// Stores a version of the data secret, as `aws secretsmanager put-secret-value` does.
+    pub async fn put_data_secret(&self, secret: &Value) {
+        let body = json!({ "SecretId": "DataSecret", "SecretString": secret.to_string() });
+        self.secrets_manager("PutSecretValue", &body).await;
+    }
+
+    async fn secret(&self, id: &str) -> String {
+        let body = json!({ "SecretId": id });
+        let answer = self.secrets_manager("GetSecretValue", &body).await;
+        answer["SecretString"].as_str().unwrap().to_owned()
+    }
+
+    async fn secrets_manager(&self, operation: &str, body: &Value) -> Value {
         let request = self
             .http
             .post(self.stack.aws_url())
-            .header("x-amz-target", "secretsmanager.GetSecretValue")
-            .body(body);
-        let answer: Value = spawn(async { request.send().await?.json().await })
+            .header("x-amz-target", format!("secretsmanager.{operation}"))
+            .body(body.to_string());
+        spawn(async { request.send().await?.error_for_status()?.json().await })
             .await
             .unwrap()
-            .unwrap();
-        answer["SecretString"].as_str().unwrap().to_owned()
+            .unwrap()
     }
 
     /// Every line logged by the stack and its functions so far. A function's line may follow its

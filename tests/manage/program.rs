@@ -5,7 +5,7 @@ use std::{fs, process::Stdio};
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command};
+use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command, otp};
 
 /// Hash of `Pass-123-word`, computed with libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
@@ -258,4 +258,75 @@ async fn rekey_reports_and_moves_nothing_in_a_new_stack() {
         assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), ""));
         assert!(outcome.errors.contains(message), "{}", outcome.errors);
     }
+}
+
+/// The data folder of a stack of the previous version: no data secret, and plain OTP secrets.
+#[tokio::test]
+async fn a_data_folder_of_the_previous_version_opens_and_its_secrets_are_sealed() {
+    let folder = Folder::new("manage-reseal");
+    let program = start(&folder).await;
+    let line = json!({ "email": "otto@example.com", "password_digest": BCRYPT, "state": "active" });
+    let imported = users(&folder, &["import"], &line.to_string()).await;
+    assert_eq!(imported.code, Some(0), "{}", imported.errors);
+    let update = json!({
+        "TableName": "UsersTable",
+        "Key": { "pk": { "S": "USER#otto@example.com" } },
+        "UpdateExpression": "SET otp_secret = :secret",
+        "ExpressionAttributeValues": { ":secret": { "S": otp::SECRET } },
+    });
+    let request = reqwest::Client::new()
+        .post(&program.dynamodb_url)
+        .header("x-amz-target", "DynamoDB_20120810.UpdateItem")
+        .header("content-type", "application/x-amz-json-1.0")
+        .body(update.to_string());
+    let answer = program.send(request).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert!(program.end("INT").await);
+    let file = format!("{}/secrets.json", folder.path());
+    let read = || serde_json::from_slice::<Value>(&fs::read(&file).unwrap()).unwrap();
+    let mut secrets = read();
+    let removed = secrets.as_object_mut().unwrap().remove("DataSecret");
+    assert!(removed.is_some());
+    fs::write(&file, secrets.to_string()).unwrap();
+
+    let program = start(&folder).await;
+    let outcome = users(&folder, &["reseal"], "").await;
+    assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), ""));
+    for message in [
+        "1 OTP secrets can be encrypted under the current key version 1.",
+        "plain text: 1 OTP secrets",
+        "users reseal --apply",
+    ] {
+        assert!(outcome.errors.contains(message), "{}", outcome.errors);
+    }
+    let outcome = users(&folder, &["reseal", "--apply"], "").await;
+    assert_eq!((outcome.code, outcome.output.as_str()), (Some(0), ""));
+    for message in [
+        "1 OTP secrets encrypted under the current key version 1.",
+        "1: 1 OTP secrets",
+    ] {
+        assert!(outcome.errors.contains(message), "{}", outcome.errors);
+    }
+    // The data secret is kept over a restart.
+    assert!(program.end("INT").await);
+    let generated = read()["DataSecret"].clone();
+    let program = start(&folder).await;
+    assert_eq!(read()["DataSecret"], generated);
+    let exported = users(&folder, &["export"], "").await;
+    assert!(
+        !exported.output.contains(otp::SECRET),
+        "{}",
+        exported.output
+    );
+    let exported = users(&folder, &["export", "--plain-otp-secrets"], "").await;
+    assert!(exported.output.contains(otp::SECRET), "{}", exported.output);
+    let code = otp::code(otp::step());
+    let fields = [
+        ("email", "otto@example.com"),
+        ("password", "Pass-123-word"),
+        ("otp_code", code.as_str()),
+    ];
+    let signed_in = program.post("/identity/sessions", &fields).await;
+    assert_eq!(signed_in.status, 201, "{}", signed_in.text());
+    assert!(program.end("INT").await);
 }

@@ -24,7 +24,7 @@ const JOSE: &str = "josé@example.com";
 
 /// A stack whose tables are a copy of those of the previous version. The times of its grants are
 /// moved to the present.
-async fn updated() -> Latchkey {
+pub async fn updated() -> Latchkey {
     let latchkey = Latchkey::start(&VARIABLES).await;
     let path = workspace().join("tests/manage/tables-of-previous-version.json");
     let copy: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();

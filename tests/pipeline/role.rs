@@ -205,7 +205,10 @@ fn missing(resources: &BTreeMap<String, String>, stack: &str) -> Vec<String> {
             } else {
                 need["arns"][service].as_str().unwrap_or("*")
             };
-            let arn = arn.replace("{name}", &name).replace("{stack}", stack);
+            let arn = arn
+                .replace("{name}", &name)
+                .replace("{stack}", stack)
+                .replace("{id}", id);
             if !grants.allow(action, &arn) {
                 missing.push(format!("{kind}: {action} on {arn}"));
             }

@@ -3,7 +3,7 @@
 use functions::manage::users::Users;
 use shared::{
     BoxError,
-    config::{Accounts, Passwords, Tables, Variables, argon2, default_language},
+    config::{Accounts, Passwords, Tables, Variables, argon2, data_secret, default_language},
     domain::password::Hasher,
     platform::{
         aws::Aws,
@@ -12,6 +12,7 @@ use shared::{
     },
     providers::breached_passwords::{BreachedPasswords, PasswordCheck},
     store::{Administration, Store},
+    tokens::otp_secrets::OtpSecrets,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,6 +26,7 @@ async fn main() -> Result<(), BoxError> {
     let users = Users {
         administration: Administration::new(store.clone()),
         store,
+        otp_secrets: OtpSecrets::on_demand(aws.secrets_manager(), &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
         default_language: default_language(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

@@ -3,11 +3,11 @@
 use functions::otp::generate_qrcode::GenerateQrcode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables},
+    config::{Accounts, Application, Sessions, Tables, Variables, data_secret},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
-    tokens::key_cache::KeyCache,
+    tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,6 +15,7 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
     let endpoint = GenerateQrcode {
@@ -26,6 +27,7 @@ async fn main() -> Result<(), BoxError> {
             session_binding: sessions.binding,
             requests_per_minute: sessions.requests_per_minute,
         },
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
         reauthentication_time: sessions.reauthentication_time,

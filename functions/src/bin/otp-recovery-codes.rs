@@ -3,7 +3,7 @@
 use functions::otp::recovery_codes::RecoveryCodes;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2},
+    config::{Accounts, Application, Sessions, Tables, Variables, argon2, data_secret},
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -12,7 +12,7 @@ use shared::{
         telemetry::{self, metrics},
     },
     store::Store,
-    tokens::key_cache::KeyCache,
+    tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,6 +20,7 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
     let endpoint = RecoveryCodes {
@@ -31,6 +32,7 @@ async fn main() -> Result<(), BoxError> {
             session_binding: sessions.binding,
             requests_per_minute: sessions.requests_per_minute,
         },
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

@@ -3,11 +3,11 @@
 use functions::otp::verify::Verify;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables},
+    config::{Accounts, Sessions, Tables, Variables, data_secret},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
-    tokens::key_cache::KeyCache,
+    tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -15,6 +15,7 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
     let endpoint = Verify {
@@ -26,6 +27,7 @@ async fn main() -> Result<(), BoxError> {
             session_binding: sessions.binding,
             requests_per_minute: sessions.requests_per_minute,
         },
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
     };
     serve(async |request| endpoint.handle(request, clock::now()).await).await

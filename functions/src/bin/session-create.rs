@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        imported_hashes, limits, token_secret,
+        data_secret, imported_hashes, limits, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -16,6 +16,7 @@ use shared::{
     },
     providers::captcha::Captcha,
     store::{Signer, Store},
+    tokens::otp_secrets::OtpSecrets,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -23,12 +24,14 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        keys: Signer::start(secrets_manager.clone(), &token_secret(&variables)?, &store),
         store,
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?
             .with_imported(&imported_hashes(&variables)?)?
             .reporting(metrics::hash_time),

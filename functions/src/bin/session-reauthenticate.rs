@@ -3,7 +3,9 @@
 use functions::session::reauthenticate::Reauthenticate;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2, token_secret},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, argon2, data_secret, token_secret,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -12,7 +14,7 @@ use shared::{
         telemetry::{self, metrics},
     },
     store::{Signer, Store},
-    tokens::key_cache::KeyCache,
+    tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,11 +22,12 @@ async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
     let aws = Aws::from_env();
+    let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
     let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
     let sessions = Sessions::read(&variables)?;
     let endpoint = Reauthenticate {
-        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        keys: Signer::start(secrets_manager.clone(), &token_secret(&variables)?, &store),
         authenticator: Authenticator {
             store,
             keys: KeyCache::default(),
@@ -33,6 +36,7 @@ async fn main() -> Result<(), BoxError> {
             session_binding: sessions.binding,
             requests_per_minute: sessions.requests_per_minute,
         },
+        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

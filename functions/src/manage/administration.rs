@@ -12,6 +12,7 @@ use shared::{
     },
     providers::breached_passwords::PasswordCheck,
     store::{Administration, Store},
+    tokens::otp_secrets::OtpSecrets,
 };
 
 use super::fields::{Failure, Fields, Refusal};
@@ -19,6 +20,7 @@ use super::fields::{Failure, Fields, Refusal};
 pub struct Users {
     pub store: Store,
     pub administration: Administration,
+    pub otp_secrets: OtpSecrets,
     pub accounts: Accounts,
     pub default_language: Language,
     pub passwords: PasswordCheck,

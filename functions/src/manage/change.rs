@@ -64,7 +64,7 @@ pub fn role(fields: &mut Fields) -> Result<Role, Refusal> {
 }
 
 pub fn disable_otp(user: &User) -> Result<Change, Refusal> {
-    if user.otp_secret.is_none() {
+    if !user.has_otp() {
         return Err(Refusal::without_field(
             "not_enabled",
             "The user has no second factor.",

@@ -54,14 +54,15 @@ impl Users {
             fields.put("state", "active");
         }
         let record = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        let user = self.with_sealed_secrets(record.user, now).await?;
         match self
             .administration
-            .create_user(&record.user, &record.state)
+            .create_user(&user, &record.state)
             .await?
         {
             Creation::Done => {
-                tracing::info!(action = "create", uid = %record.user.uid, "done");
-                profile_response(&record.user)
+                tracing::info!(action = "create", uid = %user.uid, "done");
+                profile_response(&user)
             }
             Creation::EmailTaken => {
                 Err(Refusal::of("email", "taken", "another user has this e-mail address").into())

@@ -65,6 +65,7 @@ impl Users {
         let has_uid = fields.has("uid");
         let UserRecord { user, state, note } =
             UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        let user = self.with_sealed_secrets(user, now).await?;
         match self.administration.create_user(&user, &state).await? {
             Creation::Done => {
                 let mut result = json!({ "outcome": "imported", "uid": user.uid });

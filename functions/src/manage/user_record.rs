@@ -6,9 +6,9 @@ use shared::{
     domain::{
         email_address::EmailAddress,
         password::PasswordHash,
-        user::{Label, NewUser, OtpSecret, State, Uid, User},
+        user::{Label, NewUser, OtpSecret, State, StoredOtpSecret, Uid, User},
     },
-    platform::clock::Timestamp,
+    platform::{clock::Timestamp, sealing::Sealed},
     store::StoredUser,
 };
 
@@ -256,13 +256,22 @@ fn time(fields: &mut Fields, name: &'static str) -> Result<Option<Timestamp>, Re
         .ok_or_else(|| Refusal::invalid(name, "must be a time such as 2026-01-31T23:59:59Z"))
 }
 
-fn secret(fields: &mut Fields, name: &'static str) -> Result<Option<OtpSecret>, Refusal> {
+/// A sealed or a plain secret.
+fn secret(fields: &mut Fields, name: &'static str) -> Result<Option<StoredOtpSecret>, Refusal> {
     let Some(text) = fields.text(name)? else {
         return Ok(None);
     };
+    if Sealed::is_sealed(&text) {
+        return Ok(Some(StoredOtpSecret::Sealed(Sealed::stored(text))));
+    }
     OtpSecret::import(&text)
-        .map(Some)
-        .ok_or_else(|| Refusal::invalid(name, "must be base32 (RFC 4648) of at least ten bytes"))
+        .map(|secret| Some(StoredOtpSecret::Plain(secret)))
+        .ok_or_else(|| {
+            Refusal::invalid(
+                name,
+                "must be base32 (RFC 4648) of at least ten bytes, or the encrypted value of an export",
+            )
+        })
 }
 
 /// The hashes of the recovery codes, without duplicates. They must share one salt, because the

@@ -1,7 +1,8 @@
 //! Administration of users. The function has no route; IAM decides who may invoke it.
 //!
 //! The event is `{"action": "...", ...}`. The response is the result of the action, or
-//! `{"error": {"field", "code", "message"}}`. Only exports contain hashes and secrets.
+//! `{"error": {"field", "code", "message"}}`. Only exports contain hashes, and only those that request plain
+//! OTP secrets contain them.
 
 use serde_json::{Value, json};
 use shared::{
@@ -17,7 +18,7 @@ use super::{
     fields::{Failure, Fields, Refusal},
 };
 
-const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export, import and rekey";
+const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export, import, rekey and reseal";
 
 impl Users {
     /// Performs an action. Rejections and failures are responses, not errors of the function, so
@@ -61,9 +62,10 @@ impl Users {
             }
             "verify-email" => self.verify_email(fields, now).await,
             "delete" => self.delete(fields, now).await,
-            "export" => self.export(fields).await,
+            "export" => self.export(fields, now).await,
             "import" => self.import(fields, now).await,
             "rekey" => self.rekey(fields).await,
+            "reseal" => self.reseal(fields, now).await,
             _ => Err(Refusal::of(
                 "action",
                 "unknown",

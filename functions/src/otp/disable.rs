@@ -7,7 +7,7 @@ use shared::{
         activity::Action,
         language::Language,
         mail::{Kind, QueuedMail},
-        otp::{self, RecoveryCodeReport},
+        otp::RecoveryCodeReport,
         password::{Hasher, Password},
     },
     http::{
@@ -17,12 +17,14 @@ use shared::{
     },
     platform::clock::Timestamp,
     store::Outcome,
+    tokens::otp_secrets::OtpSecrets,
 };
 
 use super::code;
 
 pub struct Disable {
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,
@@ -55,10 +57,15 @@ impl Disable {
     ) -> Result<(), Error> {
         let store = &self.authenticator.store;
         let AuthenticatedSession { user, session, .. } = signed_in;
-        let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
+        if !user.has_otp() {
+            return Err(Error::OtpNotEnabled);
+        }
         let code = code::parse(code)?;
         let verify = async {
-            let factor = otp::accepted(user, secret, &code, &self.hasher, now).await?;
+            let factor = self
+                .otp_secrets
+                .accepted(user, &code, &self.hasher, now)
+                .await?;
             Ok(Verified::right_or(factor, Error::OtpRefused))
         };
         let factor = self
@@ -85,7 +92,7 @@ impl Disable {
         let is_on = store
             .find_user_by_uid(&user.uid)
             .await?
-            .is_some_and(|user| user.otp_secret.is_some());
+            .is_some_and(|user| user.has_otp());
         Err(if is_on {
             Error::OtpRefused
         } else {

@@ -1,6 +1,5 @@
 //! `POST /resource/otp/enable`: enables the second factor.
 
-use serde::Serialize;
 use shared::{
     Error,
     config::{Accounts, Application},
@@ -8,9 +7,9 @@ use shared::{
         activity::Action,
         language::Language,
         mail::{Kind, QueuedMail},
-        otp::{RecoveryCode, hash_recovery_codes},
+        otp::{NewRecoveryCodes, SecondFactorCode, accepted_step},
         password::{Hasher, Password},
-        user::State,
+        user::{OtpField, OtpSecret, State, StoredOtpSecret, User},
     },
     http::{
         Body, Request, Response, StatusCode,
@@ -19,12 +18,14 @@ use shared::{
     },
     platform::clock::Timestamp,
     store::{OtpActivation, Outcome},
+    tokens::otp_secrets::OtpSecrets,
 };
 
-use super::code;
+use super::code::{self, RecoveryCodesOutput};
 
 pub struct Enable {
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,
@@ -32,9 +33,11 @@ pub struct Enable {
     pub reauthentication_time: i64,
 }
 
-#[derive(Serialize)]
-struct Output {
-    recovery_codes: Vec<String>,
+/// A pending secret, and the time step of a valid code of it.
+struct Enrolment<'a> {
+    stored: &'a StoredOtpSecret,
+    secret: OtpSecret,
+    step: u64,
 }
 
 impl Enable {
@@ -63,33 +66,25 @@ impl Enable {
         signed_in: &AuthenticatedSession,
         code: &Password,
         now: Timestamp,
-    ) -> Result<Output, Error> {
+    ) -> Result<RecoveryCodesOutput, Error> {
         let store = &self.authenticator.store;
         let AuthenticatedSession { user, session, .. } = signed_in;
-        if user.otp_secret.is_some() {
+        if user.has_otp() {
             return Err(Error::OtpAlreadyEnabled);
         }
         if user.state == State::Pending {
             return Err(Error::OtpEmailNotConfirmed);
         }
         let code = code::parse(code)?;
-        let verify = async {
-            let Some(secret) = &user.otp_pending_secret else {
-                return Ok(Verified::Wrong(Error::OtpRefused));
-            };
-            Ok(match code::verify_totp(secret, &code, None, now)? {
-                Verified::Right(step) => Verified::Right((secret, step)),
-                Verified::Wrong(error) => Verified::Wrong(error),
-            })
-        };
-        let (secret, step) = self
+        let enrolment = self
             .authenticator
-            .verify_in_session(session, verify)
+            .verify_in_session(session, self.verify(user, &code, now))
             .await?;
-        let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT)
-            .map(|_| RecoveryCode::generate())
-            .collect();
-        let hashes = hash_recovery_codes(&codes, &self.hasher).await?;
+        let secret = self
+            .otp_secrets
+            .seal(&user.uid, OtpField::Secret, &enrolment.secret, now)
+            .await?;
+        let codes = NewRecoveryCodes::generate(&self.hasher).await?;
         let language = Language::choose(
             None,
             user.data.as_deref(),
@@ -100,26 +95,45 @@ impl Enable {
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::EnableOtp);
         let activation = OtpActivation {
-            secret,
-            step,
-            recovery_codes: &hashes,
+            pending: enrolment.stored,
+            secret: &secret,
+            step: enrolment.step,
+            recovery_codes: &codes.hashes,
             notice: &notice,
             activity: &activity,
         };
         if store.enable_otp(user, session, &activation).await? == Outcome::Written {
-            return Ok(Output {
-                recovery_codes: codes.iter().map(RecoveryCode::formatted).collect(),
-            });
+            return Ok(RecoveryCodesOutput::from(&codes));
         }
         // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
             .find_user_by_uid(&user.uid)
             .await?
-            .is_some_and(|user| user.otp_secret.is_some());
+            .is_some_and(|user| user.has_otp());
         Err(if is_on {
             Error::OtpAlreadyEnabled
         } else {
             Error::OtpRefused
         })
+    }
+
+    /// Verifies a TOTP code of the pending secret. Recovery codes are wrong here.
+    async fn verify<'a>(
+        &self,
+        user: &'a User,
+        code: &SecondFactorCode,
+        now: Timestamp,
+    ) -> Result<Verified<Enrolment<'a>>, Error> {
+        let (Some(stored), SecondFactorCode::Totp(code)) = (&user.otp_pending_secret, code) else {
+            return Ok(Verified::Wrong(Error::OtpRefused));
+        };
+        let secret = self.otp_secrets.open(user, OtpField::Pending, now).await?;
+        let step = accepted_step(&secret, code.reveal(), None, now).map_err(Error::internal)?;
+        let enrolment = step.map(|step| Enrolment {
+            stored,
+            secret,
+            step,
+        });
+        Ok(Verified::right_or(enrolment, Error::OtpRefused))
     }
 }

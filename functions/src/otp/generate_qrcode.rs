@@ -8,7 +8,7 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        user::{OtpSecret, State, User},
+        user::{OtpField, OtpSecret, State, User},
     },
     http::{
         Body, Form, Request, Response, StatusCode,
@@ -17,12 +17,14 @@ use shared::{
     },
     platform::clock::Timestamp,
     store::Outcome,
+    tokens::otp_secrets::OtpSecrets,
 };
 
 use super::barcode::barcode;
 
 pub struct GenerateQrcode {
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub accounts: Accounts,
     pub application: Application,
     /// Seconds, see [`AuthenticatedSession::require_recent_authentication`].
@@ -65,7 +67,7 @@ impl GenerateQrcode {
         now: Timestamp,
     ) -> Result<Enrolment, Error> {
         let user = &signed_in.user;
-        if user.otp_secret.is_some() {
+        if user.has_otp() {
             return Err(Error::OtpAlreadyEnabled);
         }
         if user.state == State::Pending {
@@ -73,13 +75,17 @@ impl GenerateQrcode {
         }
         let secret = OtpSecret::generate();
         let url = url(&self.application.name, user, &secret);
+        let sealed = self
+            .otp_secrets
+            .seal(&user.uid, OtpField::Pending, &secret, now)
+            .await?;
         let barcode = BASE64.encode(&barcode(&url).map_err(Error::internal)?);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::RequestQrCode);
         let store = &self.authenticator.store;
         match store
-            .store_pending_otp_secret(user, &secret, &activity)
+            .store_pending_otp_secret(user, &sealed, &activity)
             .await?
         {
             Outcome::Written => Ok(Enrolment { barcode, url }),
@@ -120,7 +126,7 @@ mod tests {
             "uid": "ID0123456789", "email": email, "password_hash": "x", "state": "active", "role": "member", "level": 0,
             "session_epoch": 0, "created_at": 0, "updated_at": 60,
         }));
-        let secret = serde_json::from_value(serde_json::json!("GEZDGNBVGY3TQOJQ")).unwrap();
+        let secret = OtpSecret::import("GEZDGNBVGY3TQOJQ").unwrap();
         url(app_name, &user.unwrap(), &secret)
     }
 

@@ -1,6 +1,5 @@
 //! `POST /resource/otp/recovery_codes`: replaces the recovery codes.
 
-use serde::Serialize;
 use shared::{
     Error,
     config::{Accounts, Application},
@@ -8,32 +7,29 @@ use shared::{
         activity::Action,
         language::Language,
         mail::{Kind, QueuedMail},
-        otp::{RecoveryCode, hash_recovery_codes},
+        otp::NewRecoveryCodes,
         password::{Hasher, Password},
     },
     http::{
         Body, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
         json,
     },
     platform::clock::Timestamp,
     store::{Outcome, RecoveryCodeReplacement},
+    tokens::otp_secrets::OtpSecrets,
 };
 
-use super::code;
+use super::code::{self, RecoveryCodesOutput};
 
 pub struct RecoveryCodes {
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub application: Application,
     /// Seconds, see [`AuthenticatedSession::require_recent_authentication`].
     pub reauthentication_time: i64,
-}
-
-#[derive(Serialize)]
-struct Output {
-    recovery_codes: Vec<String>,
 }
 
 impl RecoveryCodes {
@@ -58,19 +54,21 @@ impl RecoveryCodes {
         signed_in: &AuthenticatedSession,
         code: &Password,
         now: Timestamp,
-    ) -> Result<Output, Error> {
+    ) -> Result<RecoveryCodesOutput, Error> {
         let AuthenticatedSession { user, session, .. } = signed_in;
-        let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
+        if !user.has_otp() {
+            return Err(Error::OtpNotEnabled);
+        }
         let code = code::parse(code)?;
-        let verify = async { code::verify_totp(secret, &code, user.otp_last_step, now) };
+        let verify = async {
+            let step = self.otp_secrets.accepted_step(user, &code, now).await?;
+            Ok(Verified::right_or(step, Error::OtpRefused))
+        };
         let step = self
             .authenticator
             .verify_in_session(session, verify)
             .await?;
-        let codes: Vec<RecoveryCode> = (0..RecoveryCode::COUNT)
-            .map(|_| RecoveryCode::generate())
-            .collect();
-        let hashes = hash_recovery_codes(&codes, &self.hasher).await?;
+        let codes = NewRecoveryCodes::generate(&self.hasher).await?;
         let language = Language::choose(
             None,
             user.data.as_deref(),
@@ -87,18 +85,16 @@ impl RecoveryCodes {
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::ReplaceRecoveryCodes);
         let replacement = RecoveryCodeReplacement {
-            recovery_codes: &hashes,
+            recovery_codes: &codes.hashes,
             notice: &notice,
             activity: &activity,
         };
         let store = &self.authenticator.store;
         match store
-            .replace_recovery_codes(user, step, &replacement)
+            .replace_recovery_codes(user, &step, &replacement)
             .await?
         {
-            Outcome::Written => Ok(Output {
-                recovery_codes: codes.iter().map(RecoveryCode::formatted).collect(),
-            }),
+            Outcome::Written => Ok(RecoveryCodesOutput::from(&codes)),
             Outcome::Conflict => Err(Error::OtpRefused),
         }
     }

@@ -7,17 +7,19 @@ use shared::{
     domain::{activity::Action, otp::SecondFactor, password::Password},
     http::{
         Body, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
         empty,
     },
     platform::clock::Timestamp,
     store::Outcome,
+    tokens::otp_secrets::OtpSecrets,
 };
 
 use super::code;
 
 pub struct Verify {
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub accounts: Accounts,
 }
 
@@ -44,9 +46,14 @@ impl Verify {
         now: Timestamp,
     ) -> Result<(), Error> {
         let AuthenticatedSession { user, session, .. } = signed_in;
-        let secret = user.otp_secret.as_ref().ok_or(Error::OtpNotEnabled)?;
+        if !user.has_otp() {
+            return Err(Error::OtpNotEnabled);
+        }
         let code = code::parse(code)?;
-        let verify = async { code::verify_totp(secret, &code, user.otp_last_step, now) };
+        let verify = async {
+            let step = self.otp_secrets.accepted_step(user, &code, now).await?;
+            Ok(Verified::right_or(step, Error::OtpRefused))
+        };
         let step = self
             .authenticator
             .verify_in_session(session, verify)

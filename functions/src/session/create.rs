@@ -10,7 +10,7 @@ use shared::{
         language::Language,
         mail::{Kind, QueuedMail},
         otp::{
-            self, CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
+            CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
             password_known_notice_is_due,
         },
         password::{Hasher, Password, Verdict},
@@ -28,12 +28,14 @@ use shared::{
     },
     providers::captcha::Captcha,
     store::{Attempt, Outcome, Signer, Store},
+    tokens::otp_secrets::OtpSecrets,
 };
 
 pub struct Create {
     pub origins: OriginCheck,
     pub store: Store,
     pub keys: Signer,
+    pub otp_secrets: OtpSecrets,
     pub hasher: Hasher,
     pub captcha: Captcha,
     pub limits: Limits,
@@ -218,9 +220,9 @@ impl Create {
         code: Option<&str>,
         recorder: Recorder<'_>,
     ) -> Result<Option<SecondFactor>, Error> {
-        let Some(secret) = &user.otp_secret else {
+        if !user.has_otp() {
             return Ok(None);
-        };
+        }
         let code = code.ok_or(Error::OtpMissing)?;
         let rejected = || recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid);
         let Some(code) = SecondFactorCode::parse(code) else {
@@ -228,7 +230,10 @@ impl Create {
             return Err(Error::OtpInvalid);
         };
         CodeFailures::of(user, code.kind()).check(code.kind(), recorder.now)?;
-        let factor = otp::accepted(user, secret, &code, &self.hasher, recorder.now).await?;
+        let factor = self
+            .otp_secrets
+            .accepted(user, &code, &self.hasher, recorder.now)
+            .await?;
         if factor.is_none() {
             let notice = self.password_known_notice(user, recorder.now);
             let counted = self

@@ -6,7 +6,7 @@ use shared::{
     config::{Accounts, Application, Sessions},
     domain::{
         activity::Action,
-        otp::{self, RecoveryCodeReport, SecondFactor, SecondFactorCode},
+        otp::{RecoveryCodeReport, SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
         session::NewSession,
     },
@@ -17,11 +17,13 @@ use shared::{
     },
     platform::clock::Timestamp,
     store::{Outcome, Signer},
+    tokens::otp_secrets::OtpSecrets,
 };
 
 pub struct Reauthenticate {
     pub keys: Signer,
     pub authenticator: Authenticator,
+    pub otp_secrets: OtpSecrets,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub sessions: Sessions,
@@ -113,12 +115,15 @@ impl Reauthenticate {
         if self.hasher.verify(&input.password, hash).await? == Verdict::Wrong {
             return Ok(Verified::Wrong(Error::InvalidCredentials));
         }
-        let Some(secret) = &user.otp_secret else {
+        if !user.has_otp() {
             return Ok(Verified::Right(None));
-        };
+        }
         let code = input.otp_code.as_deref().ok_or(Error::OtpMissing)?;
         let code = SecondFactorCode::parse(code).ok_or(Error::OtpInvalid)?;
-        let factor = otp::accepted(user, secret, &code, &self.hasher, now).await?;
+        let factor = self
+            .otp_secrets
+            .accepted(user, &code, &self.hasher, now)
+            .await?;
         Ok(Verified::right_or(factor.map(Some), Error::OtpInvalid))
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::Error;
 use serde::Deserialize;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
 /// Billing, encryption, backups and deletion protection.
@@ -68,12 +68,15 @@ struct SecretProperties {
     generate_secret_string: GenerateSecretString,
 }
 
-#[derive(Deserialize, Debug, Clone, Copy)]
+#[derive(Deserialize, Debug, Clone)]
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 pub struct GenerateSecretString {
     pub password_length: usize,
     #[serde(default)]
     pub exclude_punctuation: bool,
+    /// A JSON object, to which the generated password is added under `generate_string_key`.
+    pub secret_string_template: Option<String>,
+    pub generate_string_key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -185,9 +188,28 @@ pub(super) fn secret(
 ) -> Result<Secret, Error> {
     let properties: SecretProperties =
         read(entries(properties, &at)?, &AWS_ONLY_SECRET, &at, resolver)?;
+    let generate = properties.generate_secret_string;
+    let is_object = |text: &String| serde_json::from_str::<Map<String, Json>>(text).is_ok();
+    match (
+        &generate.secret_string_template,
+        &generate.generate_string_key,
+    ) {
+        (None, None) => {}
+        (Some(template), Some(_)) if is_object(template) => {}
+        (Some(_), Some(_)) => {
+            return Err(Error::new(format!(
+                "{at}.GenerateSecretString.SecretStringTemplate: expected a JSON object"
+            )));
+        }
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(Error::new(format!(
+                "{at}.GenerateSecretString: SecretStringTemplate and GenerateStringKey require each other"
+            )));
+        }
+    }
     Ok(Secret {
         name: name.to_owned(),
-        generate: properties.generate_secret_string,
+        generate,
     })
 }
 

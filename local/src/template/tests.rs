@@ -83,6 +83,16 @@ fn the_template_of_the_project_is_supported() {
     );
     assert_eq!(grants.ttl_attribute.as_deref(), Some("expires_at"));
     assert_eq!(template.secrets[0].generate.password_length, 64);
+    let data = &template.secrets[1];
+    assert_eq!(
+        (data.name.as_str(), data.generate.password_length),
+        ("DataSecret", 64)
+    );
+    assert_eq!(
+        data.generate.secret_string_template.as_deref(),
+        Some(r#"{"current": "1"}"#)
+    );
+    assert_eq!(data.generate.generate_string_key.as_deref(), Some("1"));
     assert_eq!(template.configuration_sets, ["MailConfigurationSet"]);
     let destination = EventDestination {
         configuration_set: "MailConfigurationSet".to_owned(),
@@ -267,6 +277,16 @@ fn an_unsupported_template_is_rejected_with_the_path_of_the_cause() {
             "ExcludePunctuation",
             "RequireEachIncludedType",
             "Resources.TokenSecret.Properties.GenerateSecretString.RequireEachIncludedType: unknown field",
+        ),
+        (
+            "ExcludePunctuation: true",
+            "GenerateStringKey: '1'",
+            "Resources.TokenSecret.Properties.GenerateSecretString: SecretStringTemplate and GenerateStringKey require each other",
+        ),
+        (
+            "ExcludePunctuation: true",
+            "GenerateStringKey: '1', SecretStringTemplate: '[]'",
+            "Resources.TokenSecret.Properties.GenerateSecretString.SecretStringTemplate: expected a JSON object",
         ),
         (
             "StageName: $default",

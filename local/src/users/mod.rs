@@ -71,7 +71,8 @@ enum Command {
         #[arg(long, required = true)]
         yes: bool,
     },
-    /// Write all users to standard output as JSON lines, including password hashes and OTP secrets
+    /// Write all users to standard output as JSON lines, including password hashes; OTP secrets are
+    /// encrypted under the data keys of this stack
     Export {
         /// Continue an interrupted export after this key, which the interrupted export printed
         #[arg(long, value_name = "KEY")]
@@ -79,6 +80,9 @@ enum Command {
         /// Number of users per request
         #[arg(long, value_name = "USERS", default_value_t = 1000)]
         page: usize,
+        /// Write the OTP secrets in plain text, so that another stack can import them
+        #[arg(long)]
+        plain_otp_secrets: bool,
     },
     /// Import users from JSON lines, in the format of an export or of Barong; existing users are
     /// not changed
@@ -94,6 +98,16 @@ enum Command {
     /// and repeated.
     Rekey {
         /// Move the users
+        #[arg(long)]
+        apply: bool,
+    },
+    /// Encrypt plain OTP secrets, and those under other data keys, under the current data key;
+    /// without --apply, only report what would be done
+    ///
+    /// Prints each value that cannot be encrypted as a JSON line, with the reason. The command can
+    /// be interrupted and repeated.
+    Reseal {
+        /// Encrypt the OTP secrets
         #[arg(long)]
         apply: bool,
     },
@@ -130,9 +144,14 @@ impl Users {
     pub async fn run(self) -> Result<(), Error> {
         let client = Client::new(self.endpoint, &self.data_dir)?;
         let (action, fields) = match self.command {
-            Command::Export { after, page } => return transfer::export(&client, after, page).await,
+            Command::Export {
+                after,
+                page,
+                plain_otp_secrets,
+            } => return transfer::export(&client, after, page, plain_otp_secrets).await,
             Command::Import { file } => return transfer::import(&client, file.as_deref()).await,
             Command::Rekey { apply } => return transfer::rekey(&client, apply).await,
+            Command::Reseal { apply } => return transfer::reseal(&client, apply).await,
             Command::Create(create) => ("create", create.fields()?),
             Command::Show(who) => ("show", who.fields()),
             Command::SetState { who, state } => {

@@ -1,10 +1,11 @@
-//! Export, import and rekey in pages. Users are written to standard output and read from standard
+//! Export, import, rekey and reseal in pages. Users are written to standard output and read from standard
 //! input; messages are printed on standard error.
 
 use super::client::Client;
 use crate::Error;
 use serde_json::{Map, Value as Json, json};
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{BufRead, BufReader, Write},
     path::Path,
@@ -15,18 +16,30 @@ const LINES: usize = 250;
 /// Size of an import request after which no further line is added, in bytes.
 const BYTES: usize = 1024 * 1024;
 
-pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> Result<(), Error> {
+pub async fn export(
+    client: &Client,
+    mut after: Option<String>,
+    page: usize,
+    plain_otp_secrets: bool,
+) -> Result<(), Error> {
     let mut count = 0;
+    let mut unopened = 0;
+    let flag = if plain_otp_secrets {
+        " --plain-otp-secrets"
+    } else {
+        ""
+    };
     loop {
         let resume = |error: Error| match &after {
             Some(key) => Error::new(error.to_string()).advice(format!(
-                "{count} users were written. To continue: users export --after '{key}'"
+                "{count} users were written. To continue: users export{flag} --after '{key}'"
             )),
             None => error,
         };
         let fields = Map::from_iter([
             ("after".to_owned(), json!(after)),
             ("limit".to_owned(), json!(page)),
+            ("plain_otp_secrets".to_owned(), json!(plain_otp_secrets)),
         ]);
         let answer = client.manage("export", fields).await.map_err(resume)?;
         let mut output = std::io::stdout().lock();
@@ -35,15 +48,26 @@ pub async fn export(client: &Client, mut after: Option<String>, page: usize) -> 
             .and_then(|()| output.flush());
         written.map_err(|error| resume(error.into()))?;
         count += answer["count"].as_u64().unwrap_or_default();
+        for value in answer["unopened"].as_array().into_iter().flatten() {
+            eprintln!("{value}");
+            unopened += 1;
+        }
         after = answer["next"].as_str().map(str::to_owned);
         eprintln!(
             "{count} users exported{}",
             if after.is_none() { "." } else { " ..." }
         );
         if after.is_none() {
-            return Ok(());
+            break;
         }
     }
+    if unopened == 0 {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "{unopened} OTP secrets could not be decrypted and are encrypted in the export."
+    ))
+    .advice("Restore the data key that the reason names, and export again."))
 }
 
 /// Results of an import, in lines.
@@ -123,6 +147,59 @@ pub async fn rekey(client: &Client, apply: bool) -> Result<(), Error> {
         eprintln!("Nothing was changed. To move them: users rekey --apply");
     }
     Ok(())
+}
+
+pub async fn reseal(client: &Client, apply: bool) -> Result<(), Error> {
+    let mut resealed = 0;
+    let mut failed = 0;
+    let mut versions: BTreeMap<String, u64> = BTreeMap::new();
+    let mut current = String::new();
+    let mut after = None;
+    loop {
+        let fields = Map::from_iter([
+            ("apply".to_owned(), json!(apply)),
+            ("after".to_owned(), json!(after)),
+        ]);
+        let answer = client.manage("reseal", fields).await.map_err(|error| {
+            Error::new(error.to_string())
+                .advice("Run the command again. Values that were encrypted stay encrypted.")
+        })?;
+        resealed += answer["resealed"].as_u64().unwrap_or_default();
+        for (version, count) in answer["versions"].as_object().into_iter().flatten() {
+            *versions.entry(version.clone()).or_default() += count.as_u64().unwrap_or_default();
+        }
+        for value in answer["failed"].as_array().into_iter().flatten() {
+            println!("{value}");
+            failed += 1;
+        }
+        answer["current"]
+            .as_str()
+            .unwrap_or_default()
+            .clone_into(&mut current);
+        after = answer["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    let verb = if apply {
+        "encrypted"
+    } else {
+        "can be encrypted"
+    };
+    eprintln!("{resealed} OTP secrets {verb} under the current key version {current}.");
+    for (version, count) in &versions {
+        eprintln!("{version}: {count} OTP secrets");
+    }
+    if resealed > 0 && !apply {
+        eprintln!("Nothing was changed. To encrypt them: users reseal --apply");
+    }
+    if failed == 0 {
+        return Ok(());
+    }
+    Err(
+        Error::new(format!("{failed} OTP secrets could not be encrypted."))
+            .advice("They are unchanged. The lines on standard output have the reasons."),
+    )
 }
 
 /// The next lines, and their number.

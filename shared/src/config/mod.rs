@@ -25,7 +25,7 @@ pub use limits::limits;
 pub use mail::{Mail, Sender};
 pub use origins::browser_origins;
 pub use passwords::{Passwords, argon2, imported_hashes};
-pub use resources::{Tables, token_secret};
+pub use resources::{Tables, data_secret, token_secret};
 pub use sessions::{Sessions, trusted_proxies};
 pub use tokens::AccessTokens;
 pub use variables::{ConfigError, MAX_LENGTHS, Variables};

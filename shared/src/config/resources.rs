@@ -25,3 +25,8 @@ impl Tables {
 pub fn token_secret(variables: &Variables) -> Result<String, ConfigError> {
     variables.name("IDENTITY_TOKEN_SECRET")
 }
+
+/// Reads `IDENTITY_DATA_SECRET`, the ARN of the data secret in Secrets Manager.
+pub fn data_secret(variables: &Variables) -> Result<String, ConfigError> {
+    variables.name("IDENTITY_DATA_SECRET")
+}

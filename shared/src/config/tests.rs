@@ -1,7 +1,7 @@
 use super::{passwords::DEFAULT_REGEXP, *};
 use crate::domain::{language::Language, session_binding::SessionBinding};
 
-const REQUIRED: [(&str, &str); 5] = [
+const REQUIRED: [(&str, &str); 6] = [
     ("IDENTITY_DOMAIN", "https://example.com"),
     ("IDENTITY_SENDER_EMAIL", "noreply@example.com"),
     ("IDENTITY_USERS_TABLE", "Users"),
@@ -9,6 +9,10 @@ const REQUIRED: [(&str, &str); 5] = [
     (
         "IDENTITY_TOKEN_SECRET",
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:token",
+    ),
+    (
+        "IDENTITY_DATA_SECRET",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:data",
     ),
 ];
 
@@ -43,7 +47,8 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         limits(&variables)?;
         captcha(&variables)?;
         Tables::read(&variables)?;
-        token_secret(&variables)
+        token_secret(&variables)?;
+        data_secret(&variables)
     };
     read().err()
 }

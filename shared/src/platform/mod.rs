@@ -10,6 +10,7 @@ pub mod http_client;
 pub mod lambda_event;
 pub mod random;
 pub mod retry;
+pub mod sealing;
 pub mod secrets;
 #[cfg(test)]
 pub(crate) mod secrets_manager;

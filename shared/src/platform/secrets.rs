@@ -54,8 +54,8 @@ struct Cache<T> {
 struct Loaded<T> {
     value: Arc<T>,
     fetched_at: Timestamp,
-    /// The time of the last attempt to refresh it.
-    tried_at: Timestamp,
+    /// The time of the last attempt to refresh it; `None` if there was none since the first fetch.
+    tried_at: Option<Timestamp>,
 }
 
 impl<T> Clone for CachedSecret<T> {
@@ -92,7 +92,8 @@ impl<T: Send + Sync + 'static> CachedSecret<T> {
         self.0.get(now, None).await
     }
 
-    /// The secret, at most `max_age` seconds old. While Secrets Manager does not respond, or has no
+    /// The secret, at most `max_age` seconds old, or the newest one if it is 0; but it is refreshed at
+    /// most once a minute. While Secrets Manager does not respond, or has no
     /// usable version, returns the cached secret.
     pub(crate) async fn recent(&self, now: Timestamp, max_age: i64) -> Result<Arc<T>, Error> {
         self.0.get(now, Some(max_age)).await
@@ -120,13 +121,16 @@ impl<T> Cache<T> {
             *loaded = Some(Loaded {
                 value: Arc::clone(&value),
                 fetched_at: now,
-                tried_at: now,
+                tried_at: None,
             });
             return Ok(value);
         };
         let is_stale = max_age.is_some_and(|age| now >= known.fetched_at + age);
-        if is_stale && now >= known.tried_at + REFRESH_INTERVAL {
-            known.tried_at = now;
+        let may_refresh = known
+            .tried_at
+            .is_none_or(|tried_at| now >= tried_at + REFRESH_INTERVAL);
+        if is_stale && may_refresh {
+            known.tried_at = Some(now);
             match self.fetch().await {
                 Ok(value) => {
                     known.value = Arc::new(value);

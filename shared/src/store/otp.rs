@@ -4,8 +4,8 @@ use super::{
     Outcome, Store,
     items::{number, text},
     writes::{
-        FailureAttributes, activity_write, mail_write, recovery_report_writes, recovery_set,
-        session_kept_write, unused,
+        FailureAttributes, UNUSED_STEP, activity_write, mail_write, otp_secret_as_read,
+        recovery_report_writes, recovery_set, session_kept_write, step_change, unused,
     },
 };
 use crate::{
@@ -13,11 +13,12 @@ use crate::{
     domain::{
         activity::Activity,
         mail::QueuedMail,
-        otp::{CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
+        otp::{AcceptedStep, CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
         password::PasswordHash,
         session::Session,
-        user::{OtpSecret, User},
+        user::{StoredOtpSecret, User},
     },
+    platform::sealing::Sealed,
 };
 
 /// Removes the second factor from a user.
@@ -26,8 +27,10 @@ pub(super) const REMOVE_OTP: &str = "REMOVE otp_secret, otp_last_step, otp_pendi
 
 /// The data to store when the second factor is enabled.
 pub struct OtpActivation<'a> {
-    /// The pending secret with which the user's code was verified.
-    pub secret: &'a OtpSecret,
+    /// The pending secret, as stored, with which the user's code was verified.
+    pub pending: &'a StoredOtpSecret,
+    /// The same secret, sealed for its new field.
+    pub secret: &'a Sealed,
     /// The time step of that code, which becomes used.
     pub step: u64,
     /// Hashes of the recovery codes.
@@ -54,14 +57,14 @@ impl Store {
     pub async fn store_pending_otp_secret(
         &self,
         user: &User,
-        secret: &OtpSecret,
+        secret: &Sealed,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let store_secret = self.user_write(
             user,
             "SET otp_pending_secret = :secret",
             Some("attribute_not_exists(otp_secret)"),
-            [(":secret", text(secret.reveal()))],
+            [(":secret", text(secret.as_str()))],
         )?;
         Ok(self
             .transact([store_secret, activity_write(&self.grants, activity)?])
@@ -79,6 +82,7 @@ impl Store {
         activation: &OtpActivation<'_>,
     ) -> Result<Outcome, Error> {
         let OtpActivation {
+            pending,
             secret,
             step,
             recovery_codes,
@@ -90,9 +94,10 @@ impl Store {
             "SET otp_secret = :secret, otp_last_step = :step, otp_recovery_codes = :codes, otp_enabled_at = :now, \
              session_epoch = :next, updated_at = :now \
              REMOVE otp_pending_secret, totp_failures, totp_retry_at, recovery_failures, recovery_retry_at",
-            Some("attribute_not_exists(otp_secret) AND otp_pending_secret = :secret AND session_epoch = :epoch"),
+            Some("attribute_not_exists(otp_secret) AND otp_pending_secret = :pending AND session_epoch = :epoch"),
             [
-                (":secret", text(secret.reveal())),
+                (":pending", text(pending.as_stored())),
+                (":secret", text(secret.as_str())),
                 (":step", number(step)),
                 (":codes", recovery_set(recovery_codes)),
                 (":epoch", number(session.epoch)),
@@ -139,8 +144,7 @@ impl Store {
             change += ", password_known_at = :now";
             condition = format!("{condition} AND {unnotified}");
         }
-        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
-        let values = [(":secret", text(secret)), (":after", number(after.count))];
+        let values = [otp_secret_as_read(user), (":after", number(after.count))];
         let count = self.user_write(
             user,
             &change,
@@ -183,7 +187,6 @@ impl Store {
         notice: &QueuedMail,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
-        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
         let (unused, code) = unused(factor);
         let disable = self.user_write(
             user,
@@ -192,7 +195,7 @@ impl Store {
                 "otp_secret = :secret AND session_epoch = :epoch AND {unused}"
             )),
             [
-                (":secret", text(secret)),
+                otp_secret_as_read(user),
                 (":code", code),
                 (":epoch", number(session.epoch)),
                 (":next", number(session.next_epoch()?)),
@@ -218,7 +221,7 @@ impl Store {
     pub async fn replace_recovery_codes(
         &self,
         user: &User,
-        step: u64,
+        step: &AcceptedStep,
         replacement: &RecoveryCodeReplacement<'_>,
     ) -> Result<Outcome, Error> {
         let RecoveryCodeReplacement {
@@ -226,19 +229,22 @@ impl Store {
             notice,
             activity,
         } = *replacement;
-        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
-        let (unused, code) = unused(&SecondFactor::TimeStep(step));
+        let (change, code, sealed) = step_change(step);
         let replace = self.user_write(
             user,
-            "SET otp_last_step = :code, otp_recovery_codes = :codes, updated_at = :now \
-             REMOVE recovery_failures, recovery_retry_at",
-            Some(&format!("otp_secret = :secret AND {unused}")),
+            &format!(
+                "{change}, otp_recovery_codes = :codes, updated_at = :now \
+                 REMOVE recovery_failures, recovery_retry_at"
+            ),
+            Some(&format!("otp_secret = :secret AND {UNUSED_STEP}")),
             [
-                (":secret", text(secret)),
+                otp_secret_as_read(user),
                 (":code", code),
                 (":codes", recovery_set(recovery_codes)),
                 (":now", number(activity.created_at.seconds())),
-            ],
+            ]
+            .into_iter()
+            .chain(sealed),
         )?;
         let writes = [
             replace,
@@ -266,6 +272,7 @@ mod tests {
             session::{SessionId, SessionLifetime},
             token_id::TokenId,
         },
+        platform::random,
         store::Claim,
         tokens::signed_token::{Claims, Purpose},
     };
@@ -303,10 +310,15 @@ mod tests {
         (stored(store, &user).await, session)
     }
 
+    /// A value that differs from all others.
+    fn new_sealed() -> Sealed {
+        Sealed::stored(format!("v1.1.{}", random::identifier()))
+    }
+
     async fn store_new_secret(store: &Store, user: &User) -> bool {
         let activity = succeeded(user, Action::RequestQrCode, NOW);
         store
-            .store_pending_otp_secret(user, &OtpSecret::generate(), &activity)
+            .store_pending_otp_secret(user, &new_sealed(), &activity)
             .await
             .expect("an answer")
             .is_written()
@@ -315,9 +327,9 @@ mod tests {
     async fn enable(store: &Store, user: &User, session: &Session, codes: &[&str]) -> bool {
         let notice = notice(user, Kind::OtpEnabled);
         let activity = succeeded(user, Action::EnableOtp, NOW + 1);
-        let secret = user.otp_pending_secret.as_ref().expect("a secret");
         let activation = OtpActivation {
-            secret,
+            pending: user.otp_pending_secret.as_ref().expect("a secret"),
+            secret: &new_sealed(),
             step: 100,
             recovery_codes: &hashes(codes),
             notice: &notice,
@@ -419,10 +431,8 @@ mod tests {
         .await;
         assert_eq!(won.iter().filter(|&&won| won).count(), 1);
         let enabled = stored(&store, &user).await;
-        assert_eq!(
-            (&enabled.otp_secret, enabled.otp_last_step),
-            (&user.otp_pending_secret, Some(100))
-        );
+        assert!(enabled.otp_secret.is_some() && enabled.otp_secret != user.otp_pending_secret);
+        assert_eq!(enabled.otp_last_step, Some(100));
         assert_eq!(
             (
                 &enabled.otp_pending_secret,
@@ -496,7 +506,7 @@ mod tests {
         let after = stored(&store, &user).await;
         assert!(unused_codes(&after).is_empty() && after.otp_secret.is_some());
         assert!(!signs_in(&store, &user, &recovery("a")).await);
-        assert!(signs_in(&store, &user, &SecondFactor::TimeStep(101)).await);
+        assert!(signs_in(&store, &user, &SecondFactor::TimeStep(101.into())).await);
     }
 
     #[tokio::test]
@@ -505,7 +515,7 @@ mod tests {
         let user = user_with_otp(&store, &["a"]).await;
         let verify = async |step| {
             store
-                .use_otp_code(&user, &SecondFactor::TimeStep(step))
+                .use_otp_code(&user, &SecondFactor::TimeStep(AcceptedStep::from(step)))
                 .await
                 .expect("an answer")
                 .is_written()
@@ -516,7 +526,7 @@ mod tests {
         );
         assert!(verify(102).await);
         for used in [101, 102] {
-            let factor = SecondFactor::TimeStep(used);
+            let factor = SecondFactor::TimeStep(used.into());
             assert!(
                 !verify(used).await
                     && !signs_in(&store, &user, &factor).await
@@ -528,7 +538,7 @@ mod tests {
 
     #[tokio::test]
     async fn disabling_deletes_secret_and_recovery_codes_and_queues_a_notice() {
-        for factor in [SecondFactor::TimeStep(101), recovery("a")] {
+        for factor in [SecondFactor::TimeStep(101.into()), recovery("a")] {
             let store = store().await;
             let user = user_with_otp(&store, &["a", "b"]).await;
             let notice = notice(&user, Kind::OtpDisabled);
@@ -576,7 +586,7 @@ mod tests {
             let factor = if index % 2 == 0 {
                 recovery("a")
             } else {
-                SecondFactor::TimeStep(101)
+                SecondFactor::TimeStep(101.into())
             };
             async move { disable(&store, &user, &factor).await }
         })

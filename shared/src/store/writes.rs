@@ -18,11 +18,11 @@ use crate::{
         email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
-        otp::{CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
+        otp::{AcceptedStep, CodeFailures, CodeKind, RecoveryCodeReport, SecondFactor},
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{OtpSecret, Uid, User},
+        user::{StoredOtpSecret, Uid, User},
     },
 };
 
@@ -96,17 +96,43 @@ pub(super) fn mail_log_write(
     }
 }
 
+/// The condition that the time step `:code` is unused.
+pub(super) const UNUSED_STEP: &str =
+    "(attribute_not_exists(otp_last_step) OR otp_last_step < :code)";
+
 /// The condition that a code of the second factor is unused, and the value of its `:code`.
 pub(super) fn unused(factor: &SecondFactor) -> (&'static str, AttributeValue) {
     match factor {
-        SecondFactor::TimeStep(step) => (
-            "(attribute_not_exists(otp_last_step) OR otp_last_step < :code)",
-            number(*step),
-        ),
+        SecondFactor::TimeStep(accepted) => (UNUSED_STEP, number(accepted.step)),
         SecondFactor::RecoveryCode(hash) => {
             ("contains(otp_recovery_codes, :code)", text(hash.as_str()))
         }
     }
+}
+
+/// The change that uses a time step and seals a plain secret, the value of its `:code`, and that of
+/// its `:sealed` if there is one.
+pub(super) fn step_change(
+    accepted: &AcceptedStep,
+) -> (&'static str, AttributeValue, Option<Value>) {
+    let code = number(accepted.step);
+    match &accepted.sealed_secret {
+        None => ("SET otp_last_step = :code", code, None),
+        Some(sealed) => (
+            "SET otp_last_step = :code, otp_secret = :sealed",
+            code,
+            Some((":sealed", text(sealed.as_str()))),
+        ),
+    }
+}
+
+/// The value `:secret` of the condition that the OTP secret is unchanged since the user was read.
+pub(super) fn otp_secret_as_read(user: &User) -> Value {
+    let secret = user.otp_secret.as_ref();
+    (
+        ":secret",
+        text(secret.map_or("", StoredOtpSecret::as_stored)),
+    )
 }
 
 /// Recovery codes are a set, so that concurrent uses of different codes do not conflict.
@@ -259,15 +285,16 @@ impl Store {
         further_condition: &str,
         further_value: Option<(&'static str, AttributeValue)>,
     ) -> Result<Write, Error> {
-        let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
         let (unused, code) = unused(factor);
-        let removed = match factor {
-            SecondFactor::TimeStep(_) => None,
-            SecondFactor::RecoveryCode(hash) => Some(recovery_set(slice::from_ref(hash))),
-        };
-        let change = match factor {
-            SecondFactor::TimeStep(_) => "SET otp_last_step = :code",
-            SecondFactor::RecoveryCode(_) => "DELETE otp_recovery_codes :used",
+        let (change, further) = match factor {
+            SecondFactor::TimeStep(accepted) => {
+                let (change, _, sealed) = step_change(accepted);
+                (change, sealed)
+            }
+            SecondFactor::RecoveryCode(hash) => (
+                "DELETE otp_recovery_codes :used",
+                Some((":used", recovery_set(slice::from_ref(hash)))),
+            ),
         };
         self.user_write(
             user,
@@ -275,9 +302,9 @@ impl Store {
             Some(&format!(
                 "otp_secret = :secret AND {unused}{further_condition}"
             )),
-            [(":secret", text(secret)), (":code", code)]
+            [otp_secret_as_read(user), (":code", code)]
                 .into_iter()
-                .chain(removed.map(|removed| (":used", removed)))
+                .chain(further)
                 .chain(further_value),
         )
     }

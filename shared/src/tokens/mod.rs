@@ -1,7 +1,8 @@
-//! Tokens of this service, access tokens for other services, and the keys of both.
+//! Tokens of this service, access tokens for other services, the keys of both, and the OTP secrets.
 
 pub mod access_token;
 pub mod key_cache;
 pub mod key_provider;
+pub mod otp_secrets;
 pub mod published_keys;
 pub mod signed_token;

@@ -7,7 +7,7 @@ mod totp;
 mod typed;
 
 pub use failures::{CodeFailures, CodeKind, password_known_notice_is_due};
-pub use recovery::{RecoveryCode, hash_recovery_codes};
+pub use recovery::{NewRecoveryCodes, RecoveryCode};
 pub use report::RecoveryCodeReport;
 pub use totp::accepted_step;
 pub use typed::SecondFactorCode;
@@ -18,14 +18,32 @@ use crate::{
         password::{Hasher, PasswordHash},
         user::{OtpSecret, User},
     },
-    platform::clock::Timestamp,
+    platform::{clock::Timestamp, sealing::Sealed},
 };
+
+/// The time step of a valid TOTP code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptedStep {
+    /// The time step. Using it invalidates this and all earlier time steps.
+    pub step: u64,
+    /// The sealed secret. It replaces a plain one in the write that uses the code.
+    pub sealed_secret: Option<Sealed>,
+}
+
+impl From<u64> for AcceptedStep {
+    fn from(step: u64) -> Self {
+        Self {
+            step,
+            sealed_secret: None,
+        }
+    }
+}
 
 /// A valid code of the second factor, and what to store so that it cannot be used again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecondFactor {
-    /// A TOTP code of this time step. Using it invalidates this and all earlier time steps.
-    TimeStep(u64),
+    /// A TOTP code of this time step.
+    TimeStep(AcceptedStep),
     /// A recovery code with this stored hash. Using it invalidates only this code.
     RecoveryCode(PasswordHash),
 }
@@ -42,15 +60,16 @@ impl SecondFactor {
 }
 
 /// Verifies a TOTP code or recovery code of the user. Returns `None` if the code is wrong or was
-/// used before. Only a recovery code costs a hash computation.
+/// used before. Only a recovery code costs a hash computation, and only a TOTP code awaits the secret.
 ///
 /// The caller must store the use of the code, on condition that the code is still unused.
 ///
 /// # Errors
-/// [`Error::Internal`] if the secret or the stored hash of a recovery code cannot be parsed.
+/// [`Error::Internal`] if the secret or the stored hash of a recovery code cannot be parsed, and the
+/// errors of `secret`.
 pub async fn accepted(
     user: &User,
-    secret: &OtpSecret,
+    secret: impl Future<Output = Result<OtpSecret, Error>>,
     code: &SecondFactorCode,
     hasher: &Hasher,
     now: Timestamp,
@@ -61,9 +80,9 @@ pub async fn accepted(
             Ok(hash.map(SecondFactor::RecoveryCode))
         }
         SecondFactorCode::Totp(code) => {
-            let step = accepted_step(secret, code.reveal(), user.otp_last_step, now)
+            let step = accepted_step(&secret.await?, code.reveal(), user.otp_last_step, now)
                 .map_err(Error::internal)?;
-            Ok(step.map(SecondFactor::TimeStep))
+            Ok(step.map(|step| SecondFactor::TimeStep(step.into())))
         }
     }
 }
@@ -73,13 +92,12 @@ mod tests {
     use super::*;
     use crate::domain::password::parse_params;
 
-    /// A user with the secret of RFC 6238's test vectors, and a recovery code whose hash cannot be
-    /// parsed.
+    /// A user with a recovery code whose hash cannot be parsed.
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
             "uid": "ID0123456789", "email": "john@example.com", "password_hash": "x", "state": "active", "role": "member",
             "level": 0, "session_epoch": 0, "created_at": 0, "updated_at": 60,
-            "otp_secret": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", "otp_recovery_codes": ["unreadable"],
+            "otp_recovery_codes": ["unreadable"],
         }))
         .expect("a user")
     }
@@ -89,14 +107,22 @@ mod tests {
         let user = user();
         let hasher =
             Hasher::new(parse_params("m=8192,t=1,p=1").expect("parameters")).expect("a hasher");
-        let secret = user.otp_secret.as_ref().expect("a secret");
         let accepted = async |text| {
+            // The secret of RFC 6238's test vectors.
+            let secret = OtpSecret::import("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").expect("a secret");
             let code = SecondFactorCode::parse(text).expect("a code");
-            accepted(&user, secret, &code, &hasher, Timestamp::from_seconds(59)).await
+            accepted(
+                &user,
+                async { Ok(secret) },
+                &code,
+                &hasher,
+                Timestamp::from_seconds(59),
+            )
+            .await
         };
         assert_eq!(
             accepted("287082").await.expect("no hash"),
-            Some(SecondFactor::TimeStep(1))
+            Some(SecondFactor::TimeStep(1.into()))
         );
         assert_eq!(accepted("287083").await.expect("no hash"), None);
         assert!(accepted("ABCDE-FGH23").await.is_err());

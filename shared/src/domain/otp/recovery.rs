@@ -20,13 +20,34 @@ const LENGTH: usize = 10;
 /// memory is zeroed when it is dropped.
 pub struct RecoveryCode(Password);
 
-impl RecoveryCode {
-    /// The number of recovery codes of a user.
-    pub const COUNT: usize = 10;
+/// New recovery codes of a user: what the user receives, and what is stored.
+pub struct NewRecoveryCodes {
+    codes: Vec<RecoveryCode>,
+    /// The hashes of the codes, which share one salt.
+    pub hashes: Vec<PasswordHash>,
+}
 
-    /// A random code.
+impl NewRecoveryCodes {
+    /// The number of recovery codes of a user.
+    const COUNT: usize = 10;
+
+    /// Random codes, hashed with the configured parameters.
+    pub async fn generate(hasher: &Hasher) -> Result<Self, HashingFailed> {
+        let codes: Vec<_> = (0..Self::COUNT).map(|_| RecoveryCode::generate()).collect();
+        let hashes = hash_recovery_codes(&codes, hasher).await?;
+        Ok(Self { codes, hashes })
+    }
+
+    /// The codes as displayed to the user.
     #[must_use]
-    pub fn generate() -> Self {
+    pub fn formatted(&self) -> Vec<String> {
+        self.codes.iter().map(RecoveryCode::formatted).collect()
+    }
+}
+
+impl RecoveryCode {
+    /// A random code.
+    fn generate() -> Self {
         let bytes = Zeroizing::new(random::bytes::<LENGTH>());
         // 256 is a multiple of 32, so all characters are equally likely.
         let characters = bytes
@@ -56,7 +77,7 @@ impl fmt::Debug for RecoveryCode {
 
 /// Hashes recovery codes with the configured parameters and one new salt, so that a single hash
 /// computation finds a code among them.
-pub async fn hash_recovery_codes(
+async fn hash_recovery_codes(
     codes: &[RecoveryCode],
     hasher: &Hasher,
 ) -> Result<Vec<PasswordHash>, HashingFailed> {
@@ -157,6 +178,18 @@ mod tests {
             None
         );
         assert_eq!(find(&[], &codes[0], &later).await.expect("an answer"), None);
+    }
+
+    #[tokio::test]
+    async fn each_of_ten_new_codes_has_its_hash() {
+        let hasher = hasher("m=8192,t=1,p=1");
+        let new = NewRecoveryCodes::generate(&hasher).await.expect("codes");
+        let formatted: HashSet<String> = new.formatted().into_iter().collect();
+        assert_eq!((formatted.len(), new.hashes.len()), (10, 10));
+        for (text, hash) in new.formatted().iter().zip(&new.hashes) {
+            let found = find(&new.hashes, &code(text), &hasher).await;
+            assert_eq!(found.expect("an answer").as_ref(), Some(hash));
+        }
     }
 
     #[tokio::test]

@@ -1,15 +1,14 @@
 //! Users: the stored item, and the profile that the API returns.
 
 mod label;
+mod otp_secret;
 mod uid;
 
-use std::fmt;
-
-use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use label::LabelView;
 pub use label::{Label, MailProblem};
+pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
 pub use uid::Uid;
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
         email_address::{AccountKey, EmailAddress},
         password::PasswordHash,
     },
-    platform::{clock::Timestamp, random},
+    platform::clock::Timestamp,
 };
 
 /// A user as stored: one item, under [`User::account_key`].
@@ -41,16 +40,16 @@ pub struct User {
     /// The verification level: 0 at sign-up; confirming the address raises it to 1. Other services
     /// may assign higher levels.
     pub level: u32,
-    /// The TOTP secret; `None` while OTP is off.
+    /// The TOTP secret; `None` while OTP is off, see [`User::has_otp`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otp_secret: Option<OtpSecret>,
+    pub otp_secret: Option<StoredOtpSecret>,
     /// The highest time step of `otp_secret` whose code was accepted. Codes of this and of earlier
     /// time steps are rejected (RFC 6238, section 5.2).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_last_step: Option<u64>,
     /// A new TOTP secret. It has no effect until the user enables OTP with a code of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otp_pending_secret: Option<OtpSecret>,
+    pub otp_pending_secret: Option<StoredOtpSecret>,
     /// Hashes of the unused recovery codes, which share one salt.
     #[serde(
         default,
@@ -137,42 +136,6 @@ pub enum State {
     Other,
 }
 
-/// The secret that a user shares with an authenticator app, in base32 without padding (RFC 4648).
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct OtpSecret(String);
-
-impl OtpSecret {
-    /// A new secret of 160 random bits, the length that RFC 4226 recommends (section 4, R6).
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(BASE32_NOPAD.encode(&random::bytes::<20>()))
-    }
-
-    /// Parses the secret of an imported user. Returns `None` if it is not base32 in upper case, or
-    /// has fewer than 80 bits.
-    #[must_use]
-    pub fn import(text: &str) -> Option<Self> {
-        let bare = text.trim_end_matches('=');
-        BASE32_NOPAD
-            .decode(bare.as_bytes())
-            .is_ok_and(|bytes| bytes.len() >= 10)
-            .then(|| Self(bare.to_owned()))
-    }
-
-    /// The secret as text.
-    #[must_use]
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for OtpSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OtpSecret(..)")
-    }
-}
-
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde passes a reference"
@@ -231,6 +194,21 @@ impl User {
     pub fn account_key(&self) -> AccountKey {
         let stored = self.stored_under.clone();
         stored.unwrap_or_else(|| self.email.account_key())
+    }
+
+    /// Whether OTP is on. Every function knows this, also those that cannot open the secret.
+    #[must_use]
+    pub const fn has_otp(&self) -> bool {
+        self.otp_secret.is_some()
+    }
+
+    /// The stored secret in a field.
+    #[must_use]
+    pub const fn stored_otp_secret(&self, field: OtpField) -> Option<&StoredOtpSecret> {
+        match field {
+            OtpField::Secret => self.otp_secret.as_ref(),
+            OtpField::Pending => self.otp_pending_secret.as_ref(),
+        }
     }
 
     /// Checks that the state of the account permits a sign-in. Only a caller who presented the
@@ -322,7 +300,7 @@ impl User {
             uid: &self.uid,
             role: &self.role,
             level: self.level,
-            otp: self.otp_secret.is_some(),
+            otp: self.has_otp(),
             state: self.state,
             referral_uid: self.referral_uid.as_ref(),
             csrf_token,
@@ -460,7 +438,7 @@ mod tests {
 
     #[test]
     fn an_imported_secret_is_base32_of_80_bits_or_more() {
-        let import = |text: &str| OtpSecret::import(text).map(|secret| secret.0);
+        let import = |text: &str| OtpSecret::import(text).map(|secret| secret.reveal().to_owned());
         assert_eq!(
             import("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").as_deref(),
             Some("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")
@@ -483,7 +461,7 @@ mod tests {
     #[test]
     fn a_first_confirmation_ends_sessions_and_removes_the_second_factor() {
         let pending = User {
-            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ"),
+            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
             otp_enabled_at: Some(Timestamp::from_seconds(3)),
             totp_failures: 7,
             labels: Vec::new(),
@@ -502,7 +480,7 @@ mod tests {
         }
         .confirmed(Timestamp::from_seconds(9))
         .expect("an epoch");
-        assert_eq!((again.session_epoch, again.otp_secret.is_some()), (0, true));
+        assert_eq!((again.session_epoch, again.has_otp()), (0, true));
     }
 
     #[test]
