@@ -11,6 +11,7 @@ mod cancellation;
 mod codes;
 mod conditional;
 mod confirmation;
+mod devices;
 mod items;
 mod keys;
 mod limits;
@@ -38,6 +39,7 @@ pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
 pub use rekey::Rekey;
 pub use session_counters::SessionAttempt;
+pub use sessions::AcceptedCode;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{

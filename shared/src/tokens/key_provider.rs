@@ -46,7 +46,7 @@ impl KeyProvider {
         keys
     }
 
-    fn new(client: SecretsManager, secret: &str) -> Self {
+    pub(crate) fn new(client: SecretsManager, secret: &str) -> Self {
         Self(CachedSecret::new(
             client,
             secret,
