@@ -138,15 +138,15 @@ async fn every_item_of_a_user_fits_one_write_unit() {
         .await
         .is_refused(404, &["identity.session.invalid_params"]);
     let browser = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5";
-    assert_eq!(
-        latchkey
-            .sign_in(&user.email, PASSWORD)
-            .header("user-agent", browser)
-            .send()
-            .await
-            .status,
-        201
-    );
+    let signed_in = latchkey
+        .sign_in(&user.email, PASSWORD)
+        .header("user-agent", browser)
+        .send()
+        .await;
+    assert_eq!(signed_in.status, 201);
+    let known = latchkey.sign_in(&user.email, PASSWORD);
+    let known = known.device(&signed_in.device_cookie()).send().await;
+    assert_eq!(known.status, 201);
     latchkey.reset_mail(&user.email).await;
     let stored = latchkey.stored().await;
     for kind in [
@@ -157,6 +157,7 @@ async fn every_item_of_a_user_fits_one_write_unit() {
         "MAIL#",
         "RESET",
         "CONFIRM",
+        "LIMIT#device#",
         "LIMIT#reset#",
         "LIMIT#requests#",
     ] {
@@ -257,14 +258,17 @@ async fn the_tables_charge_the_documented_units() {
         .await;
     let user = User::from_answer(&renewed, PASSWORD);
 
-    let session = bill
+    let signed_in = bill
         .checks_answer(
             "`session-create`",
             0,
             latchkey.sign_in(&user.email, PASSWORD),
         )
-        .await
-        .session();
+        .await;
+    let session = signed_in.session();
+    let known = latchkey.sign_in(&user.email, PASSWORD);
+    let known = known.device(&signed_in.device_cookie());
+    bill.checks_answer("`session-create`", 0, known).await;
     bill.checks_answer(
         "`session-create`, wrong password",
         0,
@@ -362,6 +366,20 @@ async fn the_tables_charge_the_documented_units() {
         "`session-create`, second factor",
         0,
         latchkey.sign_in_with(&user, &authenticator.code()),
+    )
+    .await;
+    let (user, authenticator) = bill.enrolled("units-otp-device").await;
+    let signed_in = latchkey.sign_in_with(&user, &authenticator.code());
+    let cookie = signed_in.send().await.device_cookie();
+    latchkey
+        .edit_user(&user, |item| drop(item.remove("otp_last_step")))
+        .await;
+    bill.checks_answer(
+        "`session-create`, second factor, known device",
+        0,
+        latchkey
+            .sign_in_with(&user, &authenticator.code())
+            .device(&cookie),
     )
     .await;
     let (user, authenticator) = bill.enrolled("units-otp-verify").await;

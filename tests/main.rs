@@ -2,7 +2,7 @@
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
 //! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
-//! [`cross_site`], [`secrets`], [`published_keys`], [`rotation`], [`config`]) and the
+//! [`cross_site`], [`device_cookies`], [`secrets`], [`published_keys`], [`rotation`], [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -122,6 +122,8 @@ mod config;
 mod cors;
 mod cost;
 mod cross_site;
+mod device_cookies;
+mod device_cookies_codes;
 mod documents;
 mod earlier_keys;
 mod emulator;

@@ -146,6 +146,25 @@ async fn a_line_contains_the_number_of_round_trips() {
 }
 
 #[tokio::test]
+async fn a_sign_in_with_a_device_cookie_takes_two_round_trips() {
+    let latchkey = Latchkey::start(&[]).await;
+    let (user, authenticator) = latchkey.enrolled("telemetry-device").await;
+    let code = &authenticator.recovery_codes[0];
+    let first = latchkey.sign_in_with(&user, code).send().await;
+    let code = authenticator.code();
+    let cookie = first.device_cookie();
+    let second = latchkey.sign_in_with(&user, &code).device(&cookie);
+    assert_eq!(second.send().await.status, 201);
+    let other = latchkey.signed_up("telemetry-device-plain").await;
+    let sign_in = || latchkey.sign_in(&other.email, PASSWORD);
+    let cookie = sign_in().send().await.device_cookie();
+    assert_eq!(sign_in().device(&cookie).send().await.status, 201);
+    let lines = latchkey.invocations("session-create", "answered", 4).await;
+    let trips: Vec<_> = lines.iter().map(|line| &line["round_trips"]).collect();
+    assert_eq!(json!(trips[1..]), json!([2, 2, 2]), "{lines:?}");
+}
+
+#[tokio::test]
 async fn an_event_is_logged_in_one_line() {
     let latchkey = Latchkey::start(&[]).await;
     let user = latchkey.signed_up("telemetry-event").await;

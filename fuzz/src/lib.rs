@@ -171,7 +171,12 @@ pub fn token(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else {
         return;
     };
-    let purposes = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
+    let purposes = [
+        Purpose::Session,
+        Purpose::Reset,
+        Purpose::Confirmation,
+        Purpose::Device,
+    ];
     let accepted: Vec<Claims> = purposes
         .into_iter()
         .filter_map(|purpose| KEYRING.verify(purpose, text, NOW).ok())
@@ -237,7 +242,11 @@ pub fn hash(input: &[u8]) {
 mod tests {
     use std::{fs, path::Path};
 
-    use shared::domain::{token_id::TokenId, user::Uid};
+    use shared::domain::{
+        device::{DEVICE_LIFETIME, Device},
+        token_id::TokenId,
+        user::Uid,
+    };
 
     use super::*;
 
@@ -289,19 +298,32 @@ mod tests {
     /// Without valid tokens, the target would only test rejections.
     #[test]
     fn the_seeds_include_a_valid_token_of_each_purpose() {
-        for (purpose, name) in [
-            (Purpose::Session, "session"),
-            (Purpose::Reset, "reset"),
-            (Purpose::Confirmation, "confirmation"),
-        ] {
-            let claims = Claims::new(
+        let uid = Uid::parse("ID0123456789").unwrap();
+        let of = |purpose| {
+            Claims::new(
                 purpose,
                 TokenId::from_text("jti"),
-                Uid::parse("ID0123456789").unwrap(),
+                uid.clone(),
                 AccountKey::of("ada@example.com"),
                 NOW,
                 NOW + 3600,
-            );
+            )
+        };
+        let device = Device {
+            id: TokenId::from_text("jti"),
+            account_hash: "the-hash".to_owned(),
+            uid: uid.clone(),
+            epoch: 7,
+            second_factor: true,
+            issued_at: NOW,
+            expires_at: NOW + DEVICE_LIFETIME,
+        };
+        for (claims, name) in [
+            (of(Purpose::Session), "session"),
+            (of(Purpose::Reset), "reset"),
+            (of(Purpose::Confirmation), "confirmation"),
+            (Claims::of_device(&device), "device"),
+        ] {
             let genuine = KEYRING.sign(&claims).unwrap();
             let path = Path::new(env!("CARGO_MANIFEST_DIR"))
                 .join("seeds/token")

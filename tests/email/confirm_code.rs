@@ -80,7 +80,14 @@ async fn a_confirmation_activates_and_labels_the_user_and_replaces_the_session()
     assert_eq!(latchkey.grant(&user, "CONFIRM").await, None);
     let mut after = latchkey.user_item(&user).await;
     after.remove("revision");
-    for changed in ["state", "level", "labels", "updated_at", "session_epoch"] {
+    for changed in [
+        "state",
+        "level",
+        "labels",
+        "updated_at",
+        "session_epoch",
+        "device_epoch",
+    ] {
         after.insert(changed.to_owned(), before[changed].clone());
     }
     assert_eq!(after, before);

@@ -73,6 +73,10 @@ impl Request {
         self.header("cookie", format!("_barong_session={session}"))
     }
 
+    pub fn device(self, cookie: &str) -> Self {
+        self.header("cookie", format!("_latchkey_device={cookie}"))
+    }
+
     pub fn bearer(self, session: &str) -> Self {
         self.header("authorization", format!("Bearer {session}"))
     }
@@ -174,6 +178,18 @@ impl Answer {
         let cookie = self.header("set-cookie").expect("a cookie");
         let (pair, _) = cookie.split_once(';').unwrap();
         pair.split_once('=').unwrap().1.to_owned()
+    }
+
+    /// The value of the device cookie that the answer sets.
+    #[track_caller]
+    pub fn device_cookie(&self) -> String {
+        let cookies = self.headers.iter().filter(|(name, _)| name == "set-cookie");
+        let mut values = cookies.filter_map(|(_, value)| {
+            let (pair, _) = value.split_once(';')?;
+            let (name, value) = pair.split_once('=')?;
+            name.ends_with("latchkey_device").then(|| value.to_owned())
+        });
+        values.next().expect("a device cookie")
     }
 
     /// Asserts that the answer is an error with exactly these keys, without a cookie.

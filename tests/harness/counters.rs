@@ -4,9 +4,9 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use shared::domain::email_address::AccountKey;
 
 use super::{
-    Item,
+    Item, claims,
     items::{GRANTS, USERS, move_back, number, user_key},
-    now,
+    jti, now,
     stack::{Latchkey, spawn},
 };
 
@@ -64,6 +64,44 @@ impl Latchkey {
         self.put(GRANTS, item).await;
     }
 
+    /// The failed sign-ins that are counted on the device of a token.
+    pub async fn device_failures(&self, token: &str) -> i64 {
+        let key = device_key("device", token);
+        let item = self.item(GRANTS, &key, Some("-")).await;
+        item.map_or(0, |item| number(&item, "count"))
+    }
+
+    /// The wrong codes that are counted on the device of a token.
+    pub async fn device_codes(&self, token: &str) -> i64 {
+        let key = device_key("device_codes", token);
+        let item = self.item(GRANTS, &key, Some("-")).await;
+        item.map_or(0, |item| number(&item, "count"))
+    }
+
+    /// Sets the number of failed sign-ins of the device of a token, without a wait.
+    pub async fn edit_device_failures(&self, token: &str, count: i64) {
+        let number = |number: i64| AttributeValue::N(number.to_string());
+        let item = [
+            ("pk", AttributeValue::S(device_key("device", token))),
+            ("sk", AttributeValue::S("-".to_owned())),
+            ("count", number(count)),
+            ("retry_at", number(now() * 1000)),
+            (
+                "expires_at",
+                claims(token)["exp"]
+                    .to_string()
+                    .parse()
+                    .map(number)
+                    .unwrap(),
+            ),
+        ];
+        self.put(
+            GRANTS,
+            item.map(|(name, value)| (name.to_owned(), value)).into(),
+        )
+        .await;
+    }
+
     /// Moves the times of the requested mails of a kind back by that many seconds.
     pub async fn age_mail_log(&self, kind: &str, email: &str, seconds: i64) {
         let pk = format!(
@@ -103,6 +141,11 @@ impl Latchkey {
         )
         .await;
     }
+}
+
+fn device_key(kind: &str, token: &str) -> String {
+    let id = shared::platform::random::sha256_hex(&jti(token));
+    format!("LIMIT#{kind}#{id}")
 }
 
 /// The key of the counter of failed sign-ins of an address.

@@ -259,6 +259,7 @@ async fn an_export_contains_everything_stored_and_its_import_restores_it() {
                 AttributeValue::Ss(codes.to_vec()),
             ),
             ("session_epoch".to_owned(), n("4")),
+            ("device_epoch".to_owned(), n("2")),
             ("referral_uid".to_owned(), s("ID0123456789")),
             (
                 "labels".to_owned(),

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, latchkey, only_changed, otp,
-    session_id,
+    Answer, Latchkey, Mail, PASSWORD, Request, User, all_at_once, claims, latchkey, only_changed,
+    otp, session_id,
 };
 
 const PATH: &str = "/resource/users/password";
@@ -238,14 +238,24 @@ async fn a_new_password_replaces_the_old_one_and_ends_every_other_session() {
 
     let answer = latchkey.change_password(&user, PASSWORD, NEW).send().await;
     answer.is_empty(201);
-    assert_eq!(answer.header("set-cookie"), None);
+    let cookies = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie");
+    assert_eq!(cookies.count(), 1, "the device cookie: {answer:?}");
+    assert_eq!(claims(&answer.device_cookie())["uid"], user.uid.as_str());
 
     let after = latchkey.user_item(&user).await;
     assert_ne!(after["password_hash"], before["password_hash"]);
     only_changed(
         &before,
         &after,
-        &["password_hash", "session_epoch", "updated_at"],
+        &[
+            "password_hash",
+            "session_epoch",
+            "device_epoch",
+            "updated_at",
+        ],
     );
     latchkey
         .sign_in(&user.email, PASSWORD)

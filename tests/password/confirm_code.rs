@@ -4,7 +4,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Mail, PASSWORD, User, all_at_once, latchkey, now, number, only_changed, otp, text,
+    Answer, Mail, PASSWORD, User, all_at_once, claims, latchkey, now, number, only_changed, otp,
+    text,
 };
 
 const PATH: &str = "/identity/users/password/confirm_code";
@@ -132,7 +133,12 @@ async fn a_reset_replaces_the_password_and_ends_every_session() {
         .send()
         .await;
     answer.is_empty(201);
-    assert_eq!(answer.header("set-cookie"), None);
+    let cookies = answer
+        .headers
+        .iter()
+        .filter(|(name, _)| name == "set-cookie");
+    assert_eq!(cookies.count(), 1, "the device cookie: {answer:?}");
+    assert_eq!(claims(&answer.device_cookie())["uid"], user.uid.as_str());
 
     latchkey
         .sign_in(&user.email, PASSWORD)
@@ -199,7 +205,12 @@ async fn a_reset_does_not_affect_the_second_factor_and_the_account_state() {
         only_changed(
             &before,
             &after,
-            &["password_hash", "session_epoch", "updated_at"],
+            &[
+                "password_hash",
+                "session_epoch",
+                "device_epoch",
+                "updated_at",
+            ],
         );
     }
     latchkey.set_state(&user, "active").await;

@@ -298,6 +298,10 @@ async fn the_session_is_a_cookie_that_scripts_and_other_sites_cannot_use() {
         "_barong_session={}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400",
         answer.session()
     );
+    let device = format!(
+        "_latchkey_device={}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=7776000",
+        answer.device_cookie()
+    );
     assert_eq!(
         answer
             .headers
@@ -305,7 +309,7 @@ async fn the_session_is_a_cookie_that_scripts_and_other_sites_cannot_use() {
             .filter(|(name, _)| name == "set-cookie")
             .map(|(_, value)| value)
             .collect::<Vec<_>>(),
-        [&expected]
+        [&expected, &device]
     );
     let claims = claims(&answer.session());
     assert_eq!(

@@ -4,7 +4,8 @@ use functions::password::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Passwords, Tables, Variables, argon2, browser_origins, token_secret,
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
+        token_secret,
     },
     domain::password::Hasher,
     http::{OriginCheck, serve},
@@ -31,6 +32,7 @@ async fn main() -> Result<(), BoxError> {
         store,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         accounts: Accounts::read(&variables)?,
+        sessions: Sessions::read(&variables)?,
         application: Application::read(&variables)?,
         passwords: PasswordCheck::new(
             passwords.policy()?,

@@ -5,6 +5,7 @@ use shared::{
     config::{Accounts, Sessions},
     domain::{
         activity::{Action, Recorder},
+        device::Device,
         one_time_code::OneTimeCode,
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
@@ -12,8 +13,8 @@ use shared::{
         user::{State, User},
     },
     http::{
-        Body, Credential, Form, OriginCheck, Request, Response, StatusCode, client, json,
-        session_cookie, with_cookie,
+        Body, Credential, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response,
+        StatusCode, client, json, session_cookie, with_cookie,
     },
     platform::clock::Timestamp,
     store::{Attempt, Confirmation, SessionReplacement, Signer, Store, StoredConfirmation},
@@ -51,6 +52,9 @@ impl ConfirmCode {
         self.origins.check(&request)?;
         let client = client(&request);
         let session_claims = self.session_claims(&request, now).await?;
+        let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
+            .verify(self.keys.key_provider(), now)
+            .await?;
         let input = read(request).await?;
         let claims = self
             .keys
@@ -61,7 +65,7 @@ impl ConfirmCode {
         let attempt = if found.session.is_some() || self.accounts.link_confirms {
             Attempt::default()
         } else {
-            self.verify_password(input.password, &found.user, now)
+            self.verify_password(input.password, &found.user, &devices, now)
                 .await?
         };
         let recorder = Recorder {
@@ -69,7 +73,7 @@ impl ConfirmCode {
             life: self.accounts.activity_retention,
             now,
         };
-        let outcome = self.confirm(&found, &attempt, recorder).await;
+        let outcome = self.confirm(&found, &devices, &attempt, recorder).await;
         if outcome.is_err() {
             // The password was right: another request was faster, or a service failed.
             self.store.refund(&attempt).await?;
@@ -125,12 +129,17 @@ impl ConfirmCode {
         &self,
         password: Result<Password, ParameterFault>,
         user: &User,
+        devices: &KnownDevices,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
         let password = password.map_err(|fault| Error::Parameters(vec![fault]))?;
+        let accounts = user.email.account_keys();
+        let device = devices
+            .of_account(&accounts)
+            .filter(|device| device.belongs_to(user));
         let attempt = self
             .store
-            .count_attempt(&user.email.account_keys(), &self.limits, now)
+            .count_attempt(&accounts, device, &self.limits, now)
             .await?;
         match self
             .hasher
@@ -153,6 +162,7 @@ impl ConfirmCode {
             code,
             session,
         }: &Found,
+        devices: &KnownDevices,
         attempt: &Attempt,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
@@ -162,19 +172,10 @@ impl ConfirmCode {
             let client = recorder.client.clone();
             NewSession::begin(&confirmed, client, self.sessions.lifetime, now)
         });
-        let signing_keys = self.keys.signing_keys(now).await?;
-        let cookie = new
-            .as_ref()
-            .map(|new| {
-                session_cookie(
-                    &self.sessions.cookie_name,
-                    new,
-                    &user.account_key(),
-                    &signing_keys,
-                )
-            })
-            .transpose()
-            .map_err(Error::internal)?;
+        let cookies = match &new {
+            Some(new) => Some(self.cookies(new, &confirmed, devices, now).await?),
+            None => None,
+        };
         let replacement = session.as_ref().zip(new.as_ref());
         let outcome = self
             .store
@@ -197,11 +198,36 @@ impl ConfirmCode {
         }
         let csrf_token = new.as_ref().map(|new| new.csrf_token.as_str());
         let response = json(StatusCode::CREATED, &confirmed.profile(csrf_token))?;
-        match cookie {
-            Some(cookie) => with_cookie(response, &cookie),
+        match cookies {
+            Some(Cookies { session, device }) => {
+                with_cookie(with_cookie(response, &session)?, &device)
+            }
             None => Ok(response),
         }
     }
+
+    async fn cookies(
+        &self,
+        new: &NewSession,
+        confirmed: &User,
+        devices: &KnownDevices,
+        now: Timestamp,
+    ) -> Result<Cookies, Error> {
+        let signing_keys = self.keys.signing_keys(now).await?;
+        let name = &self.sessions.cookie_name;
+        let device = Device::begin(confirmed, confirmed.device_epoch, false, now);
+        Ok(Cookies {
+            session: session_cookie(name, new, &confirmed.account_key(), &signing_keys)
+                .map_err(Error::internal)?,
+            device: devices.cookie_with(&device, &signing_keys)?,
+        })
+    }
+}
+
+/// The cookies of a response that opens a session.
+struct Cookies {
+    session: String,
+    device: String,
 }
 
 async fn read(request: Request) -> Result<Input, Error> {

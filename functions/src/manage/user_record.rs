@@ -96,6 +96,8 @@ impl UserRecord {
             // An imported user has no sessions; the epoch is stored so that an export equals the
             // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),
+            // A device token of the same uid that was invalid stays invalid.
+            device_epoch: fields.number("device_epoch")?.unwrap_or(new.device_epoch),
             data: new.data,
             referral_uid: new.referral_uid,
             labels: labels

@@ -5,14 +5,16 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
+        device::Device,
         language::Language,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
+        user::User,
     },
     http::{
-        Body, Form, Request, Response, StatusCode,
+        Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
         authentication::{AuthenticatedSession, Authenticator, Verified},
-        empty,
+        empty, with_cookie,
     },
     platform::clock::Timestamp,
     providers::breached_passwords::PasswordCheck,
@@ -42,6 +44,9 @@ impl Change {
     /// Of concurrent changes, exactly one succeeds, because the write requires the old hash.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let mut signed_in = self.authenticator.authenticate(&request, now).await?;
+        let devices = DeviceTokens::of(request.headers(), &self.authenticator.cookie_name)
+            .verify(self.keys.key_provider(), now)
+            .await?;
         let input = read(request).await?;
         for _ in 0..ATTEMPTS {
             if let Err(error) = self.check(&input, &signed_in).await {
@@ -53,8 +58,9 @@ impl Change {
                 }
                 return Err(error);
             }
+            let cookie = self.device_cookie(&devices, &signed_in.user, now).await?;
             if self.change(&input.new, &signed_in, now).await? == Outcome::Written {
-                return Ok(empty(StatusCode::CREATED));
+                return with_cookie(empty(StatusCode::CREATED), &cookie);
             }
             // A concurrent request changed the password or ended sessions. This one is processed as
             // if it came later.
@@ -63,6 +69,22 @@ impl Change {
         Err(Error::Unavailable(
             "the user was changed by other requests at every attempt".into(),
         ))
+    }
+
+    /// The device cookie for the device epoch after the change. A second factor that was used on
+    /// this device stays used.
+    async fn device_cookie(
+        &self,
+        devices: &KnownDevices,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let second_factor = devices
+            .of_account(&user.email.account_keys())
+            .is_some_and(|device| device.belongs_to(user) && device.second_factor);
+        let device = Device::begin(user, user.next_device_epoch()?, second_factor, now);
+        let signing_keys = self.keys.signing_keys(now).await?;
+        devices.cookie_with(&device, &signing_keys)
     }
 
     async fn check(&self, input: &Input, signed_in: &AuthenticatedSession) -> Result<(), Error> {

@@ -2,16 +2,20 @@
 
 use shared::{
     Error, FieldFault,
-    config::{Accounts, Application},
+    config::{Accounts, Application, Sessions},
     domain::{
         activity::{Action, Recorder},
+        device::Device,
         language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         password::{Hasher, Password, PasswordHash},
         user::{State, User},
     },
-    http::{Body, Form, OriginCheck, Request, Response, StatusCode, client, empty},
+    http::{
+        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
+        empty, with_cookie,
+    },
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, PasswordReset},
@@ -30,6 +34,7 @@ pub struct ConfirmCode {
     pub keys: Signer,
     pub hasher: Hasher,
     pub accounts: Accounts,
+    pub sessions: Sessions,
     pub application: Application,
     pub passwords: PasswordCheck,
 }
@@ -42,10 +47,14 @@ struct Input {
 
 impl ConfirmCode {
     /// Changes the password, ends every session, deletes the code and sends a notice. Of concurrent
-    /// requests with one code, exactly one succeeds. A rejected password leaves the code usable.
+    /// requests with one code, exactly one succeeds. A rejected password leaves the code usable. Sets
+    /// the device cookie, so that failures of strangers do not delay the first sign-in.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         self.origins.check(&request)?;
         let client = client(&request);
+        let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
+            .verify(self.keys.key_provider(), now)
+            .await?;
         let Input {
             token,
             password,
@@ -67,13 +76,14 @@ impl ConfirmCode {
         }
         let hash = self.hasher.hash(&password).await?;
         for _ in 0..ATTEMPTS {
+            let cookie = self.device_cookie(&devices, &user, now).await?;
             match self
                 .reset(&user, &code, &hash, language.as_deref(), recorder)
                 .await?
             {
                 PasswordChange::Done => {
                     metrics::password_reset(PasswordReset::Used);
-                    return Ok(empty(StatusCode::CREATED));
+                    return with_cookie(empty(StatusCode::CREATED), &cookie);
                 }
                 PasswordChange::CodeUsed => return Err(Error::TokenUtilized),
                 PasswordChange::UserChanged => (user, code) = self.find(&token, now).await?,
@@ -108,6 +118,17 @@ impl ConfirmCode {
         self.store
             .reset_password(user, hash, code, &notice, &activity)
             .await
+    }
+
+    async fn device_cookie(
+        &self,
+        devices: &KnownDevices,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let signing_keys = self.keys.signing_keys(now).await?;
+        let device = Device::begin(user, user.next_device_epoch()?, false, now);
+        devices.cookie_with(&device, &signing_keys)
     }
 
     /// The user and the code that the token names.

@@ -6,6 +6,7 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
+        device::{Device, DeviceCodes},
         email_address::{AccountKey, AccountKeys},
         language::Language,
         mail::{Kind, QueuedMail},
@@ -19,15 +20,15 @@ use shared::{
         user::{Uid, User},
     },
     http::{
-        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
-        with_cookie,
+        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
+        json, session_cookie, with_cookie,
     },
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, SignIn},
     },
     providers::captcha::Captcha,
-    store::{Attempt, Outcome, Signer, Store},
+    store::{AcceptedCode, Attempt, Outcome, Signer, Store},
     tokens::otp_secrets::OtpSecrets,
 };
 
@@ -51,9 +52,36 @@ struct Input {
     captcha_response: Option<CaptchaResponse>,
 }
 
+/// What is counted and read before the password is verified.
+struct Lookup {
+    /// The devices that the request names.
+    devices: KnownDevices,
+    attempt: Attempt,
+    found: Result<Found, Error>,
+}
+
+struct Found {
+    user: Option<User>,
+    /// The wrong codes of the device of the account, if a second factor was used on it.
+    codes: Option<DeviceCodes>,
+}
+
+/// An admitted attempt to sign in.
+struct SignInAttempt<'a> {
+    account: &'a AccountKey,
+    devices: &'a KnownDevices,
+    attempt: &'a Attempt,
+    /// The wrong codes of the device that decide whether a code may be verified; `None` if those of
+    /// the account decide.
+    codes: Option<DeviceCodes>,
+    recorder: Recorder<'a>,
+}
+
 impl Create {
     /// Opens a session. The attempt is counted before the password is verified, and refunded after
     /// every error except a wrong password. Wrong codes have their own count.
+    ///
+    /// With a device token of the account, the attempt is counted on the device.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         self.origins.check(&request)?;
         let outcome = Box::pin(self.attempt(request, now)).await;
@@ -63,28 +91,50 @@ impl Create {
 
     async fn attempt(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let client = client(&request);
+        let tokens = DeviceTokens::of(request.headers(), &self.sessions.cookie_name);
         let input = read(request).await?;
-        let recorder = Recorder {
-            client: &client,
-            life: self.accounts.activity_retention,
-            now,
-        };
         let accounts = AccountKeys::of(&input.email);
         let network = client.network();
-        let (admitted, attempt, user, ()) = tokio::join!(
+        let (admitted, lookup, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
-            self.store.count_attempt(&accounts, &self.limits, now),
-            self.store.find_user(&accounts),
+            self.look_up(&accounts, tokens, now),
             self.hasher.warm_up(),
         );
-        let attempt = attempt?;
-        let outcome = match admitted.and(user) {
-            Ok(user) => {
-                self.sign_in(&input, accounts.account(), user, &attempt, recorder)
-                    .await
+        let Lookup {
+            devices,
+            mut attempt,
+            found,
+        } = lookup?;
+        let Found { user, codes } = match admitted.and(found) {
+            Ok(found) => found,
+            Err(error) => {
+                self.store.refund(&attempt).await?;
+                return Err(error);
             }
-            Err(error) => Err(error),
         };
+        let device = devices.of_account(&accounts);
+        let is_valid = |device: &&Device| user.as_ref().is_some_and(|user| device.belongs_to(user));
+        let valid = device.filter(is_valid);
+        if device.is_some() && valid.is_none() && !attempt.is_of_address() {
+            // The token is of an earlier user or epoch, so it is treated as absent.
+            attempt = self
+                .store
+                .count_attempt(&accounts, None, &self.limits, now)
+                .await?;
+        }
+        let is_by_device = valid.is_some() && !attempt.is_of_address();
+        let sign_in = SignInAttempt {
+            account: accounts.account(),
+            devices: &devices,
+            attempt: &attempt,
+            codes: codes.filter(|codes| is_by_device && codes.permit_another()),
+            recorder: Recorder {
+                client: &client,
+                life: self.accounts.activity_retention,
+                now,
+            },
+        };
+        let outcome = self.sign_in(&input, user, &sign_in).await;
         if let Err(error) = &outcome
             && !matches!(error, Error::InvalidCredentials)
         {
@@ -93,14 +143,53 @@ impl Create {
         outcome
     }
 
+    /// Counts the attempt and reads the user. The counter is chosen by the signature of the device
+    /// token, because the user is read at the same time.
+    async fn look_up(
+        &self,
+        accounts: &AccountKeys,
+        tokens: DeviceTokens,
+        now: Timestamp,
+    ) -> Result<Lookup, Error> {
+        let devices = tokens.verify(self.keys.key_provider(), now).await?;
+        let device = devices.of_account(accounts);
+        let (attempt, user, codes) = tokio::join!(
+            self.store
+                .count_attempt(accounts, device, &self.limits, now),
+            self.store.find_user(accounts),
+            self.wrong_codes(device.filter(|device| device.second_factor)),
+        );
+        let found = match (user, codes) {
+            (Ok(user), Ok(codes)) => Ok(Found { user, codes }),
+            (Err(error), _) | (_, Err(error)) => Err(error),
+        };
+        Ok(Lookup {
+            attempt: attempt?,
+            devices,
+            found,
+        })
+    }
+
+    async fn wrong_codes(&self, device: Option<&Device>) -> Result<Option<DeviceCodes>, Error> {
+        match device {
+            Some(device) => self.store.device_codes(device).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     async fn sign_in(
         &self,
         input: &Input,
-        account: &AccountKey,
         user: Option<User>,
-        attempt: &Attempt,
-        recorder: Recorder<'_>,
+        sign_in: &SignInAttempt<'_>,
     ) -> Result<Response<Body>, Error> {
+        let SignInAttempt {
+            account,
+            devices,
+            attempt,
+            codes,
+            recorder,
+        } = sign_in;
         self.captcha
             .check(
                 input.captcha_response.as_ref(),
@@ -109,7 +198,7 @@ impl Create {
             )
             .await?;
         let user = self
-            .authenticate(&input.password, account, user, recorder)
+            .authenticate(&input.password, account, user, *recorder)
             .await?;
         if let Err(error) = user.may_sign_in() {
             self.store
@@ -131,10 +220,12 @@ impl Create {
             &signing_keys,
         )
         .map_err(Error::internal)?;
-        match self
-            .second_factor(&user, input.otp_code.as_deref(), recorder)
-            .await?
-        {
+        let factor = self
+            .second_factor(&user, input.otp_code.as_deref(), codes.as_ref(), *recorder)
+            .await?;
+        let device = Device::begin(&user, user.device_epoch, factor.is_some(), recorder.now);
+        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+        match &factor {
             None => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
                 self.store
@@ -144,17 +235,21 @@ impl Create {
             Some(factor) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
                 let report = RecoveryCodeReport::of(
-                    &factor,
+                    factor,
                     &user,
-                    &recorder,
+                    recorder,
                     self.application.default_language,
                 );
+                let code = AcceptedCode {
+                    factor,
+                    device: codes.as_ref(),
+                };
                 let opened = self
                     .store
                     .open_session_with_otp(
                         &user,
                         &new.session,
-                        &factor,
+                        code,
                         report.as_ref(),
                         attempt,
                         &activity,
@@ -163,10 +258,8 @@ impl Create {
                 require_uncontended(opened)?;
             }
         }
-        with_cookie(
-            json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
-            &cookie,
-        )
+        let body = json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?;
+        with_cookie(with_cookie(body, &cookie)?, &device_cookie)
     }
 
     /// Verifies the password. An unknown address and a wrong password cause the same work and the
@@ -213,11 +306,13 @@ impl Create {
         Err(Error::InvalidCredentials)
     }
 
-    /// Verifies the code of the second factor. Returns `None` if no second factor is enabled.
+    /// Verifies the code of the second factor. Returns `None` if no second factor is enabled. With
+    /// `codes`, a wrong code counts on the device, and the back-off of the account does not apply.
     async fn second_factor(
         &self,
         user: &User,
         code: Option<&str>,
+        codes: Option<&DeviceCodes>,
         recorder: Recorder<'_>,
     ) -> Result<Option<SecondFactor>, Error> {
         if !user.has_otp() {
@@ -229,25 +324,41 @@ impl Create {
             self.store.record(&rejected()).await?;
             return Err(Error::OtpInvalid);
         };
-        CodeFailures::of(user, code.kind()).check(code.kind(), recorder.now)?;
+        if codes.is_none() {
+            CodeFailures::of(user, code.kind()).check(code.kind(), recorder.now)?;
+        }
         let factor = self
             .otp_secrets
             .accepted(user, &code, &self.hasher, recorder.now)
             .await?;
         if factor.is_none() {
-            let notice = self.password_known_notice(user, recorder.now);
-            let counted = self
-                .store
-                .count_wrong_code(user, code.kind(), &rejected(), notice.as_ref())
-                .await?;
+            let on_device = codes.map_or(0, |codes| codes.failures);
+            let notice = self.password_known_notice(user, on_device, recorder.now);
+            let counted = match codes {
+                Some(codes) => {
+                    self.store
+                        .count_wrong_device_code(user, codes, &rejected(), notice.as_ref())
+                        .await?
+                }
+                None => {
+                    self.store
+                        .count_wrong_code(user, code.kind(), &rejected(), notice.as_ref())
+                        .await?
+                }
+            };
             require_uncontended(counted)?;
             return Err(Error::OtpInvalid);
         }
         Ok(factor)
     }
 
-    fn password_known_notice(&self, user: &User, now: Timestamp) -> Option<QueuedMail> {
-        password_known_notice_is_due(user, now).then(|| {
+    fn password_known_notice(
+        &self,
+        user: &User,
+        on_device: u32,
+        now: Timestamp,
+    ) -> Option<QueuedMail> {
+        password_known_notice_is_due(user, on_device, now).then(|| {
             let language = Language::choose(
                 None,
                 user.data.as_deref(),

@@ -6,12 +6,13 @@ use shared::{
     config::{Accounts, Application, Sessions},
     domain::{
         activity::Action,
+        device::Device,
         otp::{RecoveryCodeReport, SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
         session::NewSession,
     },
     http::{
-        Body, Form, Request, Response, StatusCode,
+        Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
         authentication::{AuthenticatedSession, Authenticator, Verified},
         json, session_cookie, with_cookie,
     },
@@ -40,8 +41,11 @@ impl Reauthenticate {
     /// replaces this one, so a stolen copy of the old token ends.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
+            .verify(self.keys.key_provider(), now)
+            .await?;
         let input = read(request).await?;
-        let outcome = self.reauthenticate(&input, &signed_in, now).await;
+        let outcome = self.reauthenticate(&input, &signed_in, &devices, now).await;
         if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
             let failed = signed_in
                 .recorder(self.accounts.activity_retention, now)
@@ -55,6 +59,7 @@ impl Reauthenticate {
         &self,
         input: &Input,
         signed_in: &AuthenticatedSession,
+        devices: &KnownDevices,
         now: Timestamp,
     ) -> Result<Response<Body>, Error> {
         let AuthenticatedSession {
@@ -75,6 +80,8 @@ impl Reauthenticate {
             &signing_keys,
         )
         .map_err(Error::internal)?;
+        let device = Device::begin(user, user.device_epoch, factor.is_some(), now);
+        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let report = factor.as_ref().and_then(|factor| {
             RecoveryCodeReport::of(factor, user, &recorder, self.application.default_language)
@@ -92,13 +99,11 @@ impl Reauthenticate {
             )
             .await?;
         match replaced {
-            Outcome::Written => with_cookie(
-                json(
-                    StatusCode::CREATED,
-                    &user.profile(Some(&renewed.csrf_token)),
-                )?,
-                &cookie,
-            ),
+            Outcome::Written => {
+                let profile = user.profile(Some(&renewed.csrf_token));
+                let response = with_cookie(json(StatusCode::CREATED, &profile)?, &cookie)?;
+                with_cookie(response, &device_cookie)
+            }
             // A concurrent request used the code or replaced the session.
             Outcome::Conflict if factor.is_some() => Err(Error::OtpInvalid),
             Outcome::Conflict => Err(Error::NotSignedIn),

@@ -7,6 +7,7 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
+        device::Device,
         email_address::EmailAddress,
         language::Language,
         mail::{Kind, QueuedMail},
@@ -17,8 +18,8 @@ use shared::{
         user::{NewUser, Uid, User},
     },
     http::{
-        Body, Form, OriginCheck, Request, Response, StatusCode, client, json, session_cookie,
-        with_cookie,
+        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
+        json, session_cookie, with_cookie,
     },
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
@@ -56,6 +57,7 @@ impl Create {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         self.origins.check(&request)?;
         let client = client(&request);
+        let tokens = DeviceTokens::of(request.headers(), &self.sessions.cookie_name);
         let input = read(request).await?;
         let network = client.network();
         let email = EmailAddress::parse(&input.email).ok();
@@ -104,7 +106,8 @@ impl Create {
             referral_uid,
             data,
         };
-        self.sign_up(new_user, lookup.mail_log, language, recorder)
+        let devices = tokens.verify(self.keys.key_provider(), now).await?;
+        self.sign_up(new_user, lookup.mail_log, language, &devices, recorder)
             .await
     }
 
@@ -114,6 +117,7 @@ impl Create {
         new_user: NewUser,
         mut log: Option<MailLog>,
         language: Language,
+        devices: &KnownDevices,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
         let now = recorder.now;
@@ -131,6 +135,8 @@ impl Create {
             let name = &self.sessions.cookie_name;
             let cookie = session_cookie(name, &new, &user.account_key(), &signing_keys)
                 .map_err(Error::internal)?;
+            let device = Device::begin(&user, user.device_epoch, false, now);
+            let device_cookie = devices.cookie_with(&device, &signing_keys)?;
             let mail = QueuedMail::with_code(
                 Kind::Confirmation,
                 &user.uid,
@@ -150,10 +156,8 @@ impl Create {
             };
             match self.store.sign_up(&account).await? {
                 SignUp::Done => {
-                    return with_cookie(
-                        json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?,
-                        &cookie,
-                    );
+                    let body = json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?;
+                    return with_cookie(with_cookie(body, &cookie)?, &device_cookie);
                 }
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
                 SignUp::UidTaken => uids_taken += 1,

@@ -3,6 +3,7 @@
 
 pub mod activity;
 pub mod captcha;
+pub mod device;
 pub mod email_address;
 pub mod ip_network;
 pub mod language;

@@ -70,7 +70,7 @@ pub fn append_cookies(headers: &mut HeaderMap, cookies: &[String]) {
     }
 }
 
-fn cookie(name: &str, value: &str, max_age: i64) -> String {
+pub(super) fn cookie(name: &str, value: &str, max_age: i64) -> String {
     format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age={max_age}")
 }
 

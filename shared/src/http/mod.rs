@@ -3,6 +3,7 @@
 pub mod authentication;
 mod cookies;
 mod credential;
+mod device_cookie;
 mod origin;
 mod parameters;
 mod response;
@@ -10,6 +11,7 @@ mod serve;
 
 pub use cookies::{append_cookies, clearing_cookie, session_cookie};
 pub use credential::Credential;
+pub use device_cookie::{DeviceTokens, KnownDevices};
 pub use lambda_http::{
     Body, Request, RequestExt, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},

@@ -92,9 +92,9 @@ impl<T: Send + Sync + 'static> CachedSecret<T> {
         self.0.get(now, None).await
     }
 
-    /// The secret, at most `max_age` seconds old, or the newest one if it is 0; but it is refreshed at
-    /// most once a minute. While Secrets Manager does not respond, or has no
-    /// usable version, returns the cached secret.
+    /// The secret, at most `max_age` seconds old, or the newest one if it is 0; but it is refreshed
+    /// at most once a minute. While Secrets Manager does not respond, or has no usable version,
+    /// returns the cached secret.
     pub(crate) async fn recent(&self, now: Timestamp, max_age: i64) -> Result<Arc<T>, Error> {
         self.0.get(now, Some(max_age)).await
     }
@@ -106,7 +106,7 @@ impl<T: Send + Sync + 'static> CachedSecret<T> {
         *loaded = Some(Loaded {
             value: Arc::clone(&value),
             fetched_at: now,
-            tried_at: now,
+            tried_at: Some(now),
         });
         Ok(value)
     }

@@ -6,7 +6,10 @@ use super::{
     keys::{code_key, decoy_key, failures_key},
     otp::REMOVE_OTP,
     transaction::{Transaction, Write},
-    writes::{activity_write, code_writes, mail_log_write, mail_write, session_kept_write},
+    writes::{
+        activity_write, code_writes, device_epochs, has_device_epoch, mail_log_write, mail_write,
+        session_kept_write,
+    },
 };
 use crate::{
     Error,
@@ -57,7 +60,8 @@ pub enum PasswordChange {
     Done,
     /// The code was used or replaced by a newer one.
     CodeUsed,
-    /// The user was deleted, or the second factor was enabled or disabled, since the user was read.
+    /// The user was deleted, the second factor was enabled or disabled, or the device epoch was
+    /// raised, since the user was read.
     UserChanged,
 }
 
@@ -209,8 +213,8 @@ impl Store {
         Ok((self.user_of(&claims.uid, user).await?, code))
     }
 
-    /// In one transaction, changes the password, ends every session, deletes the code and the
-    /// counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
+    /// In one transaction, changes the password, ends every session, invalidates all device tokens,
+    /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
     /// was [enabled recently](User::has_recent_otp); keeps an older one, but ends its back-off.
     pub async fn reset_password(
         &self,
@@ -239,15 +243,16 @@ impl Store {
             (":hash", text(hash.as_str())),
             (":now", number(now.seconds())),
         ];
+        let device_epochs = device_epochs(user)?;
         let writes = [
             self.user_write(
                 user,
                 &format!(
                     "SET password_hash = :hash, updated_at = :now, \
-                     session_epoch = session_epoch + :one {removed}"
+                     session_epoch = session_epoch + :one, device_epoch = :next_device_epoch {removed}"
                 ),
-                Some(unchanged),
-                values.into_iter().chain(enabled_at),
+                Some(&format!("{unchanged} AND {}", has_device_epoch(user))),
+                values.into_iter().chain(enabled_at).chain(device_epochs),
             )?,
             Self::delete(
                 &self.grants,
@@ -266,8 +271,8 @@ impl Store {
         })
     }
 
-    /// In one transaction, changes the password, ends every other session, deletes an unused reset
-    /// code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
+    /// In one transaction, changes the password, ends every other session, invalidates all device
+    /// tokens, deletes an unused reset code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
     /// the password changed or the session ended since they were read.
     pub async fn change_password(
         &self,
@@ -277,18 +282,23 @@ impl Store {
         notice: &QueuedMail,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
+        let values = [
+            (":old", text(user.password_hash.as_str())),
+            (":hash", text(hash.as_str())),
+            (":epoch", number(session.epoch)),
+            (":next", number(session.next_epoch()?)),
+            (":now", number(activity.created_at.seconds())),
+        ];
         let writes = [
             self.user_write(
                 user,
-                "SET password_hash = :hash, session_epoch = :next, updated_at = :now",
-                Some("password_hash = :old AND session_epoch = :epoch"),
-                [
-                    (":old", text(user.password_hash.as_str())),
-                    (":hash", text(hash.as_str())),
-                    (":epoch", number(session.epoch)),
-                    (":next", number(session.next_epoch()?)),
-                    (":now", number(activity.created_at.seconds())),
-                ],
+                "SET password_hash = :hash, session_epoch = :next, \
+                 device_epoch = :next_device_epoch, updated_at = :now",
+                Some(&format!(
+                    "password_hash = :old AND session_epoch = :epoch AND {}",
+                    has_device_epoch(user)
+                )),
+                values.into_iter().chain(device_epochs(user)?),
             )?,
             session_kept_write(&self.grants, session)?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,

@@ -8,7 +8,7 @@ use super::{
     limits::Attempt,
     otp::REMOVE_OTP,
     transaction::Transaction,
-    writes::{activity_write, session_write},
+    writes::{activity_write, device_epochs, has_device_epoch, session_write},
 };
 use crate::{
     Error,
@@ -116,14 +116,15 @@ impl Store {
             user,
             &format!(
                 "SET #state = :active, #level = :level, labels = :labels, session_epoch = :epoch, \
-                 updated_at = :now {}",
+                 device_epoch = :next_device_epoch, updated_at = :now {}",
                 if is_first { REMOVE_OTP } else { "" }
             ),
             // A concurrent change of the user must not be overwritten.
-            Some(
+            Some(&format!(
                 "#state = :pending AND #level = :was_level AND labels = :were_labels \
-                 AND session_epoch = :was_epoch",
-            ),
+                 AND session_epoch = :was_epoch AND {}",
+                has_device_epoch(user)
+            )),
             [
                 (":pending", text("pending")),
                 (":active", text("active")),
@@ -134,7 +135,9 @@ impl Store {
                 (":was_epoch", number(user.session_epoch)),
                 (":epoch", number(confirmed.session_epoch)),
                 (":now", number(confirmed.updated_at.seconds())),
-            ],
+            ]
+            .into_iter()
+            .chain(device_epochs(user)?),
         )?;
         let mut writes = vec![
             delete_code,

@@ -16,7 +16,7 @@ use super::{Item, items::text};
 use crate::{
     domain::{
         email_address::AccountKey, one_time_code::Kind, rate_limit::MailKind, session::SessionId,
-        user::Uid,
+        token_id::TokenId, user::Uid,
     },
     platform::random::sha256_hex,
 };
@@ -75,6 +75,22 @@ pub(super) fn activity_key(uid: &Uid, id: &str) -> Item {
 pub(super) fn failures_key(account: &AccountKey) -> Item {
     grant_key(
         &format!("LIMIT#sign_in#{}", sha256_hex(account.as_str())),
+        "-",
+    )
+}
+
+/// Key of the counter of consecutive wrong passwords of a device.
+pub(super) fn device_failures_key(device: &TokenId) -> Item {
+    grant_key(
+        &format!("LIMIT#device#{}", sha256_hex(device.reveal())),
+        "-",
+    )
+}
+
+/// Key of the counter of consecutive wrong codes of a device.
+pub(super) fn device_codes_key(device: &TokenId) -> Item {
+    grant_key(
+        &format!("LIMIT#device_codes#{}", sha256_hex(device.reveal())),
         "-",
     )
 }

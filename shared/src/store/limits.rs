@@ -9,14 +9,15 @@ use super::{
     Item, Store,
     conditional::{Conditional, conditional},
     items::{number, read, text},
-    keys::{failures_key, mail_log_key, requests_key},
+    keys::{device_failures_key, failures_key, mail_log_key, requests_key},
     transaction::Write,
 };
 use crate::{
     Error,
     domain::{
         activity::{Activity, activity_id},
-        email_address::{AccountKey, AccountKeys},
+        device::{DEVICE_FAILURE_LIMIT, Device},
+        email_address::AccountKeys,
         one_time_code::Kind,
         rate_limit::{Failures, Limits, MailLog, minute},
         user::{Uid, User},
@@ -34,14 +35,75 @@ pub struct Attempt(Option<Counted>);
 struct Counted {
     /// The id of the activity that records the success of the attempt.
     id: String,
-    account: AccountKey,
+    counter: Counter,
     /// The stored counter, this attempt included.
     after: Failures,
     /// The counter before this attempt, if the attempt starts a back-off.
     before_back_off: Option<Failures>,
 }
 
+/// The counter on which an attempt is counted.
+#[derive(Clone, Debug)]
+enum Counter {
+    /// Of an address.
+    Account(AccountKeys),
+    /// Of a device of the account of the address.
+    Device(Device),
+}
+
+impl Counter {
+    fn key(&self) -> Item {
+        match self {
+            Self::Account(accounts) => failures_key(accounts.account()),
+            Self::Device(device) => device_failures_key(&device.id),
+        }
+    }
+
+    /// The limits of the counter. A device never has more free attempts than attempts.
+    fn limits(&self, limits: &Limits) -> Limits {
+        let free = limits.sign_in_free_attempts;
+        Limits {
+            sign_in_free_attempts: match self {
+                Self::Account(_) => free,
+                Self::Device(_) => free.min(DEVICE_FAILURE_LIMIT),
+            },
+            ..*limits
+        }
+    }
+
+    /// The failures to store, see [`Failures::with_attempt`]. Those of a device are kept as long as
+    /// its token is valid.
+    fn with_attempt(
+        &self,
+        before: Option<&Failures>,
+        attempt: &str,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Failures, Error> {
+        let after = Failures::with_attempt(before, attempt, limits, now)?;
+        Ok(match self {
+            Self::Account(_) => after,
+            Self::Device(device) => Failures {
+                expires_at: device.expires_at,
+                ..after
+            },
+        })
+    }
+
+    fn is_exhausted(&self, failures: Option<&Failures>) -> bool {
+        matches!(self, Self::Device(_))
+            && failures.is_some_and(|failures| failures.count >= DEVICE_FAILURE_LIMIT)
+    }
+}
+
 impl Attempt {
+    /// Whether the attempt is counted on the address, and not on a device.
+    #[must_use]
+    pub fn is_of_address(&self) -> bool {
+        let counted = self.0.as_ref();
+        counted.is_some_and(|counted| matches!(counted.counter, Counter::Account(_)))
+    }
+
     /// The activity to store if the attempt succeeds, with the id by which
     /// [`Store::resolve_pending`] finds it.
     pub(super) fn success(&self, activity: &Activity) -> Activity {
@@ -59,7 +121,7 @@ impl Attempt {
         self.0
             .as_ref()
             .filter(|counted| !counted.after.counts_only(&counted.id))
-            .map(|counted| failures_key(&counted.account))
+            .map(|counted| counted.counter.key())
     }
 }
 
@@ -67,24 +129,49 @@ impl Store {
     /// Counts an attempt for an account key, before the password or code is verified. The limit is
     /// the same for concurrent attempts as for sequential ones.
     ///
+    /// An attempt with a token of a device of the account is counted on the device, whatever the
+    /// count of the address, unless the device has [`DEVICE_FAILURE_LIMIT`] failures in a row.
+    ///
     /// # Errors
     /// [`Error::TooManyAttempts`] during a back-off, or if concurrent attempts keep changing the
     /// counter. The attempt is then not counted.
     pub async fn count_attempt(
         &self,
         accounts: &AccountKeys,
+        device: Option<&Device>,
         limits: &Limits,
         now: Timestamp,
     ) -> Result<Attempt, Error> {
-        let account = accounts.account();
         if limits.sign_in_free_attempts == 0 {
             return Ok(Attempt(None));
         }
+        if let Some(device) = device {
+            let by_device = Counter::Device(device.clone());
+            if let Some(attempt) = self.count_on(by_device, limits, now).await? {
+                return Ok(Attempt(Some(attempt)));
+            }
+        }
+        let by_address = Counter::Account(accounts.clone());
+        match self.count_on(by_address, limits, now).await? {
+            Some(attempt) => Ok(Attempt(Some(attempt))),
+            None => Err(Error::internal("an address was counted like a device")),
+        }
+    }
+
+    /// Counts an attempt on a counter. Returns `None`, without counting, if the counter is that of a
+    /// device and has as many failures as its token permits.
+    async fn count_on(
+        &self,
+        counter: Counter,
+        limits: &Limits,
+        now: Timestamp,
+    ) -> Result<Option<Counted>, Error> {
+        let limits = &counter.limits(limits);
         let id = activity_id(now);
-        let first = Failures::with_attempt(None, &id, limits, now)?;
+        let first = counter.with_attempt(None, &id, limits, now)?;
         // One call is sufficient while attempts are free, as in nearly every sign-in.
         let free = self
-            .update_failures(account)
+            .update_failures(&counter)
             .update_expression(
                 "SET retry_at = :now, expires_at = :end, unsettled = if_not_exists(unsettled, :id) ADD #count :one",
             )
@@ -97,30 +184,33 @@ impl Store {
             .expression_attribute_values(":id", text(&id));
         let mut before = match count(free).await? {
             CountOutcome::Counted(after) => {
-                return Ok(Attempt(Some(Counted {
+                return Ok(Some(Counted {
                     id,
-                    account: account.clone(),
+                    counter,
                     after,
                     before_back_off: None,
-                })));
+                }));
             }
             CountOutcome::Conflict(before) => before,
         };
         let mut backoff = Backoff::start();
         loop {
             let known = self
-                .resolve_pending(accounts, before.clone(), limits, now)
+                .resolve_pending(&counter, before.clone(), limits, now)
                 .await?;
-            let after = Failures::with_attempt(known.as_ref(), &id, limits, now)?;
-            match count(self.replace_failures(account, before.as_ref(), &after)).await? {
+            if counter.is_exhausted(known.as_ref()) {
+                return Ok(None);
+            }
+            let after = counter.with_attempt(known.as_ref(), &id, limits, now)?;
+            match count(self.replace_failures(&counter, before.as_ref(), &after)).await? {
                 CountOutcome::Counted(after) => {
                     let before_back_off = known.filter(|_| after.retry_at > now.milliseconds());
-                    return Ok(Attempt(Some(Counted {
+                    return Ok(Some(Counted {
                         id,
-                        account: account.clone(),
+                        counter,
                         after,
                         before_back_off,
-                    })));
+                    }));
                 }
                 CountOutcome::Conflict(_) if !backoff.wait().await => {
                     return Err(Error::TooManyAttempts { retry_after: 1 });
@@ -135,7 +225,7 @@ impl Store {
     /// without an account.
     async fn resolve_pending(
         &self,
-        accounts: &AccountKeys,
+        counter: &Counter,
         failures: Option<Failures>,
         limits: &Limits,
         now: Timestamp,
@@ -146,10 +236,13 @@ impl Store {
         let Some(attempt) = failures.pending_to_resolve(limits, now) else {
             return Ok(Some(failures));
         };
-        let owner = self
-            .find_user(accounts)
-            .await?
-            .map_or_else(|| Uid::decoy(accounts.account()), |user| user.uid);
+        let owner = match counter {
+            Counter::Account(accounts) => self
+                .find_user(accounts)
+                .await?
+                .map_or_else(|| Uid::decoy(accounts.account()), |user| user.uid),
+            Counter::Device(device) => device.uid.clone(),
+        };
         let succeeded = self.has_succeeded(&owner, attempt).await?;
         Ok(Some(if succeeded {
             failures.without_pending()
@@ -163,7 +256,7 @@ impl Store {
     /// refund the attempt twice.
     pub async fn refund(&self, attempt: &Attempt) -> Result<(), Error> {
         let Some(Counted {
-            account,
+            counter,
             after,
             before_back_off,
             ..
@@ -176,7 +269,7 @@ impl Store {
         let write = match before_back_off {
             None => Self::update(
                 &self.grants,
-                failures_key(account),
+                counter.key(),
                 "ADD #count :minus_one",
                 "#count > :zero",
                 [minus_one, zero],
@@ -185,7 +278,7 @@ impl Store {
             // attempt may have changed it.
             Some(before) => Self::update(
                 &self.grants,
-                failures_key(account),
+                counter.key(),
                 "SET retry_at = :retry_at, expires_at = :end ADD #count :minus_one",
                 "retry_at = :wait AND #count > :zero",
                 [
@@ -245,11 +338,11 @@ impl Store {
         self.user_and_grant(accounts.iter(), log).await
     }
 
-    fn update_failures(&self, account: &AccountKey) -> UpdateItemFluentBuilder {
+    fn update_failures(&self, counter: &Counter) -> UpdateItemFluentBuilder {
         self.client
             .update_item()
             .table_name(&self.grants)
-            .set_key(Some(failures_key(account)))
+            .set_key(Some(counter.key()))
             .expression_attribute_names("#count", "count")
             .return_values(ReturnValue::AllNew)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
@@ -257,12 +350,12 @@ impl Store {
 
     fn replace_failures(
         &self,
-        account: &AccountKey,
+        counter: &Counter,
         before: Option<&Failures>,
         after: &Failures,
     ) -> UpdateItemFluentBuilder {
         let request = self
-            .update_failures(account)
+            .update_failures(counter)
             .update_expression(match after.pending {
                 Some(_) => "SET #count = :count, retry_at = :retry_at, expires_at = :end, unsettled = :unsettled",
                 None => "SET #count = :count, retry_at = :retry_at, expires_at = :end REMOVE unsettled",

@@ -11,6 +11,7 @@ mod cancellation;
 mod codes;
 mod conditional;
 mod confirmation;
+mod devices;
 mod items;
 mod keys;
 mod limits;
@@ -41,6 +42,7 @@ pub use outbox::Claim;
 pub use rekey::Rekey;
 pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
+pub use sessions::AcceptedCode;
 pub use signer::Signer;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 

@@ -5,7 +5,7 @@ use super::{
     items::{number, text},
     writes::{
         FailureAttributes, UNUSED_STEP, activity_write, mail_write, otp_secret_as_read,
-        recovery_report_writes, recovery_set, session_kept_write, step_change, unused,
+        recovery_report_writes, recovery_set, session_kept_write, step_change, unnotified, unused,
     },
 };
 use crate::{
@@ -128,13 +128,7 @@ impl Store {
         let attributes = FailureAttributes::of(kind);
         let after = CodeFailures::of(user, kind).with_failure(now);
         let (unchanged, before) = attributes.unchanged(user);
-        let (unnotified, notified_at) = match user.password_known_at {
-            None => ("attribute_not_exists(password_known_at)", None),
-            Some(at) => (
-                "password_known_at = :notified_at",
-                Some((":notified_at", number(at.seconds()))),
-            ),
-        };
+        let (unnotified, notified_at) = unnotified(user);
         let mut change = format!("SET {} = :after", attributes.count);
         if after.retry_at.is_some() {
             change = format!("{change}, {} = :retry_at", attributes.retry_at);
@@ -259,7 +253,7 @@ impl Store {
 mod tests {
     use super::{
         super::{
-            Attempt,
+            AcceptedCode, Attempt,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
@@ -375,7 +369,10 @@ mod tests {
             .open_session_with_otp(
                 user,
                 &session_of(user),
-                factor,
+                AcceptedCode {
+                    factor,
+                    device: None,
+                },
                 None,
                 &Attempt::default(),
                 &activity,

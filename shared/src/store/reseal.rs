@@ -123,7 +123,10 @@ mod tests {
             .open_session_with_otp(
                 user,
                 &session_of(user),
-                &factor,
+                AcceptedCode {
+                    factor: &factor,
+                    device: None,
+                },
                 None,
                 &Attempt::default(),
                 &succeeded(user, Action::LoginWithOtp, NOW),

@@ -23,8 +23,9 @@ use crate::{
     Error,
     domain::{
         activity::Activity,
+        device::DeviceCodes,
         email_address::AccountKey,
-        otp::{RecoveryCodeReport, SecondFactor},
+        otp::{CodeKind, RecoveryCodeReport, SecondFactor},
         session::{Session, SessionId},
         user::{Uid, User},
     },
@@ -42,6 +43,16 @@ struct Named {
     users: HashMap<AccountKey, User>,
     sessions: HashMap<SessionId, Session>,
     keys: Option<PublishedKeys>,
+}
+
+/// An accepted code of the second factor, and the wrong codes of the device on which it was entered
+/// if they decided whether it may be verified.
+#[derive(Clone, Copy)]
+pub struct AcceptedCode<'a> {
+    /// The accepted code.
+    pub factor: &'a SecondFactor,
+    /// The wrong codes of the device; `None` if those of the account decided.
+    pub device: Option<&'a DeviceCodes>,
 }
 
 impl Store {
@@ -80,17 +91,29 @@ impl Store {
     /// Stores a session, marks the code as used, and clears the wrong codes and the failures
     /// counted before the attempt. Returns [`Outcome::Conflict`], without writing, if the code was
     /// used, a wrong code was counted, or the OTP secret changed since the user was read.
+    ///
+    /// The wrong codes are those of the device if the code was entered on one. Those of the account
+    /// are then cleared by a recovery code only.
     pub async fn open_session_with_otp(
         &self,
         user: &User,
         session: &Session,
-        factor: &SecondFactor,
+        AcceptedCode { factor, device }: AcceptedCode<'_>,
         report: Option<&RecoveryCodeReport>,
         attempt: &Attempt,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
+        let clears_account = device.is_none() || factor.kind() == CodeKind::Recovery;
+        let use_code = if clears_account {
+            self.sign_in_factor_write(user, factor)?
+        } else {
+            self.factor_write(user, factor)?
+        };
+        let clear_device = device
+            .map(|codes| self.device_codes_cleared(codes))
+            .transpose()?;
         let writes = [
-            self.sign_in_factor_write(user, factor)?,
+            use_code,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
@@ -100,7 +123,13 @@ impl Store {
             .transpose()?;
         let report = recovery_report_writes(&self.grants, report)?;
         Ok(self
-            .transact(writes.into_iter().chain(delete).chain(report))
+            .transact(
+                writes
+                    .into_iter()
+                    .chain(clear_device)
+                    .chain(delete)
+                    .chain(report),
+            )
             .await?
             .into())
     }

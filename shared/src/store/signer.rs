@@ -97,6 +97,12 @@ impl Signer {
         self.published_keys(now).await.map(drop)
     }
 
+    /// The keys of the secret, for tokens that only functions with the secret verify.
+    #[must_use]
+    pub const fn key_provider(&self) -> &KeyProvider {
+        &self.keys
+    }
+
     /// The claims of a valid token; see [`KeyProvider::verify`].
     ///
     /// # Errors

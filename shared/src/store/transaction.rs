@@ -111,11 +111,11 @@ impl Store {
         condition: Option<&str>,
         values: Values<N>,
     ) -> Result<Write, Error> {
-        let condition = condition.map(ToOwned::to_owned);
         let delete = Delete::builder()
             .table_name(table)
             .set_key(Some(key))
-            .set_condition_expression(condition);
+            .set_expression_attribute_names(names([condition.unwrap_or_default(), ""]))
+            .set_condition_expression(condition.map(ToOwned::to_owned));
         delete
             .set_expression_attribute_values(owned(values))
             .build()

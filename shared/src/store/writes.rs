@@ -158,6 +158,35 @@ pub(super) fn recovery_report_writes(
     ])
 }
 
+/// The condition that no notice about a known password was sent since the user was read, and its
+/// value.
+pub(super) fn unnotified(user: &User) -> (&'static str, Option<Value>) {
+    match user.password_known_at {
+        None => ("attribute_not_exists(password_known_at)", None),
+        Some(at) => (
+            "password_known_at = :notified_at",
+            Some((":notified_at", number(at.seconds()))),
+        ),
+    }
+}
+
+/// The condition that the device epoch of a user is `:device_epoch`, the one that was read. Earlier
+/// versions stored users without it.
+pub(super) const fn has_device_epoch(user: &User) -> &'static str {
+    match user.device_epoch {
+        0 => "(attribute_not_exists(device_epoch) OR device_epoch = :device_epoch)",
+        _ => "device_epoch = :device_epoch",
+    }
+}
+
+/// The values `:device_epoch`, the one that was read, and `:next_device_epoch`.
+pub(super) fn device_epochs(user: &User) -> Result<[Value; 2], Error> {
+    Ok([
+        (":device_epoch", number(user.device_epoch)),
+        (":next_device_epoch", number(user.next_device_epoch()?)),
+    ])
+}
+
 /// The attributes of a user that count the wrong codes of a kind.
 pub(super) struct FailureAttributes {
     kind: CodeKind,

@@ -1,4 +1,4 @@
-//! Session tokens and mailed tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), by keys that
+//! Session tokens, device tokens and mailed tokens: JWTs (RFC 7519) signed with Ed25519 (RFC 8037), by keys that
 //! are derived from the token secret.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BoxError,
-    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
+    domain::{device::Device, email_address::AccountKey, token_id::TokenId, user::Uid},
     platform::clock::Timestamp,
 };
 
@@ -38,6 +38,8 @@ pub enum Purpose {
     Reset,
     /// Confirms an address.
     Confirmation,
+    /// Names a device of an account: a part of the device cookie.
+    Device,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
             Self::Session => "session",
             Self::Reset => "reset",
             Self::Confirmation => "confirmation",
+            Self::Device => "device",
         }
     }
 }
@@ -58,14 +61,25 @@ pub struct Claims {
     sub: Purpose,
     iat: Timestamp,
     exp: Timestamp,
-    /// The id of the session or of the one-time code.
+    /// The id of the session, of the one-time code or of the device.
     #[serde(rename = "jti")]
     pub token_id: TokenId,
     /// The uid of the user.
     pub uid: Uid,
-    /// The account key of the user.
+    /// The account key of the user; in a device token, its hash.
     #[serde(rename = "user")]
     pub account_key: AccountKey,
+    /// Present in device tokens only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    device: Option<DeviceClaims>,
+}
+
+/// The claims that only a device token has.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct DeviceClaims {
+    epoch: u64,
+    #[serde(rename = "otp")]
+    second_factor: bool,
 }
 
 impl Claims {
@@ -88,7 +102,46 @@ impl Claims {
             token_id,
             uid,
             account_key,
+            device: None,
         }
+    }
+
+    /// The claims of the token of a device.
+    #[must_use]
+    pub fn of_device(device: &Device) -> Self {
+        let claims = Self::new(
+            Purpose::Device,
+            device.id.clone(),
+            device.uid.clone(),
+            AccountKey::stored(&device.account_hash),
+            device.issued_at,
+            device.expires_at,
+        );
+        Self {
+            device: Some(DeviceClaims {
+                epoch: device.epoch,
+                second_factor: device.second_factor,
+            }),
+            ..claims
+        }
+    }
+
+    /// The device that a token of [`Purpose::Device`] names.
+    #[must_use]
+    pub fn into_device(self) -> Option<Device> {
+        let DeviceClaims {
+            epoch,
+            second_factor,
+        } = self.device?;
+        Some(Device {
+            id: self.token_id,
+            account_hash: self.account_key.as_str().to_owned(),
+            uid: self.uid,
+            epoch,
+            second_factor,
+            issued_at: self.iat,
+            expires_at: self.exp,
+        })
     }
 }
 
@@ -325,6 +378,27 @@ mod tests {
     }
 
     #[test]
+    fn a_device_token_contains_its_device_and_no_address() {
+        let device = Device {
+            id: TokenId::from_text("the-jti"),
+            account_hash: "the-hash".to_owned(),
+            uid: Uid::parse("ID0123456789").expect("a uid"),
+            epoch: 7,
+            second_factor: true,
+            issued_at: NOW,
+            expires_at: NOW + 60,
+        };
+        let keys = signing_keys("secret", None);
+        let token = keys.sign(&Claims::of_device(&device)).expect("a token");
+        let verified = keys.verify(Purpose::Device, &token, NOW).expect("claims");
+        assert_eq!(verified.into_device(), Some(device));
+        // A token without the claims of a device names none.
+        assert_eq!(claims(Purpose::Device).into_device(), None);
+        let session = serde_json::to_string(&claims(Purpose::Session)).expect("JSON");
+        assert!(!session.contains("device"), "{session}");
+    }
+
+    #[test]
     fn a_token_is_rejected_from_the_second_of_its_expiry() {
         let keys = signing_keys("secret", None);
         let token = keys.sign(&claims(Purpose::Session)).expect("a token");
@@ -338,7 +412,12 @@ mod tests {
     #[test]
     fn a_token_is_rejected_for_every_other_purpose() {
         let keys = signing_keys("secret", None);
-        let all = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
+        let all = [
+            Purpose::Session,
+            Purpose::Reset,
+            Purpose::Confirmation,
+            Purpose::Device,
+        ];
         for issued in all {
             let token = keys.sign(&claims(issued)).expect("a token");
             for presented in all {

@@ -87,12 +87,13 @@ impl CodeFailures {
 }
 
 /// Whether one more wrong code makes a notice due: it is at least the third in a row, and the last
-/// notice is a day old.
+/// notice is a day old. `on_device` is the number of wrong codes that are counted on the device.
 #[must_use]
-pub fn password_known_notice_is_due(user: &User, now: Timestamp) -> bool {
+pub fn password_known_notice_is_due(user: &User, on_device: u32, now: Timestamp) -> bool {
     let in_a_row = user
         .totp_failures
         .saturating_add(user.recovery_failures)
+        .saturating_add(on_device)
         .saturating_add(1);
     in_a_row >= NOTICE
         && user
@@ -178,10 +179,13 @@ mod tests {
             (50, 0, Some(now - 86_400), true),
         ] {
             assert_eq!(
-                password_known_notice_is_due(&user(totp, recovery, sent), NOW),
+                password_known_notice_is_due(&user(totp, recovery, sent), 0, NOW),
                 due,
                 "{totp} {recovery} {sent:?}"
             );
         }
+        assert!(!password_known_notice_is_due(&user(0, 0, None), 1, NOW));
+        assert!(password_known_notice_is_due(&user(0, 0, None), 2, NOW));
+        assert!(password_known_notice_is_due(&user(1, 0, None), 1, NOW));
     }
 }

@@ -78,6 +78,9 @@ pub struct User {
     /// The session epoch. Incrementing it ends all sessions: a session with another epoch is not
     /// live.
     pub session_epoch: u64,
+    /// The device epoch. Incrementing it invalidates all device tokens of the user.
+    #[serde(default)]
+    pub device_epoch: u64,
     /// JSON text that the client sent at sign-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
@@ -180,6 +183,7 @@ impl User {
             recovery_retry_at: None,
             password_known_at: None,
             session_epoch: 0,
+            device_epoch: 0,
             data: new.data,
             referral_uid: new.referral_uid,
             labels: Vec::new(),
@@ -226,15 +230,16 @@ impl User {
     }
 
     /// The user with a confirmed address: active, of level 1 or higher, with the label
-    /// `email: verified`. A first confirmation also ends every session and removes the second
-    /// factor, because a stranger could have set them.
+    /// `email: verified`, and without valid device tokens. A first confirmation also ends every
+    /// session and removes the second factor, because a stranger could have set them.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the session epoch is the highest possible one.
+    /// [`Error::Internal`] if an epoch is the highest possible one.
     pub fn confirmed(&self, now: Timestamp) -> Result<Self, Error> {
         let confirmed = Self {
             state: State::Active,
             level: self.level.max(1),
+            device_epoch: self.next_device_epoch()?,
             ..self.verified(now)
         };
         if self.has_verified_email() {
@@ -248,6 +253,16 @@ impl User {
             session_epoch,
             ..confirmed.without_otp()
         })
+    }
+
+    /// The device epoch after the current one. Storing it invalidates all device tokens.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the epoch is the highest possible one.
+    pub fn next_device_epoch(&self) -> Result<u64, Error> {
+        self.device_epoch
+            .checked_add(1)
+            .ok_or_else(|| Error::internal("a user has the highest possible device epoch"))
     }
 
     /// The user without a second factor.
@@ -474,6 +489,7 @@ mod tests {
             (first.session_epoch, first.otp_secret, first.totp_failures),
             (1, None, 0)
         );
+        assert_eq!(first.device_epoch, 1);
         let again = User {
             otp_secret: pending.otp_secret,
             ..user("pending")
@@ -481,6 +497,7 @@ mod tests {
         .confirmed(Timestamp::from_seconds(9))
         .expect("an epoch");
         assert_eq!((again.session_epoch, again.has_otp()), (0, true));
+        assert_eq!(again.device_epoch, 1, "every confirmation raises it");
     }
 
     #[test]

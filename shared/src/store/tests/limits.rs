@@ -26,7 +26,7 @@ fn jane() -> AccountKeys {
 /// A counted attempt, or the seconds of the back-off.
 async fn attempt(store: &Store, account: &AccountKeys, now: Timestamp) -> Result<Attempt, i64> {
     store
-        .count_attempt(account, &LIMITS, now)
+        .count_attempt(account, None, &LIMITS, now)
         .await
         .map_err(|error| error.retry_after().expect("a wait"))
 }
@@ -328,7 +328,7 @@ async fn nothing_is_counted_if_the_limits_are_0() {
     };
     for _ in 0..100 {
         let attempt = store
-            .count_attempt(&jane(), &off, NOW)
+            .count_attempt(&jane(), None, &off, NOW)
             .await
             .expect("an attempt");
         store.refund(&attempt).await.expect("an answer");

@@ -2,6 +2,7 @@
 
 mod activities;
 mod codes;
+mod devices;
 mod limits;
 mod outbox;
 mod sessions;

@@ -13,7 +13,7 @@ use crate::{
         token_id::TokenId,
         user::{OtpSecret, StoredOtpSecret, Uid, User},
     },
-    store::{Attempt, Store},
+    store::{AcceptedCode, Attempt, Store},
     tokens::signed_token::{Claims, Purpose},
 };
 
@@ -25,7 +25,10 @@ async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
         .open_session_with_otp(
             user,
             &session_of(user),
-            &factor,
+            AcceptedCode {
+                factor: &factor,
+                device: None,
+            },
             None,
             &Attempt::default(),
             &activity,
