@@ -50,9 +50,9 @@ impl Published {
         let mut signs_from = current
             .public_keys()
             .map(|(id, _)| self.keys.signs_from(id));
-        let is_early = |from: Option<Timestamp>| from.is_some_and(|from| now < from);
-        if is_early(signs_from.next())
-            && !is_early(signs_from.next())
+        if let (Some(current_from), Some(previous_from)) = (signs_from.next(), signs_from.next())
+            && now < current_from
+            && previous_from < current_from
             && let Some(previous) = self.derived.previous_signing_keys()?
         {
             return Ok(previous);

@@ -259,8 +259,8 @@ mod tests {
         // The verifier read the keys in the last moment before the publication, by a clock that is
         // half a minute behind.
         let cache = KeyCache::default();
-        request(&cache, &[token("first")], Some(&before), now - 30).expect("claims");
-        let outcome = request(&cache, &[token("second")], Some(&after), first_use - 30);
+        request(&cache, &[token("first")], Some(&before), now + -30).expect("claims");
+        let outcome = request(&cache, &[token("second")], Some(&after), first_use + -30);
         assert_eq!(outcome.expect("claims"), (1, true));
     }
 

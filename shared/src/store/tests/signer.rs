@@ -264,6 +264,25 @@ async fn two_rotations_void_the_tokens_of_the_first_key() {
 }
 
 #[tokio::test]
+async fn after_two_rotations_in_short_succession_the_key_that_was_published_first_signs() {
+    let store = store().await;
+    let manager = Manager::with(&["first"]);
+    signer(&manager, &store).publish(NOW).await.expect("keys");
+    manager.set_versions(&["second", "first"]);
+    signer(&manager, &store).publish(NOW).await.expect("keys");
+    manager.set_versions(&["third", "second"]);
+    let owner = Owner {
+        store: &store,
+        user: signed_up(&store, "jane@example.com").await,
+    };
+    let signer = signer(&manager, &store);
+    for (after, secret) in [(60, "second"), (60 + LEAD, "third")] {
+        let token = owner.session(&signer, NOW + after).await;
+        assert!(token.is_of(secret), "{after}");
+    }
+}
+
+#[tokio::test]
 async fn an_outdated_instance_publishes_no_outdated_keys() {
     let store = store().await;
     let manager = Manager::with(&["second", "first"]);
