@@ -157,7 +157,9 @@ mod tests {
             let device = Device::begin(user, u64::MAX, true, self.now);
             let keys = self.keys.for_signing(self.now).await.expect("keys");
             let known = self.known(cookies).await;
-            let cookie = known.cookie_with(&device, &keys.signing_keys).expect("a cookie");
+            let cookie = known
+                .cookie_with(&device, &keys.signing_keys)
+                .expect("a cookie");
             value(&cookie).to_owned()
         }
     }

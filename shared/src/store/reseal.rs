@@ -71,7 +71,7 @@ impl Administration {
 mod tests {
     use super::{
         super::{
-            Attempt, Store,
+            AcceptedCode, Attempt, Store,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
