@@ -41,7 +41,7 @@ pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};
 pub use program::{Folder, Program, command};
-pub use stack::{Latchkey, binaries, latchkey, spawn};
+pub use stack::{Latchkey, binaries, latchkey, spawn, tables_at};
 pub use template::{Function, Template, workspace};
 
 /// Limit of every wait in a test.

@@ -63,6 +63,17 @@ pub struct Latchkey {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// A client of the DynamoDB of a stack.
+pub fn tables_at(url: &str) -> aws_sdk_dynamodb::Client {
+    let config = aws_sdk_dynamodb::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url(url)
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
+        .build();
+    aws_sdk_dynamodb::Client::from_conf(config)
+}
+
 impl Latchkey {
     /// The allowed browser origins.
     pub const ORIGINS: [&str; 2] = ["https://app.example", "https://admin.example"];
@@ -91,15 +102,10 @@ impl Latchkey {
             .await
             .unwrap()
             .expect("a stack");
-        let tables = aws_sdk_dynamodb::Config::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .endpoint_url(stack.dynamodb_url())
-            .region(Region::new("us-east-1"))
-            .credentials_provider(Credentials::new("tests", "tests", None, None, "tests"))
-            .build();
+        let tables = tables_at(stack.dynamodb_url());
         Self {
             stack: Arc::new(stack),
-            tables: aws_sdk_dynamodb::Client::from_conf(tables),
+            tables,
             http: reqwest::Client::new(),
             log,
         }

@@ -2,10 +2,11 @@
 
 use std::{fs, process::Stdio};
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
-use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command, otp};
+use crate::harness::{Folder, PASSWORD, Program, TIMEOUT, command, otp, tables_at};
 
 /// Hash of `Pass-123-word`, computed with libxcrypt.
 const BCRYPT: &str = "$2a$10$abcdefghijklmnopqrstuun9caK.EKpJTvpbtkoEsTsMuUseQZ2cm";
@@ -260,6 +261,10 @@ async fn rekey_reports_and_moves_nothing_in_a_new_stack() {
     }
 }
 
+fn s(text: &str) -> AttributeValue {
+    AttributeValue::S(text.to_owned())
+}
+
 /// The data folder of a stack of the previous version: no data secret, and plain OTP secrets.
 #[tokio::test]
 async fn a_data_folder_of_the_previous_version_opens_and_its_secrets_are_sealed() {
@@ -268,19 +273,15 @@ async fn a_data_folder_of_the_previous_version_opens_and_its_secrets_are_sealed(
     let line = json!({ "email": "otto@example.com", "password_digest": BCRYPT, "state": "active" });
     let imported = users(&folder, &["import"], &line.to_string()).await;
     assert_eq!(imported.code, Some(0), "{}", imported.errors);
-    let update = json!({
-        "TableName": "UsersTable",
-        "Key": { "pk": { "S": "USER#otto@example.com" } },
-        "UpdateExpression": "SET otp_secret = :secret",
-        "ExpressionAttributeValues": { ":secret": { "S": otp::SECRET } },
-    });
-    let request = reqwest::Client::new()
-        .post(&program.dynamodb_url)
-        .header("x-amz-target", "DynamoDB_20120810.UpdateItem")
-        .header("content-type", "application/x-amz-json-1.0")
-        .body(update.to_string());
-    let answer = program.send(request).await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
+    tables_at(&program.dynamodb_url)
+        .update_item()
+        .table_name("UsersTable")
+        .key("pk", s("USER#otto@example.com"))
+        .update_expression("SET otp_secret = :secret")
+        .expression_attribute_values(":secret", s(otp::SECRET))
+        .send()
+        .await
+        .unwrap();
     assert!(program.end("INT").await);
     let file = format!("{}/secrets.json", folder.path());
     let read = || serde_json::from_slice::<Value>(&fs::read(&file).unwrap()).unwrap();

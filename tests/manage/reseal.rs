@@ -10,7 +10,7 @@ use super::{
     users::{manage, refuses},
 };
 use crate::harness::{
-    Fault, Faulty, Item, Latchkey, PASSWORD, User, all_at_once,
+    Fault, Faulty, Item, Latchkey, PASSWORD, User, all_at_once, eventually,
     otp::{self, FOR_RACES},
     text,
 };
@@ -79,10 +79,17 @@ async fn plain_users(latchkey: &Latchkey) -> [User; 3] {
     users
 }
 
-/// The items of the Users table without the values of OTP secrets and the revisions.
-async fn without_secrets(latchkey: &Latchkey) -> Vec<(String, Item)> {
+/// The items of the Users table. Those of the Grants table change while mails are delivered.
+async fn users_table(latchkey: &Latchkey) -> Vec<(String, Item)> {
     let stored = latchkey.stored().await.into_iter();
-    let users = stored.filter(|(key, _)| key.starts_with("UsersTable"));
+    stored
+        .filter(|(key, _)| key.starts_with("UsersTable"))
+        .collect()
+}
+
+/// The same without the values of OTP secrets and the revisions.
+async fn without_secrets(latchkey: &Latchkey) -> Vec<(String, Item)> {
+    let users = users_table(latchkey).await.into_iter();
     users
         .map(|(key, mut item)| {
             for name in ["otp_secret", "otp_pending_secret", "revision"] {
@@ -91,6 +98,16 @@ async fn without_secrets(latchkey: &Latchkey) -> Vec<(String, Item)> {
             (key, item)
         })
         .collect()
+}
+
+/// Waits until no delivery of a mail updates its item any more.
+async fn mails_are_settled(latchkey: &Latchkey, user: &User) {
+    eventually("the mail is settled", || async {
+        let mails = latchkey.queued_mails(user).await;
+        let is_settled = |mail: &Item| mail.contains_key("settled_at");
+        mails.iter().all(is_settled).then_some(())
+    })
+    .await;
 }
 
 /// Stores a further key in the data secret, which becomes the current one.
@@ -105,21 +122,21 @@ async fn rotate(latchkey: &Latchkey, version: &str) {
 async fn reseal_reports_what_it_would_do_then_seals_each_value_once() {
     let latchkey = Latchkey::start(&FOR_RACES).await;
     let [enabled, pending, _] = plain_users(&latchkey).await;
-    let before = latchkey.stored().await;
+    let before = users_table(&latchkey).await;
     assert_eq!(
         reseal(&latchkey, false).await,
         Run::new(2, &[("plain text", 2)])
     );
-    assert_eq!(latchkey.stored().await, before);
+    assert_eq!(users_table(&latchkey).await, before);
 
     let unchanged = without_secrets(&latchkey).await;
     assert_eq!(reseal(&latchkey, true).await, Run::new(2, &[("1", 2)]));
     assert_eq!(without_secrets(&latchkey).await, unchanged);
     let stored = format!("{:?}", latchkey.stored().await);
     assert!(!stored.contains(otp::SECRET) && !stored.contains(PENDING));
-    let sealed = latchkey.stored().await;
+    let sealed = users_table(&latchkey).await;
     assert_eq!(reseal(&latchkey, true).await, Run::new(0, &[("1", 2)]));
-    assert_eq!(latchkey.stored().await, sealed);
+    assert_eq!(users_table(&latchkey).await, sealed);
 
     let signed_in = latchkey
         .sign_in_with(&enabled, &otp::code(otp::step()))
@@ -199,6 +216,7 @@ async fn an_interrupted_run_is_completed_by_the_next_one() {
             .confirmed(&format!("reseal-stopped-{number}"))
             .await;
         set(latchkey, &user, "otp_secret", otp::SECRET).await;
+        mails_are_settled(latchkey, &user).await;
     }
     let mut writes = 0;
     faulty.plan(move |operation| {
@@ -222,6 +240,7 @@ async fn a_retried_write_of_a_value_is_reported_as_done() {
     let latchkey = &faulty.latchkey;
     let user = latchkey.confirmed("reseal-lost").await;
     set(latchkey, &user, "otp_secret", otp::SECRET).await;
+    mails_are_settled(latchkey, &user).await;
     faulty.fail("UpdateItem", 1, Fault::AnswerLost);
     let run = reseal(latchkey, true).await;
     assert_eq!(run.versions, Run::new(0, &[("1", 1)]).versions);
@@ -312,7 +331,7 @@ async fn an_export_contains_plain_secrets_only_on_request() {
     plain_users(&latchkey).await;
     let (_, authenticator) = latchkey.enrolled("export-sealed").await;
     let secrets = [otp::SECRET, PENDING, &authenticator.secret];
-    let before = latchkey.stored().await;
+    let before = users_table(&latchkey).await;
     let sealed = export(&latchkey, false).await;
     let plain = export(&latchkey, true).await;
     for secret in secrets {
@@ -320,7 +339,11 @@ async fn an_export_contains_plain_secrets_only_on_request() {
     }
     assert_eq!(sealed.matches("v1.1.").count(), 3);
     assert_eq!(plain.matches("v1.1.").count(), 0);
-    assert_eq!(latchkey.stored().await, before, "an export writes nothing");
+    assert_eq!(
+        users_table(&latchkey).await,
+        before,
+        "an export writes nothing"
+    );
 }
 
 #[tokio::test]

@@ -112,14 +112,14 @@ impl OtpSecrets {
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Error> {
         let secret = self.open(user, OtpField::Secret, now);
-        Ok(
-            match otp::accepted(user, secret, code, hasher, now).await? {
-                Some(SecondFactor::TimeStep(accepted)) => Some(SecondFactor::TimeStep(
-                    self.sealing(user, accepted, now).await,
-                )),
-                other => other,
-            },
-        )
+        // Boxed, because the future with both kinds of codes is large.
+        let factor = Box::pin(otp::accepted(user, secret, code, hasher, now)).await?;
+        Ok(match factor {
+            Some(SecondFactor::TimeStep(accepted)) => Some(SecondFactor::TimeStep(
+                self.sealing(user, accepted, now).await,
+            )),
+            other => other,
+        })
     }
 
     /// Verifies a TOTP code. Recovery codes are wrong here.

@@ -34,8 +34,10 @@ impl NewRecoveryCodes {
     /// Random codes, hashed with the configured parameters.
     pub async fn generate(hasher: &Hasher) -> Result<Self, HashingFailed> {
         let codes: Vec<_> = (0..Self::COUNT).map(|_| RecoveryCode::generate()).collect();
-        let hashes = hash_recovery_codes(&codes, hasher).await?;
-        Ok(Self { codes, hashes })
+        Ok(Self {
+            hashes: hash_recovery_codes(&codes, hasher).await?,
+            codes,
+        })
     }
 
     /// The codes as displayed to the user.

@@ -307,6 +307,11 @@ async fn one_of_sixteen_concurrent_password_changes_succeeds_and_ends_other_sess
     );
     assert_eq!(
         reset(&store, &user, &code, "late").await,
+        PasswordChange::UserChanged,
+        "the device epoch was raised"
+    );
+    assert_eq!(
+        reset(&store, &changed, &code, "late").await,
         PasswordChange::CodeUsed
     );
     let recorded = all_activities(&store, &user).await.activities;
