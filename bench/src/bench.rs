@@ -86,7 +86,7 @@ impl Bench {
             figures::costs_table(&measured),
             figures::figures_table(&figures),
         ];
-        println!("{}", tables.concat());
+        local::print_line(tables.concat())?;
         if let Some(file) = &self.json {
             let text = format!("{:#}\n", figures::document(&measured, &figures));
             fs::write(file, text)

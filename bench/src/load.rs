@@ -75,15 +75,15 @@ impl Load {
         stack.stop().await;
         let series = series?;
         for Series { name, steps } in &series {
-            println!(
+            local::print_line(format_args!(
                 "\n{name:16}{:>10}{:>9}{:>9}{:>9}",
                 "per second", "p50 ms", "p95 ms", "p99 ms"
-            );
+            ))?;
             for step in steps {
-                println!(
+                local::print_line(format_args!(
                     "{:>16}{:10.1}{:9.1}{:9.1}{:9.1}",
                     step.clients, step.per_second, step.p50, step.p95, step.p99
-                );
+                ))?;
             }
         }
         if let Some(file) = &self.svg {

@@ -4,6 +4,7 @@ use std::fmt;
 pub struct Error {
     message: String,
     advice: Option<String>,
+    is_closed_pipe: bool,
 }
 
 impl Error {
@@ -12,7 +13,14 @@ impl Error {
         Self {
             message: message.into(),
             advice: None,
+            is_closed_pipe: false,
         }
+    }
+
+    /// Whether the reader of standard output closed it, which ends a command without a message.
+    #[must_use]
+    pub const fn is_closed_pipe(&self) -> bool {
+        self.is_closed_pipe
     }
 
     /// Adds a sentence on what to do, shown on a line after the message.
@@ -48,7 +56,10 @@ impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
-        Self::new(error.to_string())
+        Self {
+            is_closed_pipe: error.kind() == std::io::ErrorKind::BrokenPipe,
+            ..Self::new(error.to_string())
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! them, this process provides API Gateway, DynamoDB with streams, EventBridge, Secrets Manager and
 //! SES, as far as the template uses them.
 
+#![deny(clippy::print_stdout, reason = "println! panics if the pipe is closed")]
+
 mod ambient;
 mod build;
 mod data;
@@ -18,6 +20,7 @@ mod log;
 mod mail;
 mod meter;
 mod options;
+mod output;
 mod pages;
 mod pattern;
 mod runtime;
@@ -35,6 +38,7 @@ pub use iam::{Grants, grants_folder};
 pub use log::Log;
 pub use meter::{Consumed, Meter};
 pub use options::Options;
+pub use output::print_line;
 pub use runtime::{Failure, Functions, Instance};
 pub use secrets::captcha_secret;
 pub use stack::Stack;

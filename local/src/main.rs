@@ -1,10 +1,12 @@
 //! `latchkey`: builds the functions and runs the development stack until it is interrupted.
 
+#![deny(clippy::print_stdout, reason = "println! panics if the pipe is closed")]
+
 use clap::{Args, Parser, Subcommand};
 use local::{Error, Grants, Options, Stack, Users};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -29,6 +31,9 @@ struct Arguments {
     run: Run,
 }
 
+/// The default data folder.
+const DATA_DIR: &str = ".latchkey";
+
 #[derive(Subcommand)]
 enum Command {
     Users(Users),
@@ -46,7 +51,7 @@ struct Run {
     listen: SocketAddr,
 
     /// Folder for users, mails and secrets
-    #[arg(long, value_name = "DIR", default_value = ".latchkey")]
+    #[arg(long, value_name = "DIR", default_value = DATA_DIR)]
     data_dir: PathBuf,
 
     /// Keep all data in memory; it is lost when the stack stops
@@ -98,6 +103,7 @@ async fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_closed_pipe() => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("\nerror: {error}");
             ExitCode::FAILURE
@@ -116,20 +122,32 @@ async fn run(arguments: Run) -> Result<(), Error> {
         ..Options::default()
     };
     Stack::check(&options).await?;
+    let selector = users_selector(options.data_dir.as_deref());
     options.binaries = tokio::select! {
         built = local::build(arguments.release) => built?,
         () = stop.wait() => return Ok(()),
     };
     let stack = Stack::start(options).await?;
-    print!("{}", welcome(&stack));
+    // The stack runs on if nobody reads its output.
+    let _ = local::print_line(welcome(&stack, &selector));
     stop.wait().await;
     stack.stop().await;
     Ok(())
 }
 
+/// The options by which the command `users` finds the stack; `AWS` stands for its endpoint.
+fn users_selector(data_dir: Option<&Path>) -> String {
+    match data_dir {
+        None => " --endpoint AWS".to_owned(),
+        Some(folder) if folder == Path::new(DATA_DIR) => String::new(),
+        Some(folder) => format!(" --data-dir {}", folder.display()),
+    }
+}
+
 /// The first two lines are for programs, the rest is for people.
-fn welcome(stack: &Stack) -> String {
+fn welcome(stack: &Stack, users_selector: &str) -> String {
     let url = stack.public_url();
+    let users_selector = users_selector.replace("AWS", stack.aws_url());
     format!(
         "dynamodb {}\nready {}\n
   Latchkey is running.
@@ -143,7 +161,7 @@ fn welcome(stack: &Stack) -> String {
 
     curl -i {url}/identity/users -d email=ann@example.com -d password=Tr0ub4dor-Zebra
 
-  Manage users with `cargo run -- users` (see --help). Press Ctrl-C to stop.\n\n",
+  Manage users with `cargo run -- users{users_selector}` (see --help). Press Ctrl-C to stop.\n",
         stack.dynamodb_url(),
         stack.url(),
         stack.mailbox_url(),

@@ -42,7 +42,7 @@ impl Outcome {
     }
 }
 
-async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Outcome {
+async fn users(folder: &Folder, arguments: &[&str], input: impl AsRef<[u8]>) -> Outcome {
     let arguments = [&["users", "--data-dir", folder.path()], arguments].concat();
     let mut process = command(&arguments)
         .await
@@ -51,7 +51,7 @@ async fn users(folder: &Folder, arguments: &[&str], input: &str) -> Outcome {
         .unwrap();
     let mut stdin = process.stdin.take().unwrap();
     // With invalid arguments the program ends without reading its input.
-    let _ = stdin.write_all(input.as_bytes()).await;
+    let _ = stdin.write_all(input.as_ref()).await;
     drop(stdin);
     let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output())
         .await
@@ -330,4 +330,92 @@ async fn a_data_folder_of_the_previous_version_opens_and_its_secrets_are_sealed(
     let signed_in = program.post("/identity/sessions", &fields).await;
     assert_eq!(signed_in.status, 201, "{}", signed_in.text());
     assert!(program.end("INT").await);
+}
+
+#[tokio::test]
+async fn files_of_other_programs_are_imported_line_by_line() {
+    let folder = Folder::new("manage-encodings");
+    let _program = start(&folder).await;
+    let line = |name: &str| {
+        json!({
+            "email": format!("{name}@example.com"),
+            "password_digest": BCRYPT,
+            "state": "not-active",
+            "otp": 0,
+            "created_at": "2019-05-01 10:00:00",
+        })
+        .to_string()
+    };
+    let latin1 = [line("b").as_bytes(), b" \xe9"].concat();
+    let input = [
+        b"\xef\xbb\xbf",
+        line("a").as_bytes(),
+        b"\r\n",
+        &latin1,
+        b"\r\n",
+        line("c").as_bytes(),
+    ]
+    .concat();
+    let imported = users(&folder, &["import"], &input).await;
+    imported.is_refused(&["line 2: not UTF-8", "2 imported", "1 rejected"]);
+    let user = users(&folder, &["show", "a@example.com"], "").await.json();
+    assert_eq!(
+        (&user["state"], &user["otp"], &user["created_at"]),
+        (
+            &json!("not-active"),
+            &json!(false),
+            &json!("2019-05-01T10:00:00Z")
+        )
+    );
+    let utf16: Vec<u8> = line("d")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    users(&folder, &["import"], [&b"\xff\xfe"[..], &utf16].concat())
+        .await
+        .is_refused(&["UTF-16"]);
+}
+
+#[tokio::test]
+async fn a_password_on_standard_input_has_no_byte_order_mark_and_no_line_end() {
+    let folder = Folder::new("manage-password");
+    let program = start(&folder).await;
+    let email = "marked@example.com";
+    let user = users(
+        &folder,
+        &["create", email],
+        format!("\u{feff}{PASSWORD}\r\n"),
+    )
+    .await
+    .json();
+    // An active user is created like one who confirmed the address.
+    assert_eq!(
+        (&user["state"], &user["level"]),
+        (&json!("active"), &json!(1))
+    );
+    assert_eq!(user["labels"][0]["value"], "verified");
+    let credentials = [("email", email), ("password", PASSWORD)];
+    let answer = program.post("/identity/sessions", &credentials).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_closed_pipe_ends_a_command_quietly() {
+    let folder = Folder::new("manage-pipe");
+    let _program = start(&folder).await;
+    users(&folder, &["create", "pipe@example.com"], PASSWORD)
+        .await
+        .json();
+    for arguments in [&["show", "pipe@example.com"][..], &["export"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let arguments = [&["users", "--data-dir", folder.path()], arguments].concat();
+        let process = command(&arguments).await.stdout(writer).spawn().unwrap();
+        let ended = tokio::time::timeout(TIMEOUT * 15, process.wait_with_output())
+            .await
+            .expect("an end in time")
+            .unwrap();
+        let errors = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), errors.as_str()), (Some(0), ""));
+    }
 }

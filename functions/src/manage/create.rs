@@ -1,12 +1,15 @@
 //! `create`: `email`, and `password` or `password_hash`; optionally `uid`, `state` (default
-//! `active`), `role` (default `member`), `level` (default 0), `data`, and every other field of an
-//! import.
+//! `active`), `role` (default `member`), `level`, `data`, and every other field of an import.
+//!
+//! An active user is created like one who confirmed the address: `level` is 1 by default, and the
+//! user has the label `email: verified`.
 
 use serde_json::Value;
 use shared::{
     domain::{
         email_address::EmailAddress,
         password::{Password, PasswordFault},
+        user::{CONFIRMED_LEVEL, State},
     },
     platform::clock::Timestamp,
     store::Creation,
@@ -53,7 +56,14 @@ impl Users {
         if !fields.has("state") {
             fields.put("state", "active");
         }
-        let record = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        let has_level = fields.has("level");
+        let mut record = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
+        if record.user.state == State::Active {
+            record.user = record.user.verified(now);
+            if !has_level {
+                record.user.level = CONFIRMED_LEVEL;
+            }
+        }
         let user = self.with_sealed_secrets(record.user, now).await?;
         match self
             .administration

@@ -162,12 +162,18 @@ impl Fields {
             .ok_or_else(|| Refusal::invalid(name, "must be a non-negative integer in range"))
     }
 
-    /// Takes a boolean.
+    /// Takes a boolean, which MySQL writes as 0 or 1.
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Refusal> {
         self.any(name)
             .map(|value| {
+                let number = || match value.as_u64()? {
+                    0 => Some(false),
+                    1 => Some(true),
+                    _ => None,
+                };
                 value
                     .as_bool()
+                    .or_else(number)
                     .ok_or_else(|| Refusal::invalid(name, "must be true or false"))
             })
             .transpose()

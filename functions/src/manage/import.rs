@@ -24,7 +24,9 @@ impl Users {
     ) -> Result<Value, Failure> {
         let text = fields.required("lines")?;
         fields.finish()?;
+        // Some editors write U+FEFF, a byte order mark, at the start of a file.
         let lines: Vec<(usize, &str)> = text
+            .trim_start_matches('\u{feff}')
             .lines()
             .enumerate()
             .filter(|(_, line)| !line.trim().is_empty())

@@ -221,13 +221,13 @@ fn state(fields: &mut Fields) -> Result<String, Refusal> {
         .text("state")?
         .unwrap_or_else(|| "pending".to_owned());
     let is_valid = state.len() <= 32
-        && state
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        && state.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte)
+        });
     is_valid.then_some(state).ok_or_else(|| {
         Refusal::invalid(
             "state",
-            "must be 1 to 32 lower-case letters and underscores, such as active",
+            "must be 1 to 32 lower-case letters, digits, underscores and hyphens, such as active",
         )
     })
 }
@@ -244,11 +244,12 @@ fn data(fields: &mut Fields) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// RFC 3339, or seconds since the Unix epoch.
+/// RFC 3339, MySQL's `2026-01-31 23:59:59` in UTC, or seconds since the Unix epoch.
 fn time(fields: &mut Fields, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
     let moment = match fields.any(name) {
         None => return Ok(None),
-        Some(Value::String(text)) => Timestamp::parse_rfc3339(&text),
+        Some(Value::String(text)) => Timestamp::parse_rfc3339(&text)
+            .or_else(|| Timestamp::parse_rfc3339(&format!("{}Z", text.replacen(' ', "T", 1)))),
         Some(value) => value.as_i64().map(Timestamp::from_seconds),
     };
     // A time that cannot be formatted is out of range.

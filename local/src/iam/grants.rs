@@ -85,7 +85,7 @@ impl Grants {
             .collect();
         if !self.check {
             for grant in &granted {
-                println!("{grant}");
+                crate::print_line(grant)?;
             }
             return Ok(());
         }
@@ -124,10 +124,10 @@ fn check(granted: &BTreeSet<String>, records: &BTreeSet<String>) -> Result<(), E
         .map(|(what, which)| format!("  {what}{which}"))
         .collect();
     if problems.is_empty() {
-        println!(
+        crate::print_line(format_args!(
             "All {} grants were used, and no call was denied.",
             granted.len()
-        );
+        ))?;
         return Ok(());
     }
     Err(Error::new(format!(

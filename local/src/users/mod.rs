@@ -12,6 +12,9 @@ use std::{
     path::PathBuf,
 };
 
+/// U+FEFF, which some editors and shells write at the start of a file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 /// Manages the users of the stack that runs on this machine.
 ///
 /// On AWS, invoke the function (aws lambda invoke) whose name is the stack's output
@@ -130,8 +133,9 @@ struct Create {
     state: String,
     #[arg(long, default_value = "member")]
     role: String,
-    #[arg(long, default_value_t = 0)]
-    level: u32,
+    /// 1 by default if the state is active, otherwise 0
+    #[arg(long)]
+    level: Option<u32>,
     /// Additional data of the user, as a JSON text
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
@@ -174,7 +178,7 @@ impl Users {
             .get("user")
             .or(answer.get("deleted"))
             .unwrap_or(&answer);
-        println!("{user:#}");
+        crate::print_line(format_args!("{user:#}"))?;
         Ok(())
     }
 }
@@ -229,7 +233,9 @@ fn read_secret(what: &str) -> Result<String, Error> {
     if !std::io::stdin().is_terminal() {
         let mut line = String::new();
         std::io::stdin().lock().read_line(&mut line)?;
-        let secret = line.trim_end_matches(['\r', '\n']);
+        let secret = line
+            .trim_start_matches(BYTE_ORDER_MARK)
+            .trim_end_matches(['\r', '\n']);
         let nothing = || {
             Error::new("The first line of standard input is empty.")
                 .advice("Write the password or the hash to it, on one line.")

@@ -12,7 +12,7 @@ use std::{
 };
 
 /// Lines per import request.
-const LINES: usize = 250;
+const LINES: u64 = 250;
 /// Size of an import request after which no further line is added, in bytes.
 const BYTES: usize = 1024 * 1024;
 
@@ -46,7 +46,14 @@ pub async fn export(
         let written = output
             .write_all(answer["lines"].as_str().unwrap_or_default().as_bytes())
             .and_then(|()| output.flush());
-        written.map_err(|error| resume(error.into()))?;
+        written.map_err(|error| {
+            let error = Error::from(error);
+            if error.is_closed_pipe() {
+                error
+            } else {
+                resume(error)
+            }
+        })?;
         count += answer["count"].as_u64().unwrap_or_default();
         for value in answer["unopened"].as_array().into_iter().flatten() {
             eprintln!("{value}");
@@ -79,21 +86,31 @@ struct Tally {
 }
 
 pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
-    let mut lines: Box<dyn Iterator<Item = std::io::Result<String>>> = match file {
+    let mut input: Box<dyn BufRead> = match file {
         Some(path) => {
             let unreadable =
                 |error| Error::new(format!("{} cannot be read: {error}", path.display()));
-            Box::new(BufReader::new(File::open(path).map_err(unreadable)?).lines())
+            Box::new(BufReader::new(File::open(path).map_err(unreadable)?))
         }
-        None => Box::new(std::io::stdin().lines()),
+        None => Box::new(std::io::stdin().lock()),
     };
+    skip_byte_order_mark(&mut input)?;
+    let mut lines = input.split(b'\n');
     let mut tally = Tally::default();
     let mut sent = 0;
     loop {
-        let (batch, count) = next_batch(&mut lines)?;
+        let Batch {
+            text: batch,
+            lines: count,
+            not_utf8,
+        } = next_batch(&mut lines)?;
         if count == 0 {
             break;
         }
+        for line in &not_utf8 {
+            eprintln!("line {}: not UTF-8", sent + line);
+        }
+        tally.refused += not_utf8.len() as u64;
         let fields = Map::from_iter([("lines".to_owned(), json!(batch))]);
         if !batch.trim().is_empty() {
             let answer = client.manage("import", fields).await.map_err(|error| {
@@ -133,7 +150,7 @@ pub async fn rekey(client: &Client, apply: bool) -> Result<(), Error> {
         })?;
         movable += answer["movable"].as_u64().unwrap_or_default();
         for user in answer["kept"].as_array().into_iter().flatten() {
-            println!("{user}");
+            crate::print_line(user)?;
             kept += 1;
         }
         after = answer["next"].as_str().map(str::to_owned);
@@ -169,7 +186,7 @@ pub async fn reseal(client: &Client, apply: bool) -> Result<(), Error> {
             *versions.entry(version.clone()).or_default() += count.as_u64().unwrap_or_default();
         }
         for value in answer["failed"].as_array().into_iter().flatten() {
-            println!("{value}");
+            crate::print_line(value)?;
             failed += 1;
         }
         answer["current"]
@@ -202,21 +219,51 @@ pub async fn reseal(client: &Client, apply: bool) -> Result<(), Error> {
     )
 }
 
-/// The next lines, and their number.
-fn next_batch(
-    lines: &mut dyn Iterator<Item = std::io::Result<String>>,
-) -> Result<(String, u64), Error> {
-    let mut batch = String::new();
-    let mut count = 0;
+/// Skips the byte order mark of UTF-8.
+///
+/// # Errors
+/// The input is UTF-16.
+fn skip_byte_order_mark(input: &mut dyn BufRead) -> Result<(), Error> {
+    let start = input.fill_buf()?;
+    let is_utf16 = start.starts_with(b"\xff\xfe")
+        || start.starts_with(b"\xfe\xff")
+        || start.iter().take(2).any(|&byte| byte == 0);
+    if is_utf16 {
+        return Err(Error::new("The input is UTF-16 instead of UTF-8.")
+            .advice("Convert it, for example with iconv -f UTF-16 -t UTF-8."));
+    }
+    if start.starts_with(b"\xef\xbb\xbf") {
+        input.consume(3);
+    }
+    Ok(())
+}
+
+/// Some lines of an import.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Batch {
+    /// The lines. Those that are not UTF-8 are empty.
+    text: String,
+    /// The number of lines.
+    lines: u64,
+    /// The numbers of the lines that are not UTF-8, from 1.
+    not_utf8: Vec<u64>,
+}
+
+/// The next lines of an import.
+fn next_batch(lines: &mut dyn Iterator<Item = std::io::Result<Vec<u8>>>) -> Result<Batch, Error> {
+    let mut batch = Batch::default();
     for line in lines {
-        batch += &line?;
-        batch.push('\n');
-        count += 1;
-        if count >= LINES || batch.len() >= BYTES {
+        batch.lines += 1;
+        match String::from_utf8(line?) {
+            Ok(line) => batch.text += &line,
+            Err(_) => batch.not_utf8.push(batch.lines),
+        }
+        batch.text.push('\n');
+        if batch.lines >= LINES || batch.text.len() >= BYTES {
             break;
         }
     }
-    Ok((batch, count as u64))
+    Ok(batch)
 }
 
 impl Tally {
@@ -241,6 +288,56 @@ impl Tally {
                 _ if result.get("note").is_some() => eprintln!("line {line}: {}", text("note")),
                 _ => {}
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batches(mut input: &[u8]) -> Result<Vec<Batch>, Error> {
+        skip_byte_order_mark(&mut input)?;
+        let mut lines = input.split(b'\n');
+        let mut batches = Vec::new();
+        loop {
+            let batch = next_batch(&mut lines)?;
+            if batch.lines == 0 {
+                return Ok(batches);
+            }
+            batches.push(batch);
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped_and_a_line_that_is_not_utf8_is_numbered() {
+        let found = batches(b"\xef\xbb\xbf{}\r\n\xe9\n\xff\n{\"a\":1}").expect("batches");
+        let batch = Batch {
+            text: "{}\r\n\n\n{\"a\":1}\n".to_owned(),
+            lines: 4,
+            not_utf8: vec![2, 3],
+        };
+        assert_eq!(found, [batch]);
+        assert_eq!(batches(b"").expect("batches"), []);
+    }
+
+    #[test]
+    fn a_batch_has_at_most_its_number_of_lines() {
+        let found = batches("{}\n".repeat(251).as_bytes()).expect("batches");
+        let lines: Vec<u64> = found.iter().map(|batch| batch.lines).collect();
+        assert_eq!(lines, [250, 1]);
+    }
+
+    #[test]
+    fn utf16_is_named() {
+        for input in [
+            &b"\xff\xfe{\0}\0"[..],
+            b"\xfe\xff\0{\0}",
+            b"{\0}\0",
+            b"\0{\0}",
+        ] {
+            let error = batches(input).expect_err("an error");
+            assert!(error.to_string().contains("UTF-16"), "{error}");
         }
     }
 }

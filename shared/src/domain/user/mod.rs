@@ -147,6 +147,9 @@ const fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// The level of a user who confirmed the address, unless an operator set a higher one.
+pub const CONFIRMED_LEVEL: u32 = 1;
+
 /// The data of a sign-up.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -238,7 +241,7 @@ impl User {
     pub fn confirmed(&self, now: Timestamp) -> Result<Self, Error> {
         let confirmed = Self {
             state: State::Active,
-            level: self.level.max(1),
+            level: self.level.max(CONFIRMED_LEVEL),
             device_epoch: self.next_device_epoch()?,
             ..self.verified(now)
         };
