@@ -68,6 +68,25 @@ fn the_users_table_is_retained_except_after_a_failed_creation() {
 }
 
 #[test]
+fn the_data_secret_is_retained_like_the_users_table() {
+    let template = template();
+    let secret = &template["Resources"]["DataSecret"];
+    for policy in ["DeletionPolicy", "UpdateReplacePolicy"] {
+        assert_eq!(secret[policy], template["Resources"]["UsersTable"][policy]);
+    }
+    // A change of these properties would make CloudFormation replace the keys.
+    let generated = &secret["Properties"]["GenerateSecretString"];
+    let expected = r#"
+        SecretStringTemplate: '{"current": "1"}'
+        GenerateStringKey: '1'
+        PasswordLength: 64
+        ExcludePunctuation: true
+    "#;
+    let expected: Value = serde_yaml_ng::from_str(expected).unwrap();
+    assert_eq!(*generated, expected);
+}
+
+#[test]
 fn no_function_can_create_a_log_group() {
     let template = template();
     assert_eq!(
