@@ -13,7 +13,7 @@ use shared::config::{
 
 use crate::{
     events::{events_of, function_of},
-    harness::{Template, workspace},
+    harness::{Function, Template, workspace},
 };
 
 #[test]
@@ -101,6 +101,38 @@ fn every_function_has_one_route_except_those_that_aws_invokes() {
             "{}",
             function.binary
         );
+    }
+}
+
+/// The functions that compute hashes have a whole processor; those that send mail are named.
+#[test]
+fn every_expensive_route_has_a_lower_limit() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let document: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text).unwrap();
+    let template = Template::read();
+    let is_expensive = |function: &&Function| {
+        let properties = &document["Resources"][function.logical_id.as_str()]["Properties"];
+        properties["MemorySize"] == 1769
+            || ["password-generate-code", "email-generate-code"].contains(&function.binary.as_str())
+    };
+    let expensive: BTreeSet<String> = template
+        .functions
+        .iter()
+        .filter(is_expensive)
+        .flat_map(|function| &function.routes)
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    let settings = document["Resources"]["HttpApi"]["Properties"]["RouteSettings"]
+        .as_mapping()
+        .unwrap();
+    let limited = settings.keys().map(|key| key.as_str().unwrap().to_owned());
+    assert_eq!(limited.collect::<BTreeSet<_>>(), expensive);
+    for (route, own) in settings {
+        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            let default = document["Parameters"][limit]["Default"].as_u64();
+            assert!(own[limit].as_u64() < default, "{route:?} {limit}");
+            assert!(own[limit].as_u64() > Some(0), "{route:?} {limit}");
+        }
     }
 }
 
