@@ -2,7 +2,7 @@
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
 //! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
-//! [`cross_site`], [`secrets`], [`rotation`], [`config`]) and the
+//! [`cross_site`], [`pending`], [`secrets`], [`rotation`], [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -129,6 +129,7 @@ mod hostile_bodies;
 mod limits;
 mod monitoring;
 mod openapi;
+mod pending;
 mod request;
 mod request_limits;
 mod rotation;

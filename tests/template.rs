@@ -8,7 +8,8 @@ use std::{
 
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, imported_hashes, limits, pending_lifetime, token_secret,
+    trusted_proxies,
 };
 
 use crate::{
@@ -221,6 +222,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Mail::read(variables, &application)?),
         format!("{:?}", AccessTokens::read(variables, &application)?),
         format!("{:?}", Accounts::read(variables)?),
+        format!("{:?}", pending_lifetime(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),

@@ -4,7 +4,8 @@ use functions::access::auth::Auth;
 use shared::{
     BoxError,
     config::{
-        AccessTokens, Application, Sessions, Tables, Variables, token_secret, trusted_proxies,
+        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
+        trusted_proxies,
     },
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
@@ -22,7 +23,12 @@ async fn main() -> Result<(), BoxError> {
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let endpoint = Auth {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

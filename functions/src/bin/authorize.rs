@@ -3,7 +3,9 @@
 use functions::access::authorize::Authorize;
 use shared::{
     BoxError,
-    config::{AccessTokens, Application, Sessions, Tables, Variables, token_secret},
+    config::{
+        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
+    },
     http::authentication::Authenticator,
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::Store,
@@ -20,7 +22,12 @@ async fn main() -> Result<(), BoxError> {
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let authorize = Authorize {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

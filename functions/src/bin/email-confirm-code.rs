@@ -4,7 +4,8 @@ use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
     config::{
-        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, token_secret,
+        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, pending_lifetime,
+        token_secret,
     },
     domain::password::Hasher,
     http::{OriginCheck, serve},
@@ -25,7 +26,12 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         limits: limits(&variables)?,

@@ -3,7 +3,7 @@
 use functions::mail::send::Send;
 use shared::{
     BoxError,
-    config::{Application, Mail, Tables, Variables, token_secret},
+    config::{Application, Mail, Tables, Variables, pending_lifetime, token_secret},
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::Store,
     tokens::key_provider::KeyProvider,
@@ -17,7 +17,12 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let application = Application::read(&variables)?;
     let send = Send {
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         ses: aws.sesv2(),
         mail: Mail::read(&variables, &application)?,

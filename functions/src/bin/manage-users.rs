@@ -3,7 +3,7 @@
 use functions::manage::users::Users;
 use shared::{
     BoxError,
-    config::{Accounts, Passwords, Tables, Variables, argon2, default_language},
+    config::{Accounts, Passwords, Tables, Variables, argon2, default_language, pending_lifetime},
     domain::password::Hasher,
     platform::{
         aws::Aws,
@@ -21,10 +21,14 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let users = Users {
-        administration: Administration::new(store.clone()),
-        store,
+        administration: Administration::new(store),
         accounts: Accounts::read(&variables)?,
         default_language: default_language(&variables)?,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),

@@ -3,7 +3,10 @@
 use functions::password::change::Change;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, token_secret},
+    config::{
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, pending_lifetime,
+        token_secret,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -26,7 +29,12 @@ async fn main() -> Result<(), BoxError> {
     let passwords = Passwords::read(&variables)?;
     let endpoint = Change {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

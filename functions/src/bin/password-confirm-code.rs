@@ -4,7 +4,8 @@ use functions::password::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Passwords, Tables, Variables, argon2, browser_origins, token_secret,
+        Accounts, Application, Passwords, Tables, Variables, argon2, browser_origins,
+        pending_lifetime, token_secret,
     },
     domain::password::Hasher,
     http::{OriginCheck, serve},
@@ -27,7 +28,12 @@ async fn main() -> Result<(), BoxError> {
     let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         accounts: Accounts::read(&variables)?,

@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        imported_hashes, limits, token_secret,
+        imported_hashes, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -27,7 +27,12 @@ async fn main() -> Result<(), BoxError> {
     let tables = Tables::read(&variables)?;
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?
             .with_imported(&imported_hashes(&variables)?)?

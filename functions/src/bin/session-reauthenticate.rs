@@ -3,7 +3,9 @@
 use functions::session::reauthenticate::Reauthenticate;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2, token_secret},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, argon2, pending_lifetime, token_secret,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -24,7 +26,12 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let endpoint = Reauthenticate {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
             cookie_name: sessions.cookie_name.clone(),
             session_lifetime: sessions.lifetime,

@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
-        captcha, limits, token_secret,
+        captcha, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -31,7 +31,12 @@ async fn main() -> Result<(), BoxError> {
     let passwords = Passwords::read(&variables)?;
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         captcha: Captcha::new(

@@ -56,7 +56,7 @@ impl Users {
         let record = UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
         match self
             .administration
-            .create_user(&record.user, &record.state)
+            .create_user(&record.user, &record.state, now)
             .await?
         {
             Creation::Done => {

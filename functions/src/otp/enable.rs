@@ -95,7 +95,7 @@ impl Enable {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(Kind::OtpEnabled, &user.uid, &user.email, language, now);
+        let notice = QueuedMail::notice(Kind::OtpEnabled, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::EnableOtp);
@@ -103,7 +103,7 @@ impl Enable {
             secret,
             step,
             recovery_codes: &hashes,
-            notice: &notice,
+            notice: notice.as_ref(),
             activity: &activity,
         };
         if store.enable_otp(user, session, &activation).await? == Outcome::Written {
@@ -113,7 +113,7 @@ impl Enable {
         }
         // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
-            .find_user_by_uid(&user.uid)
+            .find_user_by_uid(&user.uid, now)
             .await?
             .is_some_and(|user| user.otp_secret.is_some());
         Err(if is_on {

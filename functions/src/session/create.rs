@@ -73,7 +73,7 @@ impl Create {
         let (admitted, attempt, user, ()) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store.count_attempt(&accounts, &self.limits, now),
-            self.store.find_user(&accounts),
+            self.store.find_user(&accounts, now),
             self.hasher.warm_up(),
         );
         let attempt = attempt?;
@@ -243,14 +243,15 @@ impl Create {
     }
 
     fn password_known_notice(&self, user: &User, now: Timestamp) -> Option<QueuedMail> {
-        password_known_notice_is_due(user, now).then(|| {
-            let language = Language::choose(
-                None,
-                user.data.as_deref(),
-                self.application.default_language,
-            );
-            QueuedMail::notice(Kind::PasswordKnown, &user.uid, &user.email, language, now)
-        })
+        if !password_known_notice_is_due(user, now) {
+            return None;
+        }
+        let language = Language::choose(
+            None,
+            user.data.as_deref(),
+            self.application.default_language,
+        );
+        QueuedMail::notice(Kind::PasswordKnown, user, language, now)
     }
 }
 

@@ -66,7 +66,7 @@ impl Credential {
             genuine.extend(keys.verify(Purpose::Session, token, now).await?);
         }
         genuine.truncate(MAX_TOKENS);
-        store.find_sessions(&genuine).await
+        store.find_sessions(&genuine, now).await
     }
 }
 

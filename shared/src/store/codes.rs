@@ -6,7 +6,9 @@ use super::{
     keys::{code_key, decoy_key, failures_key},
     otp::REMOVE_OTP,
     transaction::{Transaction, Write},
-    writes::{activity_write, code_writes, mail_log_write, mail_write, session_kept_write},
+    writes::{
+        activity_write, code_writes, mail_log_write, mail_write, notice_write, session_kept_write,
+    },
 };
 use crate::{
     Error,
@@ -20,6 +22,7 @@ use crate::{
         session::Session,
         user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
     },
+    platform::clock::Timestamp,
     tokens::signed_token::Claims,
 };
 
@@ -202,11 +205,12 @@ impl Store {
         &self,
         claims: &Claims,
         kind: Kind,
+        now: Timestamp,
     ) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
         let key = code_key(&claims.uid, kind);
         let account = std::iter::once(&claims.account_key);
-        let (user, code) = self.user_and_grant(account, key).await?;
-        Ok((self.user_of(&claims.uid, user).await?, code))
+        let (user, code) = self.user_and_grant(account, key, now).await?;
+        Ok((self.user_of(&claims.uid, user, now).await?, code))
     }
 
     /// In one transaction, changes the password, ends every session, deletes the code and the
@@ -267,14 +271,14 @@ impl Store {
     }
 
     /// In one transaction, changes the password, ends every other session, deletes an unused reset
-    /// code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
-    /// the password changed or the session ended since they were read.
+    /// code and adds the notice to the outbox if there is one. Returns [`Outcome::Conflict`], without
+    /// writing, if the password changed or the session ended since they were read.
     pub async fn change_password(
         &self,
         user: &User,
         session: &Session,
         hash: &PasswordHash,
-        notice: &QueuedMail,
+        notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let writes = [
@@ -292,9 +296,12 @@ impl Store {
             )?,
             session_kept_write(&self.grants, session)?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await?.into())
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 }

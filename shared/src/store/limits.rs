@@ -147,7 +147,7 @@ impl Store {
             return Ok(Some(failures));
         };
         let owner = self
-            .find_user(accounts)
+            .find_user(accounts, now)
             .await?
             .map_or_else(|| Uid::decoy(accounts.account()), |user| user.uid);
         let succeeded = self.has_succeeded(&owner, attempt).await?;
@@ -240,9 +240,10 @@ impl Store {
         &self,
         accounts: &AccountKeys,
         kind: Kind,
+        now: Timestamp,
     ) -> Result<(Option<User>, Option<MailLog>), Error> {
         let log = mail_log_key(accounts.account(), kind.into());
-        self.user_and_grant(accounts.iter(), log).await
+        self.user_and_grant(accounts.iter(), log, now).await
     }
 
     fn update_failures(&self, account: &AccountKey) -> UpdateItemFluentBuilder {

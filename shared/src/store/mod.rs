@@ -14,8 +14,10 @@ mod confirmation;
 mod items;
 mod keys;
 mod limits;
+mod newest;
 mod otp;
 mod outbox;
+mod presence;
 mod rekey;
 mod session_counters;
 mod sessions;
@@ -36,12 +38,14 @@ pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
 pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
+pub use presence::ExpiredAccount;
 pub use rekey::Rekey;
 pub use session_counters::SessionAttempt;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{
     Error,
+    domain::user::PendingLifetime,
     platform::{
         aws::DynamoDb,
         aws_error::{AwsError, Kind},
@@ -92,16 +96,24 @@ pub struct Store {
     client: DynamoDb,
     users: String,
     grants: String,
+    pending_lifetime: PendingLifetime,
 }
 
 impl Store {
-    /// A store on the tables with these names.
+    /// A store on the tables with these names, to which accounts that were not confirmed within
+    /// `pending_lifetime` are absent.
     #[must_use]
-    pub const fn new(client: DynamoDb, users: String, grants: String) -> Self {
+    pub const fn new(
+        client: DynamoDb,
+        users: String,
+        grants: String,
+        pending_lifetime: PendingLifetime,
+    ) -> Self {
         Self {
             client,
             users,
             grants,
+            pending_lifetime,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     Outcome, Store,
     items::{number, text},
     writes::{
-        FailureAttributes, activity_write, mail_write, recovery_report_writes, recovery_set,
+        FailureAttributes, activity_write, notice_write, recovery_report_writes, recovery_set,
         session_kept_write, unused,
     },
 };
@@ -32,8 +32,8 @@ pub struct OtpActivation<'a> {
     pub step: u64,
     /// Hashes of the recovery codes.
     pub recovery_codes: &'a [PasswordHash],
-    /// The notice to the user.
-    pub notice: &'a QueuedMail,
+    /// The notice to the user, if they may receive notices.
+    pub notice: Option<&'a QueuedMail>,
     /// The activity.
     pub activity: &'a Activity,
 }
@@ -42,8 +42,8 @@ pub struct OtpActivation<'a> {
 pub struct RecoveryCodeReplacement<'a> {
     /// Hashes of the new codes.
     pub recovery_codes: &'a [PasswordHash],
-    /// The notice to the user.
-    pub notice: &'a QueuedMail,
+    /// The notice to the user, if they may receive notices.
+    pub notice: Option<&'a QueuedMail>,
     /// The activity.
     pub activity: &'a Activity,
 }
@@ -103,10 +103,13 @@ impl Store {
         let writes = [
             enable,
             session_kept_write(&self.grants, session)?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await?.into())
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 
     /// Counts a wrong code at a sign-in and records it, with the notice that the password is known
@@ -152,9 +155,7 @@ impl Store {
                 .chain(notified_at.filter(|_| notice.is_some()))
                 .chain(notice.map(|_| (":now", number(now.seconds())))),
         )?;
-        let notice = notice
-            .map(|notice| mail_write(&self.grants, notice))
-            .transpose()?;
+        let notice = notice_write(&self.grants, notice)?;
         let writes = [count, activity_write(&self.grants, activity)?];
         Ok(self
             .transact(writes.into_iter().chain(notice))
@@ -180,7 +181,7 @@ impl Store {
         session: &Session,
         factor: &SecondFactor,
         report: Option<&RecoveryCodeReport>,
-        notice: &QueuedMail,
+        notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let secret = user.otp_secret.as_ref().map_or("", OtpSecret::reveal);
@@ -202,12 +203,12 @@ impl Store {
         let writes = [
             disable,
             session_kept_write(&self.grants, session)?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
+        let notice = notice_write(&self.grants, notice)?;
         let report = recovery_report_writes(&self.grants, report)?;
         Ok(self
-            .transact(writes.into_iter().chain(report))
+            .transact(writes.into_iter().chain(notice).chain(report))
             .await?
             .into())
     }
@@ -240,12 +241,12 @@ impl Store {
                 (":now", number(activity.created_at.seconds())),
             ],
         )?;
-        let writes = [
-            replace,
-            mail_write(&self.grants, notice)?,
-            activity_write(&self.grants, activity)?,
-        ];
-        Ok(self.transact(writes).await?.into())
+        let writes = [replace, activity_write(&self.grants, activity)?];
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 }
 
@@ -280,7 +281,7 @@ mod tests {
     }
 
     fn notice(user: &User, kind: Kind) -> QueuedMail {
-        QueuedMail::notice(kind, &user.uid, &user.email, Language::En, NOW)
+        QueuedMail::notice(kind, &user.verified(NOW), Language::En, NOW).expect("a notice")
     }
 
     /// A user with a pending secret and a session whose jti is `own`.
@@ -320,7 +321,7 @@ mod tests {
             secret,
             step: 100,
             recovery_codes: &hashes(codes),
-            notice: &notice,
+            notice: Some(&notice),
             activity: &activity,
         };
         store
@@ -351,7 +352,7 @@ mod tests {
         let activity = succeeded(user, Action::DisableOtp, NOW + 2);
         let session = new_session(store, user).await;
         store
-            .disable_otp(user, &session, factor, None, &notice, &activity)
+            .disable_otp(user, &session, factor, None, Some(&notice), &activity)
             .await
             .expect("an answer")
             .is_written()
@@ -440,7 +441,7 @@ mod tests {
             NOW + 60,
         );
         let (kept, _) = store
-            .find_sessions(std::slice::from_ref(&claims))
+            .find_sessions(std::slice::from_ref(&claims), NOW)
             .await
             .expect("an answer")
             .pop()
@@ -536,7 +537,7 @@ mod tests {
             let session = new_session(&store, &user).await;
             assert!(
                 store
-                    .disable_otp(&user, &session, &factor, None, &notice, &activity)
+                    .disable_otp(&user, &session, &factor, None, Some(&notice), &activity)
                     .await
                     .expect("an answer")
                     .is_written()

@@ -8,10 +8,8 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Outcome, Store,
-    batches::read_user,
     conditional::{Conditional, conditional},
-    failure,
-    items::{number, read, text},
+    items::{number, read},
     keys::{SESSION, session_key, user_key},
     limits::Attempt,
     writes::{
@@ -128,7 +126,11 @@ impl Store {
     /// The existing sessions that the claims of verified tokens name, each with its user, in one
     /// round trip unless a user moved to another account key. A session may have ended, see
     /// [`Session::is_live`].
-    pub async fn find_sessions(&self, claims: &[Claims]) -> Result<Vec<(Session, User)>, Error> {
+    pub async fn find_sessions(
+        &self,
+        claims: &[Claims],
+        now: Timestamp,
+    ) -> Result<Vec<(Session, User)>, Error> {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
@@ -149,8 +151,9 @@ impl Store {
         let mut sessions: HashMap<SessionId, Session> = HashMap::new();
         for (table, item) in found {
             if table == self.users {
-                let user = read_user(item)?;
-                users.insert(user.account_key(), user);
+                if let Some(user) = self.present_user(item, now)? {
+                    users.insert(user.account_key(), user);
+                }
             } else {
                 let session: Session = read(item)?;
                 sessions.insert(session.id.clone(), session);
@@ -162,7 +165,7 @@ impl Store {
                 continue;
             };
             let read = users.get(&claims.account_key).cloned();
-            if let Some(user) = self.user_of(&claims.uid, read).await? {
+            if let Some(user) = self.user_of(&claims.uid, read, now).await? {
                 // A user who moved is read once, even if several tokens name the old key.
                 users.insert(claims.account_key.clone(), user.clone());
                 with_users.push((session, user));
@@ -176,35 +179,39 @@ impl Store {
         &self,
         session: &Session,
         user: &User,
+        now: Timestamp,
     ) -> Result<Option<(Session, User)>, Error> {
         let uid = &session.uid;
         let account = user.account_key();
         let key = session_key(uid, &session.id);
-        let (user, session) = self.user_and_grant(std::iter::once(&account), key).await?;
+        let (user, session) = self
+            .user_and_grant(std::iter::once(&account), key, now)
+            .await?;
         match session {
             None => Ok(None),
-            Some(session) => Ok(self.user_of(uid, user).await?.map(|user| (session, user))),
+            Some(session) => Ok(self
+                .user_of(uid, user, now)
+                .await?
+                .map(|user| (session, user))),
         }
     }
 
-    /// The stored sessions of a user, live or not, in no defined order.
+    /// The newest 1,000 stored sessions of a user, live or not, and of those that earlier versions
+    /// opened, any that fit in. Older ones are not read.
     pub async fn sessions(&self, uid: &Uid) -> Result<Vec<Session>, Error> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.grants)
-            .consistent_read(true)
-            .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":uid", text(uid.as_str()))
-            .expression_attribute_values(":prefix", text(SESSION))
-            .into_paginator()
-            .items()
-            .send();
-        let mut sessions = Vec::new();
-        while let Some(item) = pages.next().await {
-            sessions.push(read(item.map_err(failure)?)?);
-        }
-        Ok(sessions)
+        let items = self.newest(uid, SESSION).await?;
+        items.into_iter().map(read).collect()
+    }
+
+    /// A stored session of a user, live or not.
+    pub async fn find_session(&self, uid: &Uid, id: &SessionId) -> Result<Option<Session>, Error> {
+        let key = session_key(uid, id);
+        let found = self.batch_get([(&self.grants, vec![key])]).await?;
+        found
+            .into_iter()
+            .next()
+            .map(|(_, item)| read(item))
+            .transpose()
     }
 
     /// Records a use of a session, unless a later one is recorded. Returns [`Outcome::Conflict`] if

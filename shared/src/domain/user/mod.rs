@@ -1,5 +1,6 @@
 //! Users: the stored item, and the profile that the API returns.
 
+mod expiry;
 mod label;
 mod uid;
 
@@ -8,6 +9,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use serde::{Deserialize, Serialize};
 
+pub use expiry::PendingLifetime;
 use label::LabelView;
 pub use label::{Label, MailProblem};
 pub use uid::Uid;
@@ -91,6 +93,10 @@ pub struct User {
     /// The newest reset mail since the recipient complained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint_reset: Option<ComplaintReset>,
+    /// The time of the import of a pending account, or at which an operator made it pending; `None`
+    /// if it is pending since its sign-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<Timestamp>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
@@ -221,6 +227,7 @@ impl User {
             referral_uid: new.referral_uid,
             labels: Vec::new(),
             complaint_reset: None,
+            pending_since: None,
             created_at: now,
             updated_at: now,
         }
