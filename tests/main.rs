@@ -2,7 +2,8 @@
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
 //! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
-//! [`cross_site`], [`device_cookies`], [`secrets`], [`published_keys`], [`rotation`], [`config`]) and the
+//! [`cross_site`], [`device_cookies`], [`pending`], [`secrets`], [`published_keys`], [`rotation`],
+//! [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -133,6 +134,7 @@ mod hostile_bodies;
 mod limits;
 mod monitoring;
 mod openapi;
+mod pending;
 mod published_keys;
 mod request;
 mod request_limits;

@@ -9,13 +9,13 @@ use std::{
 use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, token_secret,
-    trusted_proxies,
+    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, pending_lifetime,
+    token_secret, trusted_proxies,
 };
 
 use crate::{
     events::{events_of, function_of},
-    harness::{Template, workspace},
+    harness::{Function, Template, workspace},
 };
 
 #[test]
@@ -106,6 +106,38 @@ fn every_function_has_one_route_except_those_that_aws_invokes() {
     }
 }
 
+/// The functions that compute hashes have a whole processor; those that send mail are named.
+#[test]
+fn every_expensive_route_has_a_lower_limit() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let document: serde_yaml_ng::Value = serde_yaml_ng::from_str(&text).unwrap();
+    let template = Template::read();
+    let is_expensive = |function: &&Function| {
+        let properties = &document["Resources"][function.logical_id.as_str()]["Properties"];
+        properties["MemorySize"] == 1769
+            || ["password-generate-code", "email-generate-code"].contains(&function.binary.as_str())
+    };
+    let expensive: BTreeSet<String> = template
+        .functions
+        .iter()
+        .filter(is_expensive)
+        .flat_map(|function| &function.routes)
+        .map(|(method, path)| format!("{method} {path}"))
+        .collect();
+    let settings = document["Resources"]["HttpApi"]["Properties"]["RouteSettings"]
+        .as_mapping()
+        .unwrap();
+    let limited = settings.keys().map(|key| key.as_str().unwrap().to_owned());
+    assert_eq!(limited.collect::<BTreeSet<_>>(), expensive);
+    for (route, own) in settings {
+        for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
+            let default = document["Parameters"][limit]["Default"].as_u64();
+            assert!(own[limit].as_u64() < default, "{route:?} {limit}");
+            assert!(own[limit].as_u64() > Some(0), "{route:?} {limit}");
+        }
+    }
+}
+
 /// SAM grants API Gateway the invocation of `/auth/*` only if the greedy parameter is `{proxy+}`.
 /// It takes another name literally, and requests would be rejected.
 #[test]
@@ -193,6 +225,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Mail::read(variables, &application)?),
         format!("{:?}", AccessTokens::read(variables, &application)?),
         format!("{:?}", Accounts::read(variables)?),
+        format!("{:?}", pending_lifetime(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::domain::email_address::AccountKey;
+use shared::domain::{email_address::AccountKey, session::SessionId, token_id::TokenId};
 
 use super::{
     Request, User, jti, now,
@@ -176,6 +176,12 @@ impl Latchkey {
         self.put(USERS, item).await;
     }
 
+    /// Moves the sign-up of a user back by that many seconds.
+    pub async fn age_user(&self, user: &User, seconds: i64) {
+        self.edit_user(user, |item| move_back(item, "created_at", seconds))
+            .await;
+    }
+
     pub async fn set_state(&self, user: &User, state: &str) {
         self.edit_user(user, |item| {
             drop(item.insert("state".to_owned(), AttributeValue::S(state.to_owned())));
@@ -326,7 +332,9 @@ pub(super) fn move_back(item: &mut Item, name: &str, seconds: i64) {
 
 /// The id under which a session is stored and listed.
 pub fn session_id(session: &str) -> String {
-    shared::platform::random::sha256_hex(&jti(session))
+    SessionId::of(&TokenId::from_text(&jti(session)))
+        .as_str()
+        .to_owned()
 }
 
 /// The key of the user of an address.

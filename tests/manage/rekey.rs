@@ -22,7 +22,7 @@ const MIA: &str = "mia@bücher.example";
 /// A confirmed account whose local part is not ASCII.
 const JOSE: &str = "josé@example.com";
 
-/// A stack whose tables are a copy of those of the previous version. The times of its grants are
+/// A stack whose tables are a copy of those of the previous version. The times of its items are
 /// moved to the present.
 pub async fn updated() -> Latchkey {
     let latchkey = Latchkey::start(&VARIABLES).await;
@@ -34,7 +34,7 @@ pub async fn updated() -> Latchkey {
             .iter()
             .map(|(name, value)| (name.clone(), attribute(value)))
             .collect();
-        for name in ["began_at", "last_used_at", "expires_at"] {
+        for name in ["began_at", "last_used_at", "expires_at", "created_at"] {
             if let Some(AttributeValue::N(time)) = item.get(name) {
                 let moved = time.parse::<i64>().unwrap() + now() - COPIED_AT;
                 item.insert(name.to_owned(), AttributeValue::N(moved.to_string()));

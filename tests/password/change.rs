@@ -304,6 +304,7 @@ async fn a_notice_is_mailed_in_the_users_language_or_the_default() {
         let user = latchkey
             .signed_up_with(name, &json!({ "data": data }))
             .await;
+        latchkey.set_state(&user, "active").await;
         // The operation ignores `lang`.
         let fields = [
             ("old_password", PASSWORD),

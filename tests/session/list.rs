@@ -2,7 +2,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::{Value, json};
-use shared::platform::{clock::Timestamp, random::sha256_hex};
+use shared::{
+    domain::{session::SessionId, token_id::TokenId},
+    platform::{clock::Timestamp, random::sha256_hex},
+};
 
 use crate::harness::{Latchkey, User, jti, latchkey, number, session_id};
 
@@ -140,5 +143,78 @@ async fn the_listed_expiry_reflects_a_reduced_maximum_age() {
     assert_eq!(
         listed(&latchkey, &user).await[0]["expires_at"],
         Timestamp::from_seconds(began + 600).rfc3339()
+    );
+}
+
+#[tokio::test]
+async fn the_newest_thousand_sessions_and_the_current_one_are_listed_and_all_others_can_be_ended() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("list-many").await;
+    let session = latchkey.session_item(&user, &user.session).await.unwrap();
+    let own = session_id(&user.session);
+    let later = own[1..14].parse::<u64>().unwrap() + 1;
+    let id = |number: usize| format!("t{later:013}-{number:064x}");
+    for number in 0..1001 {
+        let mut item = session.clone();
+        let id = id(number);
+        item.insert("sk".to_owned(), AttributeValue::S(format!("SESSION#{id}")));
+        item.insert("id_hash".to_owned(), AttributeValue::S(id));
+        latchkey.put_grant(item).await;
+    }
+    let listed = latchkey.session_ids(&user).await;
+    assert_eq!(listed.len(), 1001);
+    assert_eq!(listed.last(), Some(&own));
+    let oldest = id(0);
+    assert!(!listed.contains(&oldest));
+    latchkey
+        .by(&user, "DELETE", "/resource/sessions")
+        .send()
+        .await
+        .is_empty(204);
+    assert_eq!(
+        latchkey.session_ids(&user).await,
+        std::slice::from_ref(&own)
+    );
+    let newest = latchkey.signed_in(&user).await;
+    assert_eq!(
+        latchkey.session_ids(&user).await,
+        [session_id(&newest), own.clone()]
+    );
+    latchkey
+        .by(&user, "DELETE", &format!("/resource/sessions/{oldest}"))
+        .send()
+        .await
+        .is_refused(404, &["record.not_found"]);
+}
+
+/// Sessions that an earlier version opened have a token id without a time.
+#[tokio::test]
+async fn a_session_of_an_earlier_version_is_listed_and_can_be_ended() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("list-earlier").await;
+    let mut item = latchkey.session_item(&user, &user.session).await.unwrap();
+    let id = SessionId::of(&TokenId::from_text("of an earlier version"));
+    let key = format!("SESSION#{}", id.as_str());
+    item.insert("sk".to_owned(), AttributeValue::S(key));
+    item.insert(
+        "id_hash".to_owned(),
+        AttributeValue::S(id.as_str().to_owned()),
+    );
+    latchkey.put_grant(item).await;
+    assert!(
+        latchkey
+            .session_ids(&user)
+            .await
+            .contains(&id.as_str().to_owned())
+    );
+    let path = format!("/resource/sessions/{}", id.as_str());
+    latchkey
+        .by(&user, "DELETE", &path)
+        .send()
+        .await
+        .is_empty(204);
+    assert_eq!(
+        latchkey.session_ids(&user).await,
+        [session_id(&user.session)]
     );
 }

@@ -4,7 +4,8 @@ use functions::access::auth::Auth;
 use shared::{
     BoxError,
     config::{
-        AccessTokens, Application, Sessions, Tables, Variables, token_secret, trusted_proxies,
+        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
+        trusted_proxies,
     },
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
@@ -23,7 +24,12 @@ async fn main() -> Result<(), BoxError> {
     let endpoint = Auth {
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

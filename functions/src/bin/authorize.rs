@@ -3,7 +3,9 @@
 use functions::access::authorize::Authorize;
 use shared::{
     BoxError,
-    config::{AccessTokens, Application, Sessions, Tables, Variables, token_secret},
+    config::{
+        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
+    },
     http::authentication::Authenticator,
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::Store,
@@ -21,7 +23,12 @@ async fn main() -> Result<(), BoxError> {
     let authorize = Authorize {
         keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

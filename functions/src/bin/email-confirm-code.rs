@@ -4,7 +4,8 @@ use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
     config::{
-        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, token_secret,
+        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, pending_lifetime,
+        token_secret,
     },
     domain::password::Hasher,
     http::{OriginCheck, serve},
@@ -22,7 +23,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),
         keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),

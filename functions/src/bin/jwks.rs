@@ -3,7 +3,7 @@
 use functions::access::jwks::Jwks;
 use shared::{
     BoxError,
-    config::{Tables, Variables, token_secret},
+    config::{Tables, Variables, pending_lifetime, token_secret},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
     store::{Signer, Store},
@@ -15,7 +15,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let endpoint = Jwks {
         keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
     };

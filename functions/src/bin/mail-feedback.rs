@@ -3,7 +3,7 @@
 use functions::mail::feedback::Feedback;
 use shared::{
     BoxError,
-    config::{Tables, Variables},
+    config::{Tables, Variables, pending_lifetime},
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::Store,
 };
@@ -15,7 +15,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let feedback = Feedback {
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
     };
     lambda_event::serve(async |event| feedback.handle(event, clock::now()).await).await
 }

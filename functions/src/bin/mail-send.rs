@@ -3,7 +3,7 @@
 use functions::mail::send::Send;
 use shared::{
     BoxError,
-    config::{Application, Mail, Tables, Variables, token_secret},
+    config::{Application, Mail, Tables, Variables, pending_lifetime, token_secret},
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::{Signer, Store},
 };
@@ -14,7 +14,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let application = Application::read(&variables)?;
     let send = Send {
         keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),

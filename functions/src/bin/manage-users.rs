@@ -3,7 +3,10 @@
 use functions::manage::users::Users;
 use shared::{
     BoxError,
-    config::{Accounts, Passwords, Tables, Variables, argon2, data_secret, default_language},
+    config::{
+        Accounts, Passwords, Tables, Variables, argon2, data_secret, default_language,
+        pending_lifetime,
+    },
     domain::password::Hasher,
     platform::{
         aws::Aws,
@@ -22,10 +25,14 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let users = Users {
-        administration: Administration::new(store.clone()),
-        store,
+        administration: Administration::new(store),
         otp_secrets: OtpSecrets::on_demand(aws.secrets_manager(), &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
         default_language: default_language(&variables)?,

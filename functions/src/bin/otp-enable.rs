@@ -3,7 +3,9 @@
 use functions::otp::enable::Enable;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, argon2, data_secret},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, argon2, data_secret, pending_lifetime,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -25,7 +27,12 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let endpoint = Enable {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

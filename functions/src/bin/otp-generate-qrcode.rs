@@ -3,7 +3,7 @@
 use functions::otp::generate_qrcode::GenerateQrcode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, data_secret},
+    config::{Accounts, Application, Sessions, Tables, Variables, data_secret, pending_lifetime},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -20,7 +20,12 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let endpoint = GenerateQrcode {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

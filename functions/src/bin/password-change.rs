@@ -3,7 +3,10 @@
 use functions::password::change::Change;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, token_secret},
+    config::{
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, pending_lifetime,
+        token_secret,
+    },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
     platform::{
@@ -22,7 +25,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let sessions = Sessions::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
     let endpoint = Change {

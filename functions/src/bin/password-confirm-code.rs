@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
-        token_secret,
+        pending_lifetime, token_secret,
     },
     domain::password::Hasher,
     http::{OriginCheck, serve},
@@ -24,7 +24,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),

@@ -3,7 +3,7 @@
 use functions::password::generate_code::GenerateCode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Tables, Variables, captcha, limits},
+    config::{Accounts, Application, Tables, Variables, captcha, limits, pending_lifetime},
     domain::captcha::ProtectedOperation,
     http::serve,
     platform::{aws::Aws, clock, telemetry},
@@ -18,7 +18,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = GenerateCode {
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         captcha: Captcha::new(
             captcha(&variables)?
                 .filter(|captcha| captcha.protects(ProtectedOperation::PasswordReset)),

@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        data_secret, imported_hashes, limits, token_secret,
+        data_secret, imported_hashes, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -26,7 +26,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),
         keys: Signer::start(secrets_manager.clone(), &token_secret(&variables)?, &store),

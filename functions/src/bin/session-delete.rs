@@ -3,7 +3,7 @@
 use functions::session::delete::Delete;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables},
+    config::{Accounts, Sessions, Tables, Variables, pending_lifetime},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -17,7 +17,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = Delete {
-        store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+        store: Store::new(
+            aws.dynamodb(),
+            tables.users,
+            tables.grants,
+            pending_lifetime(&variables)?,
+        ),
         keys: KeyCache::default(),
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,

@@ -4,7 +4,8 @@ use functions::session::reauthenticate::Reauthenticate;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Sessions, Tables, Variables, argon2, data_secret, token_secret,
+        Accounts, Application, Sessions, Tables, Variables, argon2, data_secret, pending_lifetime,
+        token_secret,
     },
     domain::password::Hasher,
     http::{authentication::Authenticator, serve},
@@ -24,7 +25,12 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let sessions = Sessions::read(&variables)?;
     let endpoint = Reauthenticate {
         keys: Signer::start(secrets_manager.clone(), &token_secret(&variables)?, &store),

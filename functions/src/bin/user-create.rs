@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
-        captcha, limits, token_secret,
+        captcha, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{OriginCheck, serve},
@@ -27,7 +27,12 @@ async fn main() -> Result<(), BoxError> {
     let variables = Variables::from_env();
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
-    let store = Store::new(aws.dynamodb(), tables.users, tables.grants);
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let passwords = Passwords::read(&variables)?;
     let endpoint = Create {
         origins: OriginCheck::new(browser_origins(&variables)?),

@@ -3,7 +3,7 @@
 use functions::user::me::Me;
 use shared::{
     BoxError,
-    config::{Sessions, Tables, Variables},
+    config::{Sessions, Tables, Variables, pending_lifetime},
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
@@ -19,7 +19,12 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let endpoint = Me {
         authenticator: Authenticator {
-            store: Store::new(aws.dynamodb(), tables.users, tables.grants),
+            store: Store::new(
+                aws.dynamodb(),
+                tables.users,
+                tables.grants,
+                pending_lifetime(&variables)?,
+            ),
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,

@@ -106,7 +106,10 @@ impl ConfirmCode {
             user,
             code,
             sessions,
-        } = self.store.find_confirmation(claims, session_claims).await?;
+        } = self
+            .store
+            .find_confirmation(claims, session_claims, now)
+            .await?;
         let code = code
             .filter(|code| code.is_valid(&claims.token_id, now))
             .ok_or(Error::TokenUtilized)?;

@@ -47,7 +47,7 @@ impl GenerateCode {
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation),
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation, now),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -72,7 +72,7 @@ impl GenerateCode {
         {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation)
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Confirmation, now)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))

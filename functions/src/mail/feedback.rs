@@ -136,7 +136,7 @@ impl Feedback {
         loop {
             let user = self
                 .store
-                .find_user_by_uid(uid)
+                .find_user_by_uid(uid, now)
                 .await?
                 .filter(|user| is_among(user, recipients));
             let Some(user) = user else {

@@ -44,6 +44,8 @@ enum SendError {
     Refused(BoxError),
     /// IAM denied the call.
     Denied(BoxError),
+    /// The account of the recipient was erased or replaced, or has expired.
+    Absent,
     /// The user may not receive the mail, because of a bounce or a complaint.
     Suppressed(MailProblem),
     /// A retry may succeed.
@@ -125,6 +127,15 @@ impl Send {
                 let advice = "allow ses:SendEmail in the policy of this function; in the SES sandbox, verify the recipient's address";
                 tracing::error!(mail = id, ?kind, ?to, %cause, advice, "the mail was refused");
             }
+            Err(SendError::Absent) => {
+                metrics::mail(Outcome::Suppressed);
+                tracing::warn!(
+                    mail = id,
+                    ?kind,
+                    ?to,
+                    "not sent: the account no longer exists"
+                );
+            }
             Err(SendError::Suppressed(problem)) => {
                 metrics::mail(Outcome::Suppressed);
                 match problem {
@@ -150,21 +161,18 @@ impl Send {
     }
 
     async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
-        let accounts = mail.email.account_keys();
         let user = self
             .store
-            .find_user(&accounts)
+            .find_recipient(mail, now)
             .await
-            .map_err(|error| SendError::Failed(error.into()))?;
-        if let Some(user) = &user {
-            mail.check_recipient(user).map_err(SendError::Suppressed)?;
-        }
-        let account = user.map_or_else(|| accounts.account().clone(), |user| user.account_key());
+            .map_err(|error| SendError::Failed(error.into()))?
+            .ok_or(SendError::Absent)?;
+        mail.check_recipient(&user).map_err(SendError::Suppressed)?;
         let Mail {
             subject,
             text,
             html,
-        } = self.compose(mail, &account, now).await?;
+        } = self.compose(mail, &user.account_key(), now).await?;
         let part = |data: String| {
             Part::builder()
                 .data(data)

@@ -10,15 +10,15 @@ use shared::{
         password::Hasher,
         user::{Uid, User},
     },
+    platform::clock::Timestamp,
     providers::breached_passwords::PasswordCheck,
-    store::{Administration, Store},
+    store::Administration,
     tokens::otp_secrets::OtpSecrets,
 };
 
 use super::fields::{Failure, Fields, Refusal};
 
 pub struct Users {
-    pub store: Store,
     pub administration: Administration,
     pub otp_secrets: OtpSecrets,
     pub accounts: Accounts,
@@ -28,10 +28,15 @@ pub struct Users {
 }
 
 impl Users {
-    pub(super) async fn find(&self, selector: &UserSelector) -> Result<User, Failure> {
+    pub(super) async fn find(
+        &self,
+        selector: &UserSelector,
+        now: Timestamp,
+    ) -> Result<User, Failure> {
+        let administration = &self.administration;
         let user = match selector {
-            UserSelector::Email(accounts) => self.store.find_user(accounts).await?,
-            UserSelector::Uid(Some(uid)) => self.store.find_user_by_uid(uid).await?,
+            UserSelector::Email(accounts) => administration.find_user(accounts, now).await?,
+            UserSelector::Uid(Some(uid)) => administration.find_user_by_uid(uid, now).await?,
             UserSelector::Uid(None) => None,
         };
         user.ok_or_else(|| selector.not_found().into())

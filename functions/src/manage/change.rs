@@ -118,7 +118,7 @@ impl Users {
         };
         let mut backoff = Backoff::start();
         loop {
-            let user = self.find(&selector).await?;
+            let user = self.find(&selector, now).await?;
             let change = change(&user)?;
             let activity = recorder.succeeded(&user.uid, recorded_as(&change));
             let notice = self.notice(&user, &change, now);
@@ -129,7 +129,7 @@ impl Users {
                 == Outcome::Written
             {
                 tracing::info!(action, uid = %user.uid, "done");
-                return profile_response(&self.find(&selector).await?);
+                return profile_response(&self.find(&selector, now).await?);
             }
             if !backoff.wait().await {
                 return Err(conflict());
@@ -137,13 +137,13 @@ impl Users {
         }
     }
 
-    /// The mail that reports a change to the user: their second factor is off. An address that is
-    /// not confirmed receives no notice.
+    /// The mail that reports a change to the user: their second factor is off.
     fn notice(&self, user: &User, change: &Change, now: Timestamp) -> Option<QueuedMail> {
-        let is_mailed = *change == Change::DisableOtp && user.state != State::Pending;
+        if *change != Change::DisableOtp {
+            return None;
+        }
         let language = Language::choose(None, user.data.as_deref(), self.default_language);
-        is_mailed
-            .then(|| QueuedMail::notice(Kind::OtpDisabled, &user.uid, &user.email, language, now))
+        QueuedMail::notice(Kind::OtpDisabled, user, language, now)
     }
 
     /// Sets the label `email: verified`, which replaces `email: bounced` and
@@ -157,10 +157,15 @@ impl Users {
         fields.finish()?;
         let mut backoff = Backoff::start();
         loop {
-            let user = self.find(&selector).await?;
-            if self.store.set_labels(&user, &user.verified(now)).await? == Outcome::Written {
+            let user = self.find(&selector, now).await?;
+            if self
+                .administration
+                .set_labels(&user, &user.verified(now))
+                .await?
+                == Outcome::Written
+            {
                 tracing::info!(action = "verify-email", uid = %user.uid, "done");
-                return profile_response(&self.find(&selector).await?);
+                return profile_response(&self.find(&selector, now).await?);
             }
             if !backoff.wait().await {
                 return Err(conflict());

@@ -67,7 +67,7 @@ impl Users {
         let user = self.with_sealed_secrets(record.user, now).await?;
         match self
             .administration
-            .create_user(&user, &record.state)
+            .create_user(&user, &record.state, now)
             .await?
         {
             Creation::Done => {

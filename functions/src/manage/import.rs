@@ -68,7 +68,7 @@ impl Users {
         let UserRecord { user, state, note } =
             UserRecord::read(fields, &self.accounts.uid_prefix, now)?;
         let user = self.with_sealed_secrets(user, now).await?;
-        match self.administration.create_user(&user, &state).await? {
+        match self.administration.create_user(&user, &state, now).await? {
             Creation::Done => {
                 let mut result = json!({ "outcome": "imported", "uid": user.uid });
                 if let Some(note) = note {
@@ -77,7 +77,8 @@ impl Users {
                 Ok(result)
             }
             Creation::EmailTaken => {
-                let existing = self.store.find_user(&user.email.account_keys()).await?;
+                let accounts = user.email.account_keys();
+                let existing = self.administration.find_user(&accounts, now).await?;
                 let is_same = existing.is_some_and(|existing| !has_uid || existing.uid == user.uid);
                 Ok(if is_same {
                     json!({ "outcome": "exists" })

@@ -111,7 +111,7 @@ impl Users {
             .await?;
         let mut report = Report::default();
         for stored in page {
-            self.reseal_user(stored.user, &keys, apply, &mut report)
+            self.reseal_user(stored.user, &keys, apply, now, &mut report)
                 .await?;
         }
         let Report {
@@ -140,6 +140,7 @@ impl Users {
         mut user: User,
         keys: &DataKeys,
         apply: bool,
+        now: Timestamp,
         report: &mut Report,
     ) -> Result<(), Error> {
         let mut backoff = Backoff::start();
@@ -162,7 +163,7 @@ impl Users {
                 return Ok(());
             }
             let has_time = backoff.wait().await;
-            let Some(current) = self.store.find_user_by_uid(&user.uid).await? else {
+            let Some(current) = self.administration.find_user_by_uid(&user.uid, now).await? else {
                 return Ok(());
             };
             if !has_time {

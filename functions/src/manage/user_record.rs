@@ -19,21 +19,23 @@ const EMAIL_LIMIT: usize = 254;
 /// Maximum size of a user in bytes. DynamoDB limits an item to 400 KB.
 const LIMIT: usize = 64 * 1024;
 /// Times of a user and of a label.
-const TIMES: [&str; 6] = [
+const TIMES: [&str; 7] = [
     "created_at",
     "updated_at",
     "otp_enabled_at",
     "totp_retry_at",
     "recovery_retry_at",
     "password_known_at",
+    "pending_since",
 ];
-/// Columns of Barong's database that are ignored.
-const IGNORED_COLUMNS: [&str; 5] = [
+/// Columns of Barong's database, and attributes of an export, that are ignored.
+const IGNORED_COLUMNS: [&str; 6] = [
     "id",
     "user_id",
     "referral_id",
     "description",
     "complaint_reset",
+    "pending_since",
 ];
 
 /// A user as read from JSON.
@@ -105,6 +107,8 @@ impl UserRecord {
                 .map(|value| label(value, created_at, updated_at))
                 .collect::<Result<_, _>>()?,
             complaint_reset: None,
+            // The address must be confirmed within the same time as after a sign-up.
+            pending_since: (state == "pending").then_some(now),
             created_at,
             updated_at,
         };

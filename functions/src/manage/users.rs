@@ -41,7 +41,7 @@ impl Users {
         let action = fields.required("action")?;
         match action.as_str() {
             "create" => self.create(fields, now).await,
-            "show" => self.show(fields).await,
+            "show" => self.show(fields, now).await,
             "set-state" => {
                 let state = change::state(&mut fields)?;
                 self.change(fields, "set-state", |_| Ok(Change::State(state)), now)
@@ -75,16 +75,16 @@ impl Users {
         }
     }
 
-    async fn show(&self, mut fields: Fields) -> Result<Value, Failure> {
+    async fn show(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
         let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
-        profile_response(&self.find(&selector).await?)
+        profile_response(&self.find(&selector, now).await?)
     }
 
     async fn delete(&self, mut fields: Fields, now: Timestamp) -> Result<Value, Failure> {
         let selector = UserSelector::read(&mut fields)?;
         fields.finish()?;
-        let user = self.find(&selector).await?;
+        let user = self.find(&selector, now).await?;
         if self.administration.erase_user(&user, now).await? == Outcome::Conflict {
             return Err(selector.not_found().into());
         }

@@ -77,20 +77,27 @@ impl Disable {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(Kind::OtpDisabled, &user.uid, &user.email, language, now);
+        let notice = QueuedMail::notice(Kind::OtpDisabled, user, language, now);
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let activity = recorder.succeeded(&user.uid, Action::DisableOtp);
         let report =
             RecoveryCodeReport::of(&factor, user, &recorder, self.application.default_language);
         let disabled = store
-            .disable_otp(user, session, &factor, report.as_ref(), &notice, &activity)
+            .disable_otp(
+                user,
+                session,
+                &factor,
+                report.as_ref(),
+                notice.as_ref(),
+                &activity,
+            )
             .await?;
         if disabled == Outcome::Written {
             return Ok(());
         }
         // A concurrent request used the code, or disabled the second factor.
         let is_on = store
-            .find_user_by_uid(&user.uid)
+            .find_user_by_uid(&user.uid, now)
             .await?
             .is_some_and(|user| user.has_otp());
         Err(if is_on {

@@ -90,7 +90,7 @@ impl Enable {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(Kind::OtpEnabled, &user.uid, &user.email, language, now);
+        let notice = QueuedMail::notice(Kind::OtpEnabled, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::EnableOtp);
@@ -99,7 +99,7 @@ impl Enable {
             secret: &secret,
             step: enrolment.step,
             recovery_codes: &codes.hashes,
-            notice: &notice,
+            notice: notice.as_ref(),
             activity: &activity,
         };
         if store.enable_otp(user, session, &activation).await? == Outcome::Written {
@@ -107,7 +107,7 @@ impl Enable {
         }
         // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
-            .find_user_by_uid(&user.uid)
+            .find_user_by_uid(&user.uid, now)
             .await?
             .is_some_and(|user| user.has_otp());
         Err(if is_on {

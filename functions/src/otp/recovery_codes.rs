@@ -74,19 +74,13 @@ impl RecoveryCodes {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice = QueuedMail::notice(
-            Kind::RecoveryCodesReplaced,
-            &user.uid,
-            &user.email,
-            language,
-            now,
-        );
+        let notice = QueuedMail::notice(Kind::RecoveryCodesReplaced, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::ReplaceRecoveryCodes);
         let replacement = RecoveryCodeReplacement {
             recovery_codes: &codes.hashes,
-            notice: &notice,
+            notice: notice.as_ref(),
             activity: &activity,
         };
         let store = &self.authenticator.store;

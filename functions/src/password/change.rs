@@ -125,14 +125,13 @@ impl Change {
             user.data.as_deref(),
             self.application.default_language,
         );
-        let notice =
-            QueuedMail::notice(Kind::PasswordChanged, &user.uid, &user.email, language, now);
+        let notice = QueuedMail::notice(Kind::PasswordChanged, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::PasswordChange);
         self.authenticator
             .store
-            .change_password(user, session, &hash, &notice, &activity)
+            .change_password(user, session, &hash, notice.as_ref(), &activity)
             .await
     }
 }

@@ -113,7 +113,7 @@ impl ConfirmCode {
         } else {
             Kind::PasswordChanged
         };
-        let notice = QueuedMail::notice(kind, &user.uid, &user.email, language, now);
+        let notice = QueuedMail::reset_notice(kind, user, language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
         self.store
             .reset_password(user, hash, code, &notice, &activity)
@@ -140,7 +140,7 @@ impl ConfirmCode {
             .ok_or(Error::TokenInvalid)?;
         let (user, code) = self
             .store
-            .find_code(&claims, one_time_code::Kind::Reset)
+            .find_code(&claims, one_time_code::Kind::Reset, now)
             .await?;
         let user = user
             .filter(|user| user.uid == claims.uid && user.state != State::Deleted)

@@ -51,7 +51,7 @@ impl GenerateCode {
         let (admitted, found) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset),
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset, now),
         );
         admitted?;
         let (mut user, mut log) = found?;
@@ -66,7 +66,7 @@ impl GenerateCode {
         {
             (user, log) = self
                 .store
-                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset)
+                .find_user_and_mail_log(&accounts, one_time_code::Kind::Reset, now)
                 .await?;
         }
         Ok(empty(StatusCode::CREATED))

@@ -156,7 +156,7 @@ impl Create {
         let (attempt, user, codes) = tokio::join!(
             self.store
                 .count_attempt(accounts, device, &self.limits, now),
-            self.store.find_user(accounts),
+            self.store.find_user(accounts, now),
             self.wrong_codes(device.filter(|device| device.second_factor)),
         );
         let found = match (user, codes) {
@@ -358,14 +358,15 @@ impl Create {
         on_device: u32,
         now: Timestamp,
     ) -> Option<QueuedMail> {
-        password_known_notice_is_due(user, on_device, now).then(|| {
-            let language = Language::choose(
-                None,
-                user.data.as_deref(),
-                self.application.default_language,
-            );
-            QueuedMail::notice(Kind::PasswordKnown, &user.uid, &user.email, language, now)
-        })
+        if !password_known_notice_is_due(user, on_device, now) {
+            return None;
+        }
+        let language = Language::choose(
+            None,
+            user.data.as_deref(),
+            self.application.default_language,
+        );
+        QueuedMail::notice(Kind::PasswordKnown, user, language, now)
     }
 }
 

@@ -3,7 +3,7 @@
 use shared::{
     Error,
     config::Accounts,
-    domain::{activity::Action, session::Session},
+    domain::{activity::Action, session::SessionId},
     http::{
         Body, Form, Request, RequestExt, Response, StatusCode, authentication::Authenticator,
         clearing_cookie, empty, with_cookie,
@@ -18,24 +18,23 @@ pub struct End {
 }
 
 impl End {
-    /// Ends the session. Of concurrent requests, exactly one succeeds. The id is only compared with
-    /// those of the user's sessions, so it needs no validation.
+    /// Ends the session. Of concurrent requests, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let id = request
             .path_parameters()
             .first("id")
-            .unwrap_or_default()
-            .to_owned();
+            .and_then(SessionId::parse);
         // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
         let store = &self.authenticator.store;
-        let sessions = store.sessions(&signed_in.user.uid).await?;
-        let has_id = |session: &&Session| {
-            session.id.as_str() == id
-                && session.is_live(&signed_in.user, self.authenticator.session_lifetime, now)
-        };
-        let session = sessions.iter().find(has_id).ok_or(Error::RecordNotFound)?;
+        let id = id.ok_or(Error::RecordNotFound)?;
+        let life = self.authenticator.session_lifetime;
+        let session = store
+            .find_session(&signed_in.user.uid, &id)
+            .await?
+            .filter(|session| session.is_live(&signed_in.user, life, now))
+            .ok_or(Error::RecordNotFound)?;
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&signed_in.user.uid, Action::Logout);

@@ -27,7 +27,7 @@ struct View<'a> {
 }
 
 impl List {
-    /// Returns the sessions, newest first.
+    /// Returns the newest sessions and the current one, newest first.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let life = self.authenticator.session_lifetime;
@@ -36,6 +36,13 @@ impl List {
             .store
             .sessions(&signed_in.user.uid)
             .await?;
+        // The current session may be older than those that are listed.
+        if !sessions
+            .iter()
+            .any(|session| session.id == signed_in.session.id)
+        {
+            sessions.push(signed_in.session.clone());
+        }
         sessions.retain(|session| session.is_live(&signed_in.user, life, now));
         sessions.sort_by_key(|session| Reverse((session.began_at, session.id.clone())));
         let views: Vec<_> = sessions

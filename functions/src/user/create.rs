@@ -69,7 +69,7 @@ impl Create {
         let (admitted, lookup) = tokio::join!(
             self.store.count_request(&network, &self.limits, now),
             self.store
-                .look_up_sign_up(accounts.as_ref(), referral_uid.as_ref()),
+                .look_up_sign_up(accounts.as_ref(), referral_uid.as_ref(), now),
         );
         admitted?;
         self.captcha
@@ -107,15 +107,16 @@ impl Create {
             data,
         };
         let devices = tokens.verify(self.keys.key_provider(), now).await?;
-        self.sign_up(new_user, lookup.mail_log, language, &devices, recorder)
+        self.sign_up(new_user, lookup, language, &devices, recorder)
             .await
     }
 
-    /// Stores the account, with another uid if the generated one is taken.
+    /// Stores the account in place of expired ones of the address, with another uid if the
+    /// generated one is taken.
     async fn sign_up(
         &self,
         new_user: NewUser,
-        mut log: Option<MailLog>,
+        mut lookup: SignUpLookup,
         language: Language,
         devices: &KnownDevices,
         recorder: Recorder<'_>,
@@ -125,7 +126,8 @@ impl Create {
         let signing_keys = self.keys.signing_keys(now).await?;
         let mut uids_taken = 0;
         while uids_taken < UID_ATTEMPTS {
-            let log_after = log
+            let log_after = lookup
+                .mail_log
                 .clone()
                 .unwrap_or_default()
                 .with_request(&self.limits, now)?;
@@ -147,8 +149,9 @@ impl Create {
             );
             let account = NewAccount {
                 user: &user,
+                replaced: &lookup.expired,
                 session: &new.session,
-                log_before: log.as_ref(),
+                log_before: lookup.mail_log.as_ref(),
                 log_after: &log_after,
                 code: &code,
                 mail: &mail,
@@ -161,11 +164,17 @@ impl Create {
                 }
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
                 SignUp::UidTaken => uids_taken += 1,
-                // A concurrent sign-up with another tagged address of the mailbox was counted.
+                // A concurrent sign-up with another tagged address of the mailbox was counted, or
+                // the expired account of the address was confirmed, replaced or changed.
                 SignUp::Conflict => {
                     let accounts = user.email.account_keys();
-                    let lookup = self.store.look_up_sign_up(Some(&accounts), None).await?;
-                    log = lookup.mail_log;
+                    lookup = self
+                        .store
+                        .look_up_sign_up(Some(&accounts), None, now)
+                        .await?;
+                    if lookup.is_email_taken {
+                        return Err(Error::Fields(vec![FieldFault::EmailTaken]));
+                    }
                 }
             }
         }

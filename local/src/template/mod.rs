@@ -154,6 +154,7 @@ impl Template {
             managed_policies: BTreeMap::new(),
             cors: None,
         };
+        let mut route_settings = Vec::new();
         for (name, resource) in entries(&document["Resources"], "Resources")? {
             let at = format!("Resources.{name}");
             if !resolver.is_wanted(resource, &at)? {
@@ -167,7 +168,9 @@ impl Template {
                     template.functions.push(function);
                 }
                 "AWS::Serverless::HttpApi" => {
-                    template.cors = resources::cors(properties, &resolver)?;
+                    let api = resources::http_api(properties, &resolver)?;
+                    template.cors = api.cors;
+                    route_settings = api.route_settings;
                 }
                 "AWS::DynamoDB::Table" => template
                     .tables
@@ -195,7 +198,20 @@ impl Template {
             }
         }
         template.check()?;
+        template.check_route_settings(&route_settings)?;
         Ok(template)
+    }
+
+    /// Checks that every route with settings exists: otherwise API Gateway rejects the stage.
+    fn check_route_settings(&self, settings: &[(String, String)]) -> Result<(), Error> {
+        let routes = self.functions.iter().flat_map(|function| &function.routes);
+        for (at, key) in settings {
+            let has_key = |route: &Route| *key == format!("{} {}", route.method, route.path);
+            if !routes.clone().any(has_key) {
+                return Err(Error::new(format!("{at}: no function has this route")));
+            }
+        }
+        Ok(())
     }
 
     /// Checks references between resources.

@@ -105,6 +105,26 @@ struct EventBridgeDestination {
 struct ApiProperties {
     stage_name: String,
     definition_body: Option<Definition>,
+    #[serde(default)]
+    route_settings: BTreeMap<String, RouteSettings>,
+}
+
+/// Ignored: the stack does not throttle.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct RouteSettings {
+    #[serde(rename = "ThrottlingRateLimit")]
+    _rate: f64,
+    #[serde(rename = "ThrottlingBurstLimit")]
+    _burst: u32,
+}
+
+/// The properties of the API that have an effect, and those that are checked.
+pub struct HttpApi {
+    pub cors: Option<Cors>,
+    /// Keys of the routes with settings of their own, such as `GET /a`, each with its path in the
+    /// template.
+    pub route_settings: Vec<(String, String)>,
 }
 
 #[derive(Deserialize)]
@@ -244,23 +264,30 @@ pub(super) fn event_destination(
     }))
 }
 
-pub(super) fn cors(
+pub(super) fn http_api(
     (at, properties): Properties,
     resolver: &Resolver,
-) -> Result<Option<Cors>, Error> {
+) -> Result<HttpApi, Error> {
     let properties: ApiProperties = read(entries(properties, &at)?, &AWS_ONLY_API, &at, resolver)?;
     only(
         &format!("{at}.StageName"),
         &properties.stage_name,
         &["$default"],
     )?;
-    let Some(definition) = properties.definition_body else {
-        return Ok(None);
-    };
-    if !definition.paths.is_empty() {
+    let definition = properties.definition_body;
+    if definition
+        .as_ref()
+        .is_some_and(|definition| !definition.paths.is_empty())
+    {
         return Err(Error::new(format!(
             "{at}.DefinitionBody.paths: not supported; declare routes as events of the functions"
         )));
     }
-    Ok(definition.cors)
+    let route_settings = properties.route_settings.into_keys();
+    Ok(HttpApi {
+        cors: definition.and_then(|definition| definition.cors),
+        route_settings: route_settings
+            .map(|route| (format!("{at}.RouteSettings.{route}"), route))
+            .collect(),
+    })
 }

@@ -294,6 +294,21 @@ fn an_unsupported_template_is_rejected_with_the_path_of_the_cause() {
             "Resources.HttpApi.Properties.StageName: v1 is not supported, only $default",
         ),
         (
+            "StageName: $default",
+            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 } }",
+            "Resources.HttpApi.Properties.RouteSettings.GET /none: no function has this route",
+        ),
+        (
+            "StageName: $default",
+            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1 } }",
+            "Resources.HttpApi.Properties.RouteSettings.GET /none: missing field `ThrottlingBurstLimit`",
+        ),
+        (
+            "StageName: $default",
+            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2, LoggingLevel: INFO } }",
+            "Resources.HttpApi.Properties.RouteSettings.GET /none.LoggingLevel: unknown field",
+        ),
+        (
             "paths: {}",
             "paths: { /a: {} }",
             "Resources.HttpApi.Properties.DefinitionBody.paths: not supported",

@@ -95,7 +95,7 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         None => Box::new(std::io::stdin().lock()),
     };
     skip_byte_order_mark(&mut input)?;
-    let mut lines = input.split(b'\n');
+    let mut lines = BufRead::split(input, b'\n');
     let mut tally = Tally::default();
     let mut sent = 0;
     loop {
@@ -298,7 +298,7 @@ mod tests {
 
     fn batches(mut input: &[u8]) -> Result<Vec<Batch>, Error> {
         skip_byte_order_mark(&mut input)?;
-        let mut lines = input.split(b'\n');
+        let mut lines = BufRead::split(input, b'\n');
         let mut batches = Vec::new();
         loop {
             let batch = next_batch(&mut lines)?;

@@ -1,6 +1,7 @@
 //! Accounts: uids, one-time codes and the activity log.
 
 use super::{ConfigError, Variables};
+use crate::domain::user::PendingLifetime;
 
 /// Settings of accounts.
 #[derive(Clone, Debug)]
@@ -48,4 +49,11 @@ impl Accounts {
             )?,
         })
     }
+}
+
+/// Reads `IDENTITY_PENDING_DAYS`: days until an account whose address is not confirmed expires; 0
+/// means never.
+pub fn pending_lifetime(variables: &Variables) -> Result<PendingLifetime, ConfigError> {
+    let days = variables.number("IDENTITY_PENDING_DAYS", "30", 0..=3650)?;
+    Ok(PendingLifetime::days(days))
 }

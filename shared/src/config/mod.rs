@@ -18,7 +18,7 @@ mod tests;
 mod tokens;
 mod variables;
 
-pub use accounts::Accounts;
+pub use accounts::{Accounts, pending_lifetime};
 pub use application::{Application, app_name, default_language};
 pub use captcha::captcha;
 pub use limits::limits;

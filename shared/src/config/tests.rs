@@ -1,5 +1,5 @@
 use super::{passwords::DEFAULT_REGEXP, *};
-use crate::domain::{language::Language, session_binding::SessionBinding};
+use crate::domain::{language::Language, session_binding::SessionBinding, user::PendingLifetime};
 
 const REQUIRED: [(&str, &str); 6] = [
     ("IDENTITY_DOMAIN", "https://example.com"),
@@ -38,6 +38,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         Mail::read(&variables, &application)?;
         AccessTokens::read(&variables, &application)?;
         Accounts::read(&variables)?;
+        pending_lifetime(&variables)?;
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
         browser_origins(&variables)?;
@@ -85,6 +86,10 @@ fn a_variable_that_is_not_set_has_its_default() {
     assert_eq!(
         (accounts.code_lifetime, accounts.activity_retention),
         (3600, 90 * 86_400)
+    );
+    assert_eq!(
+        pending_lifetime(&variables).expect("a lifetime"),
+        PendingLifetime::days(30)
     );
     let Sessions {
         cookie_name,
@@ -178,6 +183,8 @@ fn an_error_names_the_variable() {
         ("IDENTITY_ALLOWED_ORIGINS", "https://a.example,"),
         ("IDENTITY_PAGES_URL", "https://id.example.com/accounts"),
         ("IDENTITY_CODE_EXPIRE_TIME", "1e3"),
+        ("IDENTITY_PENDING_DAYS", "-1"),
+        ("IDENTITY_PENDING_DAYS", "3651"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "NaN"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "65"),
         ("IDENTITY_ARGON2", "m=1"),

@@ -78,7 +78,7 @@ impl QueuedMail {
         Self {
             token_id: Some(code.token_id.clone()),
             expires_at: code.expires_at,
-            ..Self::notice(kind, uid, email, language, now)
+            ..Self::without_code(kind, uid, email, language, now)
         }
     }
 
@@ -100,9 +100,22 @@ impl QueuedMail {
         self.kind == Kind::PasswordReset && permitted.is_some_and(|reset| reset.mail == self.id)
     }
 
-    /// A notice, which contains no code.
+    /// A notice, which contains no code. `None` if the address of the user is not confirmed: it may
+    /// belong to another person, who receives only confirmation and reset mails and the notice that
+    /// follows a reset.
     #[must_use]
-    pub fn notice(
+    pub fn notice(kind: Kind, user: &User, language: Language, now: Timestamp) -> Option<Self> {
+        (!user.is_unconfirmed()).then(|| Self::reset_notice(kind, user, language, now))
+    }
+
+    /// The notice that follows a password reset by mail. The address need not be confirmed, because
+    /// its owner made the reset.
+    #[must_use]
+    pub fn reset_notice(kind: Kind, user: &User, language: Language, now: Timestamp) -> Self {
+        Self::without_code(kind, &user.uid, &user.email, language, now)
+    }
+
+    fn without_code(
         kind: Kind,
         uid: &Uid,
         email: &EmailAddress,
@@ -118,6 +131,50 @@ impl QueuedMail {
             token_id: None,
             queued_at: now,
             expires_at: now + NOTICE_LIFE,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_800_000_000);
+
+    fn user(state: &str) -> User {
+        serde_json::from_value(serde_json::json!({
+            "uid": "ID0123456789", "email": "jane@example.com", "password_hash": "x",
+            "state": state, "role": "member", "level": 0, "session_epoch": 0,
+            "created_at": 0, "updated_at": 0,
+        }))
+        .expect("a user")
+    }
+
+    #[test]
+    fn an_unconfirmed_address_receives_only_the_notice_that_follows_a_reset() {
+        let pending = user("pending");
+        let confirmed = pending.verified(NOW);
+        for kind in [
+            Kind::PasswordChanged,
+            Kind::OtpEnabled,
+            Kind::OtpDisabled,
+            Kind::PasswordKnown,
+            Kind::RecoveryCodeUsed,
+            Kind::RecoveryCodesReplaced,
+        ] {
+            assert_eq!(
+                QueuedMail::notice(kind, &pending, Language::En, NOW),
+                None,
+                "{kind:?}"
+            );
+            for user in [&confirmed, &user("active"), &user("banned")] {
+                let notice = QueuedMail::notice(kind, user, Language::En, NOW);
+                assert_eq!(notice.map(|notice| notice.kind), Some(kind));
+            }
+        }
+        for kind in [Kind::PasswordChanged, Kind::PasswordChangedOtpRemoved] {
+            let notice = QueuedMail::reset_notice(kind, &pending, Language::En, NOW);
+            assert_eq!((notice.kind, notice.uid), (kind, pending.uid.clone()));
         }
     }
 }

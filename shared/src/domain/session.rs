@@ -41,8 +41,9 @@ impl SessionLifetime {
     }
 }
 
-/// The public id of a session: SHA-256 of the id of its token. It is part of the session's key in
-/// the Grants table, and the session list returns it.
+/// The public id of a session: SHA-256 of the id of its token, after the time of the token. It is
+/// part of the session's key in the Grants table, so that a query returns the newest sessions first,
+/// and the session list returns it. Ids of sessions that earlier versions opened are the hash alone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(String);
@@ -51,10 +52,30 @@ impl SessionId {
     /// The id of the session of a token.
     #[must_use]
     pub fn of(token_id: &TokenId) -> Self {
-        Self(random::sha256_hex(token_id.reveal()))
+        let hash = random::sha256_hex(token_id.reveal());
+        Self(match token_id.time() {
+            // After a hash in the order of keys.
+            Some(time) => format!("t{time}-{hash}"),
+            None => hash,
+        })
     }
 
-    /// The id as text: 64 hexadecimal digits.
+    /// Parses an id that a client sends. `None` if no session can have it.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let hash = match text.strip_prefix('t') {
+            None => text,
+            Some(rest) => {
+                let (time, hash) = rest.split_once('-')?;
+                let is_time = time.len() == 13 && time.bytes().all(|byte| byte.is_ascii_digit());
+                is_time.then_some(hash)?
+            }
+        };
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (hash.len() == 64 && hash.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -138,7 +159,7 @@ impl NewSession {
     /// Begins a session of the user. Its secrets are always new, which prevents session fixation.
     #[must_use]
     pub fn begin(user: &User, client: Client, life: SessionLifetime, now: Timestamp) -> Self {
-        let token_id = TokenId::generate();
+        let token_id = TokenId::generate_at(now);
         let csrf_token = random::identifier();
         let session = Session {
             uid: user.uid.clone(),
@@ -167,7 +188,7 @@ impl NewSession {
     /// A session that continues another one after a re-authentication: new secrets, the same end.
     #[must_use]
     pub fn renew(session: &Session, client: Client, now: Timestamp) -> Self {
-        let token_id = TokenId::generate();
+        let token_id = TokenId::generate_at(now);
         let csrf_token = random::identifier();
         let session = Session {
             id: SessionId::of(&token_id),
@@ -256,6 +277,31 @@ mod tests {
         idle: 1800,
         absolute: 86_400,
     };
+
+    #[test]
+    fn ids_sort_by_time_after_those_of_earlier_versions() {
+        let at = |seconds| SessionId::of(&TokenId::generate_at(NOW + seconds));
+        let of_earlier_version = SessionId::of(&TokenId::from_text("a token id"));
+        let ids = [of_earlier_version, at(0), at(1), at(100_000)];
+        assert!(ids.is_sorted(), "{ids:?}");
+        for id in &ids {
+            assert_eq!(SessionId::parse(id.as_str()).as_ref(), Some(id));
+        }
+        let id = ids[1].as_str();
+        for other in [
+            "",
+            "t",
+            &id[1..],
+            &id[..id.len() - 1],
+            &id.replace('-', ""),
+            &id.to_uppercase(),
+            &format!("{id}0"),
+            &format!("t{id}"),
+            &ids[0].as_str()[1..],
+        ] {
+            assert_eq!(SessionId::parse(other), None, "{other}");
+        }
+    }
 
     fn user() -> User {
         serde_json::from_value(serde_json::json!({

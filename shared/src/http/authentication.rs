@@ -178,7 +178,7 @@ impl Authenticator {
     ) -> Result<AuthenticatedSession, Error> {
         let found = self
             .store
-            .reload_session(&authenticated.session, &authenticated.user)
+            .reload_session(&authenticated.session, &authenticated.user, now)
             .await?;
         let (session, user) = self.choose(found.into_iter().collect(), None, now)?;
         check_active(&user)?;

@@ -61,7 +61,7 @@ impl Credential {
         now: Timestamp,
     ) -> Result<Vec<(Session, User)>, Error> {
         match keys.candidates(Purpose::Session, self.tokens(), now) {
-            Candidates::Verified(claims) => store.find_sessions(&claims).await,
+            Candidates::Verified(claims) => store.find_sessions(&claims, now).await,
             Candidates::Unverified(tokens) => {
                 store.find_sessions_and_keys(&tokens, keys, now).await
             }

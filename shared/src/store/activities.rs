@@ -1,10 +1,8 @@
 //! Storage of activities.
 
-use aws_sdk_dynamodb::types::Select;
-
 use super::{
     Item, Store, failure,
-    items::{keyed, number, read, text},
+    items::{keyed, read},
     keys::{ACTIVITY, activity_key, decoy_key},
     writes::activity_item,
 };
@@ -35,7 +33,7 @@ pub struct PageRequest {
 pub struct ActivityPage {
     /// The activities, newest first.
     pub activities: Vec<Activity>,
-    /// Number of activities on all pages.
+    /// Number of activities on all pages, at most 1,000.
     pub total: usize,
     /// Number of this page, from 1; that of the last page if the request exceeds it.
     pub page: usize,
@@ -92,7 +90,8 @@ impl Store {
         self.put_grant(keyed(key, &decoy)?).await
     }
 
-    /// A page of the user's activities, newest first, of one topic or of all topics.
+    /// A page of the user's newest 1,000 activities, newest first, of one topic or of all topics.
+    /// Older ones are neither read nor counted.
     pub async fn activities(
         &self,
         uid: &Uid,
@@ -101,26 +100,11 @@ impl Store {
         now: Timestamp,
     ) -> Result<ActivityPage, Error> {
         let mut all: Vec<Activity> = Vec::new();
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.grants)
-            .consistent_read(true)
-            .scan_index_forward(false)
-            .select(Select::AllAttributes)
-            .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
-            .filter_expression("expires_at > :now")
-            .expression_attribute_values(":uid", text(uid.as_str()))
-            .expression_attribute_values(":prefix", text(ACTIVITY))
-            .expression_attribute_values(":now", number(now.seconds()))
-            .into_paginator()
-            .send();
-        while let Some(found) = pages.next().await {
-            for item in found.map_err(failure)?.items.unwrap_or_default() {
-                let activity: Activity = read(item)?;
-                if topic.is_none_or(|topic| activity.action.topic() == topic) {
-                    all.push(activity);
-                }
+        for item in self.newest(uid, ACTIVITY).await? {
+            let activity: Activity = read(item)?;
+            let is_wanted = topic.is_none_or(|topic| activity.action.topic() == topic);
+            if is_wanted && activity.expires_at > now {
+                all.push(activity);
             }
         }
         let total = all.len();

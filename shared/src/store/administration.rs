@@ -3,23 +3,23 @@
 use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
 
 use super::{
-    Item, Outcome, Store,
-    batches::read_user,
-    failure,
+    Item, Outcome, Store, failure,
     items::{number, text, text_of},
     keys::{PK, SK, USER, uid_key, user_key},
     otp::REMOVE_OTP,
+    presence::{ExpiredAccount, any_user},
     transaction::{Transaction, Write},
-    writes::{activity_write, mail_write},
+    writes::{activity_write, notice_write},
 };
 use crate::{
     Error,
     domain::{
         activity::Activity,
+        email_address::AccountKeys,
         mail::QueuedMail,
-        user::{State, Uid, User},
+        user::{PendingLifetime, State, Uid, User},
     },
-    platform::clock::Timestamp,
+    platform::{clock::Timestamp, retry::Backoff},
 };
 
 /// Maximum number of writes in a `BatchWriteItem` request.
@@ -39,7 +39,8 @@ pub enum Creation {
 /// A change of a user by an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Sets the state. `Banned` and `Deleted` end every session of the user.
+    /// Sets the state. `Banned` and `Deleted` end every session of the user. `Pending` starts the
+    /// time in which the address must be confirmed again.
     State(State),
     /// Sets role and level, on condition that both are unchanged since the user was read.
     Role(String, u32),
@@ -61,29 +62,84 @@ pub struct StoredUser {
 }
 
 /// Creates users with any attributes, changes and erases them, and reads all of them. Endpoints of
-/// the API have a [`Store`], which has none of these methods.
+/// the API have a [`Store`], which has none of these methods. Operators see expired accounts until
+/// another account replaces them.
 #[derive(Clone, Debug)]
 pub struct Administration {
+    /// The store in which no account is expired.
     pub(super) store: Store,
+    pending_lifetime: PendingLifetime,
 }
 
 impl Administration {
     /// Administration of the users of a store.
     #[must_use]
-    pub const fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store) -> Self {
+        Self {
+            pending_lifetime: store.pending_lifetime,
+            store: Store {
+                pending_lifetime: PendingLifetime::UNLIMITED,
+                ..store
+            },
+        }
     }
 
-    /// Stores a user with the given state, unless the address or the uid is taken.
-    pub async fn create_user(&self, user: &User, state: &str) -> Result<Creation, Error> {
-        let writes = self.store.new_user_writes(user, Some(state))?;
-        let count = writes.len();
-        Ok(match self.store.transact(writes).await? {
-            Transaction::Written => Creation::Done,
-            // The last write stores the uid, the others the address.
-            Transaction::ConditionFailed(index) if index + 1 < count => Creation::EmailTaken,
-            Transaction::ConditionFailed(_) => Creation::UidTaken,
-        })
+    /// The user of an address, expired or not.
+    pub async fn find_user(
+        &self,
+        accounts: &AccountKeys,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        self.store.find_user(accounts, now).await
+    }
+
+    /// The user with this uid, expired or not.
+    pub async fn find_user_by_uid(&self, uid: &Uid, now: Timestamp) -> Result<Option<User>, Error> {
+        self.store.find_user_by_uid(uid, now).await
+    }
+
+    /// As [`Store::set_labels`].
+    pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
+        self.store.set_labels(user, changed).await
+    }
+
+    /// Stores a user with the given state, unless the address or the uid is taken. As at a sign-up,
+    /// the user replaces an expired account of the address, unless both have the same uid.
+    pub async fn create_user(
+        &self,
+        user: &User,
+        state: &str,
+        now: Timestamp,
+    ) -> Result<Creation, Error> {
+        let endpoints = Store {
+            pending_lifetime: self.pending_lifetime,
+            ..self.store.clone()
+        };
+        let mut expired = Vec::new();
+        let mut backoff = Backoff::start();
+        loop {
+            let writes = endpoints.new_user_writes(user, Some(state), &expired)?;
+            let count = writes.len();
+            match endpoints.transact(writes).await? {
+                Transaction::Written => return Ok(Creation::Done),
+                // The last write stores the uid, the others concern the address.
+                Transaction::ConditionFailed(index) if index + 1 == count => {
+                    return Ok(Creation::UidTaken);
+                }
+                Transaction::ConditionFailed(_) => {}
+            }
+            let accounts = user.email.account_keys();
+            let lookup = endpoints
+                .look_up_sign_up(Some(&accounts), None, now)
+                .await?;
+            let is_same = |expired: &ExpiredAccount| expired.has_uid(&user.uid);
+            // A concurrent request may change the expired account each time.
+            if lookup.is_email_taken || lookup.expired.iter().any(is_same) || !backoff.wait().await
+            {
+                return Ok(Creation::EmailTaken);
+            }
+            expired = lookup.expired;
+        }
     }
 
     /// In one transaction, changes a user, records the activity, and adds the notice to the outbox if
@@ -97,7 +153,7 @@ impl Administration {
         notice: Option<&QueuedMail>,
     ) -> Result<Outcome, Error> {
         let grants = &self.store.grants;
-        let notice = notice.map(|mail| mail_write(grants, mail)).transpose()?;
+        let notice = notice_write(grants, notice)?;
         let writes = [
             self.change_write(user, change, activity.created_at)?,
             activity_write(grants, activity)?,
@@ -115,10 +171,17 @@ impl Administration {
         match change {
             Change::State(state) => {
                 let increment = number(i32::from(matches!(state, State::Banned | State::Deleted)));
+                let pending = match state {
+                    State::Pending => ", pending_since = :now",
+                    State::Active | State::Banned | State::Deleted | State::Other => "",
+                };
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
-                let set = "SET #state = :state, updated_at = :now, session_epoch = session_epoch + :increment";
+                let set = format!(
+                    "SET #state = :state, updated_at = :now, \
+                     session_epoch = session_epoch + :increment{pending}"
+                );
                 let values = [now, (":state", state), (":increment", increment)];
-                store.user_write(user, set, None, values)
+                store.user_write(user, &set, None, values)
             }
             Change::Role(role, level) => store.user_write(
                 user,
@@ -240,7 +303,7 @@ fn stored(item: Item) -> Result<StoredUser, Error> {
     let key = text_of(&item, PK)?.to_owned();
     let state = text_of(&item, "state")?.to_owned();
     Ok(StoredUser {
-        user: read_user(item)?,
+        user: any_user(item)?,
         state,
         key,
     })
@@ -262,7 +325,7 @@ mod tests {
         let user = new_user(email);
         assert_eq!(
             administration(store)
-                .create_user(&user, "active")
+                .create_user(&user, "active", NOW)
                 .await
                 .expect("an answer"),
             Creation::Done
@@ -272,7 +335,7 @@ mod tests {
 
     async fn stored(store: &Store, user: &User) -> User {
         store
-            .find_user_by_uid(&user.uid)
+            .find_user_by_uid(&user.uid, NOW)
             .await
             .expect("an answer")
             .expect("a user")
@@ -289,21 +352,21 @@ mod tests {
         };
         assert_eq!(
             administration(&store)
-                .create_user(&other, "active")
+                .create_user(&other, "active", NOW)
                 .await
                 .expect("an answer"),
             Creation::EmailTaken
         );
         assert_eq!(
             administration(&store)
-                .create_user(&same, "active")
+                .create_user(&same, "active", NOW)
                 .await
                 .expect("an answer"),
             Creation::UidTaken
         );
         assert!(
             store
-                .find_user(&AccountKeys::of("joan@example.com"))
+                .find_user(&AccountKeys::of("joan@example.com"), NOW)
                 .await
                 .expect("an answer")
                 .is_none()

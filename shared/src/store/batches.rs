@@ -9,13 +9,13 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Item, Store, failure,
-    items::{read, text_of},
-    keys::{PK, USER, user_key},
+    items::read,
+    keys::{PK, user_key},
 };
 use crate::{
     Error,
     domain::{email_address::AccountKey, user::User},
-    platform::retry::Backoff,
+    platform::{clock::Timestamp, retry::Backoff},
 };
 
 impl Store {
@@ -25,6 +25,7 @@ impl Store {
         &self,
         accounts: impl Iterator<Item = &AccountKey>,
         grant: Item,
+        now: Timestamp,
     ) -> Result<(Option<User>, Option<G>), Error> {
         let keys: Vec<Item> = accounts.map(user_key).collect();
         let found = self
@@ -39,17 +40,35 @@ impl Store {
                 grant = Some(read(item)?);
             }
         }
-        Ok((first_user(&keys, users)?, grant))
+        Ok((self.first_user(&keys, users, now)?, grant))
     }
 
     /// The user under the first of these keys that has one, in one consistent round trip.
     pub(super) async fn user_under(
         &self,
         accounts: impl Iterator<Item = &AccountKey>,
+        now: Timestamp,
     ) -> Result<Option<User>, Error> {
         let keys: Vec<Item> = accounts.map(user_key).collect();
         let found = self.batch_get([(&self.users, keys.clone())]).await?;
-        first_user(&keys, found.into_iter().map(|(_, item)| item).collect())
+        let items = found.into_iter().map(|(_, item)| item).collect();
+        self.first_user(&keys, items, now)
+    }
+
+    /// The user under the first of the keys that one of the items has. A batch has no order.
+    fn first_user(
+        &self,
+        keys: &[Item],
+        mut items: Vec<Item>,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        items.sort_by_key(|item| keys.iter().position(|key| key.get(PK) == item.get(PK)));
+        for item in items {
+            if let Some(user) = self.present_user(item, now)? {
+                return Ok(Some(user));
+            }
+        }
+        Ok(None)
     }
 
     /// The existing items, each with its table.
@@ -115,26 +134,6 @@ impl Store {
             }
         }
     }
-}
-
-/// Deserialises a user, with the key under which the item is stored.
-pub(super) fn read_user(item: Item) -> Result<User, Error> {
-    let key = text_of(&item, PK)?;
-    let account = AccountKey::stored(key.strip_prefix(USER).unwrap_or(key));
-    Ok(User {
-        stored_under: Some(account),
-        ..read(item)?
-    })
-}
-
-/// The user under the first of the keys that one of the items has. A batch has no order.
-fn first_user(keys: &[Item], items: Vec<Item>) -> Result<Option<User>, Error> {
-    let place = |item: &Item| keys.iter().position(|key| key.get(PK) == item.get(PK));
-    items
-        .into_iter()
-        .min_by_key(place)
-        .map(read_user)
-        .transpose()
 }
 
 fn unprocessed() -> Error {

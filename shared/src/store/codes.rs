@@ -8,7 +8,7 @@ use super::{
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, device_epochs, has_device_epoch, mail_log_write, mail_write,
-        session_kept_write,
+        notice_write, session_kept_write,
     },
 };
 use crate::{
@@ -23,6 +23,7 @@ use crate::{
         session::Session,
         user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
     },
+    platform::clock::Timestamp,
     tokens::signed_token::Claims,
 };
 
@@ -206,11 +207,12 @@ impl Store {
         &self,
         claims: &Claims,
         kind: Kind,
+        now: Timestamp,
     ) -> Result<(Option<User>, Option<OneTimeCode>), Error> {
         let key = code_key(&claims.uid, kind);
         let account = std::iter::once(&claims.account_key);
-        let (user, code) = self.user_and_grant(account, key).await?;
-        Ok((self.user_of(&claims.uid, user).await?, code))
+        let (user, code) = self.user_and_grant(account, key, now).await?;
+        Ok((self.user_of(&claims.uid, user, now).await?, code))
     }
 
     /// In one transaction, changes the password, ends every session, invalidates all device tokens,
@@ -272,14 +274,15 @@ impl Store {
     }
 
     /// In one transaction, changes the password, ends every other session, invalidates all device
-    /// tokens, deletes an unused reset code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
-    /// the password changed or the session ended since they were read.
+    /// tokens, deletes an unused reset code and adds the notice to the outbox if there is one.
+    /// Returns [`Outcome::Conflict`], without writing, if the password changed or the session ended
+    /// since they were read.
     pub async fn change_password(
         &self,
         user: &User,
         session: &Session,
         hash: &PasswordHash,
-        notice: &QueuedMail,
+        notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let values = [
@@ -302,9 +305,12 @@ impl Store {
             )?,
             session_kept_write(&self.grants, session)?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await?.into())
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 }

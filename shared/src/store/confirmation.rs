@@ -2,7 +2,6 @@
 
 use super::{
     Store,
-    batches::read_user,
     items::{number, read, text, text_of},
     keys::{SESSION, SK, code_key, session_key, user_key},
     limits::Attempt,
@@ -18,6 +17,7 @@ use crate::{
         session::{Session, SessionId},
         user::User,
     },
+    platform::clock::Timestamp,
     tokens::signed_token::Claims,
 };
 
@@ -60,6 +60,7 @@ impl Store {
         &self,
         claims: &Claims,
         sessions: &[Claims],
+        now: Timestamp,
     ) -> Result<StoredConfirmation, Error> {
         /// Maximum number of sessions that are read. A browser presents one or two.
         const MAX_SESSIONS: usize = 40;
@@ -81,14 +82,14 @@ impl Store {
         let mut stored = StoredConfirmation::default();
         for (table, item) in found {
             if table == self.users {
-                stored.user = Some(read_user(item)?);
+                stored.user = self.present_user(item, now)?;
             } else if text_of(&item, SK)?.starts_with(SESSION) {
                 stored.sessions.push(read(item)?);
             } else {
                 stored.code = Some(read(item)?);
             }
         }
-        stored.user = self.user_of(&claims.uid, stored.user).await?;
+        stored.user = self.user_of(&claims.uid, stored.user, now).await?;
         Ok(stored)
     }
 

@@ -57,6 +57,12 @@ pub(super) fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> 
         .ok_or_else(|| Error::internal(format!("a stored item has no string attribute {name}")))
 }
 
+/// The text of a number attribute, if there is one.
+pub(super) fn number_of<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
+    let number = item.get(name).and_then(|value| value.as_n().ok());
+    number.map(String::as_str)
+}
+
 /// Whether an attribute or a nested value has a type that this version of the SDK does not know.
 fn has_unknown_type(value: &AttributeValue) -> bool {
     match value {

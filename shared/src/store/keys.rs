@@ -5,7 +5,7 @@
 //! | Users | `USER#<account key>` | the whole user |
 //! | | `UID#<uid>` | the account key |
 //! | | `KEYS#tokens` | the public keys of session tokens |
-//! | Grants | `<uid>` / `SESSION#<hash>` | a session |
+//! | Grants | `<uid>` / `SESSION#t<time>-<hash>` | a session |
 //! | | `<uid>` / `RESET`, `CONFIRM` | the newest one-time code of that kind |
 //! | | `<uid>` / `MAIL#<id>` | a mail of the outbox |
 //! | | `<uid>` / `ACTIVITY#<id>` | an activity |

@@ -238,7 +238,7 @@ impl Store {
         };
         let owner = match counter {
             Counter::Account(accounts) => self
-                .find_user(accounts)
+                .find_user(accounts, now)
                 .await?
                 .map_or_else(|| Uid::decoy(accounts.account()), |user| user.uid),
             Counter::Device(device) => device.uid.clone(),
@@ -333,9 +333,10 @@ impl Store {
         &self,
         accounts: &AccountKeys,
         kind: Kind,
+        now: Timestamp,
     ) -> Result<(Option<User>, Option<MailLog>), Error> {
         let log = mail_log_key(accounts.account(), kind.into());
-        self.user_and_grant(accounts.iter(), log).await
+        self.user_and_grant(accounts.iter(), log, now).await
     }
 
     fn update_failures(&self, counter: &Counter) -> UpdateItemFluentBuilder {

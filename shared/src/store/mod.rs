@@ -15,8 +15,10 @@ mod devices;
 mod items;
 mod keys;
 mod limits;
+mod newest;
 mod otp;
 mod outbox;
+mod presence;
 mod rekey;
 mod reseal;
 mod session_counters;
@@ -39,6 +41,7 @@ pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
 pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
+pub use presence::ExpiredAccount;
 pub use rekey::Rekey;
 pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
@@ -48,6 +51,7 @@ pub use users::{NewAccount, SignUp, SignUpLookup};
 
 use crate::{
     Error,
+    domain::user::PendingLifetime,
     platform::{
         aws::DynamoDb,
         aws_error::{AwsError, Kind},
@@ -98,16 +102,24 @@ pub struct Store {
     client: DynamoDb,
     users: String,
     grants: String,
+    pending_lifetime: PendingLifetime,
 }
 
 impl Store {
-    /// A store on the tables with these names.
+    /// A store on the tables with these names, to which accounts that were not confirmed within
+    /// `pending_lifetime` are absent.
     #[must_use]
-    pub const fn new(client: DynamoDb, users: String, grants: String) -> Self {
+    pub const fn new(
+        client: DynamoDb,
+        users: String,
+        grants: String,
+        pending_lifetime: PendingLifetime,
+    ) -> Self {
         Self {
             client,
             users,
             grants,
+            pending_lifetime,
         }
     }
 }

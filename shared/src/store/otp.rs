@@ -4,7 +4,7 @@ use super::{
     Outcome, Store,
     items::{number, text},
     writes::{
-        FailureAttributes, UNUSED_STEP, activity_write, mail_write, otp_secret_as_read,
+        FailureAttributes, UNUSED_STEP, activity_write, notice_write, otp_secret_as_read,
         recovery_report_writes, recovery_set, session_kept_write, step_change, unnotified, unused,
     },
 };
@@ -35,8 +35,8 @@ pub struct OtpActivation<'a> {
     pub step: u64,
     /// Hashes of the recovery codes.
     pub recovery_codes: &'a [PasswordHash],
-    /// The notice to the user.
-    pub notice: &'a QueuedMail,
+    /// The notice to the user, if they may receive notices.
+    pub notice: Option<&'a QueuedMail>,
     /// The activity.
     pub activity: &'a Activity,
 }
@@ -45,8 +45,8 @@ pub struct OtpActivation<'a> {
 pub struct RecoveryCodeReplacement<'a> {
     /// Hashes of the new codes.
     pub recovery_codes: &'a [PasswordHash],
-    /// The notice to the user.
-    pub notice: &'a QueuedMail,
+    /// The notice to the user, if they may receive notices.
+    pub notice: Option<&'a QueuedMail>,
     /// The activity.
     pub activity: &'a Activity,
 }
@@ -108,10 +108,13 @@ impl Store {
         let writes = [
             enable,
             session_kept_write(&self.grants, session)?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
-        Ok(self.transact(writes).await?.into())
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 
     /// Counts a wrong code at a sign-in and records it, with the notice that the password is known
@@ -150,9 +153,7 @@ impl Store {
                 .chain(notified_at.filter(|_| notice.is_some()))
                 .chain(notice.map(|_| (":now", number(now.seconds())))),
         )?;
-        let notice = notice
-            .map(|notice| mail_write(&self.grants, notice))
-            .transpose()?;
+        let notice = notice_write(&self.grants, notice)?;
         let writes = [count, activity_write(&self.grants, activity)?];
         Ok(self
             .transact(writes.into_iter().chain(notice))
@@ -178,7 +179,7 @@ impl Store {
         session: &Session,
         factor: &SecondFactor,
         report: Option<&RecoveryCodeReport>,
-        notice: &QueuedMail,
+        notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let (unused, code) = unused(factor);
@@ -199,12 +200,12 @@ impl Store {
         let writes = [
             disable,
             session_kept_write(&self.grants, session)?,
-            mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
+        let notice = notice_write(&self.grants, notice)?;
         let report = recovery_report_writes(&self.grants, report)?;
         Ok(self
-            .transact(writes.into_iter().chain(report))
+            .transact(writes.into_iter().chain(notice).chain(report))
             .await?
             .into())
     }
@@ -240,12 +241,12 @@ impl Store {
             .into_iter()
             .chain(sealed),
         )?;
-        let writes = [
-            replace,
-            mail_write(&self.grants, notice)?,
-            activity_write(&self.grants, activity)?,
-        ];
-        Ok(self.transact(writes).await?.into())
+        let writes = [replace, activity_write(&self.grants, activity)?];
+        let notice = notice_write(&self.grants, notice)?;
+        Ok(self
+            .transact(writes.into_iter().chain(notice))
+            .await?
+            .into())
     }
 }
 
@@ -281,7 +282,7 @@ mod tests {
     }
 
     fn notice(user: &User, kind: Kind) -> QueuedMail {
-        QueuedMail::notice(kind, &user.uid, &user.email, Language::En, NOW)
+        QueuedMail::notice(kind, &user.verified(NOW), Language::En, NOW).expect("a notice")
     }
 
     /// A user with a pending secret and a session whose jti is `own`.
@@ -326,7 +327,7 @@ mod tests {
             secret: &new_sealed(),
             step: 100,
             recovery_codes: &hashes(codes),
-            notice: &notice,
+            notice: Some(&notice),
             activity: &activity,
         };
         store
@@ -357,7 +358,7 @@ mod tests {
         let activity = succeeded(user, Action::DisableOtp, NOW + 2);
         let session = new_session(store, user).await;
         store
-            .disable_otp(user, &session, factor, None, &notice, &activity)
+            .disable_otp(user, &session, factor, None, Some(&notice), &activity)
             .await
             .expect("an answer")
             .is_written()
@@ -447,7 +448,7 @@ mod tests {
             NOW + 60,
         );
         let (kept, _) = store
-            .find_sessions(std::slice::from_ref(&claims))
+            .find_sessions(std::slice::from_ref(&claims), NOW)
             .await
             .expect("an answer")
             .pop()
@@ -543,7 +544,7 @@ mod tests {
             let session = new_session(&store, &user).await;
             assert!(
                 store
-                    .disable_otp(&user, &session, &factor, None, &notice, &activity)
+                    .disable_otp(&user, &session, &factor, None, Some(&notice), &activity)
                     .await
                     .expect("an answer")
                     .is_written()

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     Error,
-    domain::{mail::QueuedMail, user::Uid},
+    domain::{
+        mail::QueuedMail,
+        user::{Uid, User},
+    },
     platform::{clock::Timestamp, random},
 };
 
@@ -61,6 +64,17 @@ impl Store {
             }
             Conditional::Lost(Some(_)) => Claim::Busy,
         })
+    }
+
+    /// The user to whom a mail is addressed, in one round trip unless the user moved to another
+    /// account key; `None` if the account was erased or replaced, or has expired.
+    pub async fn find_recipient(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        let read = self.find_user(&mail.email.account_keys(), now).await?;
+        self.user_of(&mail.uid, read, now).await
     }
 
     /// Marks a mail as settled: it was sent, or will never be sent.

@@ -2,9 +2,9 @@
 
 use super::{
     Administration, Item, Outcome, Store,
-    batches::read_user,
     items::{number, text},
     keys::{uid_key, user_key},
+    presence::any_user,
 };
 use crate::{
     Error,
@@ -68,7 +68,7 @@ impl Administration {
         let Some(item) = self.item_under(from).await? else {
             return Ok(Plan::Done(Rekey::Unnecessary));
         };
-        let user = read_user(item.clone())?;
+        let user = any_user(item.clone())?;
         let Some(to) = user.email.valid_key() else {
             return Ok(Plan::Done(Rekey::Invalid));
         };
@@ -76,7 +76,7 @@ impl Administration {
             return Ok(Plan::Done(Rekey::Unnecessary));
         }
         Ok(match self.item_under(&to).await? {
-            Some(other) => Plan::Done(Rekey::Taken(read_user(other)?.uid)),
+            Some(other) => Plan::Done(Rekey::Taken(any_user(other)?.uid)),
             None => Plan::Move(Move {
                 uid: user.uid,
                 from: from.clone(),
@@ -185,7 +185,7 @@ mod tests {
 
     async fn found(store: &Store, address: &str) -> Option<User> {
         store
-            .find_user(&AccountKeys::of(address))
+            .find_user(&AccountKeys::of(address), NOW)
             .await
             .expect("an answer")
     }
@@ -217,7 +217,10 @@ mod tests {
                     serde_json::to_value(&user).expect("JSON")
                 );
             }
-            let by_uid = store.find_user_by_uid(&user.uid).await.expect("an answer");
+            let by_uid = store
+                .find_user_by_uid(&user.uid, NOW)
+                .await
+                .expect("an answer");
             assert_eq!(by_uid.expect("a user").email, user.email);
             rekey(&store, OLD).await;
         }
@@ -237,7 +240,7 @@ mod tests {
                 SignUp::EmailTaken
             );
             let accounts = AccountKeys::of(spelling);
-            let lookup = store.look_up_sign_up(Some(&accounts), None).await;
+            let lookup = store.look_up_sign_up(Some(&accounts), None, NOW).await;
             assert!(lookup.expect("an answer").is_email_taken, "{spelling}");
         }
         assert_eq!(found(&store, NEW).await.expect("a user").uid, user.uid);
@@ -324,7 +327,7 @@ mod tests {
                 let administration = Administration::new(store.clone());
                 let mut backoff = Backoff::start();
                 loop {
-                    let user = store.find_user_by_uid(&uid).await.expect("an answer");
+                    let user = store.find_user_by_uid(&uid, NOW).await.expect("an answer");
                     let user = user.expect("a user, at every moment");
                     let ended = change(&administration, &user, &Change::EndSessions).await;
                     if ended.is_written() {
@@ -367,14 +370,14 @@ mod tests {
             opened.expect("a session");
         }
         for account in [key(OLD), key(NEW)] {
-            let found = store.find_sessions(&tokens).await.expect("an answer");
+            let found = store.find_sessions(&tokens, NOW).await.expect("an answer");
             let owners = found.iter().map(|(session, user)| {
                 assert_eq!(session.uid, user.uid);
                 user.account_key()
             });
             let expected = [account.clone(), account.clone(), other.account_key()];
             assert_eq!(owners.collect::<Vec<_>>(), expected);
-            let stored = store.find_confirmation(&tokens[0], &tokens).await;
+            let stored = store.find_confirmation(&tokens[0], &tokens, NOW).await;
             let stored = stored.expect("an answer");
             assert_eq!(stored.user.expect("a user").account_key(), account);
             assert_eq!(stored.sessions.len(), 2);
@@ -392,7 +395,10 @@ mod tests {
             found(&store, ADDRESS).await.expect("a user").uid,
             winner.uid
         );
-        let waiting = store.find_user_by_uid(&other.uid).await.expect("an answer");
+        let waiting = store
+            .find_user_by_uid(&other.uid, NOW)
+            .await
+            .expect("an answer");
         assert_eq!(waiting.expect("a user").account_key(), key(OLD));
     }
 

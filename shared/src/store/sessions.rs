@@ -8,10 +8,8 @@ use aws_sdk_dynamodb::types::{
 
 use super::{
     Outcome, Store,
-    batches::read_user,
     conditional::{Conditional, conditional},
-    failure,
-    items::{number, read, text, text_of},
+    items::{number, read, text_of},
     keys::{PK, SESSION, USER, published_keys_key, session_key, user_key},
     limits::Attempt,
     writes::{
@@ -169,9 +167,13 @@ impl Store {
     /// The existing sessions that the claims of verified tokens name, each with its user, in one
     /// round trip unless a user moved to another account key. A session may have ended, see
     /// [`Session::is_live`].
-    pub async fn find_sessions(&self, claims: &[Claims]) -> Result<Vec<(Session, User)>, Error> {
-        let named = self.read_named(claims.iter().collect(), false).await?;
-        self.sessions_of(claims, named).await
+    pub async fn find_sessions(
+        &self,
+        claims: &[Claims],
+        now: Timestamp,
+    ) -> Result<Vec<(Session, User)>, Error> {
+        let named = self.read_named(claims.iter().collect(), false, now).await?;
+        self.sessions_of(claims, named, now).await
     }
 
     /// Reads the published keys together with what the tokens name, verifies the tokens, and
@@ -189,13 +191,18 @@ impl Store {
             return Ok(Vec::new());
         }
         let claims = tokens.iter().map(PresentedToken::claims).collect();
-        let mut named = self.read_named(claims, true).await?;
+        let mut named = self.read_named(claims, true, now).await?;
         let claims = cache.genuine(tokens, named.keys.take(), now)?;
-        self.sessions_of(&claims, named).await
+        self.sessions_of(&claims, named, now).await
     }
 
     /// Reads the users and the sessions that claims name, and the published keys if requested.
-    async fn read_named(&self, claims: Vec<&Claims>, with_keys: bool) -> Result<Named, Error> {
+    async fn read_named(
+        &self,
+        claims: Vec<&Claims>,
+        with_keys: bool,
+        now: Timestamp,
+    ) -> Result<Named, Error> {
         let mut named = Named::default();
         if claims.is_empty() {
             return Ok(named);
@@ -217,8 +224,9 @@ impl Store {
                 let session: Session = read(item)?;
                 named.sessions.insert(session.id.clone(), session);
             } else if text_of(&item, PK)?.starts_with(USER) {
-                let user = read_user(item)?;
-                named.users.insert(user.account_key(), user);
+                if let Some(user) = self.present_user(item, now)? {
+                    named.users.insert(user.account_key(), user);
+                }
             } else {
                 named.keys = Some(read(item)?);
             }
@@ -231,6 +239,7 @@ impl Store {
         &self,
         claims: &[Claims],
         mut named: Named,
+        now: Timestamp,
     ) -> Result<Vec<(Session, User)>, Error> {
         let mut with_users = Vec::new();
         for claims in claims {
@@ -238,7 +247,7 @@ impl Store {
                 continue;
             };
             let read = named.users.get(&claims.account_key).cloned();
-            if let Some(user) = self.user_of(&claims.uid, read).await? {
+            if let Some(user) = self.user_of(&claims.uid, read, now).await? {
                 // A user who moved is read once, even if several tokens name the old key.
                 named.users.insert(claims.account_key.clone(), user.clone());
                 with_users.push((session, user));
@@ -252,35 +261,39 @@ impl Store {
         &self,
         session: &Session,
         user: &User,
+        now: Timestamp,
     ) -> Result<Option<(Session, User)>, Error> {
         let uid = &session.uid;
         let account = user.account_key();
         let key = session_key(uid, &session.id);
-        let (user, session) = self.user_and_grant(std::iter::once(&account), key).await?;
+        let (user, session) = self
+            .user_and_grant(std::iter::once(&account), key, now)
+            .await?;
         match session {
             None => Ok(None),
-            Some(session) => Ok(self.user_of(uid, user).await?.map(|user| (session, user))),
+            Some(session) => Ok(self
+                .user_of(uid, user, now)
+                .await?
+                .map(|user| (session, user))),
         }
     }
 
-    /// The stored sessions of a user, live or not, in no defined order.
+    /// The newest 1,000 stored sessions of a user, live or not, and of those that earlier versions
+    /// opened, any that fit in. Older ones are not read.
     pub async fn sessions(&self, uid: &Uid) -> Result<Vec<Session>, Error> {
-        let mut pages = self
-            .client
-            .query()
-            .table_name(&self.grants)
-            .consistent_read(true)
-            .key_condition_expression("pk = :uid AND begins_with(sk, :prefix)")
-            .expression_attribute_values(":uid", text(uid.as_str()))
-            .expression_attribute_values(":prefix", text(SESSION))
-            .into_paginator()
-            .items()
-            .send();
-        let mut sessions = Vec::new();
-        while let Some(item) = pages.next().await {
-            sessions.push(read(item.map_err(failure)?)?);
-        }
-        Ok(sessions)
+        let items = self.newest(uid, SESSION).await?;
+        items.into_iter().map(read).collect()
+    }
+
+    /// A stored session of a user, live or not.
+    pub async fn find_session(&self, uid: &Uid, id: &SessionId) -> Result<Option<Session>, Error> {
+        let key = session_key(uid, id);
+        let found = self.batch_get([(&self.grants, vec![key])]).await?;
+        found
+            .into_iter()
+            .next()
+            .map(|(_, item)| read(item))
+            .transpose()
     }
 
     /// Records a use of a session, unless a later one is recorded. Returns [`Outcome::Conflict`] if

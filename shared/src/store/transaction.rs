@@ -42,8 +42,6 @@ pub(super) enum Transaction {
 
 /// A placeholder of an expression with its value.
 pub(super) type Value = (&'static str, AttributeValue);
-/// Placeholders of an expression with their values.
-pub(super) type Values<const N: usize> = [Value; N];
 
 fn owned(values: impl IntoIterator<Item = Value>) -> Option<Item> {
     let values: Item = values
@@ -66,16 +64,17 @@ fn names(expressions: [&str; 2]) -> Option<HashMap<String, String>> {
 }
 
 impl Store {
-    pub(super) fn put<const N: usize>(
+    pub(super) fn put(
         table: &str,
         item: Item,
         condition: Option<&str>,
-        values: Values<N>,
+        values: impl IntoIterator<Item = Value>,
     ) -> Result<Write, Error> {
         let put = Put::builder()
             .table_name(table)
             .set_item(Some(item))
-            .set_condition_expression(condition.map(ToOwned::to_owned));
+            .set_condition_expression(condition.map(ToOwned::to_owned))
+            .set_expression_attribute_names(condition.and_then(|text| names([text, ""])));
         put.set_expression_attribute_values(owned(values))
             .build()
             .map(Write::Put)
@@ -105,17 +104,17 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    pub(super) fn delete<const N: usize>(
+    pub(super) fn delete(
         table: &str,
         key: Item,
         condition: Option<&str>,
-        values: Values<N>,
+        values: impl IntoIterator<Item = Value>,
     ) -> Result<Write, Error> {
         let delete = Delete::builder()
             .table_name(table)
             .set_key(Some(key))
-            .set_expression_attribute_names(names([condition.unwrap_or_default(), ""]))
-            .set_condition_expression(condition.map(ToOwned::to_owned));
+            .set_condition_expression(condition.map(ToOwned::to_owned))
+            .set_expression_attribute_names(condition.and_then(|text| names([text, ""])));
         delete
             .set_expression_attribute_values(owned(values))
             .build()

@@ -4,8 +4,9 @@ use serde::Deserialize;
 
 use super::{
     Outcome, Store,
-    items::{number, read, text, text_of},
-    keys::{PK, USER, mail_log_key, uid_key, user_key},
+    items::{number, read, text},
+    keys::{mail_log_key, uid_key, user_key},
+    presence::{Account, ExpiredAccount},
     transaction::Transaction,
     writes::{activity_write, code_writes, mail_log_write, session_write},
 };
@@ -21,6 +22,7 @@ use crate::{
         session::Session,
         user::{Uid, User},
     },
+    platform::clock::Timestamp,
 };
 
 /// What the store already contains for the address and the referral of a sign-up.
@@ -32,6 +34,8 @@ pub struct SignUpLookup {
     pub has_referral: bool,
     /// The log of sign-up mails to the address; `None` if there is none.
     pub mail_log: Option<MailLog>,
+    /// The expired accounts of the address, which the sign-up replaces; none if a user has it.
+    pub expired: Vec<ExpiredAccount>,
 }
 
 /// The items that a sign-up stores.
@@ -39,6 +43,8 @@ pub struct SignUpLookup {
 pub struct NewAccount<'a> {
     /// The new user.
     pub user: &'a User,
+    /// The expired accounts of the address, as they were read.
+    pub replaced: &'a [ExpiredAccount],
     /// The first session of the user.
     pub session: &'a Session,
     /// The log of sign-up mails to the address, as it was read; `None` if there was none.
@@ -69,18 +75,22 @@ pub enum SignUp {
     EmailTaken,
     /// Another user has the uid.
     UidTaken,
-    /// A concurrent sign-up changed the log of mails.
+    /// A concurrent request changed the log of mails or an expired account.
     Conflict,
 }
 
 impl Store {
     /// The user of an address.
-    pub async fn find_user(&self, accounts: &AccountKeys) -> Result<Option<User>, Error> {
-        self.user_under(accounts.iter()).await
+    pub async fn find_user(
+        &self,
+        accounts: &AccountKeys,
+        now: Timestamp,
+    ) -> Result<Option<User>, Error> {
+        self.user_under(accounts.iter(), now).await
     }
 
     /// The user with this uid.
-    pub async fn find_user_by_uid(&self, uid: &Uid) -> Result<Option<User>, Error> {
+    pub async fn find_user_by_uid(&self, uid: &Uid, now: Timestamp) -> Result<Option<User>, Error> {
         // The user may move to another account key between the two reads. This happens at most once
         // per user, so a second try is sufficient.
         for _ in 0..2 {
@@ -89,7 +99,7 @@ impl Store {
                 return Ok(None);
             };
             let UidItem { account } = read(pointer)?;
-            let user = self.user_under(std::iter::once(&account)).await?;
+            let user = self.user_under(std::iter::once(&account), now).await?;
             if let Some(user) = user.filter(|user| user.uid == *uid) {
                 return Ok(Some(user));
             }
@@ -103,10 +113,11 @@ impl Store {
         &self,
         uid: &Uid,
         read: Option<User>,
+        now: Timestamp,
     ) -> Result<Option<User>, Error> {
         match read.filter(|user| user.uid == *uid) {
             Some(user) => Ok(Some(user)),
-            None => self.find_user_by_uid(uid).await,
+            None => self.find_user_by_uid(uid, now).await,
         }
     }
 
@@ -134,30 +145,46 @@ impl Store {
         .await
     }
 
-    /// Looks up the address, its log of sign-up mails and the referral in one round trip.
+    /// Looks up the address and its log of sign-up mails in one round trip, and beside it the user
+    /// of the referral in two.
     pub async fn look_up_sign_up(
         &self,
         accounts: Option<&AccountKeys>,
         referral: Option<&Uid>,
+        now: Timestamp,
     ) -> Result<SignUpLookup, Error> {
         let users = accounts.into_iter().flat_map(AccountKeys::iter);
-        let users = users.map(user_key).chain(referral.map(uid_key)).collect();
+        let users = users.map(user_key).collect();
         let log = accounts.map(|accounts| mail_log_key(accounts.account(), MailKind::SignUp));
-        let found = self
-            .batch_get([
+        let referrer = async {
+            match referral {
+                Some(uid) => self.find_user_by_uid(uid, now).await,
+                None => Ok(None),
+            }
+        };
+        let (found, referrer) = tokio::try_join!(
+            self.batch_get([
                 (&self.users, users),
                 (&self.grants, log.into_iter().collect()),
-            ])
-            .await?;
-        let mut lookup = SignUpLookup::default();
+            ]),
+            referrer,
+        )?;
+        let mut lookup = SignUpLookup {
+            has_referral: referrer.is_some(),
+            ..SignUpLookup::default()
+        };
         for (table, item) in found {
             if table == self.grants {
                 lookup.mail_log = Some(read(item)?);
-            } else if text_of(&item, PK)?.starts_with(USER) {
-                lookup.is_email_taken = true;
-            } else {
-                lookup.has_referral = true;
+                continue;
             }
+            match self.account(item, now)? {
+                Account::Present(_) => lookup.is_email_taken = true,
+                Account::Expired(account) => lookup.expired.push(account),
+            }
+        }
+        if lookup.is_email_taken {
+            lookup.expired.clear();
         }
         Ok(lookup)
     }
@@ -177,10 +204,12 @@ impl Store {
     }
 
     /// In one transaction, stores a new user, their session, and the confirmation code with its
-    /// mail. Writes nothing if the address or the uid is taken, or if the log of mails changed.
+    /// mail, in place of the expired accounts of the address. Writes nothing if the address or the
+    /// uid is taken, or if the log of mails or an expired account changed.
     pub async fn sign_up(&self, new: &NewAccount<'_>) -> Result<SignUp, Error> {
         let NewAccount {
             user,
+            replaced,
             session,
             log_before,
             log_after,
@@ -188,7 +217,10 @@ impl Store {
             mail,
             activity,
         } = *new;
-        let mut writes = self.new_user_writes(user, None)?;
+        if replaced.iter().any(|expired| expired.has_uid(&user.uid)) {
+            return Ok(SignUp::UidTaken);
+        }
+        let mut writes = self.new_user_writes(user, None, replaced)?;
         let count = writes.len();
         let account = user.email.account_key();
         let kind = MailKind::SignUp;
@@ -211,7 +243,9 @@ impl Store {
         Ok(match self.transact(writes).await? {
             Transaction::Written => SignUp::Done,
             // Of the writes for the user, the last stores the uid; the others concern the address.
-            Transaction::ConditionFailed(index) if index + 1 < count => SignUp::EmailTaken,
+            Transaction::ConditionFailed(index) if index + 1 < count && replaced.is_empty() => {
+                SignUp::EmailTaken
+            }
             Transaction::ConditionFailed(index) if index + 1 == count => SignUp::UidTaken,
             Transaction::ConditionFailed(_) => SignUp::Conflict,
         })

@@ -9,6 +9,7 @@ use super::{
     conditional::conditional,
     items::{keyed, number, text},
     keys::{activity_key, code_key, mail_key, mail_log_key, session_key, uid_key, user_key},
+    presence::ExpiredAccount,
     transaction::{Value, Write},
 };
 use crate::{
@@ -144,6 +145,14 @@ pub(super) fn mail_write(table: &str, mail: &QueuedMail) -> Result<Write, Error>
     Store::put(table, keyed(mail_key(&mail.uid, &mail.id), mail)?, None, [])
 }
 
+/// Stores a notice, if there is one.
+pub(super) fn notice_write(
+    table: &str,
+    notice: Option<&QueuedMail>,
+) -> Result<Option<Write>, Error> {
+    notice.map(|notice| mail_write(table, notice)).transpose()
+}
+
 /// Stores the report of a used recovery code, if there is one.
 pub(super) fn recovery_report_writes(
     table: &str,
@@ -152,10 +161,9 @@ pub(super) fn recovery_report_writes(
     let Some(RecoveryCodeReport { activity, notice }) = report else {
         return Ok(Vec::new());
     };
-    Ok(vec![
-        activity_write(table, activity)?,
-        mail_write(table, notice)?,
-    ])
+    let mut writes = vec![activity_write(table, activity)?];
+    writes.extend(notice_write(table, notice.as_ref())?);
+    Ok(writes)
 }
 
 /// The condition that no notice about a known password was sent since the user was read, and its
@@ -339,24 +347,38 @@ impl Store {
     }
 
     /// Store a new user under the account key and under the uid, on condition that neither exists,
-    /// nor a user under a key of an earlier version. `state` replaces the state of `user`, for
-    /// states that [`State`](crate::domain::user::State) does not know.
+    /// nor a user under a key of an earlier version. Accounts that expired are replaced, on
+    /// condition that they are unchanged. `state` replaces the state of `user`, for states that
+    /// [`State`](crate::domain::user::State) does not know. The last write stores the uid, and only
+    /// those before it depend on the address.
     pub(super) fn new_user_writes(
         &self,
         user: &User,
         state: Option<&str>,
+        replaced: &[ExpiredAccount],
     ) -> Result<Vec<Write>, Error> {
         const NEW: Option<&str> = Some("attribute_not_exists(pk)");
         let accounts = user.email.account_keys();
         let mut item = keyed(user_key(accounts.account()), user)?;
         item.extend(state.map(|state| ("state".to_owned(), text(state))));
-        let mut writes = vec![Self::put(&self.users, item, NEW, [])?];
+        let table = &self.users;
+        let replaced_under = |key| replaced.iter().find(|expired| expired.is_under(key));
+        let mut writes = vec![match replaced_under(accounts.account()) {
+            None => Self::put(table, item, NEW, [])?,
+            Some(expired) => expired.replacement(table, item)?,
+        }];
         for earlier in accounts.earlier() {
-            writes.push(Self::absent(&self.users, user_key(earlier))?);
+            writes.push(match replaced_under(earlier) {
+                None => Self::absent(table, user_key(earlier))?,
+                Some(expired) => expired.deletion(table)?,
+            });
+        }
+        for expired in replaced {
+            writes.push(expired.uid_deletion(table)?);
         }
         let mut pointer = uid_key(&user.uid);
         pointer.insert("user".to_owned(), text(accounts.account().as_str()));
-        writes.push(Self::put(&self.users, pointer, NEW, [])?);
+        writes.push(Self::put(table, pointer, NEW, [])?);
         Ok(writes)
     }
 }

@@ -13,8 +13,8 @@ use crate::domain::{
 pub struct RecoveryCodeReport {
     /// The activity.
     pub activity: Activity,
-    /// The notice to the user.
-    pub notice: QueuedMail,
+    /// The notice to the user, if they may receive notices.
+    pub notice: Option<QueuedMail>,
 }
 
 impl RecoveryCodeReport {
@@ -30,13 +30,7 @@ impl RecoveryCodeReport {
             let language = Language::choose(None, user.data.as_deref(), default_language);
             Self {
                 activity: recorder.succeeded(&user.uid, Action::UseRecoveryCode),
-                notice: QueuedMail::notice(
-                    Kind::RecoveryCodeUsed,
-                    &user.uid,
-                    &user.email,
-                    language,
-                    recorder.now,
-                ),
+                notice: QueuedMail::notice(Kind::RecoveryCodeUsed, user, language, recorder.now),
             }
         })
     }

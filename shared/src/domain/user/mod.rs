@@ -1,11 +1,13 @@
 //! Users: the stored item, and the profile that the API returns.
 
+mod expiry;
 mod label;
 mod otp_secret;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
+pub use expiry::PendingLifetime;
 use label::LabelView;
 pub use label::{Label, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
@@ -93,6 +95,10 @@ pub struct User {
     /// The newest reset mail since the recipient complained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub complaint_reset: Option<ComplaintReset>,
+    /// The time of the import of a pending account, or at which an operator made it pending; `None`
+    /// if it is pending since its sign-up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_since: Option<Timestamp>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
@@ -191,6 +197,7 @@ impl User {
             referral_uid: new.referral_uid,
             labels: Vec::new(),
             complaint_reset: None,
+            pending_since: None,
             created_at: now,
             updated_at: now,
         }

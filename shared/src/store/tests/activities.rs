@@ -8,7 +8,7 @@ use crate::{
         user::User,
     },
     platform::clock::Timestamp,
-    store::{ActivityPage, PageRequest, Store},
+    store::{ActivityPage, PageRequest, Store, items::text},
 };
 
 /// Records an activity, this number of milliseconds after `NOW`.
@@ -197,4 +197,52 @@ async fn every_page_of_a_query_is_read() {
     let found = page(&store, &user, None, (1, 100)).await;
     assert_eq!((found.total, found.activities.len()), (12, 12));
     assert!(ids(&found).is_sorted_by(|one, other| one > other));
+}
+
+/// Stores an item that cannot be read as an activity or a session.
+pub(super) async fn put_unreadable(store: &Store, user: &User, sort_key: &str) {
+    let put = store.client.put_item().table_name(&store.grants);
+    put.item("pk", text(user.uid.as_str()))
+        .item("sk", text(sort_key))
+        .send()
+        .await
+        .expect("an item");
+}
+
+#[tokio::test]
+async fn the_newest_thousand_activities_are_listed_and_counted_and_no_more_are_read() {
+    let store = store().await;
+    let user = new_user("jane@example.com");
+    put_unreadable(&store, &user, "ACTIVITY#0").await;
+    let client = Client {
+        address: "192.0.2.1".to_owned(),
+        // A query returns at most a megabyte at once.
+        user_agent: "x".repeat(1500),
+    };
+    for number in 0..1000 {
+        let action = if number == 0 {
+            Action::SignUp
+        } else {
+            Action::Login
+        };
+        let recorder = Recorder {
+            client: &client,
+            life: 60,
+            now: Timestamp::from_milliseconds(NOW.milliseconds() + number),
+        };
+        let activity = recorder.succeeded(&user.uid, action);
+        store.record(&activity).await.expect("an answer");
+    }
+    for (topic, total) in [(None, 1000), (Some(Topic::Account), 1)] {
+        let found = page(&store, &user, topic, (1, 100)).await;
+        assert_eq!(found.total, total, "{topic:?}");
+    }
+    let oldest = page(&store, &user, None, (1000, 1)).await;
+    assert_eq!(oldest.activities[0].action, Action::SignUp);
+    // One more, and the oldest is no longer listed.
+    record(&store, &user, Action::Login, 2000).await;
+    let found = page(&store, &user, None, (1, 100)).await;
+    assert_eq!(found.total, 1000);
+    let none = page(&store, &user, Some(Topic::Account), (1, 100)).await;
+    assert_eq!(none.total, 0);
 }

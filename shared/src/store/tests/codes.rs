@@ -23,13 +23,7 @@ use crate::{
 };
 
 async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> PasswordChange {
-    let notice = QueuedMail::notice(
-        mail::Kind::PasswordChanged,
-        &user.uid,
-        &user.email,
-        Language::En,
-        NOW,
-    );
+    let notice = QueuedMail::reset_notice(mail::Kind::PasswordChanged, user, Language::En, NOW);
     store
         .reset_password(
             user,
@@ -49,7 +43,7 @@ async fn a_new_code_replaces_the_previous_one() {
     let first = request_reset(&store, &user).await;
     let second = request_reset(&store, &user).await;
     let (_, kept) = store
-        .find_code(&claims_of(&user, &first), Kind::Reset)
+        .find_code(&claims_of(&user, &first), Kind::Reset, NOW)
         .await
         .expect("an answer");
     assert_eq!(kept.as_ref(), Some(&second));
@@ -143,7 +137,7 @@ async fn one_of_sixteen_concurrent_confirmations_of_an_address_succeeds() {
     let user = signed_up(&store, "jane@example.com").await;
     let claims = claims_of(&user, &OneTimeCode::new(3600, NOW));
     let code = store
-        .find_code(&claims, Kind::Confirmation)
+        .find_code(&claims, Kind::Confirmation, NOW)
         .await
         .expect("an answer")
         .1
@@ -234,7 +228,7 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
         Claim::Settled
     );
     let (user, code) = store
-        .find_code(&claims_of(&unknown, &code), Kind::Reset)
+        .find_code(&claims_of(&unknown, &code), Kind::Reset, NOW)
         .await
         .expect("an answer");
     assert!(user.is_none() && code.is_none());
@@ -242,16 +236,10 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
 
 /// Whether the user changes the password with this session.
 async fn change(store: &Store, user: &User, session: &Session, new: &str) -> bool {
-    let notice = QueuedMail::notice(
-        mail::Kind::PasswordChanged,
-        &user.uid,
-        &user.email,
-        Language::En,
-        NOW,
-    );
+    let notice = QueuedMail::reset_notice(mail::Kind::PasswordChanged, user, Language::En, NOW);
     let activity = succeeded(user, Action::PasswordChange, NOW + 1);
     store
-        .change_password(user, session, &hash(new), &notice, &activity)
+        .change_password(user, session, &hash(new), Some(&notice), &activity)
         .await
         .expect("an answer")
         .is_written()
@@ -299,7 +287,7 @@ async fn one_of_sixteen_concurrent_password_changes_succeeds_and_ends_other_sess
     }
     assert!(
         store
-            .find_code(&claims_of(&user, &code), Kind::Reset)
+            .find_code(&claims_of(&user, &code), Kind::Reset, NOW)
             .await
             .expect("an answer")
             .1
@@ -355,7 +343,7 @@ async fn a_password_change_requires_a_live_session_and_the_verified_hash() {
     );
     assert!(
         store
-            .find_code(&claims_of(&user, &code), Kind::Reset)
+            .find_code(&claims_of(&user, &code), Kind::Reset, NOW)
             .await
             .expect("an answer")
             .1
@@ -377,7 +365,7 @@ async fn one_of_sixteen_concurrent_requests_for_a_mail_is_stored() {
     let account = user.email.account_key();
     for round in 0..2 {
         let (found, before) = store
-            .find_user_and_mail_log(&user.email.account_keys(), Kind::Reset)
+            .find_user_and_mail_log(&user.email.account_keys(), Kind::Reset, NOW)
             .await
             .expect("an answer");
         assert_eq!(
@@ -421,7 +409,7 @@ async fn one_of_sixteen_concurrent_requests_for_a_mail_is_stored() {
             panic!("one is stored")
         };
         let (_, kept) = store
-            .find_code(&claims_of(&user, code), Kind::Reset)
+            .find_code(&claims_of(&user, code), Kind::Reset, NOW)
             .await
             .expect("an answer");
         assert_eq!(kept.as_ref(), Some(code));
@@ -445,7 +433,7 @@ async fn one_of_sixteen_concurrent_requests_for_a_mail_is_stored() {
             );
         }
         let (_, after) = store
-            .find_user_and_mail_log(&user.email.account_keys(), Kind::Reset)
+            .find_user_and_mail_log(&user.email.account_keys(), Kind::Reset, NOW)
             .await
             .expect("an answer");
         assert_eq!(after, Some(log));
@@ -453,7 +441,7 @@ async fn one_of_sixteen_concurrent_requests_for_a_mail_is_stored() {
     // Mails are counted per kind.
     assert_eq!(
         store
-            .find_user_and_mail_log(&user.email.account_keys(), Kind::Confirmation)
+            .find_user_and_mail_log(&user.email.account_keys(), Kind::Confirmation, NOW)
             .await
             .expect("an answer")
             .1,
@@ -513,7 +501,7 @@ async fn requests_for_an_address_without_an_account_are_counted_in_the_same_way(
             1
         );
         let (user, after) = store
-            .find_user_and_mail_log(&unknown.email.account_keys(), kind)
+            .find_user_and_mail_log(&unknown.email.account_keys(), kind, NOW)
             .await
             .expect("an answer");
         assert_eq!((user.is_none(), after), (true, Some(log)));

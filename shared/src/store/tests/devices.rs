@@ -306,13 +306,9 @@ async fn one_of_sixteen_concurrent_wrong_codes_is_counted_on_a_device() {
 #[tokio::test]
 async fn a_notice_after_a_wrong_code_on_a_device_is_sent_once() {
     let owner = Owner::new().await;
-    let notice = QueuedMail::notice(
-        Kind::PasswordKnown,
-        &owner.user.uid,
-        &owner.user.email,
-        Language::En,
-        NOW,
-    );
+    let confirmed = owner.user.verified(NOW);
+    let notice =
+        QueuedMail::notice(Kind::PasswordKnown, &confirmed, Language::En, NOW).expect("a notice");
     assert!(owner.counts_wrong_code(0, Some(&notice)).await);
     let user = stored(&owner.store, &owner.user).await;
     assert_eq!(user.password_known_at, Some(NOW));
@@ -400,16 +396,9 @@ async fn a_reset_and_a_change_raise_the_device_epoch_that_was_read() {
         .open_session(&session, &Attempt::default(), &activity)
         .await
         .expect("a session");
-    let notice = QueuedMail::notice(
-        Kind::PasswordChanged,
-        &user.uid,
-        &user.email,
-        Language::En,
-        NOW,
-    );
     let change = async |user: &User| {
         store
-            .change_password(user, &session, &hash("newer"), &notice, &activity)
+            .change_password(user, &session, &hash("newer"), None, &activity)
             .await
             .expect("an answer")
     };

@@ -3,6 +3,7 @@
 mod activities;
 mod codes;
 mod devices;
+mod expiry;
 mod limits;
 mod outbox;
 mod sessions;
@@ -20,7 +21,8 @@ use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
-    ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, NewAccount, PageRequest, SignUp, Store,
+    ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, NewAccount, PageRequest, SignUp,
+    SignUpLookup, Store,
 };
 use crate::{
     domain::{
@@ -32,7 +34,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::MailLog,
         session::{Client as Visitor, NewSession, Session, SessionLifetime},
-        user::{NewUser, User},
+        user::{NewUser, PendingLifetime, User},
     },
     platform::{aws::deferred, clock::Timestamp},
     tokens::signed_token::{Claims, Purpose},
@@ -64,6 +66,7 @@ pub(super) async fn store() -> Store {
         client: deferred(|| Client::from_conf(config)),
         users: "Users".to_owned(),
         grants: "Grants".to_owned(),
+        pending_lifetime: PendingLifetime::days(30),
     };
     create_table(&store.client, "Users", &[("pk", KeyType::Hash)]).await;
     create_table(
@@ -141,6 +144,18 @@ pub(super) fn succeeded(user: &User, action: Action, now: Timestamp) -> Activity
 }
 
 pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
+    sign_up_at(store, user, NOW).await
+}
+
+/// A sign-up by a clock that shows `now`.
+async fn sign_up_at(store: &Store, user: &User, now: Timestamp) -> SignUp {
+    let accounts = user.email.account_keys();
+    let lookup = store.look_up_sign_up(Some(&accounts), None, now).await;
+    sign_up_after(store, user, &lookup.expect("an answer")).await
+}
+
+/// A sign-up after this lookup of the address.
+async fn sign_up_after(store: &Store, user: &User, lookup: &SignUpLookup) -> SignUp {
     let code = OneTimeCode::new(3600, NOW);
     let mail = QueuedMail::with_code(
         mail::Kind::Confirmation,
@@ -150,16 +165,12 @@ pub(super) async fn sign_up(store: &Store, user: &User) -> SignUp {
         &code,
         NOW,
     );
-    let account = user.email.account_keys();
-    let lookup = store
-        .look_up_sign_up(Some(&account), None)
-        .await
-        .expect("an answer");
     let log_after = MailLog {
         asked_at: vec![NOW.milliseconds()],
     };
     let new = NewAccount {
         user,
+        replaced: &lookup.expired,
         session: &session_of(user),
         log_before: lookup.mail_log.as_ref(),
         log_after: &log_after,
@@ -178,7 +189,7 @@ async fn signed_up(store: &Store, email: &str) -> User {
 
 pub(super) async fn stored(store: &Store, user: &User) -> User {
     store
-        .find_user(&user.email.account_keys())
+        .find_user(&user.email.account_keys(), NOW)
         .await
         .expect("an answer")
         .expect("a user")
@@ -222,7 +233,7 @@ async fn request_code(
 ) {
     let account = &user.email.account_key();
     let (_, before) = store
-        .find_user_and_mail_log(&user.email.account_keys(), kind)
+        .find_user_and_mail_log(&user.email.account_keys(), kind, NOW)
         .await
         .expect("an answer");
     let log_after = MailLog {
@@ -274,7 +285,7 @@ async fn opened(store: &Store, user: &User) -> Session {
 /// The stored session, if it is live.
 async fn live(store: &Store, user: &User, session: &Session) -> Option<Session> {
     let (session, user) = store
-        .reload_session(session, user)
+        .reload_session(session, user, NOW)
         .await
         .expect("an answer")?;
     session.is_live(&user, LIFE, NOW).then_some(session)
@@ -309,7 +320,7 @@ async fn a_database_that_does_not_answer_is_unavailable() {
     };
     assert_eq!(
         unreachable
-            .find_user(&AccountKeys::of("jane@example.com"))
+            .find_user(&AccountKeys::of("jane@example.com"), NOW)
             .await
             .expect_err("a failure")
             .status(),
@@ -338,7 +349,7 @@ async fn a_missing_table_is_an_internal_error() {
     };
     assert_eq!(
         store
-            .find_user(&AccountKeys::of("jane@example.com"))
+            .find_user(&AccountKeys::of("jane@example.com"), NOW)
             .await
             .expect_err("a failure")
             .status(),

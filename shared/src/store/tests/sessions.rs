@@ -1,15 +1,15 @@
 //! Sessions
 
 use super::{
-    NOW, all_activities, at_once, live, new_user, opened, session_of, sign_up, signed_up, store,
-    stored, succeeded,
+    LIFE, NOW, activities::put_unreadable, all_activities, at_once, live, new_user, opened,
+    session_of, sign_up, signed_up, store, stored, succeeded,
 };
 use crate::{
     domain::{
         activity::Action,
         email_address::{AccountKey, AccountKeys},
         otp::SecondFactor,
-        session::{Session, SessionId},
+        session::{Client, NewSession, Session, SessionId},
         token_id::TokenId,
         user::{OtpSecret, StoredOtpSecret, Uid, User},
     },
@@ -63,7 +63,7 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
         NOW + 60,
     );
     let (found, owner) = store
-        .find_sessions(std::slice::from_ref(&claims))
+        .find_sessions(std::slice::from_ref(&claims), NOW)
         .await
         .expect("an answer")
         .pop()
@@ -84,7 +84,7 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
     assert!(
         store
-            .find_sessions(&[claims])
+            .find_sessions(&[claims], NOW)
             .await
             .expect("an answer")
             .is_empty()
@@ -98,7 +98,7 @@ async fn several_sessions_are_found_each_with_its_user_once() {
     let mut expected = Vec::new();
     for email in ["jane@example.com", "jane@example.com", "joan@example.com"] {
         let accounts = AccountKeys::of(email);
-        let user = match store.find_user(&accounts).await.expect("an answer") {
+        let user = match store.find_user(&accounts, NOW).await.expect("an answer") {
             Some(user) => user,
             None => signed_up(&store, email).await,
         };
@@ -136,7 +136,7 @@ async fn several_sessions_are_found_each_with_its_user_once() {
         NOW,
         NOW + 60,
     ));
-    let found = store.find_sessions(&claims).await.expect("an answer");
+    let found = store.find_sessions(&claims, NOW).await.expect("an answer");
     let found: Vec<_> = found
         .into_iter()
         .map(|(session, user)| (session, user.uid))
@@ -144,7 +144,7 @@ async fn several_sessions_are_found_each_with_its_user_once() {
     assert_eq!(found, expected);
     assert!(
         store
-            .find_sessions(&[])
+            .find_sessions(&[], NOW)
             .await
             .expect("an answer")
             .is_empty()
@@ -172,7 +172,7 @@ async fn a_kept_session_keeps_a_use_that_was_recorded_since_it_was_read() {
             .is_written()
     );
     let (kept, _) = store
-        .reload_session(&session, &user)
+        .reload_session(&session, &user, NOW)
         .await
         .expect("an answer")
         .expect("a session");
@@ -296,7 +296,7 @@ async fn a_use_is_recorded_for_an_existing_session_and_does_not_create_one() {
     );
     assert!(
         store
-            .reload_session(&session, &user)
+            .reload_session(&session, &user, NOW)
             .await
             .expect("an answer")
             .is_none()
@@ -437,4 +437,35 @@ async fn concurrent_sign_outs_record_one_activity() {
             .count(),
         1
     );
+}
+
+#[tokio::test]
+async fn a_list_contains_the_newest_thousand_sessions_and_no_more_are_read() {
+    let store = store().await;
+    let user = new_user("jane@example.com");
+    // A session of an earlier version, whose key begins with no time.
+    put_unreadable(&store, &user, "SESSION#ffff").await;
+    let activity = succeeded(&user, Action::Login, NOW);
+    let mut expected = Vec::new();
+    for number in 0..1001 {
+        let client = Client {
+            address: "192.0.2.1".to_owned(),
+            user_agent: "test".to_owned(),
+        };
+        let session = NewSession::begin(&user, client, LIFE, NOW + number).session;
+        let attempt = Attempt::default();
+        let opened = store.open_session(&session, &attempt, &activity).await;
+        opened.expect("a session");
+        expected.push(session.id);
+    }
+    expected.reverse();
+    let oldest = expected.pop().expect("a session");
+    let listed = store.sessions(&user.uid).await.expect("an answer");
+    let ids: Vec<SessionId> = listed.into_iter().map(|session| session.id).collect();
+    assert_eq!(ids, expected);
+    let found = store.find_session(&user.uid, &oldest).await;
+    assert_eq!(found.expect("an answer").expect("a session").id, oldest);
+    let other = new_user("john@example.com");
+    let found = store.find_session(&other.uid, &oldest).await;
+    assert_eq!(found.expect("an answer"), None);
 }

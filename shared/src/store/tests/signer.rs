@@ -105,7 +105,7 @@ async fn verify(
     let tokens = std::slice::from_ref(&token.text);
     match cache.candidates(Purpose::Session, tokens, now) {
         Candidates::Verified(claims) => {
-            let found = store.find_sessions(&claims).await?;
+            let found = store.find_sessions(&claims, NOW).await?;
             Ok((!found.is_empty(), false))
         }
         Candidates::Unverified(tokens) => {

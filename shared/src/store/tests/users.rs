@@ -1,6 +1,6 @@
 //! Users
 
-use super::{at_once, hash, new_user, sign_up, signed_up, store, stored};
+use super::{NOW, at_once, hash, new_user, sign_up, signed_up, store, stored};
 use crate::{
     domain::{
         email_address::AccountKeys,
@@ -14,7 +14,7 @@ async fn a_user_is_found_by_the_address_in_any_case_with_all_attributes() {
     let store = store().await;
     let user = signed_up(&store, "Jane@Example.com").await;
     let found = store
-        .find_user(&AccountKeys::of(" JANE@example.COM"))
+        .find_user(&AccountKeys::of(" JANE@example.COM"), NOW)
         .await
         .expect("an answer")
         .expect("a user");
@@ -24,7 +24,7 @@ async fn a_user_is_found_by_the_address_in_any_case_with_all_attributes() {
     );
     assert!(
         store
-            .find_user(&AccountKeys::of("john@example.com"))
+            .find_user(&AccountKeys::of("john@example.com"), NOW)
             .await
             .expect("an answer")
             .is_none()
@@ -56,7 +56,7 @@ async fn an_address_and_a_uid_belong_to_one_user() {
         (None, None, false, false),
     ] {
         let lookup = store
-            .look_up_sign_up(address.map(AccountKeys::of).as_ref(), uid.as_ref())
+            .look_up_sign_up(address.map(AccountKeys::of).as_ref(), uid.as_ref(), NOW)
             .await
             .expect("an answer");
         assert_eq!(
