@@ -10,6 +10,11 @@ use std::{
 
 use axum::{Router, extract::Request as Received};
 use serde_json::{Value, json};
+use shared::{
+    domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
+    platform::clock,
+    tokens::signed_token::{Claims, Purpose, SigningKeys},
+};
 use tokio::process::{Child, Command};
 
 use crate::harness::{
@@ -415,12 +420,22 @@ async fn without_latchkey_no_request_reaches_the_service() {
     let Some(nginx) = program() else { return };
     let variables = [
         ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),
-        ("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:9"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"),
     ];
     let guarded = Guarded::start(nginx, "nginx-failure", &variables).await;
+    let now = clock::now();
+    let claims = Claims::new(
+        Purpose::Session,
+        TokenId::generate(),
+        Uid::generate("ID"),
+        AccountKey::of("a@example.com"),
+        now,
+        now + 60,
+    );
+    let keys = SigningKeys::from_secrets("any", None).unwrap();
     let answer = guarded
         .request("GET", "/")
-        .cookie("a.session.token")
+        .cookie(&keys.sign(&claims).unwrap())
         .send()
         .await;
     assert_eq!(

@@ -66,7 +66,7 @@ impl Signer {
     /// called within a tokio runtime. What fails is repeated before the first signature.
     #[must_use]
     pub fn start(client: SecretsManager, secret: &str, store: &Store) -> Self {
-        let signer = Self::new(KeyProvider::fetch(client, secret), store.clone());
+        let signer = Self::new(KeyProvider::new(client, secret), store.clone());
         let publishing = signer.clone();
         spawn_during_init(async move { drop(publishing.publish(clock::now()).await) });
         signer
