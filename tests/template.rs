@@ -224,7 +224,7 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 3] = [
+    let sections: [(&str, &[&str]); 4] = [
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
         (
             "AccessTokens::read(",
@@ -234,6 +234,7 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
             ],
         ),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
+        ("Mail::read(", &["IDENTITY_SUPPORT_URL"]),
     ];
     let template = Template::read();
     let mut checked = BTreeSet::new();
