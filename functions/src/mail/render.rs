@@ -1,9 +1,8 @@
 //! Rendering of mails: the texts of a language in `templates/mail.html` and `templates/mail.txt`.
 
 use askama::Template;
+use shared::{config::SupportUrl, domain::language::Language};
 use time::OffsetDateTime;
-
-pub use shared::domain::language::Language;
 
 use crate::texts::{self, Link, Mails, Notice};
 
@@ -16,7 +15,13 @@ pub enum Content<'a> {
         life: u64,
     },
     /// A notice of an event at the Unix time `at`.
-    Notice { text: &'a Notice, at: i64 },
+    Notice {
+        text: &'a Notice,
+        at: i64,
+        /// The page on which the recipient requests a reset of the password.
+        reset_page: &'a str,
+        support: Option<&'a SupportUrl>,
+    },
 }
 
 /// A rendered mail.
@@ -33,7 +38,7 @@ struct View<'a> {
     subject: String,
     preheader: String,
     heading: String,
-    greeting: &'static str,
+    texts: &'static Mails,
     lead: String,
     note: String,
     body: Body<'a>,
@@ -46,12 +51,12 @@ enum Body<'a> {
         action: &'a str,
         link: &'a str,
         life: String,
-        fallback: &'static str,
     },
     Notice {
-        time: &'static str,
         at: String,
         consequence: String,
+        reset_page: &'a str,
+        support: Option<&'a SupportUrl>,
     },
 }
 
@@ -84,7 +89,7 @@ pub fn render(
                 subject: one_line(&fill(text.subject)),
                 preheader: fill(texts.life_preheader),
                 heading: fill(text.heading),
-                greeting: texts.greeting,
+                texts,
                 lead: fill(text.lead),
                 note: fill(text.note),
                 body: Body::Link {
@@ -92,11 +97,15 @@ pub fn render(
                     action: text.action,
                     link,
                     life: fill(texts.life),
-                    fallback: texts.fallback,
                 },
             }
         }
-        Content::Notice { text, at } => {
+        Content::Notice {
+            text,
+            at,
+            reset_page,
+            support,
+        } => {
             let fill = |words| fill(words, &[("app", app_name)]);
             View {
                 app_name,
@@ -104,13 +113,14 @@ pub fn render(
                 subject: one_line(&fill(text.subject)),
                 preheader: fill(text.preheader),
                 heading: fill(text.heading),
-                greeting: texts.greeting,
+                texts,
                 lead: fill(text.lead),
                 note: fill(text.note),
                 body: Body::Notice {
-                    time: texts.time,
                     at: utc(at)?,
                     consequence: fill(text.consequence),
+                    reset_page,
+                    support,
                 },
             }
         }
@@ -179,11 +189,16 @@ mod tests {
     use super::*;
 
     const LINK: &str = "https://id.example.com/accounts/password_reset?reset_token=abc.def-_";
+    const RESET_PAGE: &str = "https://id.example.com/accounts/password_reset?lang=en";
     /// 2026-11-22 19:26:40 UTC
     const AT: i64 = 1_795_375_600;
 
     /// A mail of every kind. A kind that is missing here does not compile.
-    fn contents(language: Language, link: &str) -> [Content<'_>; 9] {
+    fn contents<'a>(
+        language: Language,
+        link: &'a str,
+        support: Option<&'a SupportUrl>,
+    ) -> [Content<'a>; 9] {
         let Mails {
             hours: _,
             minutes: _,
@@ -192,6 +207,8 @@ mod tests {
             life_preheader: _,
             fallback: _,
             time: _,
+            reset: _,
+            support: _,
             password_reset,
             confirmation,
             password_changed,
@@ -203,7 +220,12 @@ mod tests {
             recovery_codes_replaced,
         } = texts::mails(language);
         let life = 3600;
-        let notice = |text| Content::Notice { text, at: AT };
+        let notice = |text| Content::Notice {
+            text,
+            at: AT,
+            reset_page: RESET_PAGE,
+            support,
+        };
         [
             Content::Link {
                 text: password_reset,
@@ -226,10 +248,13 @@ mod tests {
     }
 
     fn every_mail(link: &str, app_name: &str, mut look: impl FnMut(&Content<'_>, Language, Mail)) {
+        let support = SupportUrl::parse("mailto:help@id.example.com").unwrap();
         for language in Language::ALL {
-            for content in contents(language, link) {
-                let mail = render(&content, language, app_name).unwrap();
-                look(&content, language, mail);
+            for support in [None, Some(&support)] {
+                for content in contents(language, link, support) {
+                    let mail = render(&content, language, app_name).unwrap();
+                    look(&content, language, mail);
+                }
             }
         }
     }
@@ -240,7 +265,11 @@ mod tests {
             let life = duration(3600, texts::mails(language));
             let facts = match content {
                 Content::Link { .. } => vec!["Latchkey", LINK, &life],
-                Content::Notice { .. } => vec!["Latchkey", "2026-11-22 19:26 UTC"],
+                Content::Notice { support, .. } => {
+                    let mut facts = vec!["Latchkey", "2026-11-22 19:26 UTC", RESET_PAGE];
+                    facts.extend(support.map(SupportUrl::label));
+                    facts
+                }
             };
             for fact in facts {
                 assert!(mail.text.contains(fact), "{fact}: {}", mail.text);
@@ -256,6 +285,24 @@ mod tests {
     }
 
     #[test]
+    fn a_notice_names_the_support_only_if_it_is_configured() {
+        every_mail(LINK, "Latchkey", |content, language, mail| {
+            let is_named = matches!(
+                content,
+                Content::Notice {
+                    support: Some(_),
+                    ..
+                }
+            );
+            let label = texts::mails(language).support;
+            let href = "href=\"mailto:help@id.example.com\"";
+            assert_eq!(mail.html.contains(href), is_named, "{}", mail.html);
+            let line = format!("{label}\nhelp@id.example.com\n");
+            assert_eq!(mail.text.contains(&line), is_named, "{}", mail.text);
+        });
+    }
+
+    #[test]
     fn the_parts_of_a_mail_have_the_same_text_in_one_language() {
         let mut subjects = HashSet::new();
         every_mail(LINK, "Latchkey", |_, language, mail| {
@@ -264,7 +311,7 @@ mod tests {
                 text,
                 html,
             } = mail;
-            assert!(html.contains(&format!("<html lang=\"{}\">", language.as_str())));
+            assert!(html.contains(&format!("<html lang=\"{}\">", language.tag())));
             assert!(html.contains(&format!("<title>{subject}</title>")));
             // Only the line with the link or the time differs: HTML shows it as a button or a box.
             let only_in_text: Vec<_> = text.lines().filter(|line| !html.contains(line)).collect();
@@ -306,10 +353,22 @@ mod tests {
     }
 
     #[test]
+    fn a_support_url_is_escaped_in_html() {
+        let support = SupportUrl::parse("https://help.example/?a=b&c=d").unwrap();
+        for content in &contents(Language::En, LINK, Some(&support))[2..] {
+            let mail = render(content, Language::En, "Latchkey").unwrap();
+            assert!(mail.text.contains(support.as_str()), "{}", mail.text);
+            assert!(!mail.html.contains("a=b&c"), "{}", mail.html);
+        }
+    }
+
+    #[test]
     fn a_time_out_of_the_range_of_the_calendar_is_an_error() {
         let content = Content::Notice {
             text: &texts::mails(Language::En).password_changed,
             at: i64::MAX,
+            reset_page: RESET_PAGE,
+            support: None,
         };
         assert!(render(&content, Language::En, "Latchkey").is_err());
     }

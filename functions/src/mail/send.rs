@@ -222,8 +222,17 @@ impl Send {
         now: Timestamp,
     ) -> Result<Mail, SendError> {
         let texts = texts::mails(mail.language);
-        let at = mail.queued_at.seconds();
-        let notice = |text| Content::Notice { text, at };
+        let reset_page = format!(
+            "{}/accounts/password_reset?lang={}",
+            self.application.domain,
+            mail.language.as_str()
+        );
+        let notice = |text| Content::Notice {
+            text,
+            at: mail.queued_at.seconds(),
+            reset_page: &reset_page,
+            support: self.mail.support.as_ref(),
+        };
         let link;
         let content = match mail.kind {
             Kind::PasswordReset => {

@@ -46,8 +46,8 @@ struct View<'a> {
     title: &'static str,
     app_name: &'a str,
     language: Language,
-    /// The selectable languages: code, and name in the language itself.
-    languages: [(&'static str, &'static str); Language::ALL.len()],
+    /// The selectable languages, and their names in the languages themselves.
+    languages: [(Language, &'static str); Language::ALL.len()],
     t: &'static Texts,
     /// JSON in which `<` is escaped, so that no text can end the `script` element.
     texts: String,
@@ -138,8 +138,7 @@ impl Pages {
             self.application.default_language,
         );
         let text = texts::pages(language);
-        let languages =
-            Language::ALL.map(|other| (other.as_str(), texts::pages(other).language_name));
+        let languages = Language::ALL.map(|other| (other, texts::pages(other).language_name));
         let captcha = self.captcha.as_ref().filter(|captcha| {
             page.operation()
                 .is_some_and(|operation| captcha.protects(operation))

@@ -15,6 +15,8 @@ mod fr;
 mod noun;
 mod pt;
 mod ru;
+#[cfg(test)]
+mod tests;
 mod uk;
 mod zh;
 
@@ -65,6 +67,10 @@ pub struct Mails {
     pub fallback: &'static str,
     /// Label of the time of an event.
     pub time: &'static str,
+    /// Introduces the address of the page on which a reset is requested.
+    pub reset: &'static str,
+    /// Introduces `IDENTITY_SUPPORT_URL`.
+    pub support: &'static str,
     pub password_reset: Link,
     pub confirmation: Link,
     pub password_changed: Notice,
@@ -164,10 +170,12 @@ pub struct Pages {
 #[derive(Serialize)]
 pub struct Script {
     pub mail_sent: &'static str,
+    pub confirmation_sent: &'static str,
     pub signed_up: &'static str,
     pub password_set: &'static str,
     pub confirmed: &'static str,
     pub session_ended: &'static str,
+    pub others_ended: &'static str,
     pub factor_enabled: &'static str,
     pub factor_disabled: &'static str,
     pub copied: &'static str,

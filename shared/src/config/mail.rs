@@ -45,8 +45,9 @@ impl SupportUrl {
             }
             Some(("https", rest)) if rest.starts_with("//") => {
                 text.parse().is_ok_and(|uri: Uri| {
-                    let authority = uri.authority().map_or("", |authority| authority.as_str());
-                    !authority.is_empty() && !authority.contains('@')
+                    uri.authority().is_some_and(|authority| {
+                        !authority.host().is_empty() && !authority.as_str().contains('@')
+                    })
                 })
             }
             _ => false,
