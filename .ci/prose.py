@@ -45,7 +45,7 @@ KINDS = ["messages", "interface", "documents", "comments", "names"]
 
 # Mails and pages have native speakers' texts in several languages; licences and recorded data are not ours to word.
 SKIPPED = re.compile(
-    r"^(functions/src/(mail/texts|mail/templates|pages/assets|pages/texts)/|fuzz/seeds/|tests/mail/|LICENSE|\.ci/prose\.|Cargo\.lock)"
+    r"^(functions/src/(mail/templates|pages/assets)/|functions/src/texts/[a-z]{2}\.rs$|fuzz/seeds/|tests/mail/|LICENSE|\.ci/prose\.|Cargo\.lock)"
 )
 INTERFACE = re.compile(r"^(openapi\.yaml|template\.yaml|docs/examples/.*\.yaml)$")
 # Docstrings of a file that derives one of these are the help of a program.

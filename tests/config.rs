@@ -139,6 +139,16 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ),
         ("IDENTITY_SENDER_NAME", &["a\r\nBcc: c@d.co"]),
         (
+            "IDENTITY_SUPPORT_URL",
+            &[
+                "support@id.example",
+                "http://help.example",
+                "https://",
+                "javascript:alert(1)",
+                "mailto:a@b.co?bcc=c@d.co",
+            ],
+        ),
+        (
             "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
             &["yes", "1", "TRUE "],
         ),
@@ -178,7 +188,9 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ("IDENTITY_DATA_SECRET", &[""]),
     ] {
         let binary = match variable {
-            "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" => "mail-send",
+            "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" | "IDENTITY_SUPPORT_URL" => {
+                "mail-send"
+            }
             "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" => "session-create",
             _ => "user-create",
         };
@@ -317,6 +329,14 @@ async fn valid_values_are_accepted() {
             &["", "en", "ru", "uk", "es", "fr", "de", "pt", "zh"],
         ),
         ("IDENTITY_SENDER_NAME", &["", "Acme & Söhne"]),
+        (
+            "IDENTITY_SUPPORT_URL",
+            &[
+                "",
+                "https://help.example/a?b=c",
+                "mailto:support@id.example",
+            ],
+        ),
         (
             "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
             &["", "true", "false"],

@@ -50,8 +50,8 @@ pub mod otp {
     pub mod verify;
 }
 pub mod pages {
+    mod language;
     pub mod serve;
-    mod text;
 }
 pub mod password {
     pub mod change;
@@ -67,6 +67,7 @@ pub mod session {
     pub mod list;
     pub mod reauthenticate;
 }
+pub mod texts;
 pub mod user {
     pub mod activity;
     pub mod create;

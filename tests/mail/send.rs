@@ -1,6 +1,7 @@
 //! Content and language of mails
 
 use serde_json::json;
+use shared::domain::language::Language;
 
 use crate::harness::{Latchkey, Mail, PASSWORD, User, latchkey};
 
@@ -63,16 +64,15 @@ async fn every_mail_is_written_in_every_language() {
             .await
             .is_empty(201);
         let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
+        let tag = lang.parse::<Language>().unwrap().tag();
         for mail in [confirmation, reset, notice] {
             is_complete(&mail, &user);
             assert!(
-                mail.html.contains(&format!("lang=\"{lang}\"")),
+                mail.html.contains(&format!("lang=\"{tag}\"")),
                 "{lang}: {}",
                 mail.html
             );
-            if !mail.is_notice() {
-                assert_eq!(mail.parameter("lang"), Some(lang));
-            }
+            assert_eq!(mail.parameter("lang"), Some(lang));
             subjects.push(mail.subject);
         }
     }
@@ -202,4 +202,51 @@ async fn a_rejected_request_sends_no_mail() {
     let reset = latchkey.reset_mail(&user.email).await;
     assert!(is_reset(&reset));
     assert_eq!(latchkey.mails_to(&user.email).await.len(), 2);
+}
+
+#[tokio::test]
+async fn a_notice_links_to_the_reset_page_and_names_the_support() {
+    for (support, href) in [
+        ("", None),
+        (
+            "https://help.example/a?b=c&d=e",
+            Some("https://help.example/a?b=c"),
+        ),
+        ("mailto:help@id.example", Some("mailto:help@id.example")),
+    ] {
+        let latchkey = Latchkey::start(&[
+            ("IDENTITY_SUPPORT_URL", support),
+            ("IDENTITY_DOMAIN", "https://id.example"),
+        ])
+        .await;
+        let user = latchkey.confirmed("support").await;
+        let fields = [
+            ("old_password", PASSWORD),
+            ("new_password", "New-Horse-7-Quiver"),
+            ("confirm_password", "New-Horse-7-Quiver"),
+        ];
+        latchkey
+            .by(&user, "PUT", "/resource/users/password")
+            .form(&fields)
+            .send()
+            .await
+            .is_empty(201);
+        let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
+        assert_eq!(
+            notice.link(),
+            Some("https://id.example/accounts/password_reset?lang=en")
+        );
+        let named = support.trim_start_matches("mailto:");
+        let last = format!("Support:\n{named}\n\nLatchkey");
+        assert_eq!(notice.text.contains("Support:"), href.is_some());
+        assert_eq!(notice.text.ends_with(&last), href.is_some());
+        assert_eq!(
+            href.is_some_and(|href| notice.html.contains(&format!("href=\"{href}"))),
+            href.is_some(),
+            "{notice:?}"
+        );
+        // Only the notice names the support.
+        let reset = latchkey.reset_mail(&user.email).await;
+        assert!(!reset.text.contains("Support:"), "{reset:?}");
+    }
 }

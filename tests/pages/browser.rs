@@ -28,7 +28,7 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", PASSWORD).await;
     browser.click("#sign-up button").await;
-    browser.shows_message("Das Konto ist angelegt.").await;
+    browser.shows_message("Ihr Konto wurde erstellt.").await;
     assert_eq!(browser.shows("#who").await, email);
     assert!(
         browser
@@ -48,7 +48,9 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         browser.url().await
     );
     browser.click("#confirm button").await;
-    browser.shows_message("Die Adresse ist bestätigt.").await;
+    browser
+        .shows_message("Ihre E-Mail-Adresse wurde bestätigt.")
+        .await;
 
     browser.open("/accounts/settings?lang=en").await;
     browser.shows("#factor-begin button").await;
@@ -64,13 +66,15 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         .fill("#factor-enable [name=code]", &otp::wrong_code_of(&secret))
         .await;
     browser.click("#factor-enable button").await;
-    browser.shows_message("The code is wrong").await;
+    browser.shows_message("This code is incorrect").await;
     let step = otp::step();
     browser
         .fill("#factor-enable [name=code]", &otp::code_of(&secret, step))
         .await;
     browser.click("#factor-enable button").await;
-    browser.shows_message("The second factor is on.").await;
+    browser
+        .shows_message("Two-factor authentication is on.")
+        .await;
     let codes = browser.shows("#recovery-codes").await;
     assert_eq!(codes.lines().count(), 10, "{codes}");
 
@@ -98,7 +102,9 @@ async fn a_mailed_link_sets_a_password_once() {
     browser.open("/accounts/password_reset?lang=en").await;
     browser.fill("#ask-reset [name=email]", &user.email).await;
     browser.click("#ask-reset button").await;
-    browser.shows_message("a mail is on its way").await;
+    browser
+        .shows_message("you will receive an email shortly")
+        .await;
     let mail = latchkey
         .mail_to(&user.email, 1, |mail: &Mail| mail.reset_token().is_some())
         .await;
@@ -123,9 +129,9 @@ async fn a_mailed_link_sets_a_password_once() {
             .contains("reset_token")
     );
     for (password, repeated, message) in [
-        ("", "", "Please fill in every field."),
-        (OTHER, PASSWORD, "The two passwords differ."),
-        ("short", "short", "does not have the form"),
+        ("", "", "Please fill in all fields."),
+        (OTHER, PASSWORD, "The passwords do not match."),
+        ("short", "short", "does not meet the requirements"),
     ] {
         browser
             .fill("#set-password [name=password]", password)
@@ -151,7 +157,9 @@ async fn a_mailed_link_sets_a_password_once() {
         .fill("#set-password [name=confirm_password]", OTHER)
         .await;
     browser.click("#set-password button").await;
-    browser.shows_message("The password is changed.").await;
+    browser
+        .shows_message("Your password has been changed.")
+        .await;
     assert_eq!(
         latchkey.sign_in(&user.email, OTHER).send().await.status,
         201
@@ -168,6 +176,8 @@ async fn a_mailed_link_sets_a_password_once() {
     browser
         .shows_message("This link has already been used")
         .await;
+    // The form that requests another link.
+    browser.shows("#ask-reset").await;
     browser.close().await;
 }
 
@@ -183,13 +193,13 @@ async fn sessions_are_listed_and_can_be_ended() {
     browser.is_at("/accounts/sign_in").await;
     sign_in(&browser, &user.email, OTHER).await;
     browser
-        .shows_message("The address or the password is wrong.")
+        .shows_message("Incorrect email address or password.")
         .await;
     sign_in(&browser, &user.email, PASSWORD).await;
     browser.is_at("/accounts/settings").await;
     browser.shows("#sessions button").await;
     browser.click("#sessions button").await;
-    browser.shows_message("The session is ended.").await;
+    browser.shows_message("The session has been ended.").await;
     latchkey
         .get("/resource/users/me")
         .bearer(&user.session)
@@ -202,7 +212,9 @@ async fn sessions_are_listed_and_can_be_ended() {
         .fill("#change-password [name=confirm_password]", OTHER)
         .await;
     browser.click("#change-password button").await;
-    browser.shows_message("The password is changed.").await;
+    browser
+        .shows_message("Your password has been changed.")
+        .await;
     assert_eq!(
         latchkey.sign_in(&user.email, OTHER).send().await.status,
         201

@@ -116,13 +116,15 @@ async fn a_step_up_asks_for_a_code_while_the_second_factor_is_on() {
     browser.click("#step-up button").await;
     eventually("the code is refused", || async {
         let shown = browser.shows("#step-up-message").await;
-        shown.contains("The code is wrong").then_some(())
+        shown.contains("This code is incorrect").then_some(())
     })
     .await;
     browser.fill("#step-up [name=otp_code]", &codes[2]).await;
     browser.click("#step-up button").await;
     dialog_closes(&browser).await;
-    browser.shows_message("The second factor is off.").await;
+    browser
+        .shows_message("Two-factor authentication is off.")
+        .await;
     browser.close().await;
 }
 
@@ -138,7 +140,7 @@ async fn recovery_codes_are_replaced_copied_and_printed() {
     let code = "#recovery-replace [name=code]";
     browser.fill(code, &authenticator.wrong_code()).await;
     browser.click("#recovery-replace button").await;
-    browser.shows_message("The code is wrong").await;
+    browser.shows_message("This code is incorrect").await;
     browser.fill(code, &authenticator.code()).await;
     browser.click("#recovery-replace button").await;
     browser
@@ -206,7 +208,9 @@ async fn a_confirmation_in_another_browser_requires_the_password() {
     browser.fill("#confirm [name=password]", PASSWORD).await;
     browser.click("#confirm button").await;
     browser.is_at("/accounts/sign_in").await;
-    browser.shows_message("The address is confirmed.").await;
+    browser
+        .shows_message("Your email address has been confirmed.")
+        .await;
     sign_in(&browser, &user.email, PASSWORD).await;
     browser.is_at("/accounts/settings").await;
     assert_eq!(browser.shows("#who").await, user.email);

@@ -32,7 +32,11 @@ async fn every_page_exists_in_every_language_and_loads_nothing_from_other_hosts(
             );
             let html = answer.text();
             assert!(
-                html.contains(&format!("<html lang=\"{}\">", language.as_str())),
+                html.contains(&format!(
+                    "<html lang=\"{}\" data-language=\"{}\">",
+                    language.tag(),
+                    language.as_str()
+                )),
                 "{html}"
             );
             assert!(!html.contains("//"), "{html}");
@@ -93,7 +97,7 @@ async fn the_language_is_the_requested_one_the_browsers_or_the_default() {
                 .send()
                 .await
                 .text()
-                .contains(&format!("<html lang=\"{expected}\">")),
+                .contains(&format!(" data-language=\"{expected}\">")),
             "{query} {accepted}"
         );
     }

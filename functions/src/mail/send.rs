@@ -29,6 +29,7 @@ use super::{
     address::mailbox,
     render::{Content, Mail, render},
 };
+use crate::texts::{self, Link};
 
 pub struct Send {
     pub application: Application,
@@ -225,37 +226,39 @@ impl Send {
         account: &AccountKey,
         now: Timestamp,
     ) -> Result<Mail, SendError> {
-        let life =
-            u64::try_from(mail.expires_at.seconds() - mail.queued_at.seconds()).map_err(refused)?;
-        let link = match mail.kind {
+        let texts = texts::mails(mail.language);
+        let reset_page = format!(
+            "{}/accounts/password_reset?lang={}",
+            self.application.domain,
+            mail.language.as_str()
+        );
+        let notice = |text| Content::Notice {
+            text,
+            at: mail.queued_at.seconds(),
+            reset_page: &reset_page,
+            support: self.mail.support.as_ref(),
+        };
+        let link;
+        let content = match mail.kind {
             Kind::PasswordReset => {
                 let page = "password_reset?reset_token";
-                self.link(mail, account, Purpose::Reset, page, now).await?
+                link = self.link(mail, account, Purpose::Reset, page, now).await?;
+                link_mail(&texts.password_reset, &link, mail)?
             }
             Kind::Confirmation => {
                 let page = "confirmation?confirmation_token";
-                self.link(mail, account, Purpose::Confirmation, page, now)
-                    .await?
+                link = self
+                    .link(mail, account, Purpose::Confirmation, page, now)
+                    .await?;
+                link_mail(&texts.confirmation, &link, mail)?
             }
-            Kind::PasswordChanged
-            | Kind::OtpEnabled
-            | Kind::OtpDisabled
-            | Kind::PasswordKnown
-            | Kind::RecoveryCodeUsed
-            | Kind::RecoveryCodesReplaced
-            | Kind::PasswordChangedOtpRemoved => String::new(),
-        };
-        let at = mail.queued_at.seconds();
-        let content = match mail.kind {
-            Kind::PasswordReset => Content::PasswordReset { link: &link, life },
-            Kind::Confirmation => Content::Confirmation { link: &link, life },
-            Kind::PasswordChanged => Content::PasswordChanged { at },
-            Kind::OtpEnabled => Content::OtpEnabled { at },
-            Kind::OtpDisabled => Content::OtpDisabled { at },
-            Kind::PasswordKnown => Content::PasswordKnown { at },
-            Kind::RecoveryCodeUsed => Content::RecoveryCodeUsed { at },
-            Kind::RecoveryCodesReplaced => Content::RecoveryCodesReplaced { at },
-            Kind::PasswordChangedOtpRemoved => Content::PasswordChangedOtpRemoved { at },
+            Kind::PasswordChanged => notice(&texts.password_changed),
+            Kind::OtpEnabled => notice(&texts.otp_enabled),
+            Kind::OtpDisabled => notice(&texts.otp_disabled),
+            Kind::PasswordKnown => notice(&texts.password_known),
+            Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
+            Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };
         render(&content, mail.language, &self.application.name).map_err(refused)
     }
@@ -335,6 +338,17 @@ fn failure_outcome(kind: ErrorKind, code: Option<&str>) -> FailureOutcome {
             _ => FailureOutcome::Retry,
         },
     }
+}
+
+/// The content of a mail with a link, which is valid until the mail expires.
+fn link_mail<'a>(
+    text: &'a Link,
+    link: &'a str,
+    mail: &QueuedMail,
+) -> Result<Content<'a>, SendError> {
+    let life = mail.expires_at.seconds() - mail.queued_at.seconds();
+    let life = u64::try_from(life).map_err(refused)?;
+    Ok(Content::Link { text, link, life })
 }
 
 /// The error for an invalid mail, which a retry cannot send.

@@ -16,7 +16,8 @@ use shared::{
     platform::random::sha256_hex,
 };
 
-use super::text::{PageText, Text, choose};
+use super::language::choose;
+use crate::texts::{self, Pages as Texts};
 
 const STYLE: &str = include_str!("assets/style.css");
 const SCRIPT: &str = include_str!("assets/script.js");
@@ -44,12 +45,12 @@ enum Page {
 #[template(path = "page.html")]
 struct View<'a> {
     page: Page,
-    title: &'a str,
+    title: &'static str,
     app_name: &'a str,
     language: Language,
-    /// The selectable languages: code, and name in the language itself.
-    languages: Vec<(&'static str, String)>,
-    t: &'a PageText,
+    /// The selectable languages, and their names in the languages themselves.
+    languages: [(Language, &'static str); Language::ALL.len()],
+    t: &'static Texts,
     /// JSON in which `<` is escaped, so that no text can end the `script` element.
     texts: String,
     version: &'a str,
@@ -79,14 +80,14 @@ impl Page {
         }
     }
 
-    fn title(self, text: &PageText) -> &str {
+    fn title(self, text: &Texts) -> &'static str {
         match self {
-            Self::Account => &text.account,
-            Self::SignIn => &text.sign_in,
-            Self::SignUp => &text.sign_up,
-            Self::PasswordReset => &text.reset,
-            Self::Confirmation => &text.confirm,
-            Self::NotFound => &text.not_found,
+            Self::Account => text.account,
+            Self::SignIn => text.sign_in,
+            Self::SignUp => text.sign_up,
+            Self::PasswordReset => text.reset,
+            Self::Confirmation => text.confirm,
+            Self::NotFound => text.not_found,
         }
     }
 
@@ -138,25 +139,19 @@ impl Pages {
             accepted.unwrap_or_default(),
             self.application.default_language,
         );
-        let text = Text::of(language).map_err(Error::internal)?;
-        let mut languages = Vec::new();
-        for other in Language::ALL {
-            languages.push((
-                other.as_str(),
-                Text::of(other).map_err(Error::internal)?.page.language_name,
-            ));
-        }
+        let text = texts::pages(language);
+        let languages = Language::ALL.map(|other| (other, texts::pages(other).language_name));
         let captcha = self.captcha.as_ref().filter(|captcha| {
             page.operation()
                 .is_some_and(|operation| captcha.protects(operation))
         });
         let view = View {
             page,
-            title: page.title(&text.page),
+            title: page.title(text),
             app_name: &self.application.name,
             language,
             languages,
-            t: &text.page,
+            t: text,
             texts: serde_json::to_string(&text.script)
                 .map_err(Error::internal)?
                 .replace('<', "\\u003c"),

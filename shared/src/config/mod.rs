@@ -22,7 +22,7 @@ pub use accounts::{Accounts, pending_lifetime};
 pub use application::{Application, app_name, default_language};
 pub use captcha::captcha;
 pub use limits::limits;
-pub use mail::{Mail, Sender};
+pub use mail::{Mail, Sender, SupportUrl};
 pub use origins::browser_origins;
 pub use passwords::{Passwords, argon2, imported_hashes};
 pub use resources::{Tables, data_secret, token_secret};

@@ -191,6 +191,7 @@ fn an_error_names_the_variable() {
         ("IDENTITY_DEFAULT_LANGUAGE", "xx"),
         ("IDENTITY_SENDER_EMAIL", "no-address"),
         ("IDENTITY_SENDER_NAME", "a\r\nBcc: b@c.de"),
+        ("IDENTITY_SUPPORT_URL", "support@example.com"),
         ("IDENTITY_PREVENT_USER_EXISTENCE_ERRORS", "yes"),
         ("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "-1"),
         ("IDENTITY_REQUESTS_PER_MINUTE", "many"),

@@ -132,7 +132,7 @@ impl Variables {
 
 /// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
 /// variables of a function within Lambda's quota of 4096 bytes, names included.
-pub const MAX_LENGTHS: [(&str, usize); 17] = [
+pub const MAX_LENGTHS: [(&str, usize); 18] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_ALLOWED_ORIGINS", 160),
@@ -142,6 +142,7 @@ pub const MAX_LENGTHS: [(&str, usize); 17] = [
     ("IDENTITY_IMPORTED_HASHES", 50),
     ("IDENTITY_SENDER_EMAIL", 100),
     ("IDENTITY_SENDER_NAME", 40),
+    ("IDENTITY_SUPPORT_URL", 100),
     ("IDENTITY_ACCESS_TOKEN_ISSUER", 100),
     ("IDENTITY_ACCESS_TOKEN_AUDIENCE", 64),
     ("IDENTITY_TRUSTED_PROXIES", 180),

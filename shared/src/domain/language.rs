@@ -1,10 +1,10 @@
-//! The languages of mails.
+//! The languages of mails and pages.
 
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A language with mail templates.
+/// A language in which mails and pages are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Language {
@@ -20,7 +20,7 @@ pub enum Language {
     Fr,
     /// German
     De,
-    /// Portuguese
+    /// Portuguese, as in Brazil
     Pt,
     /// Chinese, simplified
     Zh,
@@ -54,7 +54,17 @@ impl Language {
         }
     }
 
-    /// The first of these that has templates: the language of the request, the member `language` of
+    /// The BCP 47 tag, with the region or script that the texts are written in.
+    #[must_use]
+    pub const fn tag(self) -> &'static str {
+        match self {
+            Self::Pt => "pt-BR",
+            Self::Zh => "zh-Hans",
+            Self::En | Self::Ru | Self::Uk | Self::Es | Self::Fr | Self::De => self.as_str(),
+        }
+    }
+
+    /// The first of these that has texts: the language of the request, the member `language` of
     /// the user's data (JSON text), the default.
     #[must_use]
     pub fn choose(requested: Option<&str>, data: Option<&str>, default: Self) -> Self {
@@ -68,7 +78,7 @@ impl Language {
     }
 }
 
-/// There are no templates for the language.
+/// There are no texts in the language.
 #[derive(Debug, PartialEq, Eq)]
 pub struct UnknownLanguage;
 
@@ -101,7 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_language_with_templates_is_chosen() {
+    fn the_tag_of_a_language_is_parsed_as_that_language() {
+        for language in Language::ALL {
+            assert_eq!(language.tag().parse(), Ok(language));
+        }
+        assert_eq!(
+            [Language::Pt.tag(), Language::Zh.tag()],
+            ["pt-BR", "zh-Hans"]
+        );
+    }
+
+    #[test]
+    fn the_first_language_with_texts_is_chosen() {
         let data = Some(r#"{"language": "uk"}"#);
         assert_eq!(
             Language::choose(Some("fr"), data, Language::En),

@@ -2,7 +2,9 @@
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
 const message = document.getElementById("message");
-const language = document.documentElement.lang;
+// The value of the parameter `lang`, and the tag of the language, such as `pt` and `pt-BR`.
+const { language } = document.documentElement.dataset;
+const tag = document.documentElement.lang;
 const one = (id) => document.getElementById(id);
 
 // ---- The API ----
@@ -65,7 +67,7 @@ function when(seconds) {
     seconds < 90 ? [seconds, "second"]
     : seconds < 90 * 60 ? [Math.ceil(seconds / 60), "minute"]
     : [Math.ceil(seconds / 3600), "hour"];
-  return new Intl.RelativeTimeFormat(language).format(count, unit);
+  return new Intl.RelativeTimeFormat(tag).format(count, unit);
 }
 
 function words(key, seconds) {
@@ -131,7 +133,8 @@ async function refused(form, error) {
   if (error instanceof Cancelled || await signedOut(error)) return;
   const keys = error instanceof Refusal ? error.keys : [];
   const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
-  say([...new Set(shown)].join(" "), true, messageOf(form));
+  // Chinese has no spaces between sentences.
+  say([...new Set(shown)].join(language === "zh" ? "" : " "), true, messageOf(form));
   mark(form, keys);
 }
 
@@ -268,8 +271,15 @@ on("ask-reset", async ({ email }) => {
 
 on("ask-confirmation", async ({ email }) => {
   await call("POST", "/identity/users/email/generate_code", { email, lang: language, ...person() });
-  say(texts.mail_sent);
+  say(texts.confirmation_sent);
 });
+
+// Replaces the form of a link that can no longer be used by the form that requests another.
+function askForLink(error, form, request) {
+  if (!error.keys?.some((key) => /^(jwt\.decode_and_verify|identity\.user\.utilized_token)$/.test(key))) return;
+  one(form).hidden = true;
+  one(request).hidden = false;
+}
 
 const reset_password_token = one("set-password") && token("reset_token");
 if (reset_password_token) {
@@ -277,7 +287,12 @@ if (reset_password_token) {
   one("set-password").hidden = false;
 }
 on("set-password", async (values, form) => {
-  await call("POST", "/identity/users/password/confirm_code", { reset_password_token, lang: language, ...values });
+  try {
+    await call("POST", "/identity/users/password/confirm_code", { reset_password_token, lang: language, ...values });
+  } catch (error) {
+    askForLink(error, "set-password", "ask-reset");
+    throw error;
+  }
   form.hidden = true;
   say(texts.password_set);
 });
@@ -301,6 +316,7 @@ on("confirm", async ({ password }) => {
       go("/accounts/sign_in");
       return;
     }
+    askForLink(error, "confirm", "ask-confirmation");
     // Without a session of the account, the API requires its password.
     if (!proof.hidden || !error.keys?.includes("identity.user.missing_password")) throw error;
     one("confirm-intro").hidden = true;
@@ -325,11 +341,12 @@ async function showAccount() {
   one("recovery-replace").hidden = !user.otp;
   one("step-up-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
-  const when = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+  const when = new Intl.DateTimeFormat(tag, { dateStyle: "medium", timeStyle: "short" });
   const rows = (await call("GET", "/resource/sessions")).map((session) => {
     const row = document.createElement("li");
     const what = document.createElement("span");
-    what.textContent = `${session.user_agent || "?"}, ${session.user_ip}; ${texts.last_used} ${when.format(new Date(session.last_used_at))}`;
+    const used = `${texts.last_used} ${when.format(new Date(session.last_used_at))}`;
+    what.textContent = [session.user_agent || "?", session.user_ip, used].join(" · ");
     row.append(what);
     if (session.current) {
       const mine = document.createElement("b");
@@ -339,7 +356,7 @@ async function showAccount() {
       const end = document.createElement("button");
       end.className = "quiet";
       end.textContent = texts.end;
-      end.setAttribute("aria-label", `${texts.end}: ${what.textContent}`);
+      end.setAttribute("aria-label", `${texts.end} · ${what.textContent}`);
       end.addEventListener("click", () => change("DELETE", `/resource/sessions/${session.id}`, undefined, "session_ended"));
       row.append(end);
     }
@@ -371,7 +388,7 @@ on("sign-out", async () => {
   csrf.forget();
   go("/accounts/sign_in");
 });
-on("end-others", () => change("DELETE", "/resource/sessions", undefined, "session_ended"));
+on("end-others", () => change("DELETE", "/resource/sessions", undefined, "others_ended"));
 on("change-password", async (values, form) => {
   await call("PUT", "/resource/users/password", values);
   form.reset();
