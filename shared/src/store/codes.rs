@@ -214,8 +214,9 @@ impl Store {
     }
 
     /// In one transaction, changes the password, ends every session, invalidates all device tokens,
-    /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
-    /// was [enabled recently](User::has_recent_otp); keeps an older one, but ends its back-off.
+    /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox.
+    /// Removes a second factor that was [enabled recently](User::has_recent_otp); keeps an older
+    /// one, but ends its back-off.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -249,7 +250,8 @@ impl Store {
                 user,
                 &format!(
                     "SET password_hash = :hash, updated_at = :now, \
-                     session_epoch = session_epoch + :one, device_epoch = :next_device_epoch {removed}"
+                     session_epoch = session_epoch + :one, \
+                     device_epoch = :next_device_epoch {removed}"
                 ),
                 Some(&format!("{unchanged} AND {}", has_device_epoch(user))),
                 values.into_iter().chain(enabled_at).chain(device_epochs),
@@ -272,8 +274,9 @@ impl Store {
     }
 
     /// In one transaction, changes the password, ends every other session, invalidates all device
-    /// tokens, deletes an unused reset code and adds the notice to the outbox. Returns [`Outcome::Conflict`], without writing, if
-    /// the password changed or the session ended since they were read.
+    /// tokens, deletes an unused reset code and adds the notice to the outbox. Returns
+    /// [`Outcome::Conflict`], without writing, if the password or the device epoch changed or the
+    /// session ended since they were read.
     pub async fn change_password(
         &self,
         user: &User,
