@@ -216,8 +216,9 @@ impl Store {
     }
 
     /// In one transaction, changes the password, ends every session, invalidates all device tokens,
-    /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox. Removes a second factor that
-    /// was [enabled recently](User::has_recent_otp); keeps an older one, but ends its back-off.
+    /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox.
+    /// Removes a second factor that was [enabled recently](User::has_recent_otp); keeps an older
+    /// one, but ends its back-off.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -251,7 +252,8 @@ impl Store {
                 user,
                 &format!(
                     "SET password_hash = :hash, updated_at = :now, \
-                     session_epoch = session_epoch + :one, device_epoch = :next_device_epoch {removed}"
+                     session_epoch = session_epoch + :one, \
+                     device_epoch = :next_device_epoch {removed}"
                 ),
                 Some(&format!("{unchanged} AND {}", has_device_epoch(user))),
                 values.into_iter().chain(enabled_at).chain(device_epochs),
@@ -275,8 +277,8 @@ impl Store {
 
     /// In one transaction, changes the password, ends every other session, invalidates all device
     /// tokens, deletes an unused reset code and adds the notice to the outbox if there is one.
-    /// Returns [`Outcome::Conflict`], without writing, if the password changed or the session ended
-    /// since they were read.
+    /// Returns [`Outcome::Conflict`], without writing, if the password or the device epoch changed
+    /// or the session ended since they were read.
     pub async fn change_password(
         &self,
         user: &User,
