@@ -212,7 +212,7 @@ async fn a_new_instance_finds_the_genuine_token_among_forged_ones_in_one_round_t
         .collect();
     cookies.push(format!("_barong_session={}", user.session));
     faulty.heal();
-    let me = latchkey.get(ME).header("cookie", &cookies.join("; "));
+    let me = latchkey.get(ME).header("cookie", cookies.join("; "));
     let answer = me.send().await;
     assert_eq!(
         (answer.status, &answer.json()["uid"]),

@@ -128,7 +128,7 @@ async fn run(arguments: Run) -> Result<(), Error> {
         () = stop.wait() => return Ok(()),
     };
     let stack = Stack::start(options).await?;
-    // The stack runs on if nobody reads its output.
+    // A closed pipe does not stop the stack.
     let _ = local::print_line(welcome(&stack, &selector));
     stop.wait().await;
     stack.stop().await;

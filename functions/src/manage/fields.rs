@@ -162,7 +162,7 @@ impl Fields {
             .ok_or_else(|| Refusal::invalid(name, "must be a non-negative integer in range"))
     }
 
-    /// Takes a boolean, which MySQL writes as 0 or 1.
+    /// Takes a boolean, which `MySQL` writes as 0 or 1.
     pub fn flag(&mut self, name: &'static str) -> Result<Option<bool>, Refusal> {
         self.any(name)
             .map(|value| {

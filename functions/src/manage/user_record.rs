@@ -248,7 +248,7 @@ fn data(fields: &mut Fields) -> Result<Option<String>, Refusal> {
     }
 }
 
-/// RFC 3339, MySQL's `2026-01-31 23:59:59` in UTC, or seconds since the Unix epoch.
+/// RFC 3339, `MySQL`'s `2026-01-31 23:59:59` in UTC, or seconds since the Unix epoch.
 fn time(fields: &mut Fields, name: &'static str) -> Result<Option<Timestamp>, Refusal> {
     let moment = match fields.any(name) {
         None => return Ok(None),

@@ -102,7 +102,7 @@ impl<T: Send + Sync + 'static> CachedSecret<T> {
     /// Fetches the secret, however recent the cached one is.
     pub(crate) async fn fetch_again(&self, now: Timestamp) -> Result<Arc<T>, Error> {
         let mut loaded = self.0.loaded.lock().await;
-        let value = Arc::new(self.0.fetch().await?);
+        let value = Arc::new(Box::pin(self.0.fetch()).await?);
         *loaded = Some(Loaded {
             value: Arc::clone(&value),
             fetched_at: now,
@@ -117,7 +117,7 @@ impl<T> Cache<T> {
     async fn get(&self, now: Timestamp, max_age: Option<i64>) -> Result<Arc<T>, Error> {
         let mut loaded = self.loaded.lock().await;
         let Some(known) = loaded.as_mut() else {
-            let value = Arc::new(self.fetch().await?);
+            let value = Arc::new(Box::pin(self.fetch()).await?);
             *loaded = Some(Loaded {
                 value: Arc::clone(&value),
                 fetched_at: now,
@@ -131,7 +131,7 @@ impl<T> Cache<T> {
             .is_none_or(|tried_at| now >= tried_at + REFRESH_INTERVAL);
         if is_stale && may_refresh {
             known.tried_at = Some(now);
-            match self.fetch().await {
+            match Box::pin(self.fetch()).await {
                 Ok(value) => {
                     known.value = Arc::new(value);
                     known.fetched_at = now;
@@ -144,6 +144,7 @@ impl<T> Cache<T> {
         Ok(Arc::clone(&known.value))
     }
 
+    /// Callers box the future, which is large, because most requests do not fetch.
     async fn fetch(&self) -> Result<T, Error> {
         let version = |stage| version(&self.client, &self.id, stage);
         let (current, previous) = match self.stages {

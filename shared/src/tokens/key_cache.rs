@@ -177,7 +177,7 @@ mod tests {
         let cache = KeyCache::default();
         let stored = published("first", None);
         let genuine = token("first");
-        request(&cache, &[genuine.clone()], Some(&stored), NOW).expect("claims");
+        request(&cache, std::slice::from_ref(&genuine), Some(&stored), NOW).expect("claims");
         for number in 0..1000 {
             let forged = token(&format!("forger {number}"));
             let outcome = request(&cache, &[forged], Some(&stored), NOW + 1);

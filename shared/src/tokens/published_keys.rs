@@ -28,7 +28,7 @@ struct PublicKey {
     /// Follows from the key, see [`public_key_id`].
     id: String,
     /// The 32 bytes of the key in base64url.
-    public_key: String,
+    bytes: String,
     /// The time from which the key signs, unless it is the only one that verifiers know.
     signs_from: Timestamp,
 }
@@ -54,9 +54,9 @@ impl PublishedKeys {
         };
         let is_known = keys.public_keys().any(|(id, _)| known_since(id).is_some());
         let first_use = if is_known { now + LEAD } else { now };
-        let keys = keys.public_keys().map(|(id, public_key)| PublicKey {
+        let keys = keys.public_keys().map(|(id, bytes)| PublicKey {
             id: id.to_owned(),
-            public_key: BASE64URL_NOPAD.encode(public_key),
+            bytes: BASE64URL_NOPAD.encode(bytes),
             signs_from: known_since(id).unwrap_or(first_use),
         });
         Self {
@@ -77,7 +77,7 @@ impl PublishedKeys {
     #[must_use]
     pub fn public_key(&self, id: &str) -> Option<Vec<u8>> {
         let key = self.keys.iter().find(|key| key.id == id)?;
-        let bytes = BASE64URL_NOPAD.decode(key.public_key.as_bytes()).ok()?;
+        let bytes = BASE64URL_NOPAD.decode(key.bytes.as_bytes()).ok()?;
         (public_key_id(&bytes) == id).then_some(bytes)
     }
 }
@@ -155,10 +155,10 @@ mod tests {
     fn a_stored_key_under_the_id_of_another_is_ignored() {
         let mut published = PublishedKeys::replacing(None, &keys("first", None), NOW);
         let other = PublishedKeys::replacing(None, &keys("other", None), NOW);
-        published.keys[0].public_key = other.keys[0].public_key.clone();
+        published.keys[0].bytes = other.keys[0].bytes.clone();
         assert_eq!(published.public_key(&id("first")), None);
         assert!(!published.are_those_of(&keys("first", None)));
-        published.keys[0].public_key = "no base64url!".to_owned();
+        published.keys[0].bytes = "no base64url!".to_owned();
         assert_eq!(published.public_key(&id("first")), None);
     }
 }
