@@ -1,8 +1,10 @@
 //! The errors of operations, with one table that maps each to a status code and error keys.
 
-use std::fmt;
+mod faults;
 
 use lambda_http::http::StatusCode;
+
+pub use faults::{FieldFault, ParameterFault, ParameterFaultKind};
 
 use crate::BoxError;
 
@@ -103,47 +105,6 @@ pub enum Error {
     Unavailable(BoxError),
     /// An unexpected failure.
     Internal(BoxError),
-}
-
-/// A parameter that is missing, or whose value cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParameterFault {
-    /// Prefix of the operation's error keys, for example `identity.session`.
-    pub module: &'static str,
-    /// Name of the parameter in the request.
-    pub parameter: &'static str,
-    /// The fault, which selects the error key.
-    pub kind: ParameterFaultKind,
-}
-
-/// The faults that a parameter can have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ParameterFaultKind {
-    /// The request does not contain the parameter.
-    Missing,
-    /// The value is empty or white space.
-    Blank,
-    /// The value is longer than the limit of the parameter.
-    TooLong,
-    /// A `captcha_response` that is neither text nor an object.
-    InvalidFormat,
-}
-
-/// A value that a rule of its parameter rejects.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FieldFault {
-    /// The address is not a valid e-mail address.
-    EmailInvalid,
-    /// The address already has an account.
-    EmailTaken,
-    /// The password does not match `IDENTITY_PASSWORD_REGEXP`.
-    PasswordRequirements,
-    /// The estimated entropy of the password is below `IDENTITY_PASSWORD_MIN_ENTROPY`.
-    PasswordWeak,
-    /// The password is known from a data breach.
-    PasswordBreached,
-    /// The value of `data` is not a JSON text (RFC 8259).
-    DataInvalid,
 }
 
 impl Error {
@@ -345,47 +306,6 @@ impl Row<'_> {
             keys,
             retry_after: None,
             cause: None,
-        }
-    }
-}
-
-impl FieldFault {
-    const fn key(self) -> &'static str {
-        match self {
-            Self::EmailInvalid => "email.invalid",
-            Self::EmailTaken => "email.taken",
-            Self::PasswordRequirements => "password.requirements",
-            Self::PasswordWeak => "password.weak",
-            Self::PasswordBreached => "password.breached",
-            Self::DataInvalid => "data.invalid_format",
-        }
-    }
-}
-
-/// Writes the error key.
-impl fmt::Display for ParameterFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            module,
-            parameter,
-            kind,
-        } = self;
-        match (kind, *parameter) {
-            // Barong names this parameter differently if it is missing than if it is blank.
-            (ParameterFaultKind::Missing, "reset_password_token") => {
-                write!(f, "{module}.missing_pass_token")
-            }
-            (ParameterFaultKind::InvalidFormat, "captcha_response") => {
-                write!(f, "{module}.invalid_captcha_format")
-            }
-            (ParameterFaultKind::Missing, _) => write!(f, "{module}.missing_{parameter}"),
-            (ParameterFaultKind::Blank, _) => write!(f, "{module}.empty_{parameter}"),
-            // As for the other faults of this parameter, the key has no module.
-            (ParameterFaultKind::TooLong, "data") => f.write_str("data.too_long"),
-            (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
-            (ParameterFaultKind::InvalidFormat, _) => {
-                write!(f, "{module}.invalid_{parameter}_format")
-            }
         }
     }
 }

@@ -52,5 +52,6 @@ async fn main() -> Result<(), BoxError> {
             BreachedPasswords::new(passwords.breached_passwords),
         ),
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    // Boxed, because the future is large.
+    serve(async |request| Box::pin(endpoint.handle(request, clock::now())).await).await
 }

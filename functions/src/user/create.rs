@@ -107,8 +107,8 @@ impl Create {
             data,
         };
         let devices = tokens.verify(self.keys.key_provider(), now).await?;
-        // Boxed, so that the future of a refused sign-up stays small.
-        Box::pin(self.sign_up(new_user, lookup, language, &devices, recorder)).await
+        self.sign_up(new_user, lookup, language, &devices, recorder)
+            .await
     }
 
     /// Stores the account in place of expired ones of the address, with another uid if the

@@ -205,120 +205,123 @@ fn the_error_for_a_parameter_without_a_value_names_it() {
     );
 }
 
+/// A text of [`SMALL`], its replacement, and the beginning of the error.
+const UNSUPPORTED: &[(&str, &str, &str)] = &[
+    (
+        "Resources:\n",
+        "Mappings: {}\nResources:\n",
+        "Mappings: this section is not supported",
+    ),
+    (
+        "AWS::SecretsManager::Secret",
+        "AWS::S3::Bucket",
+        "Resources.TokenSecret.Type: AWS::S3::Bucket is not supported",
+    ),
+    (
+        "!Ref AppName",
+        "!Ref Nothing",
+        "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Ref",
+    ),
+    (
+        "!Ref AppName",
+        "!Join ['', [a]]",
+        "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Join",
+    ),
+    (
+        "    Timeout: 1\n",
+        "    Timeout: 1\n    Layers: []\n",
+        "Resources.EchoFunction.Properties.Layers: unknown field `Layers`",
+    ),
+    (
+        "    Timeout: 1\n",
+        "    Timeout: soon\n",
+        "Resources.EchoFunction.Properties.Timeout: invalid type",
+    ),
+    (
+        "Handler: bootstrap",
+        "Handler: main",
+        "Resources.EchoFunction.Properties.Handler: main is not supported, only bootstrap",
+    ),
+    (
+        "Type: HttpApi,",
+        "Type: Schedule,",
+        "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`",
+    ),
+    (
+        "BatchSize: 1",
+        "BatchSize: 2",
+        "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is supported",
+    ),
+    (
+        "prefix",
+        "suffix",
+        "Resources.FollowFunction.Properties.Events.Follow.FilterCriteria: ",
+    ),
+    (
+        "StreamSpecification: { StreamViewType: NEW_IMAGE }",
+        "",
+        "Resources.FollowFunction: the table GrantsTable has no stream",
+    ),
+    (
+        "      BillingMode: PAY_PER_REQUEST",
+        "      GlobalSecondaryIndexes: []",
+        "Resources.GrantsTable.Properties.GlobalSecondaryIndexes: unknown field",
+    ),
+    (
+        "    Type: AWS::DynamoDB::Table",
+        "    Type: AWS::DynamoDB::Table\n    Condition: Sometimes",
+        "Resources.GrantsTable.Condition: no such condition",
+    ),
+    (
+        "ExcludePunctuation",
+        "RequireEachIncludedType",
+        "Resources.TokenSecret.Properties.GenerateSecretString.RequireEachIncludedType: unknown field",
+    ),
+    (
+        "ExcludePunctuation: true",
+        "GenerateStringKey: '1'",
+        "Resources.TokenSecret.Properties.GenerateSecretString: SecretStringTemplate and GenerateStringKey require each other",
+    ),
+    (
+        "ExcludePunctuation: true",
+        "GenerateStringKey: '1', SecretStringTemplate: '[]'",
+        "Resources.TokenSecret.Properties.GenerateSecretString.SecretStringTemplate: expected a JSON object",
+    ),
+    (
+        "StageName: $default",
+        "StageName: v1",
+        "Resources.HttpApi.Properties.StageName: v1 is not supported, only $default",
+    ),
+    (
+        "StageName: $default",
+        "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 } }",
+        "Resources.HttpApi.Properties.RouteSettings.GET /none: no function has this route",
+    ),
+    (
+        "StageName: $default",
+        "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1 } }",
+        "Resources.HttpApi.Properties.RouteSettings.GET /none: missing field `ThrottlingBurstLimit`",
+    ),
+    (
+        "StageName: $default",
+        "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2, LoggingLevel: INFO } }",
+        "Resources.HttpApi.Properties.RouteSettings.GET /none.LoggingLevel: unknown field",
+    ),
+    (
+        "paths: {}",
+        "paths: { /a: {} }",
+        "Resources.HttpApi.Properties.DefinitionBody.paths: not supported",
+    ),
+    (
+        "AppName: { Type: String,",
+        "AppName: { Type: CommaDelimitedList,",
+        "Parameters.AppName.Type: CommaDelimitedList is not supported",
+    ),
+];
+
 #[test]
 fn an_unsupported_template_is_rejected_with_the_path_of_the_cause() {
-    for (from, to, expected) in [
-        (
-            "Resources:\n",
-            "Mappings: {}\nResources:\n",
-            "Mappings: this section is not supported",
-        ),
-        (
-            "AWS::SecretsManager::Secret",
-            "AWS::S3::Bucket",
-            "Resources.TokenSecret.Type: AWS::S3::Bucket is not supported",
-        ),
-        (
-            "!Ref AppName",
-            "!Ref Nothing",
-            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Ref",
-        ),
-        (
-            "!Ref AppName",
-            "!Join ['', [a]]",
-            "Resources.EchoFunction.Properties.Environment.Variables.IDENTITY_APP_NAME: unsupported !Join",
-        ),
-        (
-            "    Timeout: 1\n",
-            "    Timeout: 1\n    Layers: []\n",
-            "Resources.EchoFunction.Properties.Layers: unknown field `Layers`",
-        ),
-        (
-            "    Timeout: 1\n",
-            "    Timeout: soon\n",
-            "Resources.EchoFunction.Properties.Timeout: invalid type",
-        ),
-        (
-            "Handler: bootstrap",
-            "Handler: main",
-            "Resources.EchoFunction.Properties.Handler: main is not supported, only bootstrap",
-        ),
-        (
-            "Type: HttpApi,",
-            "Type: Schedule,",
-            "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`",
-        ),
-        (
-            "BatchSize: 1",
-            "BatchSize: 2",
-            "Resources.FollowFunction.Properties.Events.Follow.BatchSize: only 1 is supported",
-        ),
-        (
-            "prefix",
-            "suffix",
-            "Resources.FollowFunction.Properties.Events.Follow.FilterCriteria: ",
-        ),
-        (
-            "StreamSpecification: { StreamViewType: NEW_IMAGE }",
-            "",
-            "Resources.FollowFunction: the table GrantsTable has no stream",
-        ),
-        (
-            "      BillingMode: PAY_PER_REQUEST",
-            "      GlobalSecondaryIndexes: []",
-            "Resources.GrantsTable.Properties.GlobalSecondaryIndexes: unknown field",
-        ),
-        (
-            "    Type: AWS::DynamoDB::Table",
-            "    Type: AWS::DynamoDB::Table\n    Condition: Sometimes",
-            "Resources.GrantsTable.Condition: no such condition",
-        ),
-        (
-            "ExcludePunctuation",
-            "RequireEachIncludedType",
-            "Resources.TokenSecret.Properties.GenerateSecretString.RequireEachIncludedType: unknown field",
-        ),
-        (
-            "ExcludePunctuation: true",
-            "GenerateStringKey: '1'",
-            "Resources.TokenSecret.Properties.GenerateSecretString: SecretStringTemplate and GenerateStringKey require each other",
-        ),
-        (
-            "ExcludePunctuation: true",
-            "GenerateStringKey: '1', SecretStringTemplate: '[]'",
-            "Resources.TokenSecret.Properties.GenerateSecretString.SecretStringTemplate: expected a JSON object",
-        ),
-        (
-            "StageName: $default",
-            "StageName: v1",
-            "Resources.HttpApi.Properties.StageName: v1 is not supported, only $default",
-        ),
-        (
-            "StageName: $default",
-            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2 } }",
-            "Resources.HttpApi.Properties.RouteSettings.GET /none: no function has this route",
-        ),
-        (
-            "StageName: $default",
-            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1 } }",
-            "Resources.HttpApi.Properties.RouteSettings.GET /none: missing field `ThrottlingBurstLimit`",
-        ),
-        (
-            "StageName: $default",
-            "StageName: $default\n      RouteSettings: { GET /none: { ThrottlingRateLimit: 1, ThrottlingBurstLimit: 2, LoggingLevel: INFO } }",
-            "Resources.HttpApi.Properties.RouteSettings.GET /none.LoggingLevel: unknown field",
-        ),
-        (
-            "paths: {}",
-            "paths: { /a: {} }",
-            "Resources.HttpApi.Properties.DefinitionBody.paths: not supported",
-        ),
-        (
-            "AppName: { Type: String,",
-            "AppName: { Type: CommaDelimitedList,",
-            "Parameters.AppName.Type: CommaDelimitedList is not supported",
-        ),
-    ] {
+    for (from, to, expected) in UNSUPPORTED {
         let changed = SMALL.replace(from, to);
         assert_ne!(changed, SMALL, "{from}");
         let error = Template::parse(&changed, &parameters(&[]))
