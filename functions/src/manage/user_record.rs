@@ -108,7 +108,7 @@ impl UserRecord {
                 .collect::<Result<_, _>>()?,
             complaint_reset: None,
             // The address must be confirmed within the same time as after a sign-up.
-            pending_since: (state == "pending").then_some(now),
+            pending_since: (state == "pending" && created_at < now).then_some(now),
             created_at,
             updated_at,
         };
