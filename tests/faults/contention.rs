@@ -253,6 +253,8 @@ async fn a_batch_of_writes_that_is_never_executed_leads_to_503_without_effect() 
 #[tokio::test]
 async fn a_batch_of_reads_executed_in_parts_succeeds() {
     let (faulty, user) = stack("contention-reads").await;
+    // The instance reads the public keys once a minute.
+    assert!(is_valid(&faulty, &user.session).await);
     for fault in [Fault::SomeLeftOut, Fault::AllLeftOut] {
         faulty.fail("BatchGetItem", RETRIES, fault);
         assert!(is_valid(&faulty, &user.session).await);
