@@ -8,7 +8,7 @@ use std::{
 
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, imported_hashes, limits, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, imported_hashes, limits, logo, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -197,6 +197,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", imported_hashes(variables)?),
         format!("{:?}", limits(variables)?),
         format!("{:?}", captcha(variables)?),
+        format!("{:?}", logo(variables)?),
         format!("{:?}", Tables::read(variables)?),
         token_secret(variables)?,
     ])
@@ -224,7 +225,7 @@ fn every_variable_that_the_configuration_reads_is_set_by_the_template() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 3] = [
+    let sections: [(&str, &[&str]); 4] = [
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
         (
             "AccessTokens::read(",
@@ -234,6 +235,7 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
             ],
         ),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
+        ("logo(&variables)", &["IDENTITY_LOGO_URL"]),
     ];
     let template = Template::read();
     let mut checked = BTreeSet::new();

@@ -100,7 +100,10 @@ impl Latchkey {
         Self {
             stack: Arc::new(stack),
             tables: aws_sdk_dynamodb::Client::from_conf(tables),
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
             log,
         }
     }

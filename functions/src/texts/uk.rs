@@ -1,6 +1,6 @@
 //! Ukrainian
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneFewMany("годину", "години", "годин"),
@@ -184,4 +184,26 @@ pub static PAGES: Pages = Pages {
         authz: "Увійдіть ще раз.",
         unavailable: "Не вдалося. Повторіть трохи згодом.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Надійність пароля:",
+    levels: ["дуже низька", "низька", "середня", "добра", "висока"],
+    keyboard: "Сусідні клавіші легко вгадати.",
+    repeats: "Повторювані слова та символи легко вгадати.",
+    common: "Це поширений пароль.",
+    sequences: "Послідовності на кшталт abc або 6543 легко вгадати.",
+    dates: "Дати й роки легко вгадати.",
+    one_word: "Одне слово легко вгадати.",
+    names: "Імена та прізвища легко вгадати.",
+    more_words: "Використовуйте кілька рідковживаних слів.",
+    capitals: "Самі лише великі літери майже не підвищують надійність.",
+    reversed: "Слово, написане навпаки, майже не підвищує надійність.",
+    substitutions: "Заміни на кшталт @ замість a майже не підвищують надійність.",
+    device: "{browser}, {system}",
+    unknown_device: "Невідомий пристрій",
+    only_session: "На інших пристроях вхід не виконано.",
+    not_found: "Сторінка не існує або її переміщено. Перевірте адресу.",
+    new_link: "Запросити нове посилання",
+    retry: "Спробувати ще раз",
 };
