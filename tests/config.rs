@@ -95,6 +95,14 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             ],
         ),
         ("IDENTITY_PAGES_URL", &["id.example", "http://id.example"]),
+        (
+            "IDENTITY_LOGO_URL",
+            &[
+                "http://cdn.example/logo.svg",
+                "https://cdn.example",
+                "https://cdn.example/a logo.svg",
+            ],
+        ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
         ("IDENTITY_PENDING_DAYS", &["-1", "3651", "1.5", "never"]),
         (
@@ -192,6 +200,7 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
                 "mail-send"
             }
             "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" => "session-create",
+            "IDENTITY_LOGO_URL" => "pages",
             _ => "user-create",
         };
         for value in values {

@@ -193,6 +193,12 @@ async fn hostile_events_are_answered() {
                 "http://evil.example/?@#",
                 "=;=,;",
             ] {
+                // The pages reject other methods before they read anything.
+                let method = if function.binary == "pages" {
+                    "GET"
+                } else {
+                    method.as_str()
+                };
                 let mut event = event(method, path);
                 event["rawQueryString"] = json!(text);
                 event["queryStringParameters"] = json!({ text: text });
@@ -202,7 +208,7 @@ async fn hostile_events_are_answered() {
                 event["requestContext"]["http"]["userAgent"] = json!(text);
                 event["headers"]["host"] = json!(text);
                 event["rawPath"] = json!(format!("{path}/{text}"));
-                event["pathParameters"] = json!({ "id": text, "topic": text });
+                event["pathParameters"] = json!({ "id": text, "topic": text, "proxy": "sign_in/" });
                 if method != "GET" {
                     event["headers"]["content-type"] = json!("application/json");
                     event["body"] = json!(text);

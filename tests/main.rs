@@ -78,6 +78,7 @@ mod otp {
 mod pages {
     mod browser;
     mod browser_authentication;
+    mod browser_forms;
     mod serve;
 }
 mod password {

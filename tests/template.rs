@@ -9,7 +9,7 @@ use std::{
 use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, pending_lifetime,
+    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, logo, pending_lifetime,
     token_secret, trusted_proxies,
 };
 
@@ -234,6 +234,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", imported_hashes(variables)?),
         format!("{:?}", limits(variables)?),
         format!("{:?}", captcha(variables)?),
+        format!("{:?}", logo(variables)?),
         format!("{:?}", Tables::read(variables)?),
         token_secret(variables)?,
         data_secret(variables)?,
@@ -303,7 +304,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 6] = [
+    let sections: [(&str, &[&str]); 7] = [
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
@@ -316,6 +317,7 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
         ),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
         ("Mail::read(", &["IDENTITY_SUPPORT_URL"]),
+        ("logo(&variables)", &["IDENTITY_LOGO_URL"]),
     ];
     let template = Template::read();
     let mut checked = BTreeSet::new();

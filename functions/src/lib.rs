@@ -50,6 +50,7 @@ pub mod otp {
     pub mod verify;
 }
 pub mod pages {
+    mod advice;
     mod language;
     pub mod serve;
 }

@@ -200,6 +200,11 @@ impl Browser {
         .await;
     }
 
+    /// Deletes the cookies of the stack.
+    pub async fn deletes_cookies(&self) {
+        self.driver.delete_all_cookies().await.unwrap();
+    }
+
     pub async fn screenshot(&self) -> Vec<u8> {
         self.driver.screenshot_as_png().await.unwrap()
     }

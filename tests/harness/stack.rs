@@ -106,7 +106,10 @@ impl Latchkey {
         Self {
             stack: Arc::new(stack),
             tables,
-            http: reqwest::Client::new(),
+            http: reqwest::Client::builder()
+                .redirect(reqwest::redirect::Policy::none())
+                .build()
+                .unwrap(),
             log,
         }
     }

@@ -1,6 +1,7 @@
 //! The hosted pages in a browser
 
 use serde_json::json;
+use shared::domain::language::Language;
 
 use crate::harness::{Browser, Latchkey, Mail, PASSWORD, otp};
 
@@ -14,7 +15,7 @@ pub(super) async fn stack() -> Latchkey {
 pub(super) async fn sign_in(browser: &Browser, email: &str, password: &str) {
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", password).await;
-    browser.click("#sign-in button").await;
+    browser.click("#sign-in > button").await;
 }
 
 #[tokio::test]
@@ -27,7 +28,7 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
     browser.open("/accounts/sign_up?lang=de").await;
     browser.fill("[name=email]", email).await;
     browser.fill("[name=password]", PASSWORD).await;
-    browser.click("#sign-up button").await;
+    browser.click("#sign-up > button").await;
     browser.shows_message("Ihr Konto wurde erstellt.").await;
     assert_eq!(browser.shows("#who").await, email);
     assert!(
@@ -41,13 +42,13 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         .mail_to(email, 1, |mail| mail.confirmation_token().is_some())
         .await;
     browser.open(mail.link().unwrap()).await;
-    browser.shows("#confirm button").await;
+    browser.shows("#confirm > button").await;
     assert!(
         !browser.url().await.contains("token"),
         "{}",
         browser.url().await
     );
-    browser.click("#confirm button").await;
+    browser.click("#confirm > button").await;
     browser
         .shows_message("Ihre E-Mail-Adresse wurde bestätigt.")
         .await;
@@ -86,7 +87,7 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
     browser
         .fill("[name=otp_code]", codes.lines().next().unwrap())
         .await;
-    browser.click("#sign-in button").await;
+    browser.click("#sign-in > button").await;
     browser.is_at("/accounts/settings").await;
     browser.shows("#factor-disable").await;
     browser.close().await;
@@ -139,7 +140,7 @@ async fn a_mailed_link_sets_a_password_once() {
         browser
             .fill("#set-password [name=confirm_password]", repeated)
             .await;
-        browser.click("#set-password button").await;
+        browser.click("#set-password > button").await;
         browser.shows_message(message).await;
     }
     assert_eq!(
@@ -156,7 +157,8 @@ async fn a_mailed_link_sets_a_password_once() {
     browser
         .fill("#set-password [name=confirm_password]", OTHER)
         .await;
-    browser.click("#set-password button").await;
+    browser.click("#set-password > button").await;
+    browser.is_at("/accounts/sign_in").await;
     browser
         .shows_message("Your password has been changed.")
         .await;
@@ -172,11 +174,10 @@ async fn a_mailed_link_sets_a_password_once() {
     browser
         .fill("#set-password [name=confirm_password]", PASSWORD)
         .await;
-    browser.click("#set-password button").await;
+    browser.click("#set-password > button").await;
     browser
         .shows_message("This link has already been used")
         .await;
-    // The form that requests another link.
     browser.shows("#ask-reset").await;
     browser.close().await;
 }
@@ -211,7 +212,7 @@ async fn sessions_are_listed_and_can_be_ended() {
     browser
         .fill("#change-password [name=confirm_password]", OTHER)
         .await;
-    browser.click("#change-password button").await;
+    browser.click("#change-password > button").await;
     browser
         .shows_message("Your password has been changed.")
         .await;
@@ -291,6 +292,13 @@ const UNNAMED: &str = r"
     return [...document.querySelectorAll('input, button, a')].filter((one) => !named(one)).map((one) => one.outerHTML);
 ";
 
+/// Returns the visible elements whose text is wider than its place.
+const OVERFLOWING: &str = r"
+    const shown = [document.documentElement, ...document.querySelectorAll('h1, h2, p, label, li, button, summary')];
+    return shown.filter((one) => one.checkVisibility() && one.scrollWidth > one.clientWidth)
+        .map((one) => one.outerHTML.slice(0, 80));
+";
+
 #[tokio::test]
 async fn pages_have_sufficient_contrast_accessible_names_and_no_overflow() {
     let latchkey = stack().await;
@@ -332,6 +340,25 @@ async fn pages_have_sufficient_contrast_accessible_names_and_no_overflow() {
                 browser.evaluate(overflow).await,
                 json!(0),
                 "{page} at {width}"
+            );
+        }
+        browser.resize(360, 800).await;
+        for language in Language::ALL {
+            let language = language.as_str();
+            browser
+                .open(&format!("/accounts/{page}?lang={language}"))
+                .await;
+            browser
+                .shows(if page == "settings" {
+                    "#sessions li"
+                } else {
+                    "h1"
+                })
+                .await;
+            assert_eq!(
+                browser.evaluate(OVERFLOWING).await,
+                json!([]),
+                "{page} in {language}"
             );
         }
     }

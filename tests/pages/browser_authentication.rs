@@ -30,7 +30,7 @@ async fn opens_settings(browser: &Browser, user: &User, recovery_code: Option<&s
     if let Some(code) = recovery_code {
         browser.shows("#otp").await;
         browser.fill("[name=otp_code]", code).await;
-        browser.click("#sign-in button").await;
+        browser.click("#sign-in > button").await;
     }
     browser.is_at("/accounts/settings").await;
     browser.shows("#sessions li").await;
@@ -66,7 +66,7 @@ async fn a_step_up_asks_for_the_password_and_repeats_the_request() {
     let code_is_hidden = "return document.getElementById('step-up-code').hidden";
     assert_eq!(browser.evaluate(code_is_hidden).await, json!(true));
     browser.fill("#step-up [name=password]", OTHER).await;
-    browser.click("#step-up button").await;
+    browser.click("#step-up button:not([type])").await;
     assert_eq!(
         browser.shows("#step-up-message").await,
         "The password is incorrect."
@@ -79,7 +79,7 @@ async fn a_step_up_asks_for_the_password_and_repeats_the_request() {
     browser.click("#factor-begin button").await;
     browser.shows("#step-up").await;
     browser.fill("#step-up [name=password]", PASSWORD).await;
-    browser.click("#step-up button").await;
+    browser.click("#step-up button:not([type])").await;
     dialog_closes(&browser).await;
     // The repeated request reaches the next check: the address is not confirmed.
     browser
@@ -104,7 +104,7 @@ async fn a_step_up_asks_for_a_code_while_the_second_factor_is_on() {
     browser.click("#factor-disable button").await;
     browser.shows("#step-up-code").await;
     browser.fill("#step-up [name=password]", PASSWORD).await;
-    browser.click("#step-up button").await;
+    browser.click("#step-up button:not([type])").await;
     assert!(
         browser
             .shows("#step-up-message")
@@ -113,14 +113,14 @@ async fn a_step_up_asks_for_a_code_while_the_second_factor_is_on() {
     );
     // A recovery code that was used.
     browser.fill("#step-up [name=otp_code]", &codes[0]).await;
-    browser.click("#step-up button").await;
+    browser.click("#step-up button:not([type])").await;
     eventually("the code is refused", || async {
         let shown = browser.shows("#step-up-message").await;
         shown.contains("This code is incorrect").then_some(())
     })
     .await;
     browser.fill("#step-up [name=otp_code]", &codes[2]).await;
-    browser.click("#step-up button").await;
+    browser.click("#step-up button:not([type])").await;
     dialog_closes(&browser).await;
     browser
         .shows_message("Two-factor authentication is off.")
@@ -194,8 +194,8 @@ async fn a_confirmation_in_another_browser_requires_the_password() {
         .await;
     let link = mail.link().unwrap();
     browser.open(link).await;
-    browser.shows("#confirm button").await;
-    browser.click("#confirm button").await;
+    browser.shows("#confirm > button").await;
+    browser.click("#confirm > button").await;
     assert!(
         browser
             .shows("#confirm-proof")
@@ -203,10 +203,10 @@ async fn a_confirmation_in_another_browser_requires_the_password() {
             .contains("Enter your password to confirm your email address.")
     );
     browser.fill("#confirm [name=password]", OTHER).await;
-    browser.click("#confirm button").await;
+    browser.click("#confirm > button").await;
     browser.shows_message("The password is incorrect.").await;
     browser.fill("#confirm [name=password]", PASSWORD).await;
-    browser.click("#confirm button").await;
+    browser.click("#confirm > button").await;
     browser.is_at("/accounts/sign_in").await;
     browser
         .shows_message("Your email address has been confirmed.")
@@ -218,12 +218,15 @@ async fn a_confirmation_in_another_browser_requires_the_password() {
     assert_eq!(browser.evaluate(is_hidden).await, json!(true));
 
     browser.open(link).await;
-    browser.shows("#confirm button").await;
-    browser.click("#confirm button").await;
+    browser.shows("#confirm > button").await;
+    browser.click("#confirm > button").await;
     browser.is_at("/accounts/sign_in").await;
     browser
         .shows_message("This link has already been used")
         .await;
+    browser.click("#message a").await;
+    browser.is_at("/accounts/confirmation").await;
+    browser.shows("#ask-confirmation").await;
     browser.close().await;
 }
 

@@ -1,7 +1,8 @@
-//! `GET /accounts/{proxy+}`
+//! `ANY /accounts/{proxy+}`
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use shared::domain::language::Language;
 
 use crate::harness::{Answer, CONTRACT, Latchkey, latchkey};
@@ -13,6 +14,8 @@ const PAGES: [&str; 5] = [
     "confirmation",
     "settings",
 ];
+
+const LOGO: &str = "https://cdn.example:8443/logo.svg";
 
 async fn page(latchkey: &Latchkey, path: &str) -> Answer {
     latchkey.get(&format!("/accounts/{path}")).send().await
@@ -87,6 +90,8 @@ async fn the_language_is_the_requested_one_the_browsers_or_the_default() {
         ("?lang=fr-CA", "de", "fr"),
         ("?lang=xx", "ja, uk;q=0.5", "uk"),
         ("", "zh-CN,zh;q=0.9", "zh"),
+        ("", "en;q=0, fr;q=0.3, de;q=0.7", "de"),
+        ("", "pt;q=0, *", "en"),
         ("", "", "pt"),
     ] {
         let request = latchkey
@@ -101,6 +106,140 @@ async fn the_language_is_the_requested_one_the_browsers_or_the_default() {
             "{query} {accepted}"
         );
     }
+}
+
+#[tokio::test]
+async fn head_is_answered_like_get_and_other_methods_are_rejected() {
+    let latchkey = latchkey().await;
+    for path in [
+        "sign_in",
+        "assets/style.css",
+        "no_such_page",
+        "settings/?lang=de",
+    ] {
+        let path = format!("/accounts/{path}");
+        let get = latchkey.get(&path).send().await;
+        let head = latchkey.request(Method::HEAD, &path).send().await;
+        assert_eq!(get.status, head.status, "{path}");
+        assert_eq!(head.text(), "", "{path}");
+        for name in [
+            "content-type",
+            "content-security-policy",
+            "cache-control",
+            "location",
+        ] {
+            assert_eq!(get.header(name), head.header(name), "{path}");
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE] {
+            let answer = latchkey.request(method, &path).send().await;
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, Some("GET, HEAD")),
+                "{path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_a_page_is_removed_by_a_relative_redirect() {
+    let latchkey = latchkey().await;
+    for (path, location) in [
+        ("sign_in/", "../sign_in"),
+        (
+            "password_reset/?reset_token=a.b-c&lang=de",
+            "../password_reset?reset_token=a.b-c&lang=de",
+        ),
+        (
+            "settings/?next=//evil.example",
+            "../settings?next=//evil.example",
+        ),
+    ] {
+        let answer = page(latchkey, path).await;
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (308, Some(location)),
+            "{path}"
+        );
+    }
+    for path in [
+        "no_such_page/",
+        "sign_in//",
+        "%2Fevil.example/",
+        "a/sign_in/",
+        "assets/style.css/",
+    ] {
+        assert_eq!(page(latchkey, path).await.status, 404, "{path}");
+    }
+}
+
+/// A browser would cut a pasted code or password, which then is wrong.
+#[tokio::test]
+async fn no_field_limits_its_length() {
+    for name in PAGES {
+        let answer = page(latchkey().await, name).await;
+        assert!(!answer.text().contains("maxlength"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_but_its_form_is_loaded_where_a_link_has_a_token() {
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_CAPTCHA", "hcaptcha"),
+        ("IDENTITY_CAPTCHA_ID", "key"),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
+        ("IDENTITY_LOGO_URL", LOGO),
+    ])
+    .await;
+    for (path, asks, form) in [
+        ("password_reset?reset_token=t", "ask-reset", "set-password"),
+        (
+            "confirmation?confirmation_token=t",
+            "ask-confirmation",
+            "confirm",
+        ),
+    ] {
+        let answer = page(&latchkey, path).await;
+        let html = answer.text();
+        assert!(html.contains(&format!("<form id=\"{form}\"")), "{html}");
+        for absent in [&format!("<form id=\"{asks}\""), "captcha\"", LOGO] {
+            assert!(!html.contains(absent), "{html}");
+        }
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(!policy.contains("https:"), "{policy}");
+
+        // Without the token, the page has the other form.
+        let name = path.split('?').next().unwrap();
+        for path in [name.to_owned(), path.trim_end_matches('t').to_owned()] {
+            let answer = page(&latchkey, &path).await;
+            let html = answer.text();
+            assert!(html.contains(&format!("<form id=\"{asks}\"")), "{html}");
+            assert!(!html.contains(&format!("<form id=\"{form}\"")), "{html}");
+            assert!(
+                html.contains("data-provider=\"hcaptcha\"") && html.contains(LOGO),
+                "{html}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_logo_is_shown_and_its_origin_allowed_for_images_only() {
+    let latchkey = Latchkey::start(&[("IDENTITY_LOGO_URL", LOGO)]).await;
+    let answer = page(&latchkey, "sign_in").await;
+    assert!(
+        answer
+            .text()
+            .contains(&format!("<img class=\"logo\" src=\"{LOGO}\" alt=\"\">")),
+        "{}",
+        answer.text()
+    );
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("img-src 'self' data: https://cdn.example:8443;"),
+        "{policy}"
+    );
+    assert_eq!(policy.matches("https:").count(), 1, "{policy}");
 }
 
 #[tokio::test]
@@ -193,14 +332,13 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
         let by_form = ["missing_", "empty_", "too_long_"]
             .iter()
             .any(|form| key.contains(form))
-            || key.starts_with("authz.");
+            || key.starts_with("authz.")
+            || key == "identity.session.not_found";
         let alias =
             ["resource.password.doesnt_match", "resource.otp.invalid"].contains(&key.as_str());
         // Errors that only a program can cause are shown as a general failure.
         let only_by_programs = [
             "request.malformed_body",
-            "identity.session.missing_session",
-            "identity.session.not_found",
             "identity.user.invalid_captcha_format",
             "identity.session.invalid_captcha_format",
             "data.invalid_format",

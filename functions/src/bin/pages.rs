@@ -1,9 +1,9 @@
-//! `GET /accounts/{proxy+}`
+//! `ANY /accounts/{proxy+}`
 
 use functions::pages::serve::Pages;
 use shared::{
     BoxError,
-    config::{Application, Variables, captcha},
+    config::{Application, Variables, captcha, logo},
     http::serve,
     platform::telemetry,
 };
@@ -12,6 +12,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
-    let pages = Pages::new(Application::read(&variables)?, captcha(&variables)?);
+    let application = Application::read(&variables)?;
+    let pages = Pages::new(application, captcha(&variables)?, logo(&variables)?);
     serve(async |request| pages.handle(&request)).await
 }

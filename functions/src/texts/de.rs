@@ -1,6 +1,6 @@
 //! German
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneOther("Stunde", "Stunden"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "Bitte melden Sie sich zu Ihrer Sicherheit erneut an.",
         unavailable: "Es ist ein Fehler aufgetreten. Bitte versuchen Sie es in Kürze erneut.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Passwortstärke:",
+    levels: ["sehr schwach", "schwach", "mittel", "gut", "stark"],
+    keyboard: "Benachbarte Tasten sind leicht zu erraten.",
+    repeats: "Wiederholte Wörter und Zeichen sind leicht zu erraten.",
+    common: "Dieses Passwort wird häufig verwendet.",
+    sequences: "Zeichenfolgen wie abc oder 6543 sind leicht zu erraten.",
+    dates: "Daten und Jahreszahlen sind leicht zu erraten.",
+    one_word: "Ein einzelnes Wort ist leicht zu erraten.",
+    names: "Namen sind leicht zu erraten.",
+    more_words: "Verwenden Sie mehrere ungewöhnliche Wörter.",
+    capitals: "Großbuchstaben allein erhöhen die Sicherheit kaum.",
+    reversed: "Rückwärts geschriebene Wörter erhöhen die Sicherheit kaum.",
+    substitutions: "Ersetzungen wie @ statt a erhöhen die Sicherheit kaum.",
+    device: "{browser} auf {system}",
+    unknown_device: "Unbekanntes Gerät",
+    only_session: "Sie sind auf keinem anderen Gerät angemeldet.",
+    not_found: "Die Seite existiert nicht oder wurde verschoben. Bitte prüfen Sie die Adresse.",
+    new_link: "Neuen Link anfordern",
+    retry: "Erneut versuchen",
 };

@@ -1,6 +1,6 @@
 //! English
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneOther("hour", "hours"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "For your security, please sign in again.",
         unavailable: "Something went wrong. Please try again in a moment.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Password strength:",
+    levels: ["very weak", "weak", "fair", "good", "strong"],
+    keyboard: "Neighbouring keys are easy to guess.",
+    repeats: "Repeated words and characters are easy to guess.",
+    common: "This is a commonly used password.",
+    sequences: "Sequences such as abc or 6543 are easy to guess.",
+    dates: "Dates and years are easy to guess.",
+    one_word: "A single word is easy to guess.",
+    names: "Names are easy to guess.",
+    more_words: "Use several uncommon words.",
+    capitals: "Capital letters alone add little protection.",
+    reversed: "A word spelled backwards adds little protection.",
+    substitutions: "Substitutions such as @ for a add little protection.",
+    device: "{browser} on {system}",
+    unknown_device: "Unknown device",
+    only_session: "You are not signed in on any other device.",
+    not_found: "The page does not exist or has been moved. Please check the address.",
+    new_link: "Request a new link",
+    retry: "Try again",
 };

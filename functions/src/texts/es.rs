@@ -1,6 +1,6 @@
 //! Spanish
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneOther("hora", "horas"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "Por su seguridad, inicie sesión de nuevo.",
         unavailable: "Se ha producido un error. Inténtelo de nuevo en unos momentos.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Seguridad de la contraseña:",
+    levels: ["muy baja", "baja", "media", "buena", "alta"],
+    keyboard: "Las teclas contiguas son fáciles de adivinar.",
+    repeats: "Las palabras y los caracteres repetidos son fáciles de adivinar.",
+    common: "Es una contraseña muy común.",
+    sequences: "Las secuencias como abc o 6543 son fáciles de adivinar.",
+    dates: "Las fechas y los años son fáciles de adivinar.",
+    one_word: "Una sola palabra es fácil de adivinar.",
+    names: "Los nombres y apellidos son fáciles de adivinar.",
+    more_words: "Use varias palabras poco comunes.",
+    capitals: "Las mayúsculas por sí solas apenas añaden seguridad.",
+    reversed: "Escribir una palabra al revés apenas añade seguridad.",
+    substitutions: "Los reemplazos como @ por a apenas añaden seguridad.",
+    device: "{browser} en {system}",
+    unknown_device: "Dispositivo desconocido",
+    only_session: "No ha iniciado sesión en ningún otro dispositivo.",
+    not_found: "La página no existe o se ha movido. Compruebe la dirección.",
+    new_link: "Solicitar un nuevo enlace",
+    retry: "Volver a intentarlo",
 };

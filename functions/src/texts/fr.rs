@@ -1,6 +1,6 @@
 //! French
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneOther("heure", "heures"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "Pour votre sécurité, veuillez vous reconnecter.",
         unavailable: "Une erreur s’est produite. Veuillez réessayer dans un instant.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Sécurité du mot de passe\u{a0}:",
+    levels: ["très faible", "faible", "moyenne", "bonne", "élevée"],
+    keyboard: "Les touches voisines sont faciles à deviner.",
+    repeats: "Les mots et caractères répétés sont faciles à deviner.",
+    common: "Ce mot de passe est très courant.",
+    sequences: "Les suites comme abc ou 6543 sont faciles à deviner.",
+    dates: "Les dates et les années sont faciles à deviner.",
+    one_word: "Un seul mot est facile à deviner.",
+    names: "Les noms et prénoms sont faciles à deviner.",
+    more_words: "Utilisez plusieurs mots peu courants.",
+    capitals: "Les majuscules seules renforcent peu la sécurité.",
+    reversed: "Un mot écrit à l’envers renforce peu la sécurité.",
+    substitutions: "Les substitutions comme @ pour a renforcent peu la sécurité.",
+    device: "{browser} sur {system}",
+    unknown_device: "Appareil inconnu",
+    only_session: "Aucune autre session n’est ouverte.",
+    not_found: "Cette page n’existe pas ou a été déplacée. Veuillez vérifier l’adresse.",
+    new_link: "Demander un nouveau lien",
+    retry: "Réessayer",
 };

@@ -50,6 +50,21 @@ pub fn pages(language: Language) -> &'static Pages {
     }
 }
 
+/// The hints of pages in a language.
+#[must_use]
+pub fn hints(language: Language) -> &'static Hints {
+    match language {
+        Language::En => &en::HINTS,
+        Language::Ru => &ru::HINTS,
+        Language::Uk => &uk::HINTS,
+        Language::Es => &es::HINTS,
+        Language::Fr => &fr::HINTS,
+        Language::De => &de::HINTS,
+        Language::Pt => &pt::HINTS,
+        Language::Zh => &zh::HINTS,
+    }
+}
+
 /// The texts of mails: those that several kinds share, then a field per kind.
 #[cfg_attr(test, derive(Serialize))]
 pub struct Mails {
@@ -248,4 +263,46 @@ pub struct Script {
     pub authz_user_not_active: &'static str,
     pub authz: &'static str,
     pub unavailable: &'static str,
+}
+
+/// The hints of pages: the strength of a new password, the devices of sessions, and ways out of an
+/// error.
+#[derive(Serialize)]
+pub struct Hints {
+    /// Introduces the level of a new password.
+    pub strength: &'static str,
+    /// The levels of zxcvbn, 0 to 4, as they follow `strength`.
+    pub levels: [&'static str; 5],
+    #[serde(skip)]
+    pub keyboard: &'static str,
+    #[serde(skip)]
+    pub repeats: &'static str,
+    #[serde(skip)]
+    pub common: &'static str,
+    #[serde(skip)]
+    pub sequences: &'static str,
+    #[serde(skip)]
+    pub dates: &'static str,
+    #[serde(skip)]
+    pub one_word: &'static str,
+    #[serde(skip)]
+    pub names: &'static str,
+    #[serde(skip)]
+    pub more_words: &'static str,
+    #[serde(skip)]
+    pub capitals: &'static str,
+    #[serde(skip)]
+    pub reversed: &'static str,
+    #[serde(skip)]
+    pub substitutions: &'static str,
+    /// A `{browser}` and a `{system}`, such as "Chrome on Windows".
+    pub device: &'static str,
+    pub unknown_device: &'static str,
+    #[serde(skip)]
+    pub only_session: &'static str,
+    #[serde(skip)]
+    pub not_found: &'static str,
+    pub new_link: &'static str,
+    #[serde(skip)]
+    pub retry: &'static str,
 }

@@ -1,6 +1,6 @@
 //! Portuguese (Brazil)
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::OneOther("hora", "horas"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "Por segurança, entre novamente.",
         unavailable: "Ocorreu um erro. Tente novamente em instantes.",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "Segurança da senha:",
+    levels: ["muito baixa", "baixa", "média", "boa", "alta"],
+    keyboard: "Teclas vizinhas são fáceis de adivinhar.",
+    repeats: "Palavras e caracteres repetidos são fáceis de adivinhar.",
+    common: "Esta é uma senha muito comum.",
+    sequences: "Sequências como abc ou 6543 são fáceis de adivinhar.",
+    dates: "Datas e anos são fáceis de adivinhar.",
+    one_word: "Uma única palavra é fácil de adivinhar.",
+    names: "Nomes e sobrenomes são fáceis de adivinhar.",
+    more_words: "Use várias palavras pouco comuns.",
+    capitals: "Letras maiúsculas sozinhas quase não aumentam a segurança.",
+    reversed: "Uma palavra escrita ao contrário quase não aumenta a segurança.",
+    substitutions: "Substituições como @ no lugar de a quase não aumentam a segurança.",
+    device: "{browser} no {system}",
+    unknown_device: "Dispositivo desconhecido",
+    only_session: "Nenhum outro dispositivo está conectado à sua conta.",
+    not_found: "A página não existe ou foi movida. Verifique o endereço.",
+    new_link: "Solicitar um novo link",
+    retry: "Tentar novamente",
 };

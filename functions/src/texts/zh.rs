@@ -1,6 +1,6 @@
 //! Chinese (simplified)
 
-use super::{Link, Mails, Notice, Noun, Pages, Script};
+use super::{Hints, Link, Mails, Notice, Noun, Pages, Script};
 
 pub static MAILS: Mails = Mails {
     hours: Noun::Any("小时"),
@@ -189,4 +189,26 @@ pub static PAGES: Pages = Pages {
         authz: "为保障账户安全，请重新登录。",
         unavailable: "出现错误，请稍后重试。",
     },
+};
+
+pub static HINTS: Hints = Hints {
+    strength: "密码强度：",
+    levels: ["非常弱", "弱", "中等", "良好", "强"],
+    keyboard: "相邻的按键容易被猜到。",
+    repeats: "重复的词语和字符容易被猜到。",
+    common: "这是一个常用密码。",
+    sequences: "abc 或 6543 之类的连续字符容易被猜到。",
+    dates: "日期和年份容易被猜到。",
+    one_word: "单个词语容易被猜到。",
+    names: "姓名容易被猜到。",
+    more_words: "请使用多个不常见的词语。",
+    capitals: "仅使用大写字母对安全性帮助不大。",
+    reversed: "将词语倒写对安全性帮助不大。",
+    substitutions: "用 @ 代替 a 之类的替换对安全性帮助不大。",
+    device: "{system} 上的 {browser}",
+    unknown_device: "未知设备",
+    only_session: "您没有在其他设备上登录。",
+    not_found: "页面不存在或已移动，请检查网址。",
+    new_link: "重新获取链接",
+    retry: "重试",
 };

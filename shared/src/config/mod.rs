@@ -19,7 +19,7 @@ mod tokens;
 mod variables;
 
 pub use accounts::{Accounts, pending_lifetime};
-pub use application::{Application, app_name, default_language};
+pub use application::{Application, Logo, app_name, default_language, logo};
 pub use captcha::captcha;
 pub use limits::limits;
 pub use mail::{Mail, Sender, SupportUrl};

@@ -47,6 +47,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         imported_hashes(&variables)?;
         limits(&variables)?;
         captcha(&variables)?;
+        logo(&variables)?;
         Tables::read(&variables)?;
         token_secret(&variables)?;
         data_secret(&variables)
@@ -182,6 +183,15 @@ fn an_error_names_the_variable() {
         ),
         ("IDENTITY_ALLOWED_ORIGINS", "https://a.example,"),
         ("IDENTITY_PAGES_URL", "https://id.example.com/accounts"),
+        ("IDENTITY_LOGO_URL", "http://example.com/logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://example.com"),
+        ("IDENTITY_LOGO_URL", "https:///logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://a.example;/logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://*.example/logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://user@a.example/logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://a.example:port/logo.svg"),
+        ("IDENTITY_LOGO_URL", "https://a.example/\"onload=\"x"),
+        ("IDENTITY_LOGO_URL", "https://a.example/logo.svg#a"),
         ("IDENTITY_CODE_EXPIRE_TIME", "1e3"),
         ("IDENTITY_PENDING_DAYS", "-1"),
         ("IDENTITY_PENDING_DAYS", "3651"),
@@ -273,6 +283,30 @@ fn the_browser_origins_are_the_allowed_ones_and_that_of_the_pages() {
         origins(&[pages]).expect("origins"),
         ["https://example.com", "https://id.example"]
     );
+}
+
+#[test]
+fn a_logo_is_an_https_url_of_which_the_origin_is_known() {
+    assert_eq!(logo(&variables(&[])), Ok(None));
+    for (url, origin) in [
+        (
+            "https://cdn.example.com/a/logo.svg",
+            "https://cdn.example.com",
+        ),
+        (
+            "https://example.com:8443/logo.png?v=2",
+            "https://example.com:8443",
+        ),
+    ] {
+        let expected = Logo {
+            url: url.to_owned(),
+            origin: origin.to_owned(),
+        };
+        assert_eq!(
+            logo(&variables(&[("IDENTITY_LOGO_URL", url)])),
+            Ok(Some(expected))
+        );
+    }
 }
 
 #[test]

@@ -132,11 +132,12 @@ impl Variables {
 
 /// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
 /// variables of a function within Lambda's quota of 4096 bytes, names included.
-pub const MAX_LENGTHS: [(&str, usize); 18] = [
+pub const MAX_LENGTHS: [(&str, usize); 19] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_ALLOWED_ORIGINS", 160),
     ("IDENTITY_PAGES_URL", 100),
+    ("IDENTITY_LOGO_URL", 100),
     ("IDENTITY_SESSION_NAME", 64),
     ("IDENTITY_PASSWORD_REGEXP", 200),
     ("IDENTITY_IMPORTED_HASHES", 50),

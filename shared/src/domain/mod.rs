@@ -16,3 +16,4 @@ pub mod session;
 pub mod session_binding;
 pub mod token_id;
 pub mod user;
+pub mod user_agent;

@@ -1,6 +1,7 @@
 // The script of the pages. Each form calls an operation of the API at the same origin and shows the result.
 
 const texts = JSON.parse(document.getElementById("texts").textContent);
+const { hints, advice, devices } = texts;
 const message = document.getElementById("message");
 // The value of the parameter `lang`, and the tag of the language, such as `pt` and `pt-BR`.
 const { language } = document.documentElement.dataset;
@@ -56,6 +57,12 @@ const plain = (code) => code.normalize("NFKC").replace(/[\s\p{Dash}]/gu, "").toU
 
 // ---- Messages ----
 
+// Sentences are not separated in Chinese.
+const SPACE = language === "zh" ? "" : " ";
+
+// The session that the request presents has ended, or it presents none.
+const OVER = /^identity\.session\.(missing_session|not_found)$/;
+
 const SAME = {
   "resource.password.doesnt_match": "identity.user.passwords_doesnt_match",
   "resource.otp.invalid": "identity.session.invalid_otp",
@@ -73,7 +80,7 @@ function when(seconds) {
 function words(key, seconds) {
   const known = texts[SAME[key] ?? key];
   if (known) return known.replace("{when}", () => when(Number(seconds ?? 60)));
-  if (key.startsWith("authz.")) return texts.authz;
+  if (key.startsWith("authz.") || OVER.test(key)) return texts.authz;
   if (/\.(missing|empty)_/.test(key)) return texts.required;
   if (/\.too_long_/.test(key)) return texts.too_long;
   return texts.unavailable;
@@ -96,7 +103,15 @@ const sayNext = (key) => sessionStorage.setItem(NEXT_MESSAGE, key);
 function sayStored() {
   const key = sessionStorage.getItem(NEXT_MESSAGE);
   sessionStorage.removeItem(NEXT_MESSAGE);
-  if (key) say(words(key), key.includes("."));
+  if (!key) return;
+  say(words(key), key.includes("."));
+  // The confirmation link was replaced or used. Only the user knows which.
+  if (key === "identity.user.utilized_token" && one("sign-in")) {
+    const link = document.createElement("a");
+    link.href = `confirmation?lang=${language}`;
+    link.textContent = hints.new_link;
+    message.append(" ", link);
+  }
 }
 
 // Marks the fields that the keys name: most keys end with the name of a field.
@@ -115,15 +130,15 @@ function mark(form, keys) {
   form.querySelector('[aria-invalid="true"]')?.focus();
 }
 
-// Opens the sign-in page, with the reason, if the API no longer accepts the session.
+// Opens the sign-in page, which says why, if the API no longer accepts the session or the request.
 async function signedOut({ status, keys }) {
-  const key = status === 401 && keys.find((key) => key.startsWith("authz."));
-  if (!key) return false;
+  const key = keys?.find((key) => key.startsWith("authz.") || OVER.test(key));
+  if (!key || one("sign-in")) return false;
   // A browser that had no session needs no reason.
   if (csrf.get() || key !== "authz.invalid_session") sayNext(key);
   // Ends what the browser still presents. Otherwise live sessions of two users, which are refused
   // together, would also refuse the next sign-in.
-  if (csrf.get()) await send("DELETE", "/identity/sessions").catch(() => {});
+  if (status === 401 && (csrf.get() || key !== "authz.invalid_session")) await send("DELETE", "/identity/sessions").catch(() => {});
   csrf.forget();
   go("/accounts/sign_in");
   return true;
@@ -133,8 +148,7 @@ async function refused(form, error) {
   if (error instanceof Cancelled || await signedOut(error)) return;
   const keys = error instanceof Refusal ? error.keys : [];
   const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
-  // Chinese has no spaces between sentences.
-  say([...new Set(shown)].join(language === "zh" ? "" : " "), true, messageOf(form));
+  say([...new Set(shown)].join(SPACE), true, messageOf(form));
   mark(form, keys);
 }
 
@@ -143,7 +157,7 @@ function on(id, work) {
   const form = one(id);
   form?.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const button = form.querySelector("button");
+    const button = form.querySelector("button:not([type])");
     if (button.disabled) return;
     button.disabled = true;
     messageOf(form).hidden = true;
@@ -205,12 +219,68 @@ function token(name) {
 }
 for (const link of document.querySelectorAll("a.local")) link.search = `?lang=${language}`;
 
-for (const box of document.querySelectorAll(".reveal")) {
+// For password managers. The address is in the token; only the API can verify it.
+function showUsername(token) {
+  try {
+    const claims = atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/"));
+    const { user } = JSON.parse(new TextDecoder().decode(Uint8Array.from(claims, (byte) => byte.charCodeAt(0))));
+    if (String(user).includes("@")) setUsername(user);
+  } catch {
+    // The token is not one of the API, which will reject it.
+  }
+}
+
+function setUsername(address) {
+  for (const input of document.querySelectorAll("input.username")) input.value = address;
+}
+
+const menu = one("languages");
+document.addEventListener("click", (event) => {
+  if (!menu.contains(event.target)) menu.open = false;
+});
+menu.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !menu.open) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});
+
+// ---- Passwords ----
+
+for (const button of document.querySelectorAll(".reveal")) {
+  const input = button.parentElement.querySelector("input");
   const reveal = (shown) => {
-    for (const input of box.form.querySelectorAll('[autocomplete$="-password"]')) input.type = shown ? "text" : "password";
+    input.type = shown ? "text" : "password";
+    button.setAttribute("aria-pressed", String(shown));
   };
-  box.addEventListener("change", () => reveal(box.checked));
-  box.form.addEventListener("reset", () => reveal(false));
+  button.addEventListener("click", () => reveal(input.type === "password"));
+  input.form.addEventListener("reset", () => reveal(false));
+  // Browsers store a password only from a field of this type.
+  input.form.addEventListener("submit", () => reveal(false));
+}
+
+// Shows the strength of a new password, after a pause in typing.
+for (const place of document.querySelectorAll(".strength")) {
+  const input = document.querySelector(`input[aria-describedby="${place.querySelector("p").id}"]`);
+  let pause;
+  const show = async () => {
+    const password = input.value;
+    if (!password) return;
+    const { score, warning, suggestions } = await send("POST", "/identity/password/validate", { password });
+    if (input.value !== password) return;
+    const found = [warning, ...suggestions].map((text) => advice[text]).filter(Boolean);
+    const level = hints.strength + SPACE + hints.levels[score] + (found.length ? (SPACE ? "." : "。") : "");
+    place.dataset.score = score;
+    place.querySelector("p").textContent = [level, ...new Set(found)].join(SPACE);
+    place.hidden = false;
+  };
+  const hide = () => { place.hidden = true; };
+  input.addEventListener("input", () => {
+    clearTimeout(pause);
+    if (!input.value) hide();
+    // Advice only: without it, the form still works.
+    pause = setTimeout(() => show().catch(hide), 400);
+  });
+  input.form.addEventListener("reset", hide);
 }
 
 // ---- Step-up ----
@@ -274,34 +344,31 @@ on("ask-confirmation", async ({ email }) => {
   say(texts.confirmation_sent);
 });
 
-// Replaces the form of a link that can no longer be used by the form that requests another.
-function askForLink(error, form, request) {
-  if (!error.keys?.some((key) => /^(jwt\.decode_and_verify|identity\.user\.utilized_token)$/.test(key))) return;
-  one(form).hidden = true;
-  one(request).hidden = false;
-}
+// The link of a mail is of no use any more.
+const DEAD = /^(jwt\.decode_and_verify|identity\.user\.utilized_token|record\.not_found)$/;
 
 const reset_password_token = one("set-password") && token("reset_token");
 if (reset_password_token) {
-  one("ask-reset").hidden = true;
-  one("set-password").hidden = false;
+  showUsername(reset_password_token);
+  one("set-password").elements.password.focus();
 }
-on("set-password", async (values, form) => {
+on("set-password", async (values) => {
   try {
     await call("POST", "/identity/users/password/confirm_code", { reset_password_token, lang: language, ...values });
   } catch (error) {
-    askForLink(error, "set-password", "ask-reset");
-    throw error;
+    const dead = error.keys?.find((key) => DEAD.test(key));
+    if (!dead) throw error;
+    // The page without the token has the form that requests a new link.
+    sayNext(dead);
+    go("/accounts/password_reset");
+    return;
   }
-  form.hidden = true;
-  say(texts.password_set);
+  sayNext("password_set");
+  go("/accounts/sign_in");
 });
 
 const confirmation_token = one("confirm") && token("confirmation_token");
-if (confirmation_token) {
-  one("ask-confirmation").hidden = true;
-  one("confirm").hidden = false;
-}
+if (confirmation_token) showUsername(confirmation_token);
 on("confirm", async ({ password }) => {
   const proof = one("confirm-proof");
   const body = { token: confirmation_token, lang: language, ...(proof.hidden ? {} : { password }) };
@@ -316,12 +383,17 @@ on("confirm", async ({ password }) => {
       go("/accounts/sign_in");
       return;
     }
-    askForLink(error, "confirm", "ask-confirmation");
+    const dead = error.keys?.find((key) => DEAD.test(key));
+    if (dead) {
+      sayNext(dead);
+      go("/accounts/confirmation");
+      return;
+    }
     // Without a session of the account, the API requires its password.
     if (!proof.hidden || !error.keys?.includes("identity.user.missing_password")) throw error;
     one("confirm-intro").hidden = true;
     proof.hidden = false;
-    proof.querySelector("input").focus();
+    one("confirm").elements.password.focus();
     return;
   }
   sayNext("confirmed");
@@ -333,37 +405,78 @@ on("confirm", async ({ password }) => {
 async function showAccount() {
   const user = await call("GET", "/resource/users/me");
   one("who").textContent = user.email;
-  // For password managers.
-  for (const input of document.querySelectorAll("input.username")) input.value = user.email;
+  setUsername(user.email);
   one("pending").hidden = user.state !== "pending";
   one("factor-begin").hidden = user.otp;
   one("factor-disable").hidden = !user.otp;
   one("recovery-replace").hidden = !user.otp;
   one("step-up-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
-  const when = new Intl.DateTimeFormat(tag, { dateStyle: "medium", timeStyle: "short" });
-  const rows = (await call("GET", "/resource/sessions")).map((session) => {
-    const row = document.createElement("li");
-    const what = document.createElement("span");
-    const used = `${texts.last_used} ${when.format(new Date(session.last_used_at))}`;
-    what.textContent = [session.user_agent || "?", session.user_ip, used].join(" · ");
-    row.append(what);
-    if (session.current) {
-      const mine = document.createElement("b");
-      mine.textContent = texts.this_session;
-      row.append(mine);
-    } else {
-      const end = document.createElement("button");
-      end.className = "quiet";
-      end.textContent = texts.end;
-      end.setAttribute("aria-label", `${texts.end} · ${what.textContent}`);
-      end.addEventListener("click", () => change("DELETE", `/resource/sessions/${session.id}`, undefined, "session_ended"));
-      row.append(end);
-    }
-    return row;
-  });
-  one("sessions").replaceChildren(...rows);
+  const sessions = await call("GET", "/resource/sessions");
+  one("sessions").replaceChildren(...sessions.map(row));
+  const others = sessions.some((session) => !session.current);
+  one("end-others").hidden = !others;
+  one("no-others").hidden = others;
+  one("retry").hidden = true;
   one("account").hidden = false;
+}
+
+// An element with a text.
+function element(name, text, className = "") {
+  const made = document.createElement(name);
+  made.textContent = text;
+  made.className = className;
+  return made;
+}
+
+// A session: its device, its last use and its address, and the button that ends it.
+function row(session) {
+  const row = document.createElement("li");
+  const device = deviceOf(session.user_agent ?? "");
+  const name = element("b", device);
+  name.title = session.user_agent ?? "";
+  const what = element("span", "", "what");
+  what.append(name);
+  const place = element("small", "");
+  if (session.current) {
+    what.append(" ", element("span", texts.this_session, "badge"));
+    place.append(session.user_ip);
+  } else {
+    const used = new Date(session.last_used_at);
+    const time = element("time", ago(used));
+    time.dateTime = session.last_used_at;
+    time.title = used.toLocaleString(tag);
+    place.append(`${texts.last_used} `, time, ` · ${session.user_ip}`);
+  }
+  what.append(place);
+  row.append(what);
+  if (!session.current) {
+    const end = element("button", texts.end, "quiet small");
+    end.type = "button";
+    end.setAttribute("aria-label", `${texts.end}: ${device}, ${place.textContent}`);
+    end.addEventListener("click", () => change("DELETE", `/resource/sessions/${session.id}`, undefined, "session_ended"));
+    row.append(end);
+  }
+  return row;
+}
+
+// "Chrome on Windows". The tables are those of the API.
+function deviceOf(agent) {
+  const find = (table) => table.find(([text]) => agent.includes(text))?.[1];
+  const browser = find(devices.browsers);
+  const system = find(devices.systems);
+  if (browser && system) return hints.device.replace("{browser}", browser).replace("{system}", system);
+  return browser ?? system ?? hints.unknown_device;
+}
+
+// A time as in "5 minutes ago"; after a week, its date.
+function ago(time) {
+  const minutes = Math.max(1, Math.round((Date.now() - time) / 60000));
+  const format = (count, unit) => new Intl.RelativeTimeFormat(tag).format(-count, unit);
+  if (minutes < 60) return format(minutes, "minute");
+  if (minutes < 24 * 60) return format(Math.round(minutes / 60), "hour");
+  if (minutes < 7 * 24 * 60) return format(Math.round(minutes / 60 / 24), "day");
+  return time.toLocaleDateString(tag, { dateStyle: "medium" });
 }
 
 async function change(method, path, body, done) {
@@ -383,7 +496,7 @@ on("sign-out", async () => {
     await call("DELETE", "/identity/sessions");
   } catch (error) {
     // The session has ended already.
-    if (!error.keys?.some((key) => /^identity\.session\.(missing_session|not_found)$/.test(key))) throw error;
+    if (!error.keys?.some((key) => OVER.test(key))) throw error;
   }
   csrf.forget();
   go("/accounts/sign_in");
@@ -401,7 +514,7 @@ on("factor-begin", async () => {
   one("key").textContent = new URL(data.url).searchParams.get("secret");
   one("factor-begin").hidden = true;
   one("factor-enable").hidden = false;
-  one("factor-enable").querySelector("input").focus();
+  one("factor-enable").elements.code.focus();
 });
 on("factor-enable", async (values, form) => {
   const { recovery_codes } = await call("POST", "/resource/otp/enable", values);
@@ -445,12 +558,22 @@ one("recovery-copy")?.addEventListener("click", async () => {
 });
 one("recovery-print")?.addEventListener("click", () => print());
 
-if (document.body.dataset.page === "account") {
+async function openAccount() {
   try {
     await showAccount();
+  } catch (error) {
+    one("retry").hidden = false;
+    throw error;
+  }
+}
+on("retry", openAccount);
+
+if (document.body.dataset.page === "account") {
+  try {
+    await openAccount();
     sayStored();
   } catch (error) {
-    await refused(one("account"), error);
+    await refused(one("retry"), error);
   }
 } else {
   sayStored();

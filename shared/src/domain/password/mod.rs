@@ -21,6 +21,8 @@ pub use policy::{PasswordFault, PasswordPolicy};
 pub use rule::{PasswordRule, RuleError};
 pub use scheme::HashKind;
 pub use strength::Strength;
+/// The advice of [`Strength`].
+pub use zxcvbn::feedback::{Suggestion, Warning};
 
 /// A password in plain text, exactly as received: neither trimmed nor normalised. It cannot be
 /// serialized, and its memory is zeroed when it is dropped.
