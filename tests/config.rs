@@ -160,6 +160,14 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             "IDENTITY_PREVENT_USER_EXISTENCE_ERRORS",
             &["yes", "1", "TRUE "],
         ),
+        (
+            "IDENTITY_CDN_SECRET_SHA256",
+            &[
+                "secret",
+                "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25",
+                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+            ],
+        ),
         ("IDENTITY_CAPTCHA", &["yes", "Turnstile", "none "]),
         ("IDENTITY_CAPTCHA_ID", &["two words", "ключ"]),
         ("IDENTITY_CAPTCHA_SECRET_ARN", &["two words"]),
@@ -234,6 +242,7 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
             "IDENTITY_CAPTCHA_ID",
             "two words",
         ),
+        ("session-list", "IDENTITY_CDN_SECRET_SHA256", "secret"),
         ("auth", "IDENTITY_TRUSTED_PROXIES", "everybody"),
         ("authorize", "IDENTITY_ACCESS_TOKEN_ISSUER", "two\nlines"),
         ("mail-send", "IDENTITY_DOMAIN", "id.example"),
@@ -321,6 +330,15 @@ async fn valid_values_are_accepted() {
         (
             "IDENTITY_PAGES_URL",
             &["", "https://id.example", "http://localhost:3000"],
+        ),
+        (
+            "IDENTITY_CDN_SECRET_SHA256",
+            &[
+                "",
+                "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
+                "2BB80D537B1DA3E38BD30361AA855686BDE0EACD7162FEF6A25FE97BF527A25B,\
+                 2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25c",
+            ],
         ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["", "300", "86400"]),
         ("IDENTITY_PENDING_DAYS", &["", "0", "3650"]),

@@ -2,8 +2,8 @@
 //!
 //! The tree mirrors `functions/src`. The modules at the top level test rules of every operation
 //! ([`request`], [`hostile`], [`authentication`], [`session_cookies`], [`session_binding`],
-//! [`cross_site`], [`device_cookies`], [`pending`], [`secrets`], [`published_keys`], [`rotation`],
-//! [`config`]) and the
+//! [`cross_site`], [`cdn`], [`device_cookies`], [`pending`], [`secrets`], [`published_keys`],
+//! [`rotation`], [`config`]) and the
 //! consistency of the parts ([`template`], [`monitoring`], [`documents`], [`events`],
 //! [`emulator`], [`stack`]).
 
@@ -120,6 +120,7 @@ mod user {
 }
 
 mod authentication;
+mod cdn;
 mod config;
 mod cors;
 mod cost;

@@ -9,8 +9,8 @@ use std::{
 use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, data_secret, imported_hashes, limits, logo, pending_lifetime,
-    token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes, limits, logo,
+    pending_lifetime, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -229,6 +229,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),
+        format!("{:?}", cdn_secrets(variables)?),
         format!("{:?}", Passwords::read(variables)?),
         format!("{:?}", argon2(variables)?),
         format!("{:?}", imported_hashes(variables)?),
@@ -316,7 +317,14 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
             ],
         ),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
-        ("Mail::read(", &["IDENTITY_SUPPORT_URL"]),
+        (
+            "Mail::read(",
+            &[
+                "IDENTITY_SENDER_EMAIL",
+                "IDENTITY_SENDER_NAME",
+                "IDENTITY_SUPPORT_URL",
+            ],
+        ),
         ("logo(&variables)", &["IDENTITY_LOGO_URL"]),
     ];
     let template = Template::read();

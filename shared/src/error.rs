@@ -67,6 +67,8 @@ pub enum Error {
     CaptchaFieldsMissing,
     /// The captcha response is wrong, or the provider could not verify it.
     CaptchaRefused,
+    /// The request did not come through the CDN that is configured.
+    DirectAccessDenied,
     /// A page of another site made a browser send the request.
     CrossSiteRequest,
     /// The request presents no live session, or live sessions of two users.
@@ -222,6 +224,9 @@ impl Error {
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.captcha.verification_failed",
             ),
+            Self::DirectAccessDenied => {
+                Row::of(StatusCode::FORBIDDEN, "authz.direct_access_denied")
+            }
             Self::CrossSiteRequest => Row::of(StatusCode::FORBIDDEN, "authz.cross_site_request"),
             Self::NotSignedIn => Row::of(StatusCode::UNAUTHORIZED, "authz.invalid_session"),
             Self::ClientMismatch => {
@@ -438,6 +443,7 @@ mod tests {
                 422,
                 "identity.captcha.verification_failed",
             ),
+            (Error::DirectAccessDenied, 403, "authz.direct_access_denied"),
             (Error::CrossSiteRequest, 403, "authz.cross_site_request"),
             (Error::NotSignedIn, 401, "authz.invalid_session"),
             (Error::ClientMismatch, 401, "authz.client_session_mismatch"),

@@ -9,9 +9,10 @@ use super::{
 };
 use crate::harness::{Folder, workspace};
 
-const CONTEXT: [(&str, &str); 4] = [
+const CONTEXT: [(&str, &str); 5] = [
     ("vars.DOMAIN", "https://id.example"),
     ("vars.SENDER_EMAIL", "noreply@id.example"),
+    ("vars.API_URL", ""),
     ("matrix.architecture", "x86_64"),
     ("matrix.flags", ""),
 ];
@@ -165,7 +166,7 @@ async fn the_deploy_step_fails_without_aws_or_for_an_unknown_section() {
 }
 
 #[tokio::test]
-async fn the_smoke_step_passes_the_outputs_of_its_stack_to_the_script() {
+async fn the_smoke_step_passes_the_outputs_of_its_stack_or_the_url_of_the_cdn_to_the_script() {
     if found("aws", "awscli").is_none() {
         return;
     }
@@ -174,21 +175,26 @@ async fn the_smoke_step_passes_the_outputs_of_its_stack_to_the_script() {
     fs::create_dir(file("tests")).unwrap();
     fs::write(file("tests/smoke.sh"), "printf '%s\\n' \"$@\"").unwrap();
     let step = Step::of("deploy.yml", "deploy", "Smoke test");
-    for section in ["default", "prod"] {
+    for (section, cdn, expected) in [
+        ("default", "", "https://api.example\nmanage\n"),
+        ("prod", "", "https://api.example\nmanage\n"),
+        (
+            "prod",
+            "https://cdn.example",
+            "https://cdn.example\nmanage\n",
+        ),
+    ] {
         let (aws, url) = Aws::start(&[
             ("ApiUrl", "https://api.example"),
             ("ManageUsersFunctionName", "manage"),
             ("Other", "x"),
         ])
         .await;
-        let output = step
-            .run(folder.path(), &context(section, ""), &account(&url))
-            .await;
+        // The first value of a name counts.
+        let context = [&[("vars.API_URL", cdn)], &context(section, "")[..]].concat();
+        let output = step.run(folder.path(), &context, &account(&url)).await;
         assert!(output.status.success(), "{output:?}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stdout),
-            "https://api.example\nmanage\n"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
         let calls = aws.calls("DescribeStacks");
         assert!(
             !calls.is_empty()

@@ -4,11 +4,11 @@ use functions::email::confirm_code::ConfirmCode;
 use shared::{
     BoxError,
     config::{
-        Accounts, Sessions, Tables, Variables, argon2, browser_origins, limits, pending_lifetime,
-        token_secret,
+        Accounts, Sessions, Tables, Variables, argon2, browser_origins, cdn_secrets, limits,
+        pending_lifetime, token_secret,
     },
     domain::password::Hasher,
-    http::{OriginCheck, serve},
+    http::{Cdn, OriginCheck, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -21,6 +21,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let store = Store::new(
@@ -38,5 +39,8 @@ async fn main() -> Result<(), BoxError> {
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

@@ -3,8 +3,11 @@
 use functions::otp::generate_qrcode::GenerateQrcode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Sessions, Tables, Variables, data_secret, pending_lifetime},
-    http::{authentication::Authenticator, serve},
+    config::{
+        Accounts, Application, Sessions, Tables, Variables, cdn_secrets, data_secret,
+        pending_lifetime,
+    },
+    http::{Cdn, authentication::Authenticator, serve_behind},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
     tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
@@ -14,6 +17,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
@@ -37,5 +41,8 @@ async fn main() -> Result<(), BoxError> {
         application: Application::read(&variables)?,
         reauthentication_time: sessions.reauthentication_time,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

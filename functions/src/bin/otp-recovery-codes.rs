@@ -4,10 +4,11 @@ use functions::otp::recovery_codes::RecoveryCodes;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Sessions, Tables, Variables, argon2, data_secret, pending_lifetime,
+        Accounts, Application, Sessions, Tables, Variables, argon2, cdn_secrets, data_secret,
+        pending_lifetime,
     },
     domain::password::Hasher,
-    http::{authentication::Authenticator, serve},
+    http::{Cdn, authentication::Authenticator, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -21,6 +22,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
@@ -45,5 +47,8 @@ async fn main() -> Result<(), BoxError> {
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         reauthentication_time: sessions.reauthentication_time,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

@@ -3,8 +3,8 @@
 use functions::otp::verify::Verify;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, data_secret, pending_lifetime},
-    http::{authentication::Authenticator, serve},
+    config::{Accounts, Sessions, Tables, Variables, cdn_secrets, data_secret, pending_lifetime},
+    http::{Cdn, authentication::Authenticator, serve_behind},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
     tokens::{key_cache::KeyCache, otp_secrets::OtpSecrets},
@@ -14,6 +14,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
@@ -35,5 +36,8 @@ async fn main() -> Result<(), BoxError> {
         otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         accounts: Accounts::read(&variables)?,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

@@ -4,11 +4,11 @@ use functions::password::change::Change;
 use shared::{
     BoxError,
     config::{
-        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, pending_lifetime,
-        token_secret,
+        Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, cdn_secrets,
+        pending_lifetime, token_secret,
     },
     domain::password::Hasher,
-    http::{authentication::Authenticator, serve},
+    http::{Cdn, authentication::Authenticator, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -23,6 +23,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let store = Store::new(
@@ -51,5 +52,8 @@ async fn main() -> Result<(), BoxError> {
             BreachedPasswords::new(passwords.breached_passwords),
         ),
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

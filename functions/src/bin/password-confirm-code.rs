@@ -5,10 +5,10 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
-        pending_lifetime, token_secret,
+        cdn_secrets, pending_lifetime, token_secret,
     },
     domain::password::Hasher,
-    http::{OriginCheck, serve},
+    http::{Cdn, OriginCheck, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -22,6 +22,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let store = Store::new(
@@ -44,5 +45,8 @@ async fn main() -> Result<(), BoxError> {
             BreachedPasswords::new(passwords.breached_passwords),
         ),
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

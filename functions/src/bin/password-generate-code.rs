@@ -3,9 +3,11 @@
 use functions::password::generate_code::GenerateCode;
 use shared::{
     BoxError,
-    config::{Accounts, Application, Tables, Variables, captcha, limits, pending_lifetime},
+    config::{
+        Accounts, Application, Tables, Variables, captcha, cdn_secrets, limits, pending_lifetime,
+    },
     domain::captcha::ProtectedOperation,
-    http::serve,
+    http::{Cdn, serve_behind},
     platform::{aws::Aws, clock, telemetry},
     providers::captcha::Captcha,
     store::Store,
@@ -15,6 +17,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let endpoint = GenerateCode {
@@ -33,5 +36,8 @@ async fn main() -> Result<(), BoxError> {
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

@@ -5,10 +5,10 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        data_secret, imported_hashes, limits, pending_lifetime, token_secret,
+        cdn_secrets, data_secret, imported_hashes, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
-    http::{OriginCheck, serve},
+    http::{Cdn, OriginCheck, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -23,6 +23,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let secrets_manager = aws.secrets_manager();
     let tables = Tables::read(&variables)?;
@@ -50,5 +51,8 @@ async fn main() -> Result<(), BoxError> {
         sessions: Sessions::read(&variables)?,
         application: Application::read(&variables)?,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

@@ -3,8 +3,8 @@
 use functions::session::end::End;
 use shared::{
     BoxError,
-    config::{Accounts, Sessions, Tables, Variables, pending_lifetime},
-    http::{authentication::Authenticator, serve},
+    config::{Accounts, Sessions, Tables, Variables, cdn_secrets, pending_lifetime},
+    http::{Cdn, authentication::Authenticator, serve_behind},
     platform::{aws::Aws, clock, telemetry},
     store::Store,
     tokens::key_cache::KeyCache,
@@ -14,6 +14,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
@@ -33,5 +34,8 @@ async fn main() -> Result<(), BoxError> {
         },
         accounts: Accounts::read(&variables)?,
     };
-    serve(async |request| endpoint.handle(request, clock::now()).await).await
+    serve_behind(cdn, async |request| {
+        endpoint.handle(request, clock::now()).await
+    })
+    .await
 }

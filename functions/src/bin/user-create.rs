@@ -5,10 +5,10 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Passwords, Sessions, Tables, Variables, argon2, browser_origins,
-        captcha, limits, pending_lifetime, token_secret,
+        captcha, cdn_secrets, limits, pending_lifetime, token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
-    http::{OriginCheck, serve},
+    http::{Cdn, OriginCheck, serve_behind},
     platform::{
         aws::Aws,
         clock,
@@ -25,6 +25,7 @@ use shared::{
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
     let variables = Variables::from_env();
+    let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let store = Store::new(
@@ -53,5 +54,8 @@ async fn main() -> Result<(), BoxError> {
         ),
     };
     // Boxed, because the future is large.
-    serve(async |request| Box::pin(endpoint.handle(request, clock::now())).await).await
+    serve_behind(cdn, async |request| {
+        Box::pin(endpoint.handle(request, clock::now())).await
+    })
+    .await
 }

@@ -18,11 +18,12 @@ const AWS_ONLY_TABLE: [&str; 4] = [
     "SSESpecification",
 ];
 const AWS_ONLY_SECRET: [&str; 1] = ["Description"];
-/// Throttling, access log and deployment.
-const AWS_ONLY_API: [&str; 4] = [
+/// Throttling, access log, deployment, and the default URL, which the stack does not have.
+const AWS_ONLY_API: [&str; 5] = [
     "AccessLogSettings",
     "DefaultRouteSettings",
     "Description",
+    "DisableExecuteApiEndpoint",
     "FailOnWarnings",
 ];
 

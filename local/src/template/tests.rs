@@ -54,7 +54,7 @@ fn the_template_of_the_project_is_supported() {
     for (variable, value) in [
         ("IDENTITY_DOMAIN", "http://localhost:3000"),
         ("IDENTITY_SESSION_EXPIRE_TIME", "1800"),
-        ("IDENTITY_SENDER_NAME", ""),
+        ("IDENTITY_CDN_SECRET_SHA256", ""),
         ("IDENTITY_USERS_TABLE", "UsersTable"),
         (
             "IDENTITY_TOKEN_SECRET",

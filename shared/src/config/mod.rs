@@ -7,6 +7,7 @@
 mod accounts;
 mod application;
 mod captcha;
+mod cdn;
 mod limits;
 mod mail;
 mod origins;
@@ -21,6 +22,7 @@ mod variables;
 pub use accounts::{Accounts, pending_lifetime};
 pub use application::{Application, Logo, app_name, default_language, logo};
 pub use captcha::captcha;
+pub use cdn::cdn_secrets;
 pub use limits::limits;
 pub use mail::{Mail, Sender, SupportUrl};
 pub use origins::browser_origins;

@@ -16,6 +16,9 @@ const REQUIRED: [(&str, &str); 6] = [
     ),
 ];
 
+/// SHA-256 of `secret`.
+const HASH: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
 /// The required variables and `overrides`, of which an empty one counts as not set.
 fn variables(overrides: &[(&str, &str)]) -> Variables {
     let values: Vec<(String, String)> = REQUIRED
@@ -42,6 +45,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
         browser_origins(&variables)?;
+        cdn_secrets(&variables)?;
         Passwords::read(&variables)?.policy()?;
         argon2(&variables)?;
         imported_hashes(&variables)?;
@@ -110,6 +114,7 @@ fn a_variable_that_is_not_set_has_its_default() {
         ["https://example.com"]
     );
     assert!(trusted_proxies(&variables).expect("a section").is_empty());
+    assert!(cdn_secrets(&variables).expect("secrets").is_empty());
     let passwords = Passwords::read(&variables).expect("a section");
     assert_eq!(passwords.regexp, DEFAULT_REGEXP);
     assert!(
@@ -216,6 +221,15 @@ fn an_error_names_the_variable() {
         ("IDENTITY_PASSWORD_REGEXP", "^(a+)+$"),
         ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/33"),
         ("IDENTITY_TRUSTED_PROXIES", "nginx"),
+        ("IDENTITY_CDN_SECRET_SHA256", "secret"),
+        ("IDENTITY_CDN_SECRET_SHA256", &HASH[1..]),
+        ("IDENTITY_CDN_SECRET_SHA256", &format!("{HASH},")),
+        ("IDENTITY_CDN_SECRET_SHA256", &format!("{HASH}, {HASH}")),
+        // SHA-256 of the empty text.
+        (
+            "IDENTITY_CDN_SECRET_SHA256",
+            "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        ),
         ("IDENTITY_CAPTCHA", "yes"),
         ("IDENTITY_CAPTCHA_ID", "two words"),
         ("IDENTITY_CAPTCHA_SECRET_ARN", "two words"),
@@ -307,6 +321,18 @@ fn a_logo_is_an_https_url_of_which_the_origin_is_known() {
             Ok(Some(expected))
         );
     }
+}
+
+#[test]
+fn a_cdn_has_one_secret_or_two() {
+    let read = |value: &str| cdn_secrets(&variables(&[("IDENTITY_CDN_SECRET_SHA256", value)]));
+    let secrets = read(HASH).expect("a secret");
+    assert_eq!(data_encoding::HEXLOWER.encode(&secrets[0]), HASH);
+    let other = "00".repeat(32);
+    let two = read(&format!("{},{other}", HASH.to_uppercase())).expect("two secrets");
+    assert_eq!(two, [secrets[0], [0; 32]]);
+    // Longer than the variable can be.
+    assert!(read(&format!("{HASH},{other},{other}")).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! HTTP: parsing of requests, authentication, responses, and the loop that serves requests.
 
 pub mod authentication;
+mod cdn;
 mod cookies;
 mod credential;
 mod device_cookie;
@@ -9,6 +10,7 @@ mod parameters;
 mod response;
 mod serve;
 
+pub use cdn::Cdn;
 pub use cookies::{append_cookies, clearing_cookie, session_cookie};
 pub use credential::Credential;
 pub use device_cookie::{DeviceTokens, KnownDevices};
@@ -19,4 +21,4 @@ pub use lambda_http::{
 pub use origin::OriginCheck;
 pub use parameters::{Form, Parameters};
 pub use response::{STRICT_TRANSPORT, cacheable_json, empty, error_response, json, with_cookie};
-pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve};
+pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve, serve_behind};

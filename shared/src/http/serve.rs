@@ -22,6 +22,7 @@ use lambda_http::{
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
+    cdn::{Cdn, ViewerAddress},
     cookies::append_cookies,
     origin::ApiDomain,
     response::{error_key, error_response},
@@ -35,9 +36,9 @@ use crate::{
     },
 };
 
-/// Serves requests until Lambda stops the instance. An [`Error`] of the handler becomes its
-/// response. Each request writes one line to the log, after its response was sent, and one more
-/// with the cause if the service failed.
+/// Serves requests like [`serve_behind`], but accepts those that did not come through the CDN: for
+/// operations that use neither the client's address nor a session, and for `/auth`, which gateways
+/// call.
 ///
 /// # Errors
 /// An error of Lambda's Runtime API.
@@ -46,7 +47,22 @@ where
     H: Fn(Request) -> F + Send + Sync,
     F: Future<Output = Result<Response<Body>, Error>> + Send,
 {
+    serve_behind(Cdn::new(Vec::new()), handler).await
+}
+
+/// Serves requests until Lambda stops the instance. If there is a CDN, requests that did not come
+/// through it are refused. An [`Error`] of the handler becomes its response. Each request writes one
+/// line to the log, after its response was sent, and one more with the cause if the service failed.
+///
+/// # Errors
+/// An error of Lambda's Runtime API.
+pub async fn serve_behind<H, F>(cdn: Cdn, handler: H) -> Result<(), BoxError>
+where
+    H: Fn(Request) -> F + Send + Sync,
+    F: Future<Output = Result<Response<Body>, Error>> + Send,
+{
     let (sender, receiver) = mpsc::channel();
+    let cdn = &cdn;
     let handler = &handler;
     let sender = &sender;
     let service = service_fn(move |mut event: LambdaEvent<LambdaRequest>| {
@@ -62,13 +78,14 @@ where
             request.extensions_mut().insert(domain.clone());
             async move {
                 let invocation = Invocation::begin(request.lambda_context().request_id);
+                let admitted = cdn.admit(&mut request);
                 let route = route(&request);
                 let address =
                     Network::around(&client(&request).address).map(|network| network.to_string());
                 let time_left = time_left(request.lambda_context().deadline, clock::now());
-                let result = match sanitized {
+                let result = match admitted.and(sanitized.map_err(Error::from)) {
                     Ok(()) => within(time_left, handler(request)).await,
-                    Err(NotBase64) => Err(Error::MalformedBody),
+                    Err(error) => Err(error),
                 };
                 let response = match result {
                     Ok(response) => response,
@@ -154,9 +171,13 @@ fn route(request: &Request) -> String {
     }
 }
 
-/// The client of a request: the address that API Gateway reports, and the User-Agent.
+/// The client of a request: the User-Agent, and the address that API Gateway reports, or the CDN if
+/// the request came through it.
 #[must_use]
 pub fn client(request: &Request) -> Client {
+    if let Some(ViewerAddress(address)) = request.extensions().get() {
+        return client_with_address(address.clone(), request.headers());
+    }
     let address = match request.request_context_ref() {
         Some(RequestContext::ApiGatewayV2(context)) => context.http.source_ip.clone(),
         _ => None,
@@ -196,6 +217,12 @@ const NOT_IN_A_QUERY: &AsciiSet = &CONTROLS
 /// A body that the event declares as base64, but that is not.
 #[derive(Clone, Copy, Debug)]
 pub struct NotBase64;
+
+impl From<NotBase64> for Error {
+    fn from(NotBase64: NotBase64) -> Self {
+        Self::MalformedBody
+    }
+}
 
 /// Changes an event so that `lambda_http` can convert it to a request: it panics if host, path and
 /// query string are no valid URI, or if the body is not valid base64.

@@ -66,6 +66,7 @@ const OVER = /^identity\.session\.(missing_session|not_found)$/;
 const SAME = {
   "resource.password.doesnt_match": "identity.user.passwords_doesnt_match",
   "resource.otp.invalid": "identity.session.invalid_otp",
+  "authz.direct_access_denied": "unavailable",
 };
 
 // A wait as in "in 2 minutes", in the language of the page.

@@ -182,6 +182,7 @@ impl SignIn {
             | Error::NothingToConfirm
             | Error::ReferralInvalid
             | Error::ReferralUnknown
+            | Error::DirectAccessDenied
             | Error::CrossSiteRequest
             | Error::NotSignedIn
             | Error::ClientMismatch
