@@ -132,7 +132,7 @@ impl Variables {
 
 /// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
 /// variables of a function within Lambda's quota of 4096 bytes, names included.
-pub const MAX_LENGTHS: [(&str, usize); 19] = [
+pub const MAX_LENGTHS: [(&str, usize); 20] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_ALLOWED_ORIGINS", 160),
