@@ -9,7 +9,9 @@ pub fn choose(requested: Option<&str>, accepted: &str, default: Language) -> Lan
     let preferred = accepted
         .split(',')
         .find_map(|tag| tag.split(';').next()?.parse().ok());
-    Language::choose(requested, None, preferred.unwrap_or(default))
+    Language::requested(requested)
+        .or(preferred)
+        .unwrap_or(default)
 }
 
 #[cfg(test)]

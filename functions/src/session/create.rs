@@ -8,7 +8,6 @@ use shared::{
         captcha::CaptchaResponse,
         device::{Device, DeviceCodes},
         email_address::{AccountKey, AccountKeys},
-        language::Language,
         mail::{Kind, QueuedMail},
         otp::{
             CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
@@ -361,11 +360,7 @@ impl Create {
         if !password_known_notice_is_due(user, on_device, now) {
             return None;
         }
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         QueuedMail::notice(Kind::PasswordKnown, user, language, now)
     }
 }

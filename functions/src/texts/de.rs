@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Bestätigen Sie Ihre E-Mail-Adresse für {app}",
         heading: "Bestätigen Sie Ihre E-Mail-Adresse",
-        lead: "bitte bestätigen Sie, dass diese E-Mail-Adresse Ihnen gehört, damit wir Ihr Konto bei {app} aktivieren können.",
+        lead: "bitte bestätigen Sie, dass die E-Mail-Adresse {email} Ihnen gehört, damit wir Ihr Konto bei {app} aktivieren können.",
         action: "E-Mail-Adresse bestätigen",
         ask: "Um die Adresse zu bestätigen, öffnen Sie bitte diesen Link:",
         note: "Wenn Sie sich nicht registriert haben, ignorieren Sie diese Nachricht bitte. Ohne Ihre Bestätigung wird das Konto nicht aktiviert.",

@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirm your email address for {app}",
         heading: "Confirm your email address",
-        lead: "Please confirm that this email address belongs to you, so that we can activate your {app} account.",
+        lead: "Please confirm that the email address {email} belongs to you, so that we can activate your {app} account.",
         action: "Confirm email address",
         ask: "To confirm the address, open this link:",
         note: "If you did not create an account, you can ignore this email. Without your confirmation, the account will not be activated.",

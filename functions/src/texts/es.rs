@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirme su dirección de correo para {app}",
         heading: "Confirme su dirección de correo electrónico",
-        lead: "Confirme que esta dirección de correo es suya para que podamos activar su cuenta de {app}.",
+        lead: "Confirme que la dirección de correo {email} es suya para que podamos activar su cuenta de {app}.",
         action: "Confirmar la dirección",
         ask: "Para confirmar la dirección, abra este enlace:",
         note: "Si no se ha registrado, ignore este mensaje: sin su confirmación, la cuenta no se activará.",

@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirmez votre adresse e-mail pour {app}",
         heading: "Confirmez votre adresse e-mail",
-        lead: "Veuillez confirmer que cette adresse e-mail vous appartient afin que nous puissions activer votre compte {app}.",
+        lead: "Veuillez confirmer que l’adresse e-mail {email} vous appartient afin que nous puissions activer votre compte {app}.",
         action: "Confirmer l’adresse",
         ask: "Pour confirmer l’adresse, ouvrez ce lien\u{a0}:",
         note: "Si vous n’avez pas créé de compte, ignorez ce message\u{a0}: sans votre confirmation, le compte ne sera pas activé.",

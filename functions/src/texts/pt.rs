@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirme o e-mail da sua conta {app}",
         heading: "Confirme seu endereço de e-mail",
-        lead: "Confirme que este endereço de e-mail é seu para que possamos ativar sua conta {app}.",
+        lead: "Confirme que o endereço de e-mail {email} é seu para que possamos ativar sua conta {app}.",
         action: "Confirmar o endereço",
         ask: "Para confirmar o endereço, abra este link:",
         note: "Se você não se cadastrou, ignore esta mensagem: sem a sua confirmação, a conta não será ativada.",

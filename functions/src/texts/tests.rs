@@ -53,7 +53,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 
 /// The text with `x` for each placeholder.
 fn filled(text: &str) -> String {
-    ["app", "life", "when"]
+    ["app", "email", "life", "when"]
         .iter()
         .fold(text.to_owned(), |text, name| {
             text.replace(&format!("{{{name}}}"), "x")
@@ -78,6 +78,7 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
         let name = path.rsplit('/').next().expect("a name");
         let allowed: &[&str] = match (path.starts_with("mails/"), name) {
             (true, "life" | "life_preheader") => &["life"],
+            (true, "lead") if path == "mails/confirmation/lead" => &["app", "email"],
             (true, "subject" | "preheader" | "heading" | "lead" | "consequence" | "note") => {
                 &["app"]
             }
@@ -94,6 +95,9 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
             placeholders(&english[path]),
             "{language:?} {path}: {text}"
         );
+        if path == "mails/confirmation/lead" {
+            assert!(found.contains("email"), "{language:?} {path}: {text}");
+        }
         if path.ends_with("/subject") {
             assert!(found.contains("app"), "{language:?} {path}: {text}");
         }

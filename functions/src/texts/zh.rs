@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "请验证您的 {app} 邮箱地址",
         heading: "验证您的邮箱地址",
-        lead: "请确认此邮箱地址属于您，以便我们激活您的 {app} 账户。",
+        lead: "请确认邮箱地址 {email} 属于您，以便我们激活您的 {app} 账户。",
         action: "验证邮箱地址",
         ask: "请打开以下链接验证邮箱地址：",
         note: "如果您没有注册账户，请忽略此邮件；未经验证，该账户不会被激活。",
