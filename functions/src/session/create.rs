@@ -24,7 +24,7 @@ use shared::{
     },
     platform::{
         clock::Timestamp,
-        telemetry::metrics::{self, SignIn},
+        telemetry::metrics::{self, SecurityEvent, SignIn},
     },
     providers::captcha::Captcha,
     store::{AcceptedCode, Attempt, Outcome, Signer, Store},
@@ -116,17 +116,25 @@ impl Create {
         let valid = device.filter(is_valid);
         if device.is_some() && valid.is_none() && !attempt.is_of_address() {
             // The token is of an earlier user or epoch, so it is treated as absent.
+            metrics::security_event(SecurityEvent::DeviceRefused);
             attempt = self
                 .store
                 .count_attempt(&accounts, None, &self.limits, now)
                 .await?;
         }
         let is_by_device = valid.is_some() && !attempt.is_of_address();
+        let by_device = codes.filter(|_| is_by_device);
+        if by_device
+            .as_ref()
+            .is_some_and(|codes| !codes.permit_another())
+        {
+            metrics::security_event(SecurityEvent::DeviceRefused);
+        }
         let sign_in = SignInAttempt {
             account: accounts.account(),
             devices: &devices,
             attempt: &attempt,
-            codes: codes.filter(|codes| is_by_device && codes.permit_another()),
+            codes: by_device.filter(DeviceCodes::permit_another),
             recorder: Recorder {
                 client: &client,
                 life: self.accounts.activity_retention,
@@ -346,6 +354,7 @@ impl Create {
                 }
             };
             require_uncontended(counted)?;
+            metrics::security_event(SecurityEvent::WrongCode);
             return Err(Error::OtpInvalid);
         }
         Ok(factor)
