@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "Die Sicherheitsabfrage ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
         request_too_many_attempts: "Zu viele Versuche. Bitte versuchen Sie es {when} erneut.",
         authz_invalid_session: "Ihre Sitzung ist beendet. Bitte melden Sie sich erneut an.",
-        authz_client_session_mismatch: "Zu Ihrer Sicherheit wurde Ihre Sitzung beendet, weil die Anfrage von einem anderen Browser oder aus einem anderen Netzwerk kam. Bitte melden Sie sich erneut an.",
+        authz_client_session_mismatch: "Zu Ihrer Sicherheit wurde Ihre Sitzung beendet, weil die Anfrage anscheinend von einem anderen Browser oder Gerät kam. Bitte melden Sie sich erneut an.",
         authz_user_not_active: "Sie wurden abgemeldet, weil Ihr Konto nicht aktiv ist. Bitte wenden Sie sich an den Support.",
         authz: "Bitte melden Sie sich zu Ihrer Sicherheit erneut an.",
         unavailable: "Es ist ein Fehler aufgetreten. Bitte versuchen Sie es in Kürze erneut.",

@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "La comprobación de seguridad ha fallado. Inténtelo de nuevo.",
         request_too_many_attempts: "Demasiados intentos. Inténtelo de nuevo {when}.",
         authz_invalid_session: "La sesión ha finalizado. Inicie sesión de nuevo.",
-        authz_client_session_mismatch: "Por su seguridad, hemos cerrado la sesión porque la solicitud procedía de otro navegador o de otra red. Inicie sesión de nuevo.",
+        authz_client_session_mismatch: "Por su seguridad, hemos cerrado la sesión porque la solicitud parecía proceder de otro navegador o dispositivo. Inicie sesión de nuevo.",
         authz_user_not_active: "Hemos cerrado la sesión porque su cuenta no está activa. Póngase en contacto con el equipo de soporte.",
         authz: "Por su seguridad, inicie sesión de nuevo.",
         unavailable: "Se ha producido un error. Inténtelo de nuevo en unos momentos.",

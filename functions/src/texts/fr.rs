@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "Le contrôle de sécurité a échoué. Veuillez réessayer.",
         request_too_many_attempts: "Trop de tentatives. Veuillez réessayer {when}.",
         authz_invalid_session: "Votre session a pris fin. Veuillez vous reconnecter.",
-        authz_client_session_mismatch: "Pour votre sécurité, votre session a été fermée, car la demande provenait d’un autre navigateur ou d’un autre réseau. Veuillez vous reconnecter.",
+        authz_client_session_mismatch: "Pour votre sécurité, votre session a été fermée, car la demande semblait provenir d’un autre navigateur ou d’un autre appareil. Veuillez vous reconnecter.",
         authz_user_not_active: "Votre session a été fermée, car votre compte n’est pas actif. Veuillez contacter l’assistance.",
         authz: "Pour votre sécurité, veuillez vous reconnecter.",
         unavailable: "Une erreur s’est produite. Veuillez réessayer dans un instant.",

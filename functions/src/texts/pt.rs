@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "A verificação de segurança falhou. Tente novamente.",
         request_too_many_attempts: "Muitas tentativas. Tente novamente {when}.",
         authz_invalid_session: "Sua sessão foi encerrada. Entre novamente.",
-        authz_client_session_mismatch: "Para sua segurança, a sessão foi encerrada porque a solicitação veio de outro navegador ou de outra rede. Entre novamente.",
+        authz_client_session_mismatch: "Para sua segurança, a sessão foi encerrada porque a solicitação parecia vir de outro navegador ou dispositivo. Entre novamente.",
         authz_user_not_active: "Sua sessão foi encerrada porque sua conta não está ativa. Entre em contato com o suporte.",
         authz: "Por segurança, entre novamente.",
         unavailable: "Ocorreu um erro. Tente novamente em instantes.",

@@ -317,3 +317,25 @@ fn the_script_and_the_texts_name_the_same_messages() {
         assert!(is_used, "{name}");
     }
 }
+
+/// `IDENTITY_SESSION_BINDING` decides whether the network counts, and by default it does not.
+#[test]
+fn a_mismatch_of_the_client_is_not_explained_by_the_network() {
+    let network = |language| match language {
+        Language::En => "network",
+        Language::Ru => "сет",
+        Language::Uk => "мереж",
+        Language::Es => " red",
+        Language::Fr => "réseau",
+        Language::De => "netz",
+        Language::Pt => " rede",
+        Language::Zh => "网络",
+    };
+    for language in Language::ALL {
+        let text = pages(language).script.authz_client_session_mismatch;
+        assert!(
+            !text.to_lowercase().contains(network(language)),
+            "{language:?}: {text}"
+        );
+    }
+}

@@ -1,4 +1,4 @@
-//! Protection of operations that set a cookie without a csrf token from requests that another site
+//! Protection of operations that set a cookie without a CSRF token from requests that another site
 //! makes a browser send (login CSRF: OWASP Cross-Site Request Forgery Prevention Cheat Sheet).
 
 use std::net::IpAddr;
