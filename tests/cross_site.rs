@@ -1,4 +1,4 @@
-//! Requests that another site makes a browser send to operations which set a cookie without a csrf
+//! Requests that another site makes a browser send to operations which set a cookie without a CSRF
 //! token (login CSRF)
 
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use crate::harness::{
 const REFUSED: (u16, &[&str]) = (403, &["authz.cross_site_request"]);
 const EVIL: &str = "https://evil.example";
 
-/// The operations that may set a cookie without a csrf token.
+/// The operations that may set a cookie without a CSRF token.
 fn cookie_setting() -> impl Iterator<Item = &'static Operation> {
     const PATHS: [&str; 4] = [
         "/identity/sessions",

@@ -166,7 +166,7 @@ async fn of_several_sessions_the_one_of_the_csrf_token_counts_else_the_newest() 
                 .await;
         }
     }
-    // The operation ends all other sessions, and keeps the one of the csrf token.
+    // The operation ends all other sessions, and keeps the one of the CSRF token.
     with_cookies(latchkey, "DELETE", "/resource/sessions", cookies.as_bytes())
         .csrf(&second.csrf_token)
         .send()

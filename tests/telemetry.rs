@@ -265,6 +265,64 @@ async fn sign_ins_resets_mails_and_hashes_are_counted() {
 }
 
 #[tokio::test]
+async fn security_events_are_counted() {
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_METRICS_NAMESPACE", NAMESPACE),
+        ("IDENTITY_ARGON2", "m=8192,t=1,p=1"),
+    ])
+    .await;
+    // A wrong code at the sign-in, and at the step-up until the session ends.
+    let (user, authenticator) = latchkey.enrolled("telemetry-security").await;
+    let wrong = latchkey.sign_in_with(&user, &authenticator.wrong_code());
+    assert_eq!(wrong.send().await.status, 403);
+    // A text that is no code is refused without being counted.
+    let no_code = latchkey.sign_in_with(&user, "no code");
+    assert_eq!(no_code.send().await.status, 403);
+    for _ in 0..10 {
+        let step_up = latchkey
+            .post("/resource/sessions/current")
+            .bearer(&user.session)
+            .form(&[("password", WRONG)]);
+        assert_eq!(step_up.send().await.status, 404);
+    }
+    // A device token of an earlier epoch.
+    let other = latchkey.signed_up("telemetry-device-refused").await;
+    let sign_in = |password: &str, cookie: &str| {
+        latchkey
+            .sign_in(&other.email, password)
+            .device(cookie)
+            .send()
+    };
+    let first = latchkey.sign_in(&other.email, PASSWORD).send().await;
+    let outdated = first.device_cookie();
+    assert_eq!(sign_in(PASSWORD, &outdated).await.status, 201);
+    latchkey
+        .edit_user(&other, |item| {
+            let epoch = aws_sdk_dynamodb::types::AttributeValue::N("7".to_owned());
+            drop(item.insert("device_epoch".to_owned(), epoch));
+        })
+        .await;
+    let renewed = sign_in(PASSWORD, &outdated).await;
+    assert_eq!(renewed.status, 201);
+    latchkey
+        .post("/identity/sessions")
+        .header("sec-fetch-site", "cross-site")
+        .json(&json!({}))
+        .send()
+        .await
+        .is_refused(403, &["authz.cross_site_request"]);
+    for (metric, count) in [
+        ("SecurityEvents/wrong_code", 1),
+        ("SecurityEvents/step_up_failed", 10),
+        ("SecurityEvents/session_ended", 1),
+        ("SecurityEvents/device_refused", 1),
+        ("SecurityEvents/cross_site", 1),
+    ] {
+        latchkey.counted(metric, count).await;
+    }
+}
+
+#[tokio::test]
 async fn the_cause_of_a_failure_is_logged_with_the_request_id() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("telemetry-cause").await;

@@ -155,15 +155,15 @@ pub fn language(input: &[u8]) {
         return;
     };
     let (tag, data) = text.split_once('\n').unwrap_or((text, ""));
-    let chosen = Language::choose(Some(tag), Some(data), Language::Zh);
+    let requested = Language::requested(Some(tag));
+    if let Some(language) = requested {
+        assert_eq!(Language::requested(Some(language.tag())), requested);
+    }
     assert_eq!(
-        Language::choose(Some(chosen.as_str()), Some(data), Language::En),
-        chosen
+        Language::requested(Some(&tag.to_ascii_uppercase())),
+        requested
     );
-    assert_eq!(
-        Language::choose(Some(&tag.to_uppercase()), Some(data), Language::Zh),
-        chosen
-    );
+    let _ = Language::of_data(Some(data));
 }
 
 /// Input: a token, as sent in a cookie or a parameter.

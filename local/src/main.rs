@@ -2,7 +2,7 @@
 
 #![deny(clippy::print_stdout, reason = "println! panics if the pipe is closed")]
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 use local::{Error, Grants, Options, Stack, Users};
 use std::{
     net::{SocketAddr, ToSocketAddrs},
@@ -15,8 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// Builds the functions first, which are the same programs that Lambda runs. Environment variables
 /// whose names begin with IDENTITY_, such as IDENTITY_APP_NAME, are passed to the functions and
-/// override the template. If IDENTITY_CAPTCHA_SECRET_ARN is set, LATCHKEY_CAPTCHA_SECRET must hold
-/// the captcha's private key.
+/// override the template. They must satisfy the constraints of the template's parameters. If
+/// IDENTITY_CAPTCHA_SECRET_ARN is set, LATCHKEY_CAPTCHA_SECRET must hold the captcha's private key.
 #[derive(Parser)]
 #[expect(
     clippy::doc_markdown,
@@ -63,7 +63,7 @@ struct Run {
     release: bool,
 
     /// Origin of a front end, such as http://localhost:5173; repeat the option for more origins
-    #[arg(long = "cors-origin", value_name = "URL", value_parser = origin)]
+    #[arg(long = "cors-origin", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     cors_origins: Vec<String>,
 }
 
@@ -72,22 +72,6 @@ fn address(text: &str) -> Result<SocketAddr, String> {
         .map_err(|error| error.to_string())?
         .next()
         .ok_or_else(|| "the host name has no address".to_owned())
-}
-
-/// The rule of `CorsAllowedOrigins` in template.yaml, which the functions enforce.
-fn origin(text: &str) -> Result<String, String> {
-    const PROBLEM: &str =
-        "not an origin without a path, such as https://example.com (http only for localhost)";
-    let (scheme, authority) = text.split_once("://").ok_or(PROBLEM)?;
-    let host = authority.split(':').next().unwrap_or_default();
-    let is_origin = !authority.contains(['/', '?', '#', '@', ',']) && !host.is_empty();
-    let is_confidential =
-        scheme == "https" || (scheme == "http" && ["localhost", "127.0.0.1"].contains(&host));
-    if is_origin && is_confidential {
-        Ok(text.to_owned())
-    } else {
-        Err(PROBLEM.to_owned())
-    }
 }
 
 #[tokio::main]

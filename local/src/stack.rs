@@ -16,7 +16,7 @@ use crate::{
         Server, StopSignal, listen, listen_at_offset, listen_unguessably, local_address, serve,
     },
     stream::{self, Positions},
-    template::Template,
+    template::{GivenValue, Template},
 };
 use axum::{
     Router,
@@ -37,6 +37,8 @@ use tokio::{
 pub const ENDPOINT_FILE: &str = "stack.json";
 
 const ALLOWED_ORIGINS: &str = "IDENTITY_ALLOWED_ORIGINS";
+/// The parameter that sets it, and the origins that CORS allows.
+const CORS_ALLOWED_ORIGINS: &str = "CorsAllowedOrigins";
 
 /// A running stack. Dropping it ends it too, without waiting for the end of requests and functions.
 pub struct Stack {
@@ -56,8 +58,11 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// Checks the address and the template before a build, which may take minutes.
+    /// Checks the configuration, the address and the template before a build, which may take
+    /// minutes. [`Stack::start`] does not check the configuration by the constraints of the
+    /// template, so that tests can start functions with other values.
     pub async fn check(options: &Options) -> Result<(), Error> {
+        Template::check_values(&options.template, &given_values(options))?;
         let listener = listen(options.listen).await?;
         let (parameters, _) = configuration(
             local_address(&listener)?,
@@ -260,6 +265,8 @@ fn configuration(
     cors_origins: &[String],
     mut env: BTreeMap<String, String>,
 ) -> (BTreeMap<String, String>, BTreeMap<String, String>) {
+    // As in the functions, a blank variable counts as not set.
+    env.retain(|_, value| !value.trim().is_empty());
     if !cors_origins.is_empty() {
         env.insert(ALLOWED_ORIGINS.to_owned(), cors_origins.join(","));
     }
@@ -286,11 +293,35 @@ fn configuration(
     (parameters, env)
 }
 
+/// The values that the developer sets, by variables or options.
+fn given_values(options: &Options) -> Vec<GivenValue> {
+    let origins = options.cors_origins.join(",");
+    let each_origin = options.cors_origins.iter().map(String::as_str);
+    // The list has a maximum length. It replaces the variable.
+    let list = (options.cors_origins.len() > 1).then_some(origins.as_str());
+    let from_options = each_origin.chain(list).map(|value| GivenValue {
+        source: "--cors-origin".to_owned(),
+        parameter: CORS_ALLOWED_ORIGINS.to_owned(),
+        value: value.to_owned(),
+    });
+    let set = options.env.iter();
+    let set = set.filter(|(_, value)| !value.trim().is_empty());
+    let variables = set.filter_map(|(name, value)| {
+        let is_replaced = name == ALLOWED_ORIGINS && !options.cors_origins.is_empty();
+        Some(GivenValue {
+            source: name.clone(),
+            parameter: parameter_name(name).filter(|_| !is_replaced)?,
+            value: value.clone(),
+        })
+    });
+    from_options.chain(variables).collect()
+}
+
 /// The template's parameter for a variable: `SessionName` for `IDENTITY_SESSION_NAME`.
 fn parameter_name(variable: &str) -> Option<String> {
     if variable == ALLOWED_ORIGINS {
         // Also the origins that CORS allows.
-        return Some("CorsAllowedOrigins".to_owned());
+        return Some(CORS_ALLOWED_ORIGINS.to_owned());
     }
     let words = variable.strip_prefix("IDENTITY_")?.split('_');
     Some(
@@ -325,4 +356,131 @@ fn aws_router(secrets: Secrets, mailbox: Arc<Mailbox>, iam: Arc<Iam>) -> Router 
             any(async move |headers: HeaderMap, body: Bytes| secrets.answer(&headers, &body, &iam)),
         )
         .route("/v2/email/outbound-emails", post(mail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_yaml_ng::Value as Yaml;
+
+    fn options(cors_origins: &[&str], env: &[(&str, &str)]) -> Options {
+        let owned = |text: &&str| (*text).to_owned();
+        Options {
+            cors_origins: cors_origins.iter().map(owned).collect(),
+            env: env
+                .iter()
+                .map(|(name, value)| (owned(name), owned(value)))
+                .collect(),
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            ..Options::default()
+        }
+    }
+
+    async fn refusal(options: Options) -> Option<String> {
+        let refused = Stack::check(&options).await.err();
+        refused.map(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn an_origin_that_the_template_refuses_is_refused() {
+        let long = "https://a-rather-long-name-of-a-front-end.example.com:8443";
+        for origins in [
+            &["htt:://localhost"][..],
+            &["*"],
+            &["null"],
+            &["http://app.example"],
+            &["https://app.example/"],
+            &["https://user@app.example"],
+            &["https://app.example", "*"],
+            &[long, long, long],
+        ] {
+            let error = refusal(options(origins, &[])).await.expect("a refusal");
+            assert!(
+                error.starts_with("--cors-origin: ") && error.contains("never *"),
+                "{error}"
+            );
+        }
+        let valid = ["https://app.example", "http://localhost:5173"];
+        // The option replaces the variable.
+        let replaced = [("IDENTITY_ALLOWED_ORIGINS", "*")];
+        assert_eq!(refusal(options(&valid, &replaced)).await, None);
+        let error = refusal(options(&[], &replaced)).await.expect("a refusal");
+        assert!(
+            error.starts_with("IDENTITY_ALLOWED_ORIGINS: \"*\""),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_variable_that_the_template_refuses_is_refused() {
+        for (name, value, requirement) in [
+            ("IDENTITY_UID_PREFIX", "I", "two to six letters"),
+            (
+                "IDENTITY_SESSION_BINDING",
+                "ip",
+                "one of agent, client, none",
+            ),
+            (
+                "IDENTITY_SESSION_EXPIRE_TIME",
+                "59",
+                "60 to 7776000 seconds",
+            ),
+            ("IDENTITY_SESSION_MAX_AGE", "soon", "60 to 7776000 seconds"),
+            ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "\"", "printable ASCII"),
+            ("IDENTITY_PAGES_URL", "http://id.example", "an https origin"),
+            ("IDENTITY_DOMAIN", "https://id.example/", "an https origin"),
+            ("IDENTITY_CAPTCHA_SECRET_ARN", "name", "the full ARN"),
+        ] {
+            let error = refusal(options(&[], &[(name, value)])).await;
+            let error = error.unwrap_or_else(|| panic!("{name}={value}"));
+            assert!(
+                error.starts_with(&format!("{name}: {value:?} ")) && error.contains(requirement),
+                "{error}"
+            );
+        }
+        let valid = [
+            ("IDENTITY_UID_PREFIX", ""),
+            ("IDENTITY_SESSION_EXPIRE_TIME", " "),
+            ("IDENTITY_APP_NAME", "Acme & Söhne"),
+            ("IDENTITY_REQUESTS_PER_MINUTE", "0"),
+            ("IDENTITY_USERS_TABLE", "no parameter sets this"),
+        ];
+        assert_eq!(refusal(options(&[], &valid)).await, None);
+    }
+
+    #[test]
+    fn every_variable_that_a_parameter_sets_is_checked_by_it() {
+        let text = std::fs::read_to_string(Options::default().template).expect("the template");
+        let document: Yaml = serde_yaml_ng::from_str(&text).expect("YAML");
+        let mut found = Vec::new();
+        references(&document, &mut found);
+        let parameters = document["Parameters"].as_mapping().expect("parameters");
+        found.retain(|(_, target)| parameters.contains_key(target.as_str()));
+        assert!(found.len() > 30, "{found:?}");
+        for (variable, parameter) in found {
+            assert_eq!(parameter_name(&variable), Some(parameter), "{variable}");
+        }
+    }
+
+    /// The variables whose value is a `!Ref`, and its target.
+    fn references(value: &Yaml, found: &mut Vec<(String, String)>) {
+        match value {
+            Yaml::Mapping(members) => {
+                for (key, member) in members {
+                    match (key.as_str(), member) {
+                        (Some(name), Yaml::Tagged(tagged))
+                            if name.starts_with("IDENTITY_") && tagged.tag == "Ref" =>
+                        {
+                            let target = tagged.value.as_str().unwrap_or_default();
+                            found.push((name.to_owned(), target.to_owned()));
+                        }
+                        _ => references(member, found),
+                    }
+                }
+            }
+            Yaml::Sequence(items) => items.iter().for_each(|item| references(item, found)),
+            Yaml::Tagged(tagged) => references(&tagged.value, found),
+            _ => {}
+        }
+    }
 }

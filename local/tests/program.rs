@@ -195,7 +195,10 @@ async fn the_start_fails_if_the_private_key_of_the_captcha_is_missing() {
     let start = |key| {
         let mut command = folder.latchkey(&["--in-memory", "--listen", "127.0.0.1:0"]);
         command.envs([
-            ("IDENTITY_CAPTCHA_SECRET_ARN", "anything"),
+            (
+                "IDENTITY_CAPTCHA_SECRET_ARN",
+                "arn:aws:secretsmanager:us-east-1:000000000000:secret:captcha-AbCdEf",
+            ),
             ("LATCHKEY_CAPTCHA_SECRET", key),
         ]);
         command
@@ -208,4 +211,40 @@ async fn the_start_fails_if_the_private_key_of_the_captcha_is_missing() {
         "{error}"
     );
     ready(&mut start("key").spawn().unwrap()).await;
+}
+
+#[tokio::test]
+async fn a_value_that_the_template_refuses_is_reported_before_the_build() {
+    let folder = Folder::new("constraints");
+    for (arguments, variable, cause) in [
+        (
+            &["--cors-origin", "htt:://localhost"][..],
+            ("IDENTITY_UID_PREFIX", "ID"),
+            "--cors-origin: \"htt:://localhost\"",
+        ),
+        (
+            &["--cors-origin", "*"],
+            ("IDENTITY_UID_PREFIX", "ID"),
+            "never *",
+        ),
+        (
+            &[],
+            ("IDENTITY_UID_PREFIX", "I"),
+            "IDENTITY_UID_PREFIX: \"I\"",
+        ),
+    ] {
+        let output = folder
+            .latchkey(&["--in-memory", "--listen", "127.0.0.1:0"])
+            .args(arguments)
+            .envs([variable])
+            // A build would fail with another error.
+            .env("CARGO", "/bin/false")
+            .output()
+            .await
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(cause), "{error}");
+        assert!(output.stdout.is_empty());
+    }
 }

@@ -75,9 +75,9 @@ pub enum Error {
     NotSignedIn,
     /// The client differs from the one that opened the session, or its address is unknown.
     ClientMismatch,
-    /// The request presents the session as a cookie and lacks the csrf token.
+    /// The request presents the session as a cookie and lacks the CSRF token.
     CsrfTokenMissing,
-    /// The csrf token is not the one of the session.
+    /// The CSRF token is not the one of the session.
     CsrfTokenMismatch,
     /// The account of the session is neither active nor pending.
     UserNotActive,

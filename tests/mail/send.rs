@@ -1,6 +1,6 @@
 //! Content and language of mails
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::domain::language::Language;
 
 use crate::harness::{Latchkey, Mail, PASSWORD, User, latchkey};
@@ -65,6 +65,9 @@ async fn every_mail_is_written_in_every_language() {
             .is_empty(201);
         let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
         let tag = lang.parse::<Language>().unwrap().tag();
+        for part in [&confirmation.text, &confirmation.html] {
+            assert!(part.contains(&user.email), "{lang}: {part}");
+        }
         for mail in [confirmation, reset, notice] {
             is_complete(&mail, &user);
             assert!(
@@ -122,6 +125,37 @@ async fn the_requested_language_takes_precedence_over_the_users_and_the_default(
             Some("en"),
             "{data}"
         );
+    }
+}
+
+#[tokio::test]
+async fn the_language_of_the_sign_up_is_that_of_later_mails() {
+    let latchkey = latchkey().await;
+    let signed_up = async |name: &str, more: Value| latchkey.signed_up_with(name, &more).await;
+    let user = signed_up("mail-sign-up", json!({ "lang": "DE-at" })).await;
+    let item = latchkey.user_item(&user).await;
+    assert_eq!(crate::harness::text(&item, "language"), "de");
+    for (lang, expected) in [("", "de"), ("xx", "de"), ("fr", "fr")] {
+        let mail = latchkey.reset_mail_in(&user.email, lang).await;
+        assert_eq!(mail.parameter("lang"), Some(expected), "{lang}");
+    }
+    // Notices follow it too.
+    latchkey.set_state(&user, "active").await;
+    latchkey.enroll(&user).await;
+    let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
+    assert_eq!(notice.parameter("lang"), Some("de"));
+
+    let data = r#"{"language":"uk"}"#;
+    let with_data = signed_up("mail-sign-up-data", json!({ "lang": "de", "data": data })).await;
+    let confirmation = latchkey.mail_to(&with_data.email, 1, |_| true).await;
+    assert_eq!(confirmation.parameter("lang"), Some("de"));
+    let reset = latchkey.reset_mail(&with_data.email).await;
+    assert_eq!(reset.parameter("lang"), Some("uk"));
+
+    for more in [json!({}), json!({ "lang": "xx" })] {
+        let name = format!("mail-none{}", more.as_object().unwrap().len());
+        let user = signed_up(&name, more).await;
+        assert!(!latchkey.user_item(&user).await.contains_key("language"));
     }
 }
 

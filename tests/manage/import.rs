@@ -127,6 +127,28 @@ async fn users_of_barong_are_imported_and_can_sign_in() {
 }
 
 #[tokio::test]
+async fn an_imported_label_otp_is_not_stored_because_it_is_derived() {
+    let latchkey = latchkey().await;
+    let label = json!({ "key": "otp", "value": "enabled", "scope": "private" });
+    let mut off = barong("import-otp-off");
+    let mut on = barong("import-label-otp-on");
+    for line in [&mut off, &mut on] {
+        line["labels"].as_array_mut().unwrap().push(label.clone());
+    }
+    on["otp_secret"] = json!(otp::SECRET);
+    on["otp"] = json!(true);
+    let answer = import(latchkey, &[off.clone(), on.clone()]).await;
+    assert_eq!(answer["imported"], 2, "{answer}");
+    for (line, expected) in [(off, 0), (on, 1)] {
+        let shown = manage(latchkey, json!({ "action": "show", "uid": line["uid"] })).await;
+        let labels = shown["user"]["labels"].as_array().unwrap();
+        let derived = labels.iter().filter(|label| label["key"] == "otp");
+        assert_eq!(derived.count(), expected, "{shown}");
+        assert_eq!(labels.len(), 2 + expected, "{shown}");
+    }
+}
+
+#[tokio::test]
 async fn every_line_has_an_outcome_and_existing_users_do_not_change() {
     let latchkey = Latchkey::start(&[]).await;
     let existing = latchkey.signed_up("import-there").await;
@@ -231,7 +253,10 @@ async fn an_export_contains_everything_stored_and_its_import_restores_it() {
     let from = Latchkey::start(&[]).await;
     let to = Latchkey::start(&[]).await;
     let user = from
-        .signed_up_with("export-all", &json!({ "data": "{\"a\": [1, \"ü\"]}" }))
+        .signed_up_with(
+            "export-all",
+            &json!({ "data": "{\"a\": [1, \"ü\"]}", "lang": "pt-BR" }),
+        )
         .await;
     let plain = from.signed_up("export-plain").await;
     let codes = [
@@ -291,6 +316,8 @@ async fn an_export_contains_everything_stored_and_its_import_restores_it() {
         let shown = manage(&to, json!({ "action": "show", "uid": user.uid })).await;
         assert_eq!(shown["user"]["email"], user.email);
     }
+    let item = to.user_item(&user).await;
+    assert_eq!(crate::harness::text(&item, "language"), "pt");
     let mut restored = export_with(&to, 1000, true).await;
     lines.sort();
     restored.sort();

@@ -216,14 +216,44 @@ async fn uids_have_the_configured_prefix() {
     let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "Acme")]).await;
     let user = latchkey.signed_up("prefix").await;
     assert!(
-        user.uid.starts_with("Acme") && user.uid.len() == 14,
+        user.uid.starts_with("ACME") && user.uid.len() == 14,
         "{}",
         user.uid
     );
     let referred = latchkey
         .signed_up_with("prefix-referred", &json!({ "refid": user.uid }))
         .await;
-    assert!(referred.uid.starts_with("Acme"));
+    assert!(referred.uid.starts_with("ACME"));
+}
+
+#[tokio::test]
+async fn a_uid_of_an_earlier_version_keeps_its_case_and_is_a_referral() {
+    let latchkey = Latchkey::start(&[("IDENTITY_UID_PREFIX", "acme")]).await;
+    let password = PASSWORD;
+    for (number, uid) in ["acme00000000AA", "Acme00000000ab"].into_iter().enumerate() {
+        let email = format!("earlier{number}@example.com");
+        let event = json!({ "action": "create", "email": email, "password": password, "uid": uid });
+        let created = crate::manage::users::manage(&latchkey, event).await;
+        assert_eq!(created["user"]["uid"], uid, "{created}");
+        let signed_in = latchkey.sign_in(&email, password).send().await;
+        assert_eq!(signed_in.json()["uid"], uid);
+        let referred = latchkey
+            .signed_up_with(&format!("referred{number}"), &json!({ "refid": uid }))
+            .await;
+        assert_eq!(
+            text(&latchkey.user_item(&referred).await, "referral_uid"),
+            uid
+        );
+        let in_other_case = json!({
+            "email": "other-case@example.com", "password": password, "refid": uid.to_ascii_uppercase(),
+        });
+        latchkey
+            .post("/identity/users")
+            .json(&in_other_case)
+            .send()
+            .await
+            .is_refused(422, &["identity.user.referral_doesnt_exist"]);
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! `GET /resource/users/me`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::harness::{USER_NAMES, latchkey};
+use crate::harness::{USER_NAMES, latchkey, number};
 
 const PATH: &str = "/resource/users/me";
 
@@ -46,6 +46,46 @@ async fn the_user_is_returned_in_the_current_state() {
     assert_eq!(state().await, "pending");
     latchkey.set_state(&user, "active").await;
     assert_eq!(state().await, "active");
+}
+
+#[tokio::test]
+async fn the_label_otp_is_returned_while_otp_is_on() {
+    let latchkey = latchkey().await;
+    let user = latchkey.confirmed("me-otp").await;
+    let labels = async |key: &str| -> Vec<Value> {
+        let answer = latchkey.get(PATH).cookie(&user.session).send().await;
+        let labels = answer.json()["labels"].as_array().unwrap().clone();
+        labels
+            .into_iter()
+            .filter(|label| label["key"] == key)
+            .collect()
+    };
+    assert!(labels("otp").await.is_empty());
+    let email = labels("email").await;
+    let authenticator = latchkey.enroll(&user).await;
+    let [label] = &labels("otp").await[..] else {
+        panic!("one label");
+    };
+    let item = latchkey.user_item(&user).await;
+    let at = shared::platform::clock::Timestamp::from_seconds(number(&item, "otp_enabled_at"));
+    let expected = json!({
+        "key": "otp", "value": "enabled", "scope": "private",
+        "created_at": at.rfc3339(), "updated_at": at.rfc3339(),
+    });
+    assert_eq!(*label, expected);
+    assert_eq!(labels("email").await, email);
+    let shown =
+        crate::manage::users::manage(latchkey, json!({ "action": "show", "uid": user.uid })).await;
+    assert!(
+        shown["user"]["labels"].as_array().unwrap().contains(label),
+        "{shown}"
+    );
+    latchkey
+        .otp("disable", &user.session, &authenticator.recovery_codes[0])
+        .send()
+        .await
+        .is_empty(200);
+    assert!(labels("otp").await.is_empty());
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@ use shared::{
         Body, Credential, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response,
         StatusCode, client, json, session_cookie, with_cookie,
     },
-    platform::clock::Timestamp,
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, SecurityEvent},
+    },
     store::{Attempt, Confirmation, SessionReplacement, Signer, Store, StoredConfirmation},
     tokens::signed_token::{Claims, Purpose},
 };
@@ -137,9 +140,11 @@ impl ConfirmCode {
     ) -> Result<Attempt, Error> {
         let password = password.map_err(|fault| Error::Parameters(vec![fault]))?;
         let accounts = user.email.account_keys();
-        let device = devices
-            .of_account(&accounts)
-            .filter(|device| device.belongs_to(user));
+        let named = devices.of_account(&accounts);
+        let device = named.filter(|device| device.belongs_to(user));
+        if named.is_some() && device.is_none() {
+            metrics::security_event(SecurityEvent::DeviceRefused);
+        }
         let attempt = self
             .store
             .count_attempt(&accounts, device, &self.limits, now)

@@ -91,8 +91,11 @@ impl GenerateCode {
             .clone()
             .unwrap_or_default()
             .with_request(&self.limits, now)?;
-        let data = user.as_ref().and_then(|user| user.data.as_deref());
-        let language = Language::choose(language, data, self.application.default_language);
+        let default = self.application.default_language;
+        let language = user.as_ref().map_or_else(
+            || Language::requested(language).unwrap_or(default),
+            |user| user.mail_language(language, default),
+        );
         let pending = user.as_ref().filter(|user| user.state == State::Pending);
         let uid = pending.map_or_else(|| Uid::decoy(account), |user| user.uid.clone());
         let email = pending.map_or(email, |user| &user.email);

@@ -8,9 +8,10 @@ use crate::texts::{self, Link, Mails, Notice};
 
 /// The content of a mail.
 pub enum Content<'a> {
-    /// A mail with a link that is valid for `life` seconds.
+    /// A mail with a link that is valid for `life` seconds, to the address `email`.
     Link {
         text: &'a Link,
+        email: &'a str,
         link: &'a str,
         life: u64,
     },
@@ -80,9 +81,15 @@ pub fn render(
 ) -> Result<Mail, askama::Error> {
     let texts = texts::mails(language);
     let mail = match *content {
-        Content::Link { text, link, life } => {
+        Content::Link {
+            text,
+            email,
+            link,
+            life,
+        } => {
             let life = duration(life, texts);
-            let fill = |words| fill(words, &[("app", app_name), ("life", &life)]);
+            let values = [("app", app_name), ("email", email), ("life", &life)];
+            let fill = |words| fill(words, &values);
             View {
                 app_name,
                 language,
@@ -189,6 +196,7 @@ mod tests {
     use super::*;
 
     const LINK: &str = "https://id.example.com/accounts/password_reset?reset_token=abc.def-_";
+    const EMAIL: &str = "jane@example.com";
     const RESET_PAGE: &str = "https://id.example.com/accounts/password_reset?lang=en";
     /// 2026-11-22 19:26:40 UTC
     const AT: i64 = 1_795_375_600;
@@ -229,11 +237,13 @@ mod tests {
         [
             Content::Link {
                 text: password_reset,
+                email: EMAIL,
                 link,
                 life,
             },
             Content::Link {
                 text: confirmation,
+                email: EMAIL,
                 link,
                 life,
             },
@@ -282,6 +292,22 @@ mod tests {
             let body = mail.html.split("</style>").nth(1).unwrap();
             assert!(!body.contains(['{', '}']), "{body}");
         });
+    }
+
+    #[test]
+    fn a_confirmation_mail_names_the_address_in_every_language() {
+        for language in Language::ALL {
+            let content = Content::Link {
+                text: &texts::mails(language).confirmation,
+                email: "o'hara&co@example.com",
+                link: LINK,
+                life: 3600,
+            };
+            let mail = render(&content, language, "Latchkey").unwrap();
+            assert!(mail.text.contains("o'hara&co@example.com"), "{}", mail.text);
+            let escaped = "o&#39;hara&#38;co@example.com";
+            assert!(mail.html.contains(escaped), "{}", mail.html);
+        }
     }
 
     #[test]

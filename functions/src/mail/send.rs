@@ -344,11 +344,16 @@ fn failure_outcome(kind: ErrorKind, code: Option<&str>) -> FailureOutcome {
 fn link_mail<'a>(
     text: &'a Link,
     link: &'a str,
-    mail: &QueuedMail,
+    mail: &'a QueuedMail,
 ) -> Result<Content<'a>, SendError> {
     let life = mail.expires_at.seconds() - mail.queued_at.seconds();
     let life = u64::try_from(life).map_err(refused)?;
-    Ok(Content::Link { text, link, life })
+    Ok(Content::Link {
+        text,
+        email: mail.email.as_typed(),
+        link,
+        life,
+    })
 }
 
 /// The error for an invalid mail, which a retry cannot send.

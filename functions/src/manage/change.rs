@@ -5,7 +5,6 @@ use serde_json::Value;
 use shared::{
     domain::{
         activity::{Action, Recorder},
-        language::Language,
         mail::{Kind, QueuedMail},
         session::Client,
         user::{State, User},
@@ -142,7 +141,7 @@ impl Users {
         if *change != Change::DisableOtp {
             return None;
         }
-        let language = Language::choose(None, user.data.as_deref(), self.default_language);
+        let language = user.mail_language(None, self.default_language);
         QueuedMail::notice(Kind::OtpDisabled, user, language, now)
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use shared::{
     domain::{
         email_address::EmailAddress,
+        language::Language,
         password::PasswordHash,
         user::{Label, NewUser, OtpSecret, State, StoredOtpSecret, Uid, User},
     },
@@ -57,12 +58,14 @@ impl UserRecord {
         let password_hash = password_hash(&mut fields)?;
         let referral_uid = uid(&mut fields, "referral_uid")?;
         let data = data(&mut fields)?;
+        let language = language(&mut fields)?;
         let new = User::new(
             NewUser {
                 email,
                 password_hash,
                 referral_uid,
                 data,
+                language,
             },
             uid_prefix,
             now,
@@ -101,10 +104,12 @@ impl UserRecord {
             // A device token of the same uid that was invalid stays invalid.
             device_epoch: fields.number("device_epoch")?.unwrap_or(new.device_epoch),
             data: new.data,
+            language: new.language,
             referral_uid: new.referral_uid,
             labels: labels
                 .into_iter()
                 .map(|value| label(value, created_at, updated_at))
+                .filter(|label| !label.as_ref().is_ok_and(Label::is_derived))
                 .collect::<Result<_, _>>()?,
             complaint_reset: None,
             // The address must be confirmed within the same time as after a sign-up.
@@ -246,6 +251,18 @@ fn data(fields: &mut Fields) -> Result<Option<String>, Refusal> {
         Some(Value::String(_)) => Err(Refusal::invalid("data", "a string must contain JSON")),
         Some(value) => Ok(Some(value.to_string())),
     }
+}
+
+/// The language of the sign-up.
+fn language(fields: &mut Fields) -> Result<Option<Language>, Refusal> {
+    let Some(text) = fields.text("language")? else {
+        return Ok(None);
+    };
+    let language = Language::ALL.into_iter().find(|one| one.as_str() == text);
+    language.map(Some).ok_or_else(|| {
+        let known = Language::ALL.map(Language::as_str).join(", ");
+        Refusal::invalid("language", format!("must be one of {known}"))
+    })
 }
 
 /// RFC 3339, `MySQL`'s `2026-01-31 23:59:59` in UTC, or seconds since the Unix epoch.

@@ -5,7 +5,6 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        language::Language,
         mail::{Kind, QueuedMail},
         otp::RecoveryCodeReport,
         password::{Hasher, Password},
@@ -72,11 +71,7 @@ impl Disable {
             .authenticator
             .verify_in_session(session, verify)
             .await?;
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::OtpDisabled, user, language, now);
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let activity = recorder.succeeded(&user.uid, Action::DisableOtp);

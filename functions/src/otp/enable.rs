@@ -5,7 +5,6 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        language::Language,
         mail::{Kind, QueuedMail},
         otp::{NewRecoveryCodes, SecondFactorCode, accepted_step},
         password::{Hasher, Password},
@@ -85,11 +84,7 @@ impl Enable {
             .seal(&user.uid, OtpField::Secret, &enrolment.secret, now)
             .await?;
         let codes = NewRecoveryCodes::generate(&self.hasher).await?;
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::OtpEnabled, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)

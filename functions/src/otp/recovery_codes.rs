@@ -5,7 +5,6 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        language::Language,
         mail::{Kind, QueuedMail},
         otp::NewRecoveryCodes,
         password::{Hasher, Password},
@@ -69,11 +68,7 @@ impl RecoveryCodes {
             .verify_in_session(session, verify)
             .await?;
         let codes = NewRecoveryCodes::generate(&self.hasher).await?;
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::RecoveryCodesReplaced, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)

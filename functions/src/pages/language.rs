@@ -6,8 +6,9 @@ use shared::domain::language::Language;
 /// highest, else the default.
 #[must_use]
 pub fn choose(requested: Option<&str>, accepted: &str, default: Language) -> Language {
-    let preferred = preferred(accepted, default).unwrap_or(default);
-    Language::choose(requested, None, preferred)
+    Language::requested(requested)
+        .or_else(|| preferred(accepted, default))
+        .unwrap_or(default)
 }
 
 /// The supported language of the highest weight (RFC 9110, section 12.5.4); of equal weights, the

@@ -6,7 +6,6 @@ use shared::{
     domain::{
         activity::Action,
         device::Device,
-        language::Language,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
         user::User,
@@ -120,11 +119,7 @@ impl Change {
     ) -> Result<Outcome, Error> {
         let AuthenticatedSession { session, user, .. } = signed_in;
         let hash = self.hasher.hash(new).await?;
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::PasswordChanged, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)

@@ -6,7 +6,6 @@ use shared::{
     domain::{
         activity::{Action, Recorder},
         device::Device,
-        language::Language,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         password::{Hasher, Password, PasswordHash},
@@ -103,11 +102,7 @@ impl ConfirmCode {
         recorder: Recorder<'_>,
     ) -> Result<PasswordChange, Error> {
         let now = recorder.now;
-        let language = Language::choose(
-            language,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(language, self.application.default_language);
         let kind = if user.has_recent_otp(now) {
             Kind::PasswordChangedOtpRemoved
         } else {

@@ -92,10 +92,12 @@ impl GenerateCode {
             .as_ref()
             .map_or_else(|| Uid::decoy(account), |user| user.uid.clone());
         let email = user.as_ref().map_or(email, |user| &user.email);
-        let data = user.as_ref().and_then(|user| user.data.as_deref());
         let code = OneTimeCode::new(self.accounts.code_lifetime, now);
-        let language =
-            Language::choose(language.as_deref(), data, self.application.default_language);
+        let default = self.application.default_language;
+        let language = user.as_ref().map_or_else(
+            || Language::requested(language.as_deref()).unwrap_or(default),
+            |user| user.mail_language(language.as_deref(), default),
+        );
         let mail = QueuedMail::with_code(Kind::PasswordReset, &uid, email, language, &code, now);
         let activity = recorder.succeeded(&uid, Action::RequestPasswordReset);
         let request = CodeRequest {

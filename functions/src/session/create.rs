@@ -8,7 +8,6 @@ use shared::{
         captcha::CaptchaResponse,
         device::{Device, DeviceCodes},
         email_address::{AccountKey, AccountKeys},
-        language::Language,
         mail::{Kind, QueuedMail},
         otp::{
             CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
@@ -25,7 +24,7 @@ use shared::{
     },
     platform::{
         clock::Timestamp,
-        telemetry::metrics::{self, SignIn},
+        telemetry::metrics::{self, SecurityEvent, SignIn},
     },
     providers::captcha::Captcha,
     store::{AcceptedCode, Attempt, Outcome, Signer, Store},
@@ -117,17 +116,25 @@ impl Create {
         let valid = device.filter(is_valid);
         if device.is_some() && valid.is_none() && !attempt.is_of_address() {
             // The token is of an earlier user or epoch, so it is treated as absent.
+            metrics::security_event(SecurityEvent::DeviceRefused);
             attempt = self
                 .store
                 .count_attempt(&accounts, None, &self.limits, now)
                 .await?;
         }
         let is_by_device = valid.is_some() && !attempt.is_of_address();
+        let by_device = codes.filter(|_| is_by_device);
+        if by_device
+            .as_ref()
+            .is_some_and(|codes| !codes.permit_another())
+        {
+            metrics::security_event(SecurityEvent::DeviceRefused);
+        }
         let sign_in = SignInAttempt {
             account: accounts.account(),
             devices: &devices,
             attempt: &attempt,
-            codes: codes.filter(|codes| is_by_device && codes.permit_another()),
+            codes: by_device.filter(DeviceCodes::permit_another),
             recorder: Recorder {
                 client: &client,
                 life: self.accounts.activity_retention,
@@ -347,6 +354,7 @@ impl Create {
                 }
             };
             require_uncontended(counted)?;
+            metrics::security_event(SecurityEvent::WrongCode);
             return Err(Error::OtpInvalid);
         }
         Ok(factor)
@@ -361,11 +369,7 @@ impl Create {
         if !password_known_notice_is_due(user, on_device, now) {
             return None;
         }
-        let language = Language::choose(
-            None,
-            user.data.as_deref(),
-            self.application.default_language,
-        );
+        let language = user.mail_language(None, self.application.default_language);
         QueuedMail::notice(Kind::PasswordKnown, user, language, now)
     }
 }

@@ -16,7 +16,10 @@ use shared::{
         authentication::{AuthenticatedSession, Authenticator, Verified},
         json, session_cookie, with_cookie,
     },
-    platform::clock::Timestamp,
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, SecurityEvent},
+    },
     store::{Outcome, Signer},
     tokens::otp_secrets::OtpSecrets,
 };
@@ -47,6 +50,7 @@ impl Reauthenticate {
         let input = read(request).await?;
         let outcome = self.reauthenticate(&input, &signed_in, &devices, now).await;
         if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
+            metrics::security_event(SecurityEvent::StepUpFailed);
             let failed = signed_in
                 .recorder(self.accounts.activity_retention, now)
                 .failed(&signed_in.user.uid, Action::Reauthenticate, error);

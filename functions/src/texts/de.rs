@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Bestätigen Sie Ihre E-Mail-Adresse für {app}",
         heading: "Bestätigen Sie Ihre E-Mail-Adresse",
-        lead: "bitte bestätigen Sie, dass diese E-Mail-Adresse Ihnen gehört, damit wir Ihr Konto bei {app} aktivieren können.",
+        lead: "bitte bestätigen Sie, dass die E-Mail-Adresse {email} Ihnen gehört, damit wir Ihr Konto bei {app} aktivieren können.",
         action: "E-Mail-Adresse bestätigen",
         ask: "Um die Adresse zu bestätigen, öffnen Sie bitte diesen Link:",
         note: "Wenn Sie sich nicht registriert haben, ignorieren Sie diese Nachricht bitte. Ohne Ihre Bestätigung wird das Konto nicht aktiviert.",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "Die Sicherheitsabfrage ist fehlgeschlagen. Bitte versuchen Sie es erneut.",
         request_too_many_attempts: "Zu viele Versuche. Bitte versuchen Sie es {when} erneut.",
         authz_invalid_session: "Ihre Sitzung ist beendet. Bitte melden Sie sich erneut an.",
-        authz_client_session_mismatch: "Zu Ihrer Sicherheit wurde Ihre Sitzung beendet, weil die Anfrage von einem anderen Browser oder aus einem anderen Netzwerk kam. Bitte melden Sie sich erneut an.",
+        authz_client_session_mismatch: "Zu Ihrer Sicherheit wurde Ihre Sitzung beendet, weil die Anfrage anscheinend von einem anderen Browser oder Gerät kam. Bitte melden Sie sich erneut an.",
         authz_user_not_active: "Sie wurden abgemeldet, weil Ihr Konto nicht aktiv ist. Bitte wenden Sie sich an den Support.",
         authz: "Bitte melden Sie sich zu Ihrer Sicherheit erneut an.",
         unavailable: "Es ist ein Fehler aufgetreten. Bitte versuchen Sie es in Kürze erneut.",

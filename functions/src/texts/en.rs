@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirm your email address for {app}",
         heading: "Confirm your email address",
-        lead: "Please confirm that this email address belongs to you, so that we can activate your {app} account.",
+        lead: "Please confirm that the email address {email} belongs to you, so that we can activate your {app} account.",
         action: "Confirm email address",
         ask: "To confirm the address, open this link:",
         note: "If you did not create an account, you can ignore this email. Without your confirmation, the account will not be activated.",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "The security check failed. Please try again.",
         request_too_many_attempts: "Too many attempts. Please try again {when}.",
         authz_invalid_session: "Your session has ended. Please sign in again.",
-        authz_client_session_mismatch: "For your security, your session has been ended because the request came from a different browser or network. Please sign in again.",
+        authz_client_session_mismatch: "For your security, your session has been ended because the request appeared to come from a different browser or device. Please sign in again.",
         authz_user_not_active: "You have been signed out because your account is not active. Please contact support.",
         authz: "For your security, please sign in again.",
         unavailable: "Something went wrong. Please try again in a moment.",

@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirme su dirección de correo para {app}",
         heading: "Confirme su dirección de correo electrónico",
-        lead: "Confirme que esta dirección de correo es suya para que podamos activar su cuenta de {app}.",
+        lead: "Confirme que la dirección de correo {email} es suya para que podamos activar su cuenta de {app}.",
         action: "Confirmar la dirección",
         ask: "Para confirmar la dirección, abra este enlace:",
         note: "Si no se ha registrado, ignore este mensaje: sin su confirmación, la cuenta no se activará.",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "La comprobación de seguridad ha fallado. Inténtelo de nuevo.",
         request_too_many_attempts: "Demasiados intentos. Inténtelo de nuevo {when}.",
         authz_invalid_session: "La sesión ha finalizado. Inicie sesión de nuevo.",
-        authz_client_session_mismatch: "Por su seguridad, hemos cerrado la sesión porque la solicitud procedía de otro navegador o de otra red. Inicie sesión de nuevo.",
+        authz_client_session_mismatch: "Por su seguridad, hemos cerrado la sesión porque la solicitud parecía proceder de otro navegador o dispositivo. Inicie sesión de nuevo.",
         authz_user_not_active: "Hemos cerrado la sesión porque su cuenta no está activa. Póngase en contacto con el equipo de soporte.",
         authz: "Por su seguridad, inicie sesión de nuevo.",
         unavailable: "Se ha producido un error. Inténtelo de nuevo en unos momentos.",

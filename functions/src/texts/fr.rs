@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirmez votre adresse e-mail pour {app}",
         heading: "Confirmez votre adresse e-mail",
-        lead: "Veuillez confirmer que cette adresse e-mail vous appartient afin que nous puissions activer votre compte {app}.",
+        lead: "Veuillez confirmer que l’adresse e-mail {email} vous appartient afin que nous puissions activer votre compte {app}.",
         action: "Confirmer l’adresse",
         ask: "Pour confirmer l’adresse, ouvrez ce lien\u{a0}:",
         note: "Si vous n’avez pas créé de compte, ignorez ce message\u{a0}: sans votre confirmation, le compte ne sera pas activé.",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "Le contrôle de sécurité a échoué. Veuillez réessayer.",
         request_too_many_attempts: "Trop de tentatives. Veuillez réessayer {when}.",
         authz_invalid_session: "Votre session a pris fin. Veuillez vous reconnecter.",
-        authz_client_session_mismatch: "Pour votre sécurité, votre session a été fermée, car la demande provenait d’un autre navigateur ou d’un autre réseau. Veuillez vous reconnecter.",
+        authz_client_session_mismatch: "Pour votre sécurité, votre session a été fermée, car la demande semblait provenir d’un autre navigateur ou d’un autre appareil. Veuillez vous reconnecter.",
         authz_user_not_active: "Votre session a été fermée, car votre compte n’est pas actif. Veuillez contacter l’assistance.",
         authz: "Pour votre sécurité, veuillez vous reconnecter.",
         unavailable: "Une erreur s’est produite. Veuillez réessayer dans un instant.",

@@ -1,7 +1,8 @@
 //! The wording of mails and pages: one file per language. A missing text does not compile.
 //!
-//! `{app}` stands for the name of the application, `{life}` for the lifetime of a link, `{when}` for
-//! the end of a wait ("in 2 minutes"). Each text is on one line, so that a search finds it.
+//! `{app}` stands for the name of the application, `{email}` for the address that a mail asks to
+//! confirm, `{life}` for the lifetime of a link, `{when}` for the end of a wait ("in 2 minutes").
+//! Each text is on one line, so that a search finds it.
 
 use serde::Serialize;
 use shared::domain::language::Language;

@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "Confirme o e-mail da sua conta {app}",
         heading: "Confirme seu endereço de e-mail",
-        lead: "Confirme que este endereço de e-mail é seu para que possamos ativar sua conta {app}.",
+        lead: "Confirme que o endereço de e-mail {email} é seu para que possamos ativar sua conta {app}.",
         action: "Confirmar o endereço",
         ask: "Para confirmar o endereço, abra este link:",
         note: "Se você não se cadastrou, ignore esta mensagem: sem a sua confirmação, a conta não será ativada.",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "A verificação de segurança falhou. Tente novamente.",
         request_too_many_attempts: "Muitas tentativas. Tente novamente {when}.",
         authz_invalid_session: "Sua sessão foi encerrada. Entre novamente.",
-        authz_client_session_mismatch: "Para sua segurança, a sessão foi encerrada porque a solicitação veio de outro navegador ou de outra rede. Entre novamente.",
+        authz_client_session_mismatch: "Para sua segurança, a sessão foi encerrada porque a solicitação parecia vir de outro navegador ou dispositivo. Entre novamente.",
         authz_user_not_active: "Sua sessão foi encerrada porque sua conta não está ativa. Entre em contato com o suporte.",
         authz: "Por segurança, entre novamente.",
         unavailable: "Ocorreu um erro. Tente novamente em instantes.",

@@ -53,7 +53,7 @@ fn placeholders(text: &str) -> BTreeSet<&str> {
 
 /// The text with `x` for each placeholder.
 fn filled(text: &str) -> String {
-    ["app", "life", "when"]
+    ["app", "email", "life", "when"]
         .iter()
         .fold(text.to_owned(), |text, name| {
             text.replace(&format!("{{{name}}}"), "x")
@@ -78,6 +78,7 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
         let name = path.rsplit('/').next().expect("a name");
         let allowed: &[&str] = match (path.starts_with("mails/"), name) {
             (true, "life" | "life_preheader") => &["life"],
+            (true, "lead") if path == "mails/confirmation/lead" => &["app", "email"],
             (true, "subject" | "preheader" | "heading" | "lead" | "consequence" | "note") => {
                 &["app"]
             }
@@ -94,6 +95,9 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
             placeholders(&english[path]),
             "{language:?} {path}: {text}"
         );
+        if path == "mails/confirmation/lead" {
+            assert!(found.contains("email"), "{language:?} {path}: {text}");
+        }
         if path.ends_with("/subject") {
             assert!(found.contains("app"), "{language:?} {path}: {text}");
         }
@@ -311,5 +315,27 @@ fn the_script_and_the_texts_name_the_same_messages() {
         let is_used =
             script.contains(&format!("texts.{name}")) || script.contains(&format!("\"{name}\""));
         assert!(is_used, "{name}");
+    }
+}
+
+/// `IDENTITY_SESSION_BINDING` decides whether the network counts, and by default it does not.
+#[test]
+fn a_mismatch_of_the_client_is_not_explained_by_the_network() {
+    let network = |language| match language {
+        Language::En => "network",
+        Language::Ru => "сет",
+        Language::Uk => "мереж",
+        Language::Es => " red",
+        Language::Fr => "réseau",
+        Language::De => "netz",
+        Language::Pt => " rede",
+        Language::Zh => "网络",
+    };
+    for language in Language::ALL {
+        let text = pages(language).script.authz_client_session_mismatch;
+        assert!(
+            !text.to_lowercase().contains(network(language)),
+            "{language:?}: {text}"
+        );
     }
 }

@@ -23,7 +23,7 @@ pub static MAILS: Mails = Mails {
     confirmation: Link {
         subject: "请验证您的 {app} 邮箱地址",
         heading: "验证您的邮箱地址",
-        lead: "请确认此邮箱地址属于您，以便我们激活您的 {app} 账户。",
+        lead: "请确认邮箱地址 {email} 属于您，以便我们激活您的 {app} 账户。",
         action: "验证邮箱地址",
         ask: "请打开以下链接验证邮箱地址：",
         note: "如果您没有注册账户，请忽略此邮件；未经验证，该账户不会被激活。",
@@ -184,7 +184,7 @@ pub static PAGES: Pages = Pages {
         identity_captcha_verification_failed: "人机验证未通过，请重试。",
         request_too_many_attempts: "尝试次数过多，请于{when}重试。",
         authz_invalid_session: "您的登录状态已失效，请重新登录。",
-        authz_client_session_mismatch: "为保障账户安全，由于请求来自其他浏览器或网络，您已退出登录。请重新登录。",
+        authz_client_session_mismatch: "为保障账户安全，由于请求似乎来自其他浏览器或设备，您已退出登录。请重新登录。",
         authz_user_not_active: "由于您的账户未激活，您已退出登录。请联系客服。",
         authz: "为保障账户安全，请重新登录。",
         unavailable: "出现错误，请稍后重试。",

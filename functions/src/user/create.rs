@@ -95,20 +95,15 @@ impl Create {
             data,
             ..
         } = input;
-        let language = Language::choose(
-            language.as_deref(),
-            data.as_deref(),
-            self.application.default_language,
-        );
         let new_user = NewUser {
             email,
             password_hash: self.hasher.hash(&password).await?,
             referral_uid,
             data,
+            language: Language::requested(language.as_deref()),
         };
         let devices = tokens.verify(self.keys.key_provider(), now).await?;
-        self.sign_up(new_user, lookup, language, &devices, recorder)
-            .await
+        self.sign_up(new_user, lookup, &devices, recorder).await
     }
 
     /// Stores the account in place of expired ones of the address, with another uid if the
@@ -117,7 +112,6 @@ impl Create {
         &self,
         new_user: NewUser,
         mut lookup: SignUpLookup,
-        language: Language,
         devices: &KnownDevices,
         recorder: Recorder<'_>,
     ) -> Result<Response<Body>, Error> {
@@ -139,11 +133,12 @@ impl Create {
                 .map_err(Error::internal)?;
             let device = Device::begin(&user, user.device_epoch, false, now);
             let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+            let requested = user.language.map(Language::as_str);
             let mail = QueuedMail::with_code(
                 Kind::Confirmation,
                 &user.uid,
                 &user.email,
-                language,
+                user.mail_language(requested, self.application.default_language),
                 &code,
                 now,
             );

@@ -1,6 +1,7 @@
 //! Reads template.yaml, as far as Latchkey's template uses CloudFormation and SAM. Anything else is
 //! rejected with its path, so that the stack never silently behaves differently from AWS.
 
+mod constraints;
 mod intrinsics;
 mod policies;
 mod properties;
@@ -11,6 +12,7 @@ use intrinsics::Resolver;
 use serde_yaml_ng::Value as Yaml;
 use std::{collections::BTreeMap, path::Path, time::Duration};
 
+pub use constraints::GivenValue;
 pub use intrinsics::{arn, secret_arn, stream_arn, table_arn};
 #[cfg(test)]
 pub use policies::Resource;
@@ -131,6 +133,17 @@ impl Template {
                 refused(&error)
             }
         })
+    }
+
+    /// Checks values by the constraints of the template's parameters, as CloudFormation does before
+    /// a deployment.
+    pub fn check_values(path: &Path, given: &[GivenValue]) -> Result<(), Error> {
+        let refused = |error: &dyn std::fmt::Display| {
+            Error::new(format!("{} cannot be used: {error}", path.display()))
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| refused(&error))?;
+        let document: Yaml = serde_yaml_ng::from_str(&text).map_err(|error| refused(&error))?;
+        constraints::check(&document, given)
     }
 
     fn parse(text: &str, parameters: &BTreeMap<String, String>) -> Result<Self, Error> {

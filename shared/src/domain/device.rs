@@ -153,6 +153,7 @@ mod tests {
             password_hash: hash(),
             referral_uid: None,
             data: None,
+            language: None,
         };
         User::new(new, "ID", NOW)
     }

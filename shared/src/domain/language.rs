@@ -64,17 +64,18 @@ impl Language {
         }
     }
 
-    /// The first of these that has texts: the language of the request, the member `language` of
-    /// the user's data (JSON text), the default.
+    /// The language of the tag in a request; `None` if there are no texts in it.
     #[must_use]
-    pub fn choose(requested: Option<&str>, data: Option<&str>, default: Self) -> Self {
-        requested
-            .and_then(|tag| tag.parse().ok())
-            .or_else(|| {
-                let data: serde_json::Value = serde_json::from_str(data?).ok()?;
-                data.get("language")?.as_str()?.parse().ok()
-            })
-            .unwrap_or(default)
+    pub fn requested(tag: Option<&str>) -> Option<Self> {
+        tag?.parse().ok()
+    }
+
+    /// The member `language` of a user's data, which is JSON text; `None` if there are no texts in
+    /// it.
+    #[must_use]
+    pub fn of_data(data: Option<&str>) -> Option<Self> {
+        let data: serde_json::Value = serde_json::from_str(data?).ok()?;
+        data.get("language")?.as_str()?.parse().ok()
     }
 }
 
@@ -122,17 +123,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_language_with_texts_is_chosen() {
-        let data = Some(r#"{"language": "uk"}"#);
+    fn a_language_is_read_from_a_request_and_from_data() {
+        assert_eq!(Language::requested(Some("fr-CA")), Some(Language::Fr));
+        assert_eq!(Language::requested(Some("xx")), None);
+        assert_eq!(Language::requested(None), None);
         assert_eq!(
-            Language::choose(Some("fr"), data, Language::En),
-            Language::Fr
+            Language::of_data(Some(r#"{"language": "uk"}"#)),
+            Some(Language::Uk)
         );
-        assert_eq!(
-            Language::choose(Some("xx"), data, Language::En),
-            Language::Uk
-        );
-        assert_eq!(Language::choose(None, data, Language::En), Language::Uk);
         for data in [
             None,
             Some("{}"),
@@ -141,11 +139,7 @@ mod tests {
             Some("[1]"),
             Some(r#"{"language":"xx"}"#),
         ] {
-            assert_eq!(
-                Language::choose(None, data, Language::Es),
-                Language::Es,
-                "{data:?}"
-            );
+            assert_eq!(Language::of_data(data), None, "{data:?}");
         }
     }
 }

@@ -14,7 +14,10 @@ use crate::{
         user::{State, User},
     },
     http::{Credential, serve::client},
-    platform::clock::Timestamp,
+    platform::{
+        clock::Timestamp,
+        telemetry::metrics::{self, SecurityEvent},
+    },
     store::{Outcome, SessionAttempt, Store},
     tokens::key_cache::KeyCache,
 };
@@ -218,6 +221,7 @@ impl Authenticator {
                         .store
                         .end_session(&session.uid, &session.id, None)
                         .await?;
+                    metrics::security_event(SecurityEvent::SessionEnded);
                 }
                 Err(error)
             }

@@ -185,6 +185,7 @@ mod tests {
             password_hash: hash,
             referral_uid: None,
             data: None,
+            language: None,
         };
         User::new(new, "ABCDEF", Timestamp::from_seconds(0))
     }

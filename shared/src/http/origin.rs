@@ -1,4 +1,4 @@
-//! Protection of operations that set a cookie without a csrf token from requests that another site
+//! Protection of operations that set a cookie without a CSRF token from requests that another site
 //! makes a browser send (login CSRF: OWASP Cross-Site Request Forgery Prevention Cheat Sheet).
 
 use std::net::IpAddr;
@@ -8,7 +8,10 @@ use lambda_http::{
     http::{HeaderMap, HeaderValue, header::ORIGIN, uri::Authority},
 };
 
-use crate::Error;
+use crate::{
+    Error,
+    platform::telemetry::metrics::{self, SecurityEvent},
+};
 
 /// How a browser relates the page that causes a request to its target (W3C Fetch Metadata).
 const FETCH_SITE: &str = "sec-fetch-site";
@@ -39,6 +42,7 @@ impl OriginCheck {
         let domain = request.extensions().get::<ApiDomain>();
         let own = domain.and_then(|ApiDomain(domain)| own_origin(domain.as_deref()?));
         if is_cross_site(request.headers(), own.as_deref(), &self.allowed) {
+            metrics::security_event(SecurityEvent::CrossSite);
             return Err(Error::CrossSiteRequest);
         }
         Ok(())

@@ -22,7 +22,11 @@ use crate::{
         rate_limit::{Failures, Limits, MailLog, minute},
         user::{Uid, User},
     },
-    platform::{clock::Timestamp, retry::Backoff},
+    platform::{
+        clock::Timestamp,
+        retry::Backoff,
+        telemetry::metrics::{self, SecurityEvent},
+    },
 };
 
 /// An attempt to verify a password or a code. It is counted, and can be refunded, unless the limit
@@ -150,6 +154,7 @@ impl Store {
             if let Some(attempt) = self.count_on(by_device, limits, now).await? {
                 return Ok(Attempt(Some(attempt)));
             }
+            metrics::security_event(SecurityEvent::DeviceRefused);
         }
         let by_address = Counter::Account(accounts.clone());
         match self.count_on(by_address, limits, now).await? {

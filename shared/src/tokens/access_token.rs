@@ -209,6 +209,7 @@ mod tests {
             .expect("a hash"),
             referral_uid: Uid::parse("ID0000000001"),
             data: Some("{\"language\":\"de\"}".to_owned()),
+            language: None,
         };
         User {
             level: 3,

@@ -27,7 +27,7 @@ impl RecoveryCodeReport {
         default_language: Language,
     ) -> Option<Self> {
         (factor.kind() == CodeKind::Recovery).then(|| {
-            let language = Language::choose(None, user.data.as_deref(), default_language);
+            let language = user.mail_language(None, default_language);
             Self {
                 activity: recorder.succeeded(&user.uid, Action::UseRecoveryCode),
                 notice: QueuedMail::notice(Kind::RecoveryCodeUsed, user, language, recorder.now),

@@ -1,4 +1,6 @@
-//! Labels: facts about users. The label `email` states whether mails reach the address.
+//! Labels: facts about users. The label `email` states whether mails reach the address. The label
+//! `otp` is not stored, but derived when the user is returned, so that it cannot contradict the
+//! second factor.
 
 use serde::{Deserialize, Serialize};
 
@@ -20,8 +22,21 @@ pub struct Label {
     pub updated_at: Timestamp,
 }
 
+impl Label {
+    /// Whether the API derives the label with this key. A stored one, which an import may contain,
+    /// is ignored.
+    #[must_use]
+    pub fn is_derived(&self) -> bool {
+        self.key == OTP
+    }
+}
+
 /// The key of the label for the address.
 const EMAIL: &str = "email";
+/// The key of the label for the second factor.
+const OTP: &str = "otp";
+/// OTP is on.
+const ENABLED: &str = "enabled";
 /// The user confirmed the address.
 const VERIFIED: &str = "verified";
 /// A mail to the address bounced permanently. Earlier versions set it for complaints too, so an old
@@ -98,6 +113,20 @@ impl User {
         }
     }
 
+    /// The labels as the API returns them: the stored ones and, while OTP is on, `otp: enabled`.
+    pub(super) fn label_views(&self) -> Vec<LabelView<'_>> {
+        let enabled_at = self.otp_enabled_at.unwrap_or(self.updated_at).rfc3339();
+        let otp = self.has_otp().then(|| LabelView {
+            key: OTP,
+            value: ENABLED,
+            scope: PRIVATE,
+            created_at: enabled_at.clone(),
+            updated_at: enabled_at,
+        });
+        let stored = self.labels.iter().filter(|label| !label.is_derived());
+        stored.map(LabelView::from).chain(otp).collect()
+    }
+
     fn email_label(&self) -> Option<&Label> {
         self.labels
             .iter()
@@ -150,8 +179,10 @@ impl<'a> From<&'a Label> for LabelView<'a> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
-    use crate::domain::user::State;
+    use crate::domain::user::{OtpSecret, State, StoredOtpSecret};
 
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
@@ -213,6 +244,50 @@ mod tests {
             ),
             ["email: bounced"]
         );
+    }
+
+    #[test]
+    fn the_label_otp_is_returned_once_while_otp_is_on() {
+        let at = Timestamp::from_seconds;
+        let label = |key: &str, value: &str, scope: &str| Label {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            scope: scope.to_owned(),
+            created_at: at(3),
+            updated_at: at(4),
+        };
+        let off = User {
+            labels: vec![
+                label("otp", "enabled", "private"),
+                label("otp", "disabled", "public"),
+                label("tier", "gold", "public"),
+            ],
+            ..user()
+        };
+        let on = User {
+            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+            otp_enabled_at: Some(at(30)),
+            ..off.clone()
+        };
+        let labels = |user: &User| serde_json::to_value(user.label_views()).expect("JSON");
+        let tier = json!({
+            "key": "tier", "value": "gold", "scope": "public",
+            "created_at": at(3).rfc3339(), "updated_at": at(4).rfc3339(),
+        });
+        let otp = |since: i64| {
+            json!({
+                "key": "otp", "value": "enabled", "scope": "private",
+                "created_at": at(since).rfc3339(), "updated_at": at(since).rfc3339(),
+            })
+        };
+        assert_eq!(labels(&off), json!([tier]));
+        assert_eq!(labels(&on), json!([tier, otp(30)]));
+        let since_unknown = User {
+            otp_enabled_at: None,
+            ..on
+        };
+        // The user was updated at 60.
+        assert_eq!(labels(&since_unknown), json!([tier, otp(60)]));
     }
 
     #[test]

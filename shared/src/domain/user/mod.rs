@@ -2,6 +2,7 @@
 
 mod expiry;
 mod label;
+mod mail_language;
 mod otp_secret;
 mod uid;
 
@@ -17,6 +18,7 @@ use crate::{
     Error,
     domain::{
         email_address::{AccountKey, EmailAddress},
+        language::Language,
         password::PasswordHash,
     },
     platform::clock::Timestamp,
@@ -86,6 +88,13 @@ pub struct User {
     /// JSON text that the client sent at sign-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// The language that the sign-up named, see [`User::mail_language`].
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "mail_language::stored"
+    )]
+    pub language: Option<Language>,
     /// The uid of the user who referred this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub referral_uid: Option<Uid>,
@@ -167,6 +176,8 @@ pub struct NewUser {
     pub referral_uid: Option<Uid>,
     /// JSON text that the client sent.
     pub data: Option<String>,
+    /// The language that the client named.
+    pub language: Option<Language>,
 }
 
 impl User {
@@ -194,6 +205,7 @@ impl User {
             session_epoch: 0,
             device_epoch: 0,
             data: new.data,
+            language: new.language,
             referral_uid: new.referral_uid,
             labels: Vec::new(),
             complaint_reset: None,
@@ -332,7 +344,7 @@ impl User {
             data: self.data.as_deref(),
             created_at: self.created_at.rfc3339(),
             updated_at: self.updated_at.rfc3339(),
-            labels: self.labels.iter().map(LabelView::from).collect(),
+            labels: self.label_views(),
             phones: [],
             profiles: [],
             data_storages: [],

@@ -17,11 +17,12 @@ const DIGITS: usize = 10;
 pub struct Uid(String);
 
 impl Uid {
-    /// A random uid: the prefix and ten upper-case hexadecimal digits.
+    /// A random uid: the prefix in upper case and ten upper-case hexadecimal digits.
     #[must_use]
     pub fn generate(prefix: &str) -> Self {
         Self(format!(
-            "{prefix}{}",
+            "{}{}",
+            prefix.to_ascii_uppercase(),
             HEXUPPER.encode(&random::bytes::<5>())
         ))
     }
@@ -46,15 +47,14 @@ impl Uid {
         has_form.then(|| Self(text.to_owned()))
     }
 
-    /// Parses a uid with this prefix and upper-case digits.
+    /// Parses a uid with this prefix, in any case: earlier versions kept the case of the configured
+    /// prefix, and imported uids may have lower-case digits. The case of `text` is kept, because
+    /// uids that differ in case are different.
     #[must_use]
     pub fn parse_with_prefix(text: &str, prefix: &str) -> Option<Self> {
-        let digits = text.strip_prefix(prefix)?;
-        let has_form = digits.len() == DIGITS
-            && digits
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F'));
-        has_form.then(|| Self(text.to_owned()))
+        let uid = Self::parse(text)?;
+        let (start, _) = text.split_at(text.len() - DIGITS);
+        start.eq_ignore_ascii_case(prefix).then_some(uid)
     }
 
     /// The uid as text.
@@ -105,17 +105,36 @@ mod tests {
 
     #[test]
     fn a_generated_uid_is_the_prefix_and_ten_upper_case_hexadecimal_digits() {
-        let uid = Uid::generate("ID");
-        assert_eq!(Uid::parse_with_prefix(uid.as_str(), "ID"), Some(uid));
+        for prefix in ["ID", "id", "Id"] {
+            let uid = Uid::generate(prefix);
+            assert!(uid.as_str().starts_with("ID"), "{uid}");
+            let digits = &uid.as_str()[2..];
+            assert!(
+                digits.len() == 10
+                    && digits
+                        .bytes()
+                        .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F')),
+                "{uid}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_uid_with_the_prefix_is_parsed_in_any_case_and_keeps_its_case() {
+        for prefix in ["ID", "id"] {
+            for text in ["ID01234ABCDE", "id01234ABCDE", "Id01234abcde"] {
+                let uid = Uid::parse_with_prefix(text, prefix);
+                assert_eq!(uid.as_ref().map(Uid::as_str), Some(text), "{prefix}");
+            }
+        }
         for text in [
             "",
             "ID",
             "ID012345678",
             "ID01234567890",
-            "id0123456789",
             "ID012345678g",
-            "ID012345678a",
             "XX0123456789",
+            "IDA0123456789",
             " ID0123456789",
         ] {
             assert_eq!(Uid::parse_with_prefix(text, "ID"), None, "{text:?}");

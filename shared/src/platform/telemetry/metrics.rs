@@ -96,6 +96,24 @@ values! {
     }
 }
 
+values! {
+    /// Events that may be part of an attack on accounts.
+    SecurityEvent {
+        /// A sign-in presented the right password and a wrong code of the second factor, which was
+        /// counted.
+        WrongCode = "wrong_code",
+        /// A genuine device token was treated as absent: it is of another user or epoch, or has as
+        /// many failures as it permits.
+        DeviceRefused = "device_refused",
+        /// A page of another site caused a request that may set a cookie.
+        CrossSite = "cross_site",
+        /// A re-authentication presented a wrong password or code.
+        StepUpFailed = "step_up_failed",
+        /// The tenth wrong secret in a row ended a session.
+        SessionEnded = "session_ended",
+    }
+}
+
 /// The definition of a metric.
 pub struct Metric {
     /// Name in `CloudWatch`.
@@ -140,6 +158,7 @@ pub const ALL: &[Metric] = &[
     Metric::count_by("SignIns", "Outcome", SignIn::NAMES),
     Metric::count_by("PasswordResets", "Stage", PasswordReset::NAMES),
     Metric::count_by("Mails", "Outcome", Mail::NAMES),
+    Metric::count_by("SecurityEvents", "Kind", SecurityEvent::NAMES),
     Metric::count("Throttles"),
     Metric::count("Unavailable"),
     Metric::count("CaptchaUnavailable"),
@@ -217,6 +236,11 @@ pub fn password_reset(stage: PasswordReset) {
 /// Counts a mail.
 pub fn mail(outcome: Mail) {
     counter!("Mails", "Outcome" => outcome.name()).increment(1);
+}
+
+/// Counts a security event.
+pub fn security_event(kind: SecurityEvent) {
+    counter!("SecurityEvents", "Kind" => kind.name()).increment(1);
 }
 
 /// Counts a request that was rejected because the captcha provider did not verify its response.

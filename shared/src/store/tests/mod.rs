@@ -111,6 +111,7 @@ pub(super) fn new_user(email: &str) -> User {
             password_hash: hash("old"),
             referral_uid: None,
             data: Some("{}".to_owned()),
+            language: None,
         },
         "ID",
         NOW,
