@@ -22,11 +22,7 @@ use crate::{
         rate_limit::{Failures, Limits, MailLog, minute},
         user::{Uid, User},
     },
-    platform::{
-        clock::Timestamp,
-        retry::Backoff,
-        telemetry::metrics::{self, SecurityEvent},
-    },
+    platform::{clock::Timestamp, retry::Backoff, telemetry::metrics},
 };
 
 /// An attempt to verify a password or a code. It is counted, and can be refunded, unless the limit
@@ -104,8 +100,7 @@ impl Attempt {
     /// Whether the attempt is counted on the address, and not on a device.
     #[must_use]
     pub fn is_of_address(&self) -> bool {
-        let counted = self.0.as_ref();
-        counted.is_some_and(|counted| matches!(counted.counter, Counter::Account(_)))
+        matches!(&self.0, Some(counted) if matches!(counted.counter, Counter::Account(_)))
     }
 
     /// The activity to store if the attempt succeeds, with the id by which
@@ -154,7 +149,7 @@ impl Store {
             if let Some(attempt) = self.count_on(by_device, limits, now).await? {
                 return Ok(Attempt(Some(attempt)));
             }
-            metrics::security_event(SecurityEvent::DeviceRefused);
+            metrics::security_event(metrics::SecurityEvent::DeviceRefused);
         }
         let by_address = Counter::Account(accounts.clone());
         match self.count_on(by_address, limits, now).await? {
