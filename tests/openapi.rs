@@ -75,15 +75,21 @@ fn operation_ids_are_names_of_binaries() {
     }
 }
 
-/// Every constant error key in shared/src/error.rs.
+/// Every constant error key in shared/src/error.rs and its faults.
 fn keys_of_the_table() -> BTreeSet<String> {
-    let source = fs::read_to_string(workspace().join("shared/src/error.rs")).unwrap();
-    let table = source.split("#[cfg(test)]").next().unwrap();
-    // Error keys are the string literals with a dot, without spaces and placeholders.
-    let literals = table.split('"').skip(1).step_by(2);
-    literals
-        .filter(|text| text.contains('.') && !text.contains([' ', '{']))
-        .map(str::to_owned)
+    let keys = |file: &str| {
+        let source = fs::read_to_string(workspace().join(file)).unwrap();
+        let table = source.split("#[cfg(test)]").next().unwrap();
+        // Error keys are the string literals with a dot, without spaces and placeholders.
+        let literals = table.split('"').skip(1).step_by(2);
+        literals
+            .filter(|text| text.contains('.') && !text.contains([' ', '{']))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    ["shared/src/error.rs", "shared/src/error/faults.rs"]
+        .into_iter()
+        .flat_map(keys)
         .collect()
 }
 
