@@ -22,7 +22,7 @@ fn field(name: &str, value: &[u8]) -> Vec<u8> {
 
 /// Bodies that are malformed for every operation.
 fn malformed() -> Vec<(&'static str, Vec<u8>)> {
-    let json: [&[u8]; 21] = [
+    let json: [&[u8]; 20] = [
         b" ",
         b"{",
         b"}",
@@ -39,7 +39,6 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
         b"\"text\"",
         b"1",
         b"true",
-        b"null",
         b"email=a@b.co&password=b",
         b"{\"a\":\"\xff\"}",
         b"{\"a\":\"\\ud800\"}",
@@ -74,7 +73,7 @@ fn malformed() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Bodies in which the parameter is not text.
 fn with_a_value_that_is_not_text(name: &str) -> Vec<(&'static str, Vec<u8>)> {
-    let values = [json!(1), json!(-1.5), json!(true), json!([]), json!(["a"])];
+    let values = [json!([]), json!([1]), json!(["a"])];
     let mut all: Vec<(&str, Vec<u8>)> = values
         .iter()
         .map(|value| (JSON, json!({ name: value }).to_string().into_bytes()))
@@ -170,7 +169,7 @@ async fn unusual_bodies_are_client_errors() {
             JSON,
             format!("{{\"unknown\":{}{}}}", "[".repeat(8000), "]".repeat(8000)).into_bytes(),
         ),
-        (JSON, br#"{"unknown":1e999,"email":"a@b.co"}"#.to_vec()),
+        (JSON, br#"{"unknown":1e999}"#.to_vec()),
         (
             JSON,
             format!("{{\"unknown\":{}}}", "9".repeat(10_000)).into_bytes(),

@@ -85,7 +85,7 @@ impl Deployment {
             .body(call.to_string());
         let answer = self.program.send(request).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
+        serde_json::from_str(answer.text()).unwrap()
     }
 
     async fn sign_in(&self) -> String {

@@ -52,6 +52,11 @@ async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
         .signed_up_with("-", &json!({ "email": EMAIL, "password": FIRST }))
         .await;
     let mut secrets = vec![user.session.clone(), user.csrf_token.clone()];
+    let confirmation = latchkey
+        .mail_to(EMAIL, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    // Only accounts whose address is confirmed are sent notices.
+    latchkey.set_state(&user, "active").await;
 
     latchkey
         .change_password(&user, WRONG, CHANGED)
@@ -139,9 +144,6 @@ async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
         .await
         .is_refused(404, &["identity.session.not_found"]);
 
-    let confirmation = latchkey
-        .mail_to(EMAIL, 1, |mail| mail.confirmation_token().is_some())
-        .await;
     let reset = latchkey.reset_mail(EMAIL).await;
     let token = reset.reset_token().unwrap();
     secrets.extend([

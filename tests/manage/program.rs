@@ -362,11 +362,13 @@ async fn files_of_other_programs_are_imported_line_by_line() {
     assert_eq!(
         (&user["state"], &user["otp"], &user["created_at"]),
         (
-            &json!("not-active"),
+            &json!("other"),
             &json!(false),
             &json!("2019-05-01T10:00:00Z")
         )
     );
+    let exported = users(&folder, &["export"], "").await.output;
+    assert_eq!(exported.matches("\"state\":\"not-active\"").count(), 2);
     let utf16: Vec<u8> = line("d")
         .encode_utf16()
         .flat_map(u16::to_le_bytes)

@@ -492,7 +492,7 @@ async fn wrong_passwords_at_sign_in_do_not_keep_a_session_from_changing_the_pass
 async fn only_one_of_sixteen_concurrent_changes_succeeds() {
     // Without back-off, so that every password is verified at the end.
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "0")]).await;
-    let user = latchkey.signed_up("change-race").await;
+    let user = latchkey.confirmed("change-race").await;
     let mut users = vec![user.clone(); 8];
     for _ in 0..8 {
         users.push(latchkey.with_new_session(&user).await);

@@ -129,9 +129,7 @@ impl Administration {
                 Transaction::ConditionFailed(_) => {}
             }
             let accounts = user.email.account_keys();
-            let lookup = endpoints
-                .look_up_sign_up(Some(&accounts), None, now)
-                .await?;
+            let lookup = endpoints.look_up_address(&accounts, now).await?;
             let is_same = |expired: &ExpiredAccount| expired.has_uid(&user.uid);
             // A concurrent request may change the expired account each time.
             if lookup.is_email_taken || lookup.expired.iter().any(is_same) || !backoff.wait().await

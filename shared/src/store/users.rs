@@ -38,6 +38,21 @@ pub struct SignUpLookup {
     pub expired: Vec<ExpiredAccount>,
 }
 
+impl SignUpLookup {
+    fn with_accounts(mut self, accounts: Vec<Account>) -> Self {
+        for account in accounts {
+            match account {
+                Account::Present(_) => self.is_email_taken = true,
+                Account::Expired(account) => self.expired.push(account),
+            }
+        }
+        if self.is_email_taken {
+            self.expired.clear();
+        }
+        self
+    }
+}
+
 /// The items that a sign-up stores.
 #[derive(Clone, Copy)]
 pub struct NewAccount<'a> {
@@ -173,20 +188,31 @@ impl Store {
             has_referral: referrer.is_some(),
             ..SignUpLookup::default()
         };
+        let mut accounts = Vec::new();
         for (table, item) in found {
             if table == self.grants {
                 lookup.mail_log = Some(read(item)?);
-                continue;
-            }
-            match self.account(item, now)? {
-                Account::Present(_) => lookup.is_email_taken = true,
-                Account::Expired(account) => lookup.expired.push(account),
+            } else {
+                accounts.push(self.account(item, now)?);
             }
         }
-        if lookup.is_email_taken {
-            lookup.expired.clear();
-        }
-        Ok(lookup)
+        Ok(lookup.with_accounts(accounts))
+    }
+
+    /// Whether a user has the address, and the expired accounts that an operator's new user of the
+    /// address replaces. Reads the Users table only.
+    pub(super) async fn look_up_address(
+        &self,
+        accounts: &AccountKeys,
+        now: Timestamp,
+    ) -> Result<SignUpLookup, Error> {
+        let keys = accounts.iter().map(user_key).collect();
+        let found = self.batch_get([(&self.users, keys)]).await?;
+        let accounts = found
+            .into_iter()
+            .map(|(_, item)| self.account(item, now))
+            .collect::<Result<_, _>>()?;
+        Ok(SignUpLookup::default().with_accounts(accounts))
     }
 
     /// Replaces the password hash with another hash of the same password, if the stored hash is
