@@ -44,7 +44,7 @@ impl PublishedKeys {
                 .all(|(id, public_key)| self.public_key(id).as_deref() == Some(public_key))
     }
 
-    /// The publication of these keys that replaces `published`. A new key signs after [`LEAD`], if
+    /// The publication of these keys that replaces `published`. A new key signs after `LEAD`, if
     /// verifiers may have cached a key that signs until then.
     #[must_use]
     pub fn replacing(published: Option<&Self>, keys: &SigningKeys, now: Timestamp) -> Self {
