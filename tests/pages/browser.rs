@@ -378,16 +378,18 @@ async fn screenshots_for_the_documentation() {
     let user = latchkey
         .signed_up_with("-", &json!({ "email": "ada@example.com" }))
         .await;
+    // Only accounts whose address is confirmed can turn on a second factor.
+    latchkey.set_state(&user, "active").await;
     let folder = crate::harness::workspace().join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, page, scheme, width, height) in [
-        ("sign-in", "sign_in?lang=en", "light", 500, 640),
+        ("sign-in", "sign_in?lang=en", "light", 500, 760),
         (
             "reset-dark",
             "password_reset?reset_token=t&lang=de",
             "dark",
             500,
-            640,
+            760,
         ),
         ("settings", "settings?lang=en", "light", 640, 1800),
     ] {
