@@ -11,7 +11,7 @@ use crate::harness::{
 const ME: &str = "/resource/users/me";
 
 /// The functions that publish, with an event that starts each.
-const SIGNERS: [(&str, &str, &str); 7] = [
+const SIGNERS: [(&str, &str, &str); 5] = [
     ("session-create", "POST", "/identity/sessions"),
     ("user-create", "POST", "/identity/users"),
     (
@@ -24,12 +24,6 @@ const SIGNERS: [(&str, &str, &str); 7] = [
         "POST",
         "/identity/users/email/confirm_code",
     ),
-    (
-        "password-confirm-code",
-        "POST",
-        "/identity/users/password/confirm_code",
-    ),
-    ("password-change", "PUT", "/resource/users/password"),
     ("jwks", "GET", "/.well-known/jwks.json"),
 ];
 

@@ -15,8 +15,8 @@ use shared::{
         telemetry::{self, metrics},
     },
     providers::breached_passwords::{BreachedPasswords, PasswordCheck},
-    store::{Signer, Store},
-    tokens::key_cache::KeyCache,
+    store::Store,
+    tokens::{key_cache::KeyCache, key_provider::KeyProvider},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -35,7 +35,7 @@ async fn main() -> Result<(), BoxError> {
     let sessions = Sessions::read(&variables)?;
     let passwords = Passwords::read(&variables)?;
     let endpoint = Change {
-        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         authenticator: Authenticator {
             store,
             keys: KeyCache::default(),

@@ -15,7 +15,8 @@ use shared::{
         telemetry::{self, metrics},
     },
     providers::breached_passwords::{BreachedPasswords, PasswordCheck},
-    store::{Signer, Store},
+    store::Store,
+    tokens::key_provider::KeyProvider,
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -34,7 +35,7 @@ async fn main() -> Result<(), BoxError> {
     let passwords = Passwords::read(&variables)?;
     let endpoint = ConfirmCode {
         origins: OriginCheck::new(browser_origins(&variables)?),
-        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
         store,
         hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         accounts: Accounts::read(&variables)?,

@@ -17,14 +17,15 @@ use shared::{
     },
     platform::clock::Timestamp,
     providers::breached_passwords::PasswordCheck,
-    store::{Outcome, Signer},
+    store::Outcome,
+    tokens::key_provider::KeyProvider,
 };
 
 /// Maximum number of attempts if concurrent requests change the same user.
 const ATTEMPTS: usize = 3;
 
 pub struct Change {
-    pub keys: Signer,
+    pub keys: KeyProvider,
     pub authenticator: Authenticator,
     pub hasher: Hasher,
     pub accounts: Accounts,
@@ -44,7 +45,7 @@ impl Change {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let mut signed_in = self.authenticator.authenticate(&request, now).await?;
         let devices = DeviceTokens::of(request.headers(), &self.authenticator.cookie_name)
-            .verify(self.keys.key_provider(), now)
+            .verify(&self.keys, now)
             .await?;
         let input = read(request).await?;
         for _ in 0..ATTEMPTS {

@@ -20,8 +20,8 @@ use shared::{
         telemetry::metrics::{self, PasswordReset},
     },
     providers::breached_passwords::PasswordCheck,
-    store::{PasswordChange, Signer, Store},
-    tokens::signed_token::Purpose,
+    store::{PasswordChange, Store},
+    tokens::{key_provider::KeyProvider, signed_token::Purpose},
 };
 
 /// Maximum number of attempts if concurrent requests change the same user.
@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 3;
 pub struct ConfirmCode {
     pub origins: OriginCheck,
     pub store: Store,
-    pub keys: Signer,
+    pub keys: KeyProvider,
     pub hasher: Hasher,
     pub accounts: Accounts,
     pub sessions: Sessions,
@@ -52,7 +52,7 @@ impl ConfirmCode {
         self.origins.check(&request)?;
         let client = client(&request);
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
-            .verify(self.keys.key_provider(), now)
+            .verify(&self.keys, now)
             .await?;
         let Input {
             token,

@@ -86,6 +86,15 @@ impl KeyProvider {
         self.0.recent(now, SIGNING_AGE).await
     }
 
+    /// The keys to sign with, for tokens that only functions with the secret verify. Keys of other
+    /// tokens have to be published first: see [`crate::store::Signer`].
+    ///
+    /// # Errors
+    /// As [`KeyProvider::access_token_keys`].
+    pub async fn signing_keys(&self, now: Timestamp) -> Result<Arc<SigningKeys>, Error> {
+        Ok(Arc::clone(&self.for_signing(now).await?.signing_keys))
+    }
+
     /// The keys of the secret as it is now.
     ///
     /// # Errors
