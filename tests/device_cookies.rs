@@ -311,8 +311,10 @@ async fn forged_expired_and_foreign_tokens_are_treated_as_absent() {
         .map(|(_, token)| token.as_str())
         .take(8)
         .collect();
-    let beside = format!("{}~{}", forged.join("~"), signed(&genuine));
-    let answer = sign_in(latchkey, &user, PASSWORD, &beside).send().await;
+    let with_others = format!("{}~{}", forged.join("~"), signed(&genuine));
+    let answer = sign_in(latchkey, &user, PASSWORD, &with_others)
+        .send()
+        .await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(uids(&answer.device_cookie()), [user.uid.as_str()]);
 }

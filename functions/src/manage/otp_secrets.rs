@@ -43,8 +43,8 @@ pub(super) const fn value_of(user: &mut User, field: OtpField) -> &mut Option<St
 }
 
 impl Users {
-    /// Seals the plain OTP secrets of a user who is to be stored, and checks that the sealed ones
-    /// open: they do only for the same uid, and under a key of this stack.
+    /// Seals the plain OTP secrets of a new user, and checks that the sealed ones open: they do only
+    /// for the same uid, and under a key of this stack.
     pub(super) async fn with_sealed_secrets(
         &self,
         mut user: User,

@@ -100,7 +100,7 @@ pub fn newest_of<'a>(known: &'a [KnownDevice], accounts: &AccountKeys) -> Option
 /// The devices that stay in a cookie to which `new` is added, in ascending order of the time of
 /// issue: the newest of each other account, without the oldest if there are too many.
 #[must_use]
-pub fn kept_beside<'a>(known: &'a [KnownDevice], new: &Device) -> Vec<&'a KnownDevice> {
+pub fn kept_with<'a>(known: &'a [KnownDevice], new: &Device) -> Vec<&'a KnownDevice> {
     // Of devices of the same second, the last one in the cookie is the newest.
     let mut newest_first: Vec<&KnownDevice> = known.iter().rev().collect();
     newest_first.sort_by_key(|known| Reverse(known.device.issued_at));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     fn kept(known: &[KnownDevice], new: &str) -> Vec<String> {
-        kept_beside(known, &Device::begin(&user(new), 0, false, NOW))
+        kept_with(known, &Device::begin(&user(new), 0, false, NOW))
             .into_iter()
             .map(|known| known.token.clone())
             .collect()
@@ -235,7 +235,7 @@ mod tests {
             token: "old".to_owned(),
         };
         let new = Device::begin(&moved, 1, false, NOW);
-        assert!(kept_beside(&[old], &new).is_empty());
+        assert!(kept_with(&[old], &new).is_empty());
     }
 
     #[test]

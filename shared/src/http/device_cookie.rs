@@ -9,7 +9,7 @@ use super::cookies::{cookie, cookie_values};
 use crate::{
     Error,
     domain::{
-        device::{DEVICE_LIFETIME, Device, KnownDevice, kept_beside, newest_of},
+        device::{DEVICE_LIFETIME, Device, KnownDevice, kept_with, newest_of},
         email_address::AccountKeys,
     },
     platform::clock::Timestamp,
@@ -80,7 +80,7 @@ impl KnownDevices {
     }
 
     /// The `Set-Cookie` value with the token of a new device, and the tokens of the devices that
-    /// [stay](kept_beside) beside it.
+    /// [stay](kept_with) in the cookie.
     ///
     /// # Errors
     /// [`Error::Internal`] if the token cannot be signed.
@@ -93,7 +93,7 @@ impl KnownDevices {
             .sign(&Claims::of_device(device))
             .map_err(Error::internal)?;
         let mut value = String::new();
-        for known in kept_beside(&self.devices, device) {
+        for known in kept_with(&self.devices, device) {
             value += &known.token;
             value.push(SEPARATOR);
         }

@@ -128,8 +128,8 @@ impl Store {
     /// Counts an attempt for an account key, before the password or code is verified. The limit is
     /// the same for concurrent attempts as for sequential ones.
     ///
-    /// An attempt with a token of a device of the account is counted on the device, whatever the
-    /// count of the address, unless the device has [`DEVICE_FAILURE_LIMIT`] failures in a row.
+    /// An attempt with a device token of the account is counted on the device and ignores the back-off
+    /// of the address, unless the device has [`DEVICE_FAILURE_LIMIT`] failures in a row.
     ///
     /// # Errors
     /// [`Error::TooManyAttempts`] during a back-off, or if concurrent attempts keep changing the

@@ -160,7 +160,7 @@ impl Store {
         .await
     }
 
-    /// Looks up the address and its log of sign-up mails in one round trip, and beside it the user
+    /// Looks up the address and its log of sign-up mails in one round trip, and in parallel the user
     /// of the referral in two.
     pub async fn look_up_sign_up(
         &self,
