@@ -144,6 +144,30 @@ async fn an_undeliverable_address_does_not_block_other_mails() {
     );
 }
 
+/// An error would make the stream deliver the record again, before the mails of other users.
+#[tokio::test]
+async fn a_mail_to_an_unreadable_user_is_refused_and_does_not_block_other_mails() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("delivery-unreadable").await;
+    let mail = settled_mail(latchkey, &user).await;
+    let key = text(&mail, "sk").to_owned();
+    latchkey
+        .edit_user(&user, |item| drop(item.remove("role")))
+        .await;
+    latchkey
+        .edit_grant(&user, &key, |item| drop(item.remove("settled_at")))
+        .await;
+    latchkey
+        .invoke(FUNCTION, event(&mail))
+        .await
+        .expect("the mail is refused");
+    assert!(
+        latchkey.queued_mails(&user).await[0].contains_key("settled_at"),
+        "the mail is not settled"
+    );
+    assert_eq!(latchkey.mails_to(&user.email).await.len(), 1);
+}
+
 #[tokio::test]
 async fn an_internationalised_domain_is_sent_in_punycode() {
     let latchkey = latchkey().await;

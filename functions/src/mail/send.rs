@@ -9,7 +9,7 @@ use aws_sdk_sesv2::{
 };
 use serde::Deserialize;
 use shared::{
-    BoxError,
+    BoxError, Error,
     config::{self, Application},
     domain::{
         email_address::AccountKey,
@@ -21,7 +21,7 @@ use shared::{
         clock::Timestamp,
         telemetry::metrics::{self, Mail as Outcome, PasswordReset},
     },
-    store::{Claim, Signer, Store},
+    store::{Claim, Signer, Store, UnreadableItem},
     tokens::signed_token::{Claims, Purpose},
 };
 
@@ -166,7 +166,11 @@ impl Send {
             .store
             .find_recipient(mail, now)
             .await
-            .map_err(|error| SendError::Failed(error.into()))?
+            .map_err(|error| match error {
+                // A retry would only hold up the mails of other users.
+                Error::Internal(cause) if cause.is::<UnreadableItem>() => SendError::Refused(cause),
+                error => SendError::Failed(error.into()),
+            })?
             .ok_or(SendError::Absent)?;
         mail.check_recipient(&user).map_err(SendError::Suppressed)?;
         let Mail {

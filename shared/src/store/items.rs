@@ -24,13 +24,19 @@ pub(super) fn keyed(key: Item, value: &impl Serialize) -> Result<Item, Error> {
     Ok(item)
 }
 
+/// The cause of an [`Error::Internal`] about an item that no retry can read, because something else
+/// than this service changed it. The text contains no values of the item.
+#[derive(Debug, thiserror::Error)]
+#[error("a stored item {0}")]
+pub struct UnreadableItem(String);
+
 /// Deserialises an item. The error contains no values of the item, although serde's errors do.
 pub(super) fn read<T: DeserializeOwned>(item: Item) -> Result<T, Error> {
     let unreadable = |reason: &str| {
-        Error::internal(format!(
-            "a stored item cannot be read as a {}{reason}",
+        Error::internal(UnreadableItem(format!(
+            "cannot be read as a {}{reason}",
             type_name::<T>()
-        ))
+        )))
     };
     // `serde_dynamo` panics on an unknown type.
     if item.values().any(has_unknown_type) {
@@ -54,7 +60,7 @@ fn missing_field(error: &str) -> Option<&str> {
 pub(super) fn text_of<'a>(item: &'a Item, name: &str) -> Result<&'a str, Error> {
     let text = item.get(name).and_then(|value| value.as_s().ok());
     text.map(String::as_str)
-        .ok_or_else(|| Error::internal(format!("a stored item has no string attribute {name}")))
+        .ok_or_else(|| Error::internal(UnreadableItem(format!("has no string attribute {name}"))))
 }
 
 /// The text of a number attribute, if there is one.

@@ -38,6 +38,7 @@ pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
 pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange};
 pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
+pub use items::UnreadableItem;
 pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};
 pub use outbox::Claim;
