@@ -326,6 +326,23 @@ async fn the_tables_charge_the_documented_units() {
         .await;
     assert_eq!(answer.unwrap()["isAuthorized"], true);
 
+    let change = latchkey.change_email(&user, "units-moved@example.com");
+    bill.checks_answer("`email-change`", 2, change).await;
+    let mail = latchkey
+        .mail_to("units-moved@example.com", 1, |mail| {
+            mail.email_change_token().is_some()
+        })
+        .await;
+    let confirm = latchkey.confirm_email_change(&user, mail.email_change_token().unwrap());
+    bill.checks_answer("`email-confirm-change`", 1, confirm)
+        .await;
+    let user = latchkey
+        .with_new_session(&User {
+            email: "units-moved@example.com".to_owned(),
+            ..user
+        })
+        .await;
+
     bill.checks_answer(
         "`password-change`",
         1,

@@ -31,6 +31,9 @@ mod captcha {
     mod register_geetest;
 }
 mod email {
+    mod change;
+    mod confirm_change;
+    mod confirm_change_races;
     mod confirm_code;
     mod generate_code;
 }
@@ -78,6 +81,7 @@ mod otp {
 mod pages {
     mod browser;
     mod browser_authentication;
+    mod browser_email;
     mod browser_forms;
     mod serve;
 }

@@ -12,6 +12,8 @@ pub mod captcha {
     pub mod register_geetest;
 }
 pub mod email {
+    pub mod change;
+    pub mod confirm_change;
     pub mod confirm_code;
     pub mod generate_code;
 }

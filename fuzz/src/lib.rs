@@ -176,6 +176,7 @@ pub fn token(input: &[u8]) {
         Purpose::Reset,
         Purpose::Confirmation,
         Purpose::Device,
+        Purpose::EmailChange,
     ];
     let accepted: Vec<Claims> = purposes
         .into_iter()
@@ -197,7 +198,12 @@ pub fn token(input: &[u8]) {
 /// Whether a function that has only the public keys accepts the token.
 fn is_verified_by_public_key(text: &str) -> bool {
     let keys = PublishedKeys::replacing(None, &KEYRING, NOW);
-    let purposes = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
+    let purposes = [
+        Purpose::Session,
+        Purpose::Reset,
+        Purpose::Confirmation,
+        Purpose::EmailChange,
+    ];
     purposes.into_iter().any(|purpose| {
         PresentedToken::read(purpose, text, NOW).is_some_and(|token| {
             keys.public_key(token.key_id())
@@ -321,6 +327,7 @@ mod tests {
             (of(Purpose::Session), "session"),
             (of(Purpose::Reset), "reset"),
             (of(Purpose::Confirmation), "confirmation"),
+            (of(Purpose::EmailChange), "email_change"),
             (Claims::of_device(&device), "device"),
         ] {
             let genuine = KEYRING.sign(&claims).unwrap();

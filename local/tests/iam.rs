@@ -267,9 +267,10 @@ const SIGNERS: [&str; 6] = [
 ];
 
 /// The functions that sign only access tokens or device tokens, whose keys are not published here.
-const OTHER_SIGNERS: [&str; 4] = [
+const OTHER_SIGNERS: [&str; 5] = [
     "AuthFunction",
     "AuthorizeFunction",
+    "EmailConfirmChangeFunction",
     "PasswordChangeFunction",
     "PasswordConfirmCodeFunction",
 ];

@@ -92,8 +92,12 @@ pub enum Error {
     AccountCodeAbsent(ParameterFault),
     /// That password is correct, but the code of the second factor is wrong or was used before.
     AccountCodeWrong,
-    /// The operation requires a confirmed address.
+    /// The second factor requires a confirmed address.
     OtpEmailNotConfirmed,
+    /// The change of the address requires that the current one is confirmed.
+    EmailNotConfirmed,
+    /// The new address is the current one, perhaps in another spelling.
+    EmailUnchanged,
     /// The new password and its repetition differ.
     NewPasswordsDontMatch,
     /// The current password of a password change is wrong.
@@ -265,6 +269,14 @@ impl Error {
             Self::OtpEmailNotConfirmed => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.otp.email_not_confirmed",
+            ),
+            Self::EmailNotConfirmed => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.email_not_confirmed",
+            ),
+            Self::EmailUnchanged => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.no_change_provided",
             ),
             Self::NewPasswordsDontMatch => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -497,6 +509,16 @@ mod tests {
                 Error::OtpEmailNotConfirmed,
                 422,
                 "resource.otp.email_not_confirmed",
+            ),
+            (
+                Error::EmailNotConfirmed,
+                422,
+                "resource.user.email_not_confirmed",
+            ),
+            (
+                Error::EmailUnchanged,
+                422,
+                "resource.user.no_change_provided",
             ),
             (
                 Error::NewPasswordsDontMatch,

@@ -281,6 +281,16 @@ impl Latchkey {
         .unwrap();
     }
 
+    /// Lets the uid of a user lead to another account key.
+    pub async fn redirect_uid(&self, user: &User, account: &str) {
+        let item = [
+            ("pk", format!("UID#{}", user.uid)),
+            ("user", account.to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), AttributeValue::S(value)));
+        self.put(USERS, item.into()).await;
+    }
+
     /// The mail items of the user, with their delivery state.
     pub async fn queued_mails(&self, user: &User) -> Vec<Item> {
         self.grants_with_prefix(user, "MAIL#").await

@@ -59,9 +59,15 @@ impl Mail {
         self.parameter("confirmation_token")
     }
 
+    pub fn email_change_token(&self) -> Option<&str> {
+        self.parameter("token")
+    }
+
     /// Whether the mail is a notice, which carries no token.
     pub fn is_notice(&self) -> bool {
-        self.reset_token().is_none() && self.confirmation_token().is_none()
+        self.reset_token().is_none()
+            && self.confirmation_token().is_none()
+            && self.email_change_token().is_none()
     }
 }
 
@@ -130,6 +136,16 @@ impl Latchkey {
             .await
             .is_empty(201);
         self.mail_to(email, before + 1, is_reset).await
+    }
+
+    /// Requests a change of the address, with the password, and returns the token of the mail.
+    pub async fn email_change_token(&self, user: &User, email: &str) -> String {
+        let is_link = |mail: &Mail| mail.email_change_token().is_some();
+        let before = self.mails_to(email).await.into_iter().filter(is_link);
+        let before = before.count();
+        self.change_email(user, email).send().await.is_empty(201);
+        let mail = self.mail_to(email, before + 1, is_link).await;
+        mail.email_change_token().unwrap().to_owned()
     }
 
     /// Requests a reset code and returns its token.

@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 8] = [
+pub const OPERATIONS: [Operation; 10] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -115,6 +115,30 @@ pub const OPERATIONS: [Operation; 8] = [
             "resource.user.missing_new_password",
             "resource.user.missing_confirm_password",
         ],
+    },
+    Operation {
+        method: "POST",
+        path: "/resource/users/email",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[
+            ("email", 254),
+            ("password", 1024),
+            ("otp_code", 1024),
+            ("lang", 1024),
+        ],
+        missing: &[
+            "resource.user.missing_email",
+            "resource.user.missing_password",
+        ],
+    },
+    Operation {
+        method: "POST",
+        path: "/resource/users/email/confirm",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("token", 4096)],
+        missing: &["resource.user.missing_token"],
     },
 ];
 

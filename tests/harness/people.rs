@@ -120,6 +120,16 @@ impl Latchkey {
             .form(&fields)
     }
 
+    pub fn change_email(&self, user: &User, email: &str) -> Request {
+        self.by(user, "POST", "/resource/users/email")
+            .form(&[("email", email), ("password", &user.password)])
+    }
+
+    pub fn confirm_email_change(&self, user: &User, token: &str) -> Request {
+        self.by(user, "POST", "/resource/users/email/confirm")
+            .form(&[("token", token)])
+    }
+
     /// Signs in and returns the token of the new session.
     pub async fn signed_in(&self, user: &User) -> String {
         let answer = self.sign_in(&user.email, &user.password).send().await;

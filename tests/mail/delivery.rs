@@ -128,6 +128,8 @@ async fn an_undeliverable_address_does_not_block_other_mails() {
             ("sk", format!("MAIL#{id}")),
             ("id", id),
             ("email", format!("жанна{number}@example.com")),
+            // Mails of other kinds with a code are sent to the address of the user only.
+            ("kind", "email_change".to_owned()),
         ] {
             undeliverable.insert(name.to_owned(), AttributeValue::S(value));
         }

@@ -7,11 +7,12 @@ use shared::domain::language::Language;
 
 use crate::harness::{Answer, CONTRACT, Latchkey, latchkey};
 
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "sign_in",
     "sign_up",
     "password_reset",
     "confirmation",
+    "email_change",
     "settings",
 ];
 
@@ -224,6 +225,30 @@ async fn nothing_but_its_form_is_loaded_where_a_link_has_a_token() {
 }
 
 #[tokio::test]
+async fn the_page_of_a_new_address_loads_nothing_of_another_origin() {
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_CAPTCHA", "hcaptcha"),
+        ("IDENTITY_CAPTCHA_ID", "key"),
+        ("IDENTITY_CAPTCHA_SECRET_ARN", "arn"),
+        ("IDENTITY_LOGO_URL", LOGO),
+    ])
+    .await;
+    // After the sign-in, the script of the page still has the token.
+    for path in ["email_change?token=t", "email_change"] {
+        let answer = page(&latchkey, path).await;
+        let html = answer.text();
+        assert!(html.contains("<form id=\"confirm-email\""), "{html}");
+        assert!(
+            !html.contains("captcha\"") && !html.contains(LOGO),
+            "{html}"
+        );
+        let policy = answer.header("content-security-policy").unwrap();
+        assert!(!policy.contains("https:"), "{policy}");
+        assert_eq!(answer.header("referrer-policy"), Some("no-referrer"));
+    }
+}
+
+#[tokio::test]
 async fn a_logo_is_shown_and_its_origin_allowed_for_images_only() {
     let latchkey = Latchkey::start(&[("IDENTITY_LOGO_URL", LOGO)]).await;
     let answer = page(&latchkey, "sign_in").await;
@@ -334,8 +359,14 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
             .any(|form| key.contains(form))
             || key.starts_with("authz.")
             || key == "identity.session.not_found";
-        let alias =
-            ["resource.password.doesnt_match", "resource.otp.invalid"].contains(&key.as_str());
+        let alias = [
+            "resource.password.doesnt_match",
+            "resource.otp.invalid",
+            "resource.user.invalid_password",
+            "resource.user.invalid_otp",
+            "resource.user.email_not_confirmed",
+        ]
+        .contains(&key.as_str());
         // Errors that only a program can cause are shown as a general failure.
         let only_by_programs = [
             "request.malformed_body",

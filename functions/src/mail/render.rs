@@ -19,8 +19,9 @@ pub enum Content<'a> {
     Notice {
         text: &'a Notice,
         at: i64,
-        /// The page on which the recipient requests a reset of the password.
-        reset_page: &'a str,
+        /// The page on which the recipient requests a reset of the password; `None` if that would
+        /// not help.
+        reset_page: Option<&'a str>,
         support: Option<&'a SupportUrl>,
     },
 }
@@ -56,7 +57,7 @@ enum Body<'a> {
     Notice {
         at: String,
         consequence: String,
-        reset_page: &'a str,
+        reset_page: Option<&'a str>,
         support: Option<&'a SupportUrl>,
     },
 }
@@ -206,7 +207,7 @@ mod tests {
         language: Language,
         link: &'a str,
         support: Option<&'a SupportUrl>,
-    ) -> [Content<'a>; 9] {
+    ) -> [Content<'a>; 12] {
         let Mails {
             hours: _,
             minutes: _,
@@ -219,6 +220,9 @@ mod tests {
             support: _,
             password_reset,
             confirmation,
+            email_change,
+            email_change_requested,
+            email_changed,
             password_changed,
             password_changed_otp_removed,
             otp_enabled,
@@ -231,7 +235,7 @@ mod tests {
         let notice = |text| Content::Notice {
             text,
             at: AT,
-            reset_page: RESET_PAGE,
+            reset_page: Some(RESET_PAGE),
             support,
         };
         [
@@ -246,6 +250,19 @@ mod tests {
                 email: EMAIL,
                 link,
                 life,
+            },
+            Content::Link {
+                text: email_change,
+                email: EMAIL,
+                link,
+                life,
+            },
+            notice(email_change_requested),
+            Content::Notice {
+                text: email_changed,
+                at: AT,
+                reset_page: None,
+                support,
             },
             notice(password_changed),
             notice(password_changed_otp_removed),
@@ -275,8 +292,13 @@ mod tests {
             let life = duration(3600, texts::mails(language));
             let facts = match content {
                 Content::Link { .. } => vec!["Latchkey", LINK, &life],
-                Content::Notice { support, .. } => {
-                    let mut facts = vec!["Latchkey", "2026-11-22 19:26 UTC", RESET_PAGE];
+                Content::Notice {
+                    reset_page,
+                    support,
+                    ..
+                } => {
+                    let mut facts = vec!["Latchkey", "2026-11-22 19:26 UTC"];
+                    facts.extend(*reset_page);
                     facts.extend(support.map(SupportUrl::label));
                     facts
                 }
@@ -295,18 +317,41 @@ mod tests {
     }
 
     #[test]
-    fn a_confirmation_mail_names_the_address_in_every_language() {
+    fn a_mail_that_confirms_an_address_names_it_in_every_language() {
         for language in Language::ALL {
-            let content = Content::Link {
-                text: &texts::mails(language).confirmation,
-                email: "o'hara&co@example.com",
-                link: LINK,
-                life: 3600,
+            let texts = texts::mails(language);
+            for text in [&texts.confirmation, &texts.email_change] {
+                let content = Content::Link {
+                    text,
+                    email: "o'hara&co@example.com",
+                    link: LINK,
+                    life: 3600,
+                };
+                let mail = render(&content, language, "Latchkey").unwrap();
+                assert!(mail.text.contains("o'hara&co@example.com"), "{}", mail.text);
+                let escaped = "o&#39;hara&#38;co@example.com";
+                assert!(mail.html.contains(escaped), "{}", mail.html);
+            }
+        }
+    }
+
+    #[test]
+    fn a_notice_to_a_previous_address_has_no_link_to_reset_the_password() {
+        for language in Language::ALL {
+            let texts = texts::mails(language);
+            let content = Content::Notice {
+                text: &texts.email_changed,
+                at: AT,
+                reset_page: None,
+                support: None,
             };
             let mail = render(&content, language, "Latchkey").unwrap();
-            assert!(mail.text.contains("o'hara&co@example.com"), "{}", mail.text);
-            let escaped = "o&#39;hara&#38;co@example.com";
-            assert!(mail.html.contains(escaped), "{}", mail.html);
+            for part in [&mail.text, &mail.html] {
+                assert!(
+                    !part.contains(texts.reset) && !part.contains("href="),
+                    "{part}"
+                );
+            }
         }
     }
 
@@ -344,7 +389,7 @@ mod tests {
             assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
             subjects.insert(subject);
         });
-        assert_eq!(subjects.len(), 9 * Language::ALL.len());
+        assert_eq!(subjects.len(), 12 * Language::ALL.len());
     }
 
     #[test]
@@ -381,7 +426,7 @@ mod tests {
     #[test]
     fn a_support_url_is_escaped_in_html() {
         let support = SupportUrl::parse("https://help.example/?a=b&c=d").unwrap();
-        for content in &contents(Language::En, LINK, Some(&support))[2..] {
+        for content in &contents(Language::En, LINK, Some(&support))[3..] {
             let mail = render(content, Language::En, "Latchkey").unwrap();
             assert!(mail.text.contains(support.as_str()), "{}", mail.text);
             assert!(!mail.html.contains("a=b&c"), "{}", mail.html);
@@ -393,7 +438,7 @@ mod tests {
         let content = Content::Notice {
             text: &texts::mails(Language::En).password_changed,
             at: i64::MAX,
-            reset_page: RESET_PAGE,
+            reset_page: Some(RESET_PAGE),
             support: None,
         };
         assert!(render(&content, Language::En, "Latchkey").is_err());

@@ -47,6 +47,8 @@ enum SendError {
     Denied(BoxError),
     /// The account of the recipient was erased or replaced, or has expired.
     Absent,
+    /// The mail has a code for the account and was requested for a previous address of the user.
+    Superseded,
     /// The user may not receive the mail, because of a bounce or a complaint.
     Suppressed(MailProblem),
     /// A retry may succeed.
@@ -137,6 +139,15 @@ impl Send {
                     "not sent: the account no longer exists"
                 );
             }
+            Err(SendError::Superseded) => {
+                metrics::mail(Outcome::Suppressed);
+                tracing::warn!(
+                    mail = id,
+                    ?kind,
+                    ?to,
+                    "not sent: the user has another address now"
+                );
+            }
             Err(SendError::Suppressed(problem)) => {
                 metrics::mail(Outcome::Suppressed);
                 match problem {
@@ -172,6 +183,9 @@ impl Send {
                 error => SendError::Failed(error.into()),
             })?
             .ok_or(SendError::Absent)?;
+        if !mail.may_reach(&user) {
+            return Err(SendError::Superseded);
+        }
         mail.check_recipient(&user).map_err(SendError::Suppressed)?;
         let Mail {
             subject,
@@ -239,7 +253,7 @@ impl Send {
         let notice = |text| Content::Notice {
             text,
             at: mail.queued_at.seconds(),
-            reset_page: &reset_page,
+            reset_page: Some(&reset_page),
             support: self.mail.support.as_ref(),
         };
         let link;
@@ -256,6 +270,21 @@ impl Send {
                     .await?;
                 link_mail(&texts.confirmation, &link, mail)?
             }
+            Kind::EmailChange => {
+                let page = "email_change?token";
+                link = self
+                    .link(mail, account, Purpose::EmailChange, page, now)
+                    .await?;
+                link_mail(&texts.email_change, &link, mail)?
+            }
+            Kind::EmailChangeRequested => notice(&texts.email_change_requested),
+            // The password of the account can no longer be reset from the previous address.
+            Kind::EmailChanged => Content::Notice {
+                text: &texts.email_changed,
+                at: mail.queued_at.seconds(),
+                reset_page: None,
+                support: self.mail.support.as_ref(),
+            },
             Kind::PasswordChanged => notice(&texts.password_changed),
             Kind::OtpEnabled => notice(&texts.otp_enabled),
             Kind::OtpDisabled => notice(&texts.otp_disabled),

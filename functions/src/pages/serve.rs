@@ -45,6 +45,7 @@ enum Page {
     SignUp,
     PasswordReset,
     Confirmation,
+    EmailChange,
     NotFound,
 }
 
@@ -97,6 +98,7 @@ impl Page {
             "sign_up" => Self::SignUp,
             "password_reset" => Self::PasswordReset,
             "confirmation" => Self::Confirmation,
+            "email_change" => Self::EmailChange,
             _ => Self::NotFound,
         }
     }
@@ -108,6 +110,7 @@ impl Page {
             Self::SignUp => "sign_up",
             Self::PasswordReset => "password_reset",
             Self::Confirmation => "confirmation",
+            Self::EmailChange => "email_change",
             Self::NotFound => "not_found",
         }
     }
@@ -119,6 +122,7 @@ impl Page {
             Self::SignUp => text.sign_up,
             Self::PasswordReset => text.reset,
             Self::Confirmation => text.confirm,
+            Self::EmailChange => text.email_change,
             Self::NotFound => text.not_found,
         }
     }
@@ -128,6 +132,7 @@ impl Page {
         match self {
             Self::PasswordReset => Some("reset_token"),
             Self::Confirmation => Some("confirmation_token"),
+            Self::EmailChange => Some("token"),
             Self::Account | Self::SignIn | Self::SignUp | Self::NotFound => None,
         }
     }
@@ -139,7 +144,7 @@ impl Page {
             Self::SignUp => Some(ProtectedOperation::UserCreate),
             Self::PasswordReset => Some(ProtectedOperation::PasswordReset),
             Self::Confirmation => Some(ProtectedOperation::EmailConfirmation),
-            Self::Account | Self::NotFound => None,
+            Self::Account | Self::EmailChange | Self::NotFound => None,
         }
     }
 }
@@ -197,8 +202,10 @@ impl Pages {
             .is_some_and(|token| !token.is_empty());
         let text = texts::pages(language);
         let hints = texts::hints(language);
-        // Beside a token, nothing of another origin is loaded.
-        let logo = self.logo.as_ref().filter(|_| !has_token);
+        // Beside a token, nothing of another origin is loaded. The page of a new address keeps its
+        // token while the user signs in.
+        let shows_logo = !has_token && page != Page::EmailChange;
+        let logo = self.logo.as_ref().filter(|_| shows_logo);
         let captcha = self.captcha.as_ref().filter(|captcha| {
             let operation = page.operation();
             !has_token && operation.is_some_and(|operation| captcha.protects(operation))
@@ -239,7 +246,9 @@ fn data(page: Page, script: &'static Script, hints: &'static Hints) -> Result<St
         hints,
         advice: match page {
             Page::SignUp | Page::PasswordReset | Page::Account => advice(hints),
-            Page::SignIn | Page::Confirmation | Page::NotFound => BTreeMap::new(),
+            Page::SignIn | Page::Confirmation | Page::EmailChange | Page::NotFound => {
+                BTreeMap::new()
+            }
         },
         devices: (page == Page::Account).then_some(Devices {
             browsers: &BROWSERS,

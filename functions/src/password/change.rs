@@ -5,7 +5,6 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        device::Device,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
         user::User,
@@ -71,20 +70,19 @@ impl Change {
         ))
     }
 
-    /// The device cookie for the device epoch after the change. A second factor that was used on
-    /// this device stays used.
+    /// The device cookie for the device epoch after the change.
     async fn device_cookie(
         &self,
         devices: &KnownDevices,
         user: &User,
         now: Timestamp,
     ) -> Result<String, Error> {
-        let second_factor = devices
-            .of_account(&user.email.account_keys())
-            .is_some_and(|device| device.belongs_to(user) && device.second_factor);
-        let device = Device::begin(user, user.next_device_epoch()?, second_factor, now);
+        let after = User {
+            device_epoch: user.next_device_epoch()?,
+            ..user.clone()
+        };
         let signing_keys = self.keys.signing_keys(now).await?;
-        devices.cookie_with(&device, &signing_keys)
+        devices.cookie_after_change(user, &after, &signing_keys, now)
     }
 
     async fn check(&self, input: &Input, signed_in: &AuthenticatedSession) -> Result<(), Error> {

@@ -89,6 +89,9 @@ pub struct Mails {
     pub support: &'static str,
     pub password_reset: Link,
     pub confirmation: Link,
+    pub email_change: Link,
+    pub email_change_requested: Notice,
+    pub email_changed: Notice,
     pub password_changed: Notice,
     pub password_changed_otp_removed: Notice,
     pub otp_enabled: Notice,
@@ -134,6 +137,12 @@ pub struct Pages {
     pub sign_up: &'static str,
     pub reset: &'static str,
     pub confirm: &'static str,
+    /// Title of the page that confirms a new address, and its button.
+    pub email_change: &'static str,
+    pub email_change_intro: &'static str,
+    pub new_email: &'static str,
+    pub change_email: &'static str,
+    pub change_email_intro: &'static str,
     pub account: &'static str,
     pub not_found: &'static str,
     pub email: &'static str,
@@ -190,6 +199,11 @@ pub struct Script {
     pub signed_up: &'static str,
     pub password_set: &'static str,
     pub confirmed: &'static str,
+    pub email_change_sent: &'static str,
+    pub email_change_sign_in: &'static str,
+    pub email_changed: &'static str,
+    #[serde(rename = "email_change.invalid")]
+    pub email_change_invalid: &'static str,
     pub session_ended: &'static str,
     pub others_ended: &'static str,
     pub factor_enabled: &'static str,
@@ -242,6 +256,8 @@ pub struct Script {
     pub resource_password_prev_pass_not_correct: &'static str,
     #[serde(rename = "resource.password.no_change_provided")]
     pub resource_password_no_change_provided: &'static str,
+    #[serde(rename = "resource.user.no_change_provided")]
+    pub resource_user_no_change_provided: &'static str,
     #[serde(rename = "resource.otp.already_enabled")]
     pub resource_otp_already_enabled: &'static str,
     #[serde(rename = "resource.otp.not_enabled")]

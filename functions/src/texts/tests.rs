@@ -71,6 +71,9 @@ fn every_text_is_one_line_without_surplus_spaces() {
     });
 }
 
+/// The texts that name the address to confirm.
+const NAMES_ADDRESS: [&str; 2] = ["mails/confirmation/lead", "mails/email_change/lead"];
+
 #[test]
 fn a_text_has_the_placeholders_that_its_place_fills() {
     let english = texts(Language::En);
@@ -78,7 +81,7 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
         let name = path.rsplit('/').next().expect("a name");
         let allowed: &[&str] = match (path.starts_with("mails/"), name) {
             (true, "life" | "life_preheader") => &["life"],
-            (true, "lead") if path == "mails/confirmation/lead" => &["app", "email"],
+            (true, "lead") if NAMES_ADDRESS.contains(&path) => &["app", "email"],
             (true, "subject" | "preheader" | "heading" | "lead" | "consequence" | "note") => {
                 &["app"]
             }
@@ -95,7 +98,7 @@ fn a_text_has_the_placeholders_that_its_place_fills() {
             placeholders(&english[path]),
             "{language:?} {path}: {text}"
         );
-        if path == "mails/confirmation/lead" {
+        if NAMES_ADDRESS.contains(&path) {
             assert!(found.contains("email"), "{language:?} {path}: {text}");
         }
         if path.ends_with("/subject") {

@@ -27,6 +27,12 @@ pub enum Action {
     /// The address was confirmed.
     #[serde(rename = "confirm email")]
     ConfirmEmail,
+    /// A request to change the address.
+    #[serde(rename = "request email change")]
+    RequestEmailChange,
+    /// The address was changed.
+    #[serde(rename = "change email")]
+    ChangeEmail,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -78,7 +84,7 @@ pub enum Topic {
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up, confirmation, state and role.
+    /// Sign-up, confirmation, change of the address, state and role.
     Account,
 }
 
@@ -181,7 +187,12 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::SignUp
+            | Self::ConfirmEmail
+            | Self::RequestEmailChange
+            | Self::ChangeEmail
+            | Self::SetState
+            | Self::SetRole => Topic::Account,
             Self::Login
             | Self::LoginWithOtp
             | Self::Logout

@@ -37,6 +37,12 @@ pub enum Kind {
     RecoveryCodeUsed,
     /// A notice that new recovery codes replaced the old ones.
     RecoveryCodesReplaced,
+    /// A link to confirm a new address, sent to that address.
+    EmailChange,
+    /// A notice that a change of the address was requested, sent to the current one.
+    EmailChangeRequested,
+    /// A notice that the address was changed, sent to the previous one.
+    EmailChanged,
     /// A notice that the password was reset, and a second factor turned on shortly before removed.
     PasswordChangedOtpRemoved,
 }
@@ -82,14 +88,39 @@ impl QueuedMail {
         }
     }
 
+    /// Whether the mail may be sent although the address is not, or no longer, the one of the user:
+    /// it asks to confirm a new address, or reports an event. A code for the account must not reach
+    /// a previous address, even if its mail was requested before the change.
+    #[must_use]
+    pub fn may_reach(&self, user: &User) -> bool {
+        match self.kind {
+            Kind::PasswordReset | Kind::Confirmation => self.is_for_current_address(user),
+            Kind::EmailChange
+            | Kind::EmailChangeRequested
+            | Kind::EmailChanged
+            | Kind::PasswordChanged
+            | Kind::OtpEnabled
+            | Kind::OtpDisabled
+            | Kind::PasswordKnown
+            | Kind::RecoveryCodeUsed
+            | Kind::RecoveryCodesReplaced
+            | Kind::PasswordChangedOtpRemoved => true,
+        }
+    }
+
+    fn is_for_current_address(&self, user: &User) -> bool {
+        self.email.account_key() == user.email.account_key()
+    }
+
     /// Checks that the mail may be sent to the user as they are now.
     ///
     /// # Errors
     /// The reported problem with mails to their address, unless the mail is the reset mail that the
-    /// user may receive after a complaint.
+    /// user may receive after a complaint. A problem does not concern a new or a previous address.
     pub fn check_recipient(&self, user: &User) -> Result<(), MailProblem> {
         match user.mail_problem() {
             None => Ok(()),
+            Some(_) if !self.is_for_current_address(user) => Ok(()),
             Some(MailProblem::Complaint) if self.is_permitted_after_complaint(user) => Ok(()),
             Some(problem) => Err(problem),
         }
@@ -161,6 +192,8 @@ mod tests {
             Kind::PasswordKnown,
             Kind::RecoveryCodeUsed,
             Kind::RecoveryCodesReplaced,
+            Kind::EmailChangeRequested,
+            Kind::EmailChanged,
         ] {
             assert_eq!(
                 QueuedMail::notice(kind, &pending, Language::En, NOW),
@@ -176,5 +209,48 @@ mod tests {
             let notice = QueuedMail::reset_notice(kind, &pending, Language::En, NOW);
             assert_eq!((notice.kind, notice.uid), (kind, pending.uid.clone()));
         }
+    }
+
+    #[test]
+    fn only_a_code_for_the_account_is_bound_to_the_current_address() {
+        let user = user("active");
+        let code = OneTimeCode::new(3600, NOW);
+        let to = |kind, address: &str| {
+            let email = EmailAddress::parse(address).expect("an address");
+            QueuedMail::with_code(kind, &user.uid, &email, Language::En, &code, NOW)
+        };
+        for (kind, reaches_others) in [
+            (Kind::PasswordReset, false),
+            (Kind::Confirmation, false),
+            (Kind::EmailChange, true),
+            (Kind::EmailChanged, true),
+            (Kind::PasswordChanged, true),
+        ] {
+            assert!(to(kind, "Jane@Example.com").may_reach(&user), "{kind:?}");
+            let other = to(kind, "other@example.com");
+            assert_eq!(other.may_reach(&user), reaches_others, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_problem_with_the_current_address_does_not_concern_a_new_one() {
+        let bounced = user("active")
+            .with_problem(MailProblem::Bounce, NOW, NOW)
+            .expect("a label");
+        let code = OneTimeCode::new(3600, NOW);
+        let to = |address: &str| {
+            let email = EmailAddress::parse(address).expect("an address");
+            let mail = QueuedMail::with_code(
+                Kind::EmailChange,
+                &bounced.uid,
+                &email,
+                Language::En,
+                &code,
+                NOW,
+            );
+            mail.check_recipient(&bounced)
+        };
+        assert_eq!(to("new@example.com"), Ok(()));
+        assert_eq!(to("jane@example.com"), Err(MailProblem::Bounce));
     }
 }

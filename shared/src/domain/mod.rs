@@ -5,6 +5,7 @@ pub mod activity;
 pub mod captcha;
 pub mod device;
 pub mod email_address;
+pub mod email_change;
 pub mod ip_network;
 pub mod language;
 pub mod mail;

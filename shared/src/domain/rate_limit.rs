@@ -28,6 +28,17 @@ pub struct Limits {
     pub mails_per_hour: usize,
 }
 
+impl Limits {
+    /// The limit of requests to change the address of an account, which is not configurable: each
+    /// request discloses whether an address is taken.
+    pub const EMAIL_CHANGE_REQUESTS: Self = Self {
+        sign_in_free_attempts: 0,
+        requests_per_minute: 0,
+        mail_interval: 0,
+        mails_per_hour: 5,
+    };
+}
+
 /// The consecutive failed attempts for an address. Attempts in progress are included.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures {
@@ -119,6 +130,8 @@ pub enum MailKind {
     Confirmation,
     /// A mail for a password reset.
     Reset,
+    /// A mail to confirm a new address of an account.
+    EmailChange,
 }
 
 impl From<one_time_code::Kind> for MailKind {
@@ -130,8 +143,8 @@ impl From<one_time_code::Kind> for MailKind {
     }
 }
 
-/// The mails of a kind that were requested within the last hour, for an address or for the tagged
-/// addresses of a mailbox.
+/// The mails of a kind that were requested within the last hour, for an address, for the tagged
+/// addresses of a mailbox, or by an account.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MailLog {
     /// The times of the requests, in milliseconds since the Unix epoch, in ascending order.

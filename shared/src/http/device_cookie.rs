@@ -11,6 +11,7 @@ use crate::{
     domain::{
         device::{DEVICE_LIFETIME, Device, KnownDevice, kept_with, newest_of},
         email_address::AccountKeys,
+        user::User,
     },
     platform::clock::Timestamp,
     tokens::{
@@ -79,6 +80,25 @@ impl KnownDevices {
         newest_of(&self.devices, accounts)
     }
 
+    /// The `Set-Cookie` value for a user whose device epoch the request raises, from before to after
+    /// the change. A second factor that was used on this device stays used.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the token cannot be signed.
+    pub fn cookie_after_change(
+        &self,
+        before: &User,
+        after: &User,
+        signing_keys: &SigningKeys,
+        now: Timestamp,
+    ) -> Result<String, Error> {
+        let second_factor = self
+            .of_account(&before.email.account_keys())
+            .is_some_and(|device| device.belongs_to(before) && device.second_factor);
+        let device = Device::begin(after, after.device_epoch, second_factor, now);
+        self.cookie_with(&device, signing_keys)
+    }
+
     /// The `Set-Cookie` value with the token of a new device, and the tokens of the devices that
     /// [stay](kept_with) in the cookie.
     ///
@@ -122,7 +142,7 @@ mod tests {
         domain::{
             email_address::{AccountKey, EmailAddress},
             password::PasswordHash,
-            user::{NewUser, User},
+            user::NewUser,
         },
         platform::{clock, secrets_manager::Manager},
     };

@@ -7,6 +7,7 @@
 //! | | `KEYS#tokens` | the public keys of session tokens |
 //! | Grants | `<uid>` / `SESSION#t<time>-<hash>` | a session |
 //! | | `<uid>` / `RESET`, `CONFIRM` | the newest one-time code of that kind |
+//! | | `<uid>` / `EMAIL_CHANGE` | the newest requested change of the address |
 //! | | `<uid>` / `MAIL#<id>` | a mail of the outbox |
 //! | | `<uid>` / `ACTIVITY#<id>` | an activity |
 //! | | `LIMIT#<kind>#<hash>` / `-` or a minute | a counter |
@@ -61,6 +62,11 @@ pub(super) fn code_key(uid: &Uid, kind: Kind) -> Item {
     grant_key(uid.as_str(), kind)
 }
 
+/// Key of the newest requested change of the address of a user.
+pub(super) fn email_change_key(uid: &Uid) -> Item {
+    grant_key(uid.as_str(), "EMAIL_CHANGE")
+}
+
 /// Key of a mail in the outbox. The event source mapping of `mail-send` filters on this prefix.
 pub(super) fn mail_key(uid: &Uid, id: &str) -> Item {
     grant_key(uid.as_str(), format!("MAIL#{id}"))
@@ -102,9 +108,16 @@ pub(super) fn mail_log_key(account: &AccountKey, kind: MailKind) -> Item {
         MailKind::SignUp => "sign_up",
         MailKind::Reset => "reset",
         MailKind::Confirmation => "confirmation",
+        MailKind::EmailChange => "email_change",
     };
     let allowance = sha256_hex(account.mail_allowance().as_str());
     grant_key(&format!("LIMIT#{kind}#{allowance}"), "-")
+}
+
+/// Key of the log of requests of a user to change the address.
+pub(super) fn email_change_log_key(uid: &Uid) -> Item {
+    let uid = sha256_hex(uid.as_str());
+    grant_key(&format!("LIMIT#email_change_requests#{uid}"), "-")
 }
 
 /// Key of the number of requests of a client network in a calendar minute.

@@ -4,6 +4,7 @@
 //! decided by a condition on a write, and a condition that does not hold is an outcome, not a
 //! failure.
 
+mod account_keys;
 mod activities;
 mod administration;
 mod batches;
@@ -12,9 +13,11 @@ mod codes;
 mod conditional;
 mod confirmation;
 mod devices;
+mod email_change;
 mod items;
 mod keys;
 mod limits;
+mod moving;
 mod newest;
 mod otp;
 mod outbox;
@@ -38,6 +41,10 @@ pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
 pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange};
 pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
+pub use email_change::{
+    EmailChangeConfirmation, EmailChangeLookup, EmailChangeMails, EmailChangeOutcome,
+    EmailChangeRequest, EmailChangeRequestOutcome, NewAddressLookup, StoredEmailChange,
+};
 pub use items::UnreadableItem;
 pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};

@@ -70,6 +70,18 @@ pub(super) fn any_user(item: Item) -> Result<User, Error> {
     })
 }
 
+/// The condition that an item of a user has this revision, and its value. Every write raises the
+/// revision; earlier versions stored users without it.
+pub(super) fn has_revision(revision: Option<&str>) -> (&'static str, Option<Value>) {
+    match revision {
+        None => ("attribute_not_exists(revision)", None),
+        Some(revision) => (
+            "revision = :revision",
+            Some((":revision", AttributeValue::N(revision.to_owned()))),
+        ),
+    }
+}
+
 impl ExpiredAccount {
     /// Whether the account is stored under this key.
     pub(super) fn is_under(&self, key: &AccountKey) -> bool {
@@ -102,14 +114,7 @@ impl ExpiredAccount {
     /// The condition that nothing changed the account since it was read: a confirmation, an
     /// operator or another sign-up. Every write raises the revision.
     fn unchanged(&self) -> (String, Vec<Value>) {
-        let revision = match &self.revision {
-            None => "attribute_not_exists(revision)",
-            Some(_) => "revision = :revision",
-        };
-        let revision_value = self
-            .revision
-            .as_ref()
-            .map(|revision| (":revision", AttributeValue::N(revision.clone())));
+        let (revision, revision_value) = has_revision(self.revision.as_deref());
         let own = [
             (":uid", text(self.uid.as_str())),
             (":pending", text("pending")),

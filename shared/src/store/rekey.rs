@@ -1,10 +1,7 @@
 //! Moves users from a key of an earlier version to their account key.
 
 use super::{
-    Administration, Item, Outcome, Store,
-    items::{number, text},
-    keys::{uid_key, user_key},
-    presence::any_user,
+    Administration, Item, Outcome, Store, keys::user_key, moving::Moving, presence::any_user,
 };
 use crate::{
     Error,
@@ -35,12 +32,10 @@ enum Plan {
     Move(Move),
 }
 
-/// A user as stored, with all attributes, and the key to which it moves.
+/// A user, and the key to which it moves.
 struct Move {
-    uid: Uid,
-    from: AccountKey,
+    user: Moving,
     to: AccountKey,
-    item: Item,
 }
 
 impl Administration {
@@ -78,10 +73,8 @@ impl Administration {
         Ok(match self.item_under(&to).await? {
             Some(other) => Plan::Done(Rekey::Taken(any_user(other)?.uid)),
             None => Plan::Move(Move {
-                uid: user.uid,
-                from: from.clone(),
+                user: Moving::read(item)?,
                 to,
-                item,
             }),
         })
     }
@@ -95,44 +88,20 @@ impl Administration {
     /// Stores the user under the new key, deletes the old item and redirects the uid. Returns
     /// [`Outcome::Conflict`], without writing, if the user was changed or moved, or another user
     /// was stored under the new key, since the plan was made.
-    async fn carry_out(&self, user: Move) -> Result<Outcome, Error> {
-        const REVISION: &str = "revision";
-        let Move {
-            uid,
-            from,
-            to,
-            mut item,
-        } = user;
+    async fn carry_out(&self, Move { user, to }: Move) -> Result<Outcome, Error> {
         let table = &self.store.users;
-        let revision = item.get(REVISION).and_then(|value| value.as_n().ok());
-        let unchanged =
-            revision.map_or("attribute_not_exists(revision)", |_| "revision = :revision");
-        let condition = format!("uid = :uid AND {unchanged}");
-        let next = match revision {
-            None => 1,
-            Some(revision) => revision.parse::<i64>().map_err(Error::internal)? + 1,
-        };
-        let read = item.insert(REVISION.to_owned(), number(next));
-        item.extend(user_key(&to));
-        let uid_value = (":uid", text(uid.as_str()));
-        let delete = match read {
-            None => Store::delete(table, user_key(&from), Some(&condition), [uid_value])?,
-            Some(read) => Store::delete(
-                table,
-                user_key(&from),
-                Some(&condition),
-                [uid_value, (":revision", read)],
-            )?,
-        };
-        let mut pointer = uid_key(&uid);
-        pointer.insert("user".to_owned(), text(to.as_str()));
-        let writes = [
-            Store::put(table, item, Some("attribute_not_exists(pk)"), [])?,
-            delete,
-            // The uid leads to no other user: the old item, which has it, is deleted.
-            Store::put(table, pointer, None, [])?,
-        ];
-        Ok(self.store.transact(writes).await?.into())
+        let claim = Store::put(
+            table,
+            user.item_under(&to)?,
+            Some("attribute_not_exists(pk)"),
+            [],
+        )?;
+        let departure = user.departure_writes(table, &to, None)?;
+        Ok(self
+            .store
+            .transact([claim].into_iter().chain(departure))
+            .await?
+            .into())
     }
 }
 
@@ -141,6 +110,8 @@ mod tests {
     use super::{
         super::{
             Attempt, Change, SignUp,
+            items::{number, text},
+            keys::uid_key,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, succeeded},
         },
         *,

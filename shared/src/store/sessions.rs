@@ -247,13 +247,38 @@ impl Store {
                 continue;
             };
             let read = named.users.get(&claims.account_key).cloned();
-            if let Some(user) = self.user_of(&claims.uid, read, now).await? {
+            let found = self.with_user(session, &claims.uid, read, now).await?;
+            if let Some((session, user)) = found {
                 // A user who moved is read once, even if several tokens name the old key.
                 named.users.insert(claims.account_key.clone(), user.clone());
                 with_users.push((session, user));
             }
         }
         Ok(with_users)
+    }
+
+    /// A session with its user. `read` is the user that was read in the same batch. The items of a
+    /// batch are not read at one moment, so a change that keeps the session and raises the epoch of
+    /// both may lie between them.
+    pub(super) async fn with_user(
+        &self,
+        session: Session,
+        uid: &Uid,
+        read: Option<User>,
+        now: Timestamp,
+    ) -> Result<Option<(Session, User)>, Error> {
+        // A user whose epoch is the lower one was read before such a change.
+        let read = read.filter(|user| user.uid == *uid && session.epoch <= user.session_epoch);
+        let has_moved = read.is_none();
+        let Some(user) = self.user_of(uid, read, now).await? else {
+            return Ok(None);
+        };
+        let session = if has_moved && session.epoch != user.session_epoch {
+            self.find_session(uid, &session.id).await?
+        } else {
+            Some(session)
+        };
+        Ok(session.map(|session| (session, user)))
     }
 
     /// The current state of a session and of its user, see [`Store::find_sessions`].
@@ -271,10 +296,7 @@ impl Store {
             .await?;
         match session {
             None => Ok(None),
-            Some(session) => Ok(self
-                .user_of(uid, user, now)
-                .await?
-                .map(|user| (session, user))),
+            Some(session) => self.with_user(session, uid, user, now).await,
         }
     }
 

@@ -106,8 +106,8 @@ impl Store {
 
     /// The user with this uid.
     pub async fn find_user_by_uid(&self, uid: &Uid, now: Timestamp) -> Result<Option<User>, Error> {
-        // The user may move to another account key between the two reads. This happens at most once
-        // per user, so a second try is sufficient.
+        // The user may move to another account key between the two reads. A second move in the
+        // meantime would need a mail and a confirmation, so a second try is sufficient.
         for _ in 0..2 {
             let pointers = self.batch_get([(&self.users, vec![uid_key(uid)])]).await?;
             let Some((_, pointer)) = pointers.into_iter().next() else {

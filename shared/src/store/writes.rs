@@ -8,8 +8,7 @@ use super::{
     Item, Outcome, Store,
     conditional::conditional,
     items::{keyed, number, text},
-    keys::{activity_key, code_key, mail_key, mail_log_key, session_key, uid_key, user_key},
-    presence::ExpiredAccount,
+    keys::{activity_key, code_key, mail_key, mail_log_key, session_key, user_key},
     transaction::{Value, Write},
 };
 use crate::{
@@ -80,7 +79,17 @@ pub(super) fn mail_log_write(
     before: Option<&MailLog>,
     log: &MailLog,
 ) -> Result<Write, Error> {
-    let mut item = keyed(mail_log_key(account, kind), log)?;
+    log_write(table, mail_log_key(account, kind), before, log)
+}
+
+/// Replaces the log with this key, on condition that it is unchanged since it was read.
+pub(super) fn log_write(
+    table: &str,
+    key: Item,
+    before: Option<&MailLog>,
+    log: &MailLog,
+) -> Result<Write, Error> {
+    let mut item = keyed(key, log)?;
     item.insert("expires_at".to_owned(), number(log.expires_at().seconds()));
     match before {
         None => Store::put(table, item, Some("attribute_not_exists(pk)"), []),
@@ -344,41 +353,5 @@ impl Store {
                 .chain(further)
                 .chain(further_value),
         )
-    }
-
-    /// Store a new user under the account key and under the uid, on condition that neither exists,
-    /// nor a user under a key of an earlier version. Accounts that expired are replaced, on
-    /// condition that they are unchanged. `state` replaces the state of `user`, for states that
-    /// [`State`](crate::domain::user::State) does not know. The last write stores the uid, and only
-    /// those before it depend on the address.
-    pub(super) fn new_user_writes(
-        &self,
-        user: &User,
-        state: Option<&str>,
-        replaced: &[ExpiredAccount],
-    ) -> Result<Vec<Write>, Error> {
-        const NEW: Option<&str> = Some("attribute_not_exists(pk)");
-        let accounts = user.email.account_keys();
-        let mut item = keyed(user_key(accounts.account()), user)?;
-        item.extend(state.map(|state| ("state".to_owned(), text(state))));
-        let table = &self.users;
-        let replaced_under = |key| replaced.iter().find(|expired| expired.is_under(key));
-        let mut writes = vec![match replaced_under(accounts.account()) {
-            None => Self::put(table, item, NEW, [])?,
-            Some(expired) => expired.replacement(table, item)?,
-        }];
-        for earlier in accounts.earlier() {
-            writes.push(match replaced_under(earlier) {
-                None => Self::absent(table, user_key(earlier))?,
-                Some(expired) => expired.deletion(table)?,
-            });
-        }
-        for expired in replaced {
-            writes.push(expired.uid_deletion(table)?);
-        }
-        let mut pointer = uid_key(&user.uid);
-        pointer.insert("user".to_owned(), text(accounts.account().as_str()));
-        writes.push(Self::put(table, pointer, NEW, [])?);
-        Ok(writes)
     }
 }

@@ -288,7 +288,12 @@ mod tests {
         let session = signing_keys.sign(&claims).expect("a token");
         assert_eq!(verify(&access_keys, &session), None);
         let access = sign(&access_keys, NOW);
-        for purpose in [Purpose::Session, Purpose::Reset, Purpose::Confirmation] {
+        for purpose in [
+            Purpose::Session,
+            Purpose::Reset,
+            Purpose::Confirmation,
+            Purpose::EmailChange,
+        ] {
             assert!(signing_keys.verify(purpose, &access, NOW).is_err());
         }
         // Nor with the key id of the other kind.

@@ -40,6 +40,9 @@ pub enum Purpose {
     Confirmation,
     /// Names a device of an account: a part of the device cookie.
     Device,
+    /// Confirms a new address of an account.
+    #[serde(rename = "email_change")]
+    EmailChange,
 }
 
 impl Purpose {
@@ -49,6 +52,7 @@ impl Purpose {
             Self::Reset => "reset",
             Self::Confirmation => "confirmation",
             Self::Device => "device",
+            Self::EmailChange => "email_change",
         }
     }
 }
@@ -417,6 +421,7 @@ mod tests {
             Purpose::Reset,
             Purpose::Confirmation,
             Purpose::Device,
+            Purpose::EmailChange,
         ];
         for issued in all {
             let token = keys.sign(&claims(issued)).expect("a token");

@@ -25,7 +25,7 @@ class Refusal extends Error {
   }
 }
 
-// The user closed the dialog of a step-up.
+// The user closed the dialog of a step-up, or another page opens.
 class Cancelled extends Error {}
 
 async function send(method, path, body) {
@@ -66,6 +66,11 @@ const OVER = /^identity\.session\.(missing_session|not_found)$/;
 const SAME = {
   "resource.password.doesnt_match": "identity.user.passwords_doesnt_match",
   "resource.otp.invalid": "identity.session.invalid_otp",
+  "resource.user.invalid_password": "identity.user.invalid_password",
+  "resource.user.missing_otp_code": "identity.session.missing_otp",
+  "resource.user.empty_otp_code": "identity.session.missing_otp",
+  "resource.user.invalid_otp": "identity.session.invalid_otp",
+  "resource.user.email_not_confirmed": "resource.otp.email_not_confirmed",
   "authz.direct_access_denied": "unavailable",
 };
 
@@ -319,6 +324,9 @@ one("step-up-cancel")?.addEventListener("click", () => dialog.close());
 
 // ---- Sign-in, sign-up, reset and confirmation ----
 
+// Where the token of a new address waits for a sign-in, in this tab.
+const EMAIL_CHANGE = "latchkey.email-change";
+
 on("sign-in", async ({ email, password, otp_code }) => {
   try {
     await call("POST", "/identity/sessions", { email, password, otp_code, ...person() });
@@ -326,7 +334,7 @@ on("sign-in", async ({ email, password, otp_code }) => {
     if (error.keys?.some((key) => key.endsWith("_otp"))) one("otp").hidden = false;
     throw error;
   }
-  go("/accounts/settings");
+  go(sessionStorage.getItem(EMAIL_CHANGE) ? "/accounts/email_change" : "/accounts/settings");
 });
 
 on("sign-up", async ({ email, password }) => {
@@ -401,6 +409,49 @@ on("confirm", async ({ password }) => {
   go(user.csrf_token ? "/accounts/settings" : "/accounts/sign_in");
 });
 
+// ---- A new address ----
+
+const email_change_token = one("confirm-email") && (token("token") ?? sessionStorage.getItem(EMAIL_CHANGE));
+
+// Only the signed-in owner of the account can confirm the change. Others sign in and come back.
+async function signsInFirst(error) {
+  if (!error.keys?.some((key) => key.startsWith("authz."))) return;
+  sessionStorage.setItem(EMAIL_CHANGE, email_change_token);
+  sayNext("email_change_sign_in");
+}
+
+async function openEmailChange() {
+  if (!email_change_token) {
+    sayNext("email_change.invalid");
+    go("/accounts/settings");
+    throw new Cancelled();
+  }
+  one("retry").hidden = true;
+  try {
+    one("who").textContent = (await call("GET", "/resource/users/me")).email;
+  } catch (error) {
+    await signsInFirst(error);
+    one("retry").hidden = false;
+    throw error;
+  }
+  one("confirm-email").hidden = false;
+}
+
+on("confirm-email", async () => {
+  let done = "email_changed";
+  try {
+    await call("POST", "/resource/users/email/confirm", { token: email_change_token });
+  } catch (error) {
+    await signsInFirst(error);
+    const dead = error.keys?.find((key) => DEAD.test(key));
+    if (!dead) throw error;
+    done = dead === "jwt.decode_and_verify" ? "email_change.invalid" : dead;
+  }
+  sessionStorage.removeItem(EMAIL_CHANGE);
+  sayNext(done);
+  go("/accounts/settings");
+});
+
 // ---- The account ----
 
 async function showAccount() {
@@ -408,6 +459,8 @@ async function showAccount() {
   one("who").textContent = user.email;
   setUsername(user.email);
   one("pending").hidden = user.state !== "pending";
+  one("email-section").hidden = user.state === "pending";
+  one("change-email-code").hidden = !user.otp;
   one("factor-begin").hidden = user.otp;
   one("factor-disable").hidden = !user.otp;
   one("recovery-replace").hidden = !user.otp;
@@ -509,6 +562,12 @@ on("change-password", async (values, form) => {
   await showAccount();
   say(texts.password_set);
 });
+on("change-email", async ({ email, password, otp_code }, form) => {
+  const code = one("change-email-code").hidden ? {} : { otp_code };
+  await call("POST", "/resource/users/email", { email, password, lang: language, ...code });
+  form.reset();
+  say(texts.email_change_sent);
+});
 on("factor-begin", async () => {
   const { data } = await call("POST", "/resource/otp/generate_qrcode");
   one("barcode").src = `data:image/png;base64,${data.barcode}`;
@@ -567,11 +626,12 @@ async function openAccount() {
     throw error;
   }
 }
-on("retry", openAccount);
+const openPage = { account: openAccount, email_change: openEmailChange }[document.body.dataset.page];
+on("retry", openPage);
 
-if (document.body.dataset.page === "account") {
+if (openPage) {
   try {
-    await openAccount();
+    await openPage();
     sayStored();
   } catch (error) {
     await refused(one("retry"), error);

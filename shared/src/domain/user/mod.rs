@@ -267,14 +267,20 @@ impl User {
         if self.has_verified_email() {
             return Ok(confirmed);
         }
-        let session_epoch = self
-            .session_epoch
-            .checked_add(1)
-            .ok_or_else(|| Error::internal("a user has the highest possible session epoch"))?;
         Ok(Self {
-            session_epoch,
+            session_epoch: self.next_session_epoch()?,
             ..confirmed.without_otp()
         })
+    }
+
+    /// The session epoch after the current one. Storing it ends all sessions.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the epoch is the highest possible one.
+    pub(in crate::domain) fn next_session_epoch(&self) -> Result<u64, Error> {
+        self.session_epoch
+            .checked_add(1)
+            .ok_or_else(|| Error::internal("a user has the highest possible session epoch"))
     }
 
     /// The device epoch after the current one. Storing it invalidates all device tokens.

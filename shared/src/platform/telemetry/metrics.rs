@@ -214,6 +214,8 @@ impl SignIn {
             | Error::AccountCodeAbsent(_)
             | Error::AccountCodeWrong
             | Error::OtpEmailNotConfirmed
+            | Error::EmailNotConfirmed
+            | Error::EmailUnchanged
             | Error::NewPasswordsDontMatch
             | Error::PreviousPasswordWrong
             | Error::PasswordUnchanged

@@ -3,6 +3,7 @@
 mod activities;
 mod codes;
 mod devices;
+mod email_change;
 mod expiry;
 mod limits;
 mod outbox;
