@@ -76,6 +76,7 @@ mod otp {
     mod verify;
 }
 mod pages {
+    mod accessibility;
     mod browser;
     mod browser_authentication;
     mod browser_forms;

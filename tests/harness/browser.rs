@@ -192,10 +192,15 @@ impl Browser {
     /// Sets the preferred colour scheme, `light` or `dark`.
     pub async fn prefers(&self, scheme: &str) {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.command("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Sends a command of the Chrome `DevTools` Protocol.
+    async fn command(&self, command: &str, parameters: Value) {
         let session = self.driver.session_id().to_string();
         self.ask(
             &format!("/session/{session}/goog/cdp/execute"),
-            json!({ "cmd": "Emulation.setEmulatedMedia", "params": media }),
+            json!({ "cmd": command, "params": parameters }),
         )
         .await;
     }
