@@ -57,6 +57,7 @@ const COUNTERS: [&str; 9] = [
     "recovery_retry_at",
     "password_known_at",
     "failures",
+    "code_failures",
     "requests",
     "requests_minute",
     "revision",
@@ -191,10 +192,14 @@ impl Latchkey {
 
     pub async fn set_otp_secret(&self, user: &User, secret: &str) {
         self.edit_user(user, |item| {
-            drop(item.insert(
+            item.insert(
                 "otp_secret".to_owned(),
                 AttributeValue::S(secret.to_owned()),
-            ));
+            );
+            item.insert(
+                "otp_last_step".to_owned(),
+                AttributeValue::N("0".to_owned()),
+            );
         })
         .await;
     }

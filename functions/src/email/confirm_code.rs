@@ -151,7 +151,7 @@ impl ConfirmCode {
             .await?;
         match self
             .hasher
-            .verify(&password, Some(&user.password_hash))
+            .verify(&password, Some(&user.credentials.password_hash))
             .await
         {
             Ok(Verdict::Right | Verdict::RightButOutdated) => Ok(attempt),

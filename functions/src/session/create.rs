@@ -280,7 +280,10 @@ impl Create {
     ) -> Result<User, Error> {
         let verdict = self
             .hasher
-            .verify(password, user.as_ref().map(|user| &user.password_hash))
+            .verify(
+                password,
+                user.as_ref().map(|user| &user.credentials.password_hash),
+            )
             .await?;
         match user {
             Some(user) if verdict != Verdict::Wrong => {

@@ -107,15 +107,39 @@ pub struct Session {
     /// When the user last proved to know the password; `None` if that was when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated_at: Option<Timestamp>,
-    /// Consecutive wrong passwords and codes in the session.
+    /// Consecutive wrong passwords in the session.
     #[serde(default)]
     pub failures: u32,
+    /// Consecutive wrong codes of the second factor in the session.
+    #[serde(default)]
+    pub code_failures: u32,
     /// The calendar minute, since the Unix epoch, whose state-changing requests are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_minute: Option<i64>,
     /// State-changing requests in that minute.
     #[serde(default)]
     pub requests: u32,
+}
+
+/// A kind of secret that is verified in a session. Each has its own count: a right password must
+/// not clear wrong codes, or its holder could guess codes without end, nor a code wrong passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionSecret {
+    /// The password of the user.
+    Password,
+    /// A code of the second factor.
+    Code,
+}
+
+impl Session {
+    /// Consecutive wrong secrets of a kind.
+    #[must_use]
+    pub const fn failures_of(&self, secret: SessionSecret) -> u32 {
+        match secret {
+            SessionSecret::Password => self.failures,
+            SessionSecret::Code => self.code_failures,
+        }
+    }
 }
 
 /// The client that sent a request.
@@ -173,6 +197,7 @@ impl NewSession {
             expires_at: now + life.absolute,
             authenticated_at: None,
             failures: 0,
+            code_failures: 0,
             requests_minute: None,
             requests: 0,
         };
@@ -198,6 +223,7 @@ impl NewSession {
             last_used_at: now,
             authenticated_at: Some(now),
             failures: 0,
+            code_failures: 0,
             ..session.clone()
         };
         Self {
@@ -228,21 +254,26 @@ impl Session {
     /// Whether the session is live: it belongs to the user and their current epoch, and neither
     /// timeout has passed.
     #[must_use]
-    pub fn is_live(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    pub fn is_live<C>(&self, user: &User<C>, life: SessionLifetime, now: Timestamp) -> bool {
         self.epoch == user.session_epoch && self.is_unexpired(user, life, now)
     }
 
     /// Whether the session would be live if the account were still open: its epoch has passed, as
     /// after a ban or a deletion, and the account is neither active nor pending.
     #[must_use]
-    pub fn ended_with_account(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    pub fn ended_with_account<C>(
+        &self,
+        user: &User<C>,
+        life: SessionLifetime,
+        now: Timestamp,
+    ) -> bool {
         let is_closed = !matches!(user.state, State::Active | State::Pending);
         is_closed && self.epoch < user.session_epoch && self.is_unexpired(user, life, now)
     }
 
     /// Whether the session belongs to the user and neither timeout has passed. The idle timeout is
     /// never early: it follows the last use that may not have been recorded.
-    fn is_unexpired(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    fn is_unexpired<C>(&self, user: &User<C>, life: SessionLifetime, now: Timestamp) -> bool {
         let idle_until = self.last_used_at + life.touch_interval() + life.idle;
         self.uid == user.uid && now < self.ends_at(life) && now < idle_until
     }

@@ -20,7 +20,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{Uid, User},
+        user::{CredentialAccess, Uid, User, Withheld},
     },
     platform::clock::Timestamp,
 };
@@ -39,7 +39,7 @@ pub struct SignUpLookup {
 }
 
 impl SignUpLookup {
-    fn with_accounts(mut self, accounts: Vec<Account>) -> Self {
+    fn with_accounts(mut self, accounts: Vec<Account<Withheld>>) -> Self {
         for account in accounts {
             match account {
                 Account::Present(_) => self.is_email_taken = true,
@@ -105,16 +105,21 @@ impl Store {
     }
 
     /// The user with this uid.
-    pub async fn find_user_by_uid(&self, uid: &Uid, now: Timestamp) -> Result<Option<User>, Error> {
+    pub async fn find_user_by_uid<C: CredentialAccess>(
+        &self,
+        uid: &Uid,
+        now: Timestamp,
+    ) -> Result<Option<User<C>>, Error> {
         // The user may move to another account key between the two reads. This happens at most once
         // per user, so a second try is sufficient.
         for _ in 0..2 {
-            let pointers = self.batch_get([(&self.users, vec![uid_key(uid)])]).await?;
+            let pointer = self.users_read::<C>(vec![uid_key(uid)]);
+            let pointers = self.batch_get([pointer]).await?;
             let Some((_, pointer)) = pointers.into_iter().next() else {
                 return Ok(None);
             };
             let UidItem { account } = read(pointer)?;
-            let user = self.user_under(std::iter::once(&account), now).await?;
+            let user: Option<User<C>> = self.user_under(std::iter::once(&account), now).await?;
             if let Some(user) = user.filter(|user| user.uid == *uid) {
                 return Ok(Some(user));
             }
@@ -124,12 +129,12 @@ impl Store {
 
     /// Returns `read`, the user under the account key of a token, if it has this uid. Otherwise the
     /// user may have moved to another key since the token was issued, and is looked up by uid.
-    pub(super) async fn user_of(
+    pub(super) async fn user_of<C: CredentialAccess>(
         &self,
         uid: &Uid,
-        read: Option<User>,
+        read: Option<User<C>>,
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
+    ) -> Result<Option<User<C>>, Error> {
         match read.filter(|user| user.uid == *uid) {
             Some(user) => Ok(Some(user)),
             None => self.find_user_by_uid(uid, now).await,
@@ -173,14 +178,14 @@ impl Store {
         let log = accounts.map(|accounts| mail_log_key(accounts.account(), MailKind::SignUp));
         let referrer = async {
             match referral {
-                Some(uid) => self.find_user_by_uid(uid, now).await,
+                Some(uid) => self.find_user_by_uid::<Withheld>(uid, now).await,
                 None => Ok(None),
             }
         };
         let (found, referrer) = tokio::try_join!(
             self.batch_get([
-                (&self.users, users),
-                (&self.grants, log.into_iter().collect()),
+                self.users_read::<Withheld>(users),
+                self.grants_read(log.into_iter().collect()),
             ]),
             referrer,
         )?;
@@ -193,7 +198,7 @@ impl Store {
             if table == self.grants {
                 lookup.mail_log = Some(read(item)?);
             } else {
-                accounts.push(self.account(item, now)?);
+                accounts.push(self.account::<Withheld>(item, now)?);
             }
         }
         Ok(lookup.with_accounts(accounts))
@@ -207,7 +212,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<SignUpLookup, Error> {
         let keys = accounts.iter().map(user_key).collect();
-        let found = self.batch_get([(&self.users, keys)]).await?;
+        let found = self.batch_get([self.users_read::<Withheld>(keys)]).await?;
         let accounts = found
             .into_iter()
             .map(|(_, item)| self.account(item, now))
@@ -222,7 +227,7 @@ impl Store {
         let unchanged = Some("password_hash = :old");
         let values = [
             (":new", text(hash.as_str())),
-            (":old", text(user.password_hash.as_str())),
+            (":old", text(user.credentials.password_hash.as_str())),
         ];
         // A conflict means that another request changed the password.
         let _ = self.update_user(user, set, unchanged, values).await?;

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::{CredentialAccess, User};
 use crate::platform::clock::Timestamp;
 
 /// A fact about a user.
@@ -56,7 +56,7 @@ pub enum MailProblem {
     Complaint,
 }
 
-impl User {
+impl<C: CredentialAccess> User<C> {
     /// The user with the label `email: verified`; state and level are unchanged.
     #[must_use]
     pub fn verified(&self, now: Timestamp) -> Self {
@@ -182,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::user::{OtpSecret, State, StoredOtpSecret};
+    use crate::domain::user::{Credentials, OtpSecret, State, StoredOtpSecret};
 
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
@@ -265,7 +265,10 @@ mod tests {
             ..user()
         };
         let on = User {
-            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+            credentials: Credentials {
+                otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+                ..off.credentials.clone()
+            },
             otp_enabled_at: Some(at(30)),
             ..off.clone()
         };

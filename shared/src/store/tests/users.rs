@@ -103,10 +103,16 @@ async fn a_hash_is_replaced_only_if_it_is_the_one_that_was_verified() {
         .replace_hash(&user, &hash("new"))
         .await
         .expect("an answer");
-    assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("new")
+    );
     store
         .replace_hash(&user, &hash("late"))
         .await
         .expect("an answer");
-    assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("new")
+    );
 }
