@@ -283,6 +283,10 @@ async fn the_tables_charge_the_documented_units() {
         latchkey.by(&user, "GET", "/resource/users/me"),
     )
     .await;
+    let update = latchkey
+        .by(&user, "PUT", "/resource/users/me")
+        .form(&[("data", "{}")]);
+    bill.checks_answer("`user-update`", 0, update).await;
     bill.checks_answer(
         "`user-activity`",
         0,

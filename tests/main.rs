@@ -117,6 +117,7 @@ mod user {
     mod create_addresses;
     mod create_fields;
     mod me;
+    mod update;
 }
 
 mod authentication;

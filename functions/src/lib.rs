@@ -73,4 +73,5 @@ pub mod user {
     pub mod activity;
     pub mod create;
     pub mod me;
+    pub mod update;
 }

@@ -159,6 +159,21 @@ async fn a_retried_password_change_succeeds() {
 }
 
 #[tokio::test]
+async fn a_retried_update_of_the_data_is_recorded_once() {
+    let faulty = stack().await;
+    let user = faulty.latchkey.signed_up("lost-update").await;
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    let update = faulty.latchkey.by(&user, "PUT", "/resource/users/me");
+    let answer = update.form(&[("data", "{}")]).send().await;
+    assert_eq!(
+        (answer.status, faulty.calls("TransactWriteItems")),
+        (201, 2)
+    );
+    let expected = ["signup succeed", "update data succeed"];
+    assert_eq!(faulty.latchkey.activities(&user).await, expected);
+}
+
+#[tokio::test]
 async fn a_retried_take_back_lowers_the_count_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-take-back").await;

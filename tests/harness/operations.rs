@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 8] = [
+pub const OPERATIONS: [Operation; 9] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -102,6 +102,14 @@ pub const OPERATIONS: [Operation; 8] = [
     },
     Operation {
         method: "PUT",
+        path: "/resource/users/me",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("data", 1024)],
+        missing: &["resource.user.missing_data"],
+    },
+    Operation {
+        method: "PUT",
         path: "/resource/users/password",
         signed_in: true,
         module: "resource.user",
@@ -152,7 +160,7 @@ impl Operation {
     }
 
     /// Well-formed values of all parameters, for a request that opens no session and changes no
-    /// password. The address must have an account; the password is wrong and the token is not a
+    /// password or label. The address must have an account; the password is wrong and the token is not a
     /// token.
     pub fn harmless(&self, email: &str) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {

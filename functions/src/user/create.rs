@@ -1,6 +1,5 @@
 //! `POST /identity/users`: creates an account and its first session.
 
-use serde::de::IgnoredAny;
 use shared::{
     Error, FieldFault,
     config::{Accounts, Application, Sessions},
@@ -186,14 +185,11 @@ impl Create {
         lookup: &SignUpLookup,
     ) -> Result<EmailAddress, Error> {
         let password = self.passwords.accept(password, email.as_ref()).await;
-        let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),
             lookup.is_email_taken.then_some(FieldFault::EmailTaken),
             password.err().map(FieldFault::from),
-            data.as_ref()
-                .is_some_and(|text| !is_json(text))
-                .then_some(FieldFault::DataInvalid),
+            data.as_deref().and_then(FieldFault::of_data),
         ]
         .into_iter()
         .flatten()

@@ -27,6 +27,9 @@ pub enum Action {
     /// The address was confirmed.
     #[serde(rename = "confirm email")]
     ConfirmEmail,
+    /// The user replaced their data.
+    #[serde(rename = "update data")]
+    UpdateData,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -78,7 +81,7 @@ pub enum Topic {
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up, confirmation, state and role.
+    /// Sign-up, confirmation, data, state and role.
     Account,
 }
 
@@ -181,7 +184,11 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::SignUp
+            | Self::ConfirmEmail
+            | Self::UpdateData
+            | Self::SetState
+            | Self::SetRole => Topic::Account,
             Self::Login
             | Self::LoginWithOtp
             | Self::Logout

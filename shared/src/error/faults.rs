@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
+
 /// A parameter that is missing, or whose value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterFault {
@@ -44,6 +46,14 @@ pub enum FieldFault {
 }
 
 impl FieldFault {
+    /// The fault of a value of `data`, if it has one.
+    #[must_use]
+    pub fn of_data(text: &str) -> Option<Self> {
+        serde_json::from_str::<IgnoredAny>(text)
+            .is_err()
+            .then_some(Self::DataInvalid)
+    }
+
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::EmailInvalid => "email.invalid",

@@ -127,9 +127,14 @@ impl Parameters {
         text
     }
 
+    /// A required parameter, at most 1024 characters.
+    pub fn text(&mut self, name: &'static str) -> String {
+        self.required(name, LIMIT)
+    }
+
     /// An optional parameter, at most 1024 characters. A blank one counts as absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        let text = self.text(name).filter(|text| !is_blank(text))?;
+        let text = self.value(name).filter(|text| !is_blank(text))?;
         self.limit(name, &text, LIMIT);
         Some(text)
     }
@@ -153,7 +158,7 @@ impl Parameters {
     /// Reads a password that is required only in some cases. A missing or blank one is returned as
     /// a fault, for [`Error::Parameters`], and not reported by [`Self::finish`].
     pub fn conditional_password(&mut self, name: &'static str) -> Result<Password, ParameterFault> {
-        match self.text(name) {
+        match self.value(name) {
             None => Err(self.fault(name, Missing)),
             Some(text) if is_blank(&text) => Err(self.fault(name, Blank)),
             Some(text) => {
@@ -184,7 +189,7 @@ impl Parameters {
     }
 
     fn required(&mut self, name: &'static str, limit: usize) -> String {
-        let kind = match self.text(name) {
+        let kind = match self.value(name) {
             None => Missing,
             Some(text) if is_blank(&text) => Blank,
             Some(text) => {
@@ -196,7 +201,7 @@ impl Parameters {
         String::new()
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    fn value(&mut self, name: &str) -> Option<String> {
         match self.form.remove(name)? {
             Value::Text(text) | Value::Scalar(text) => Some(text),
             Value::NotText | Value::Object(_) | Value::Other => {

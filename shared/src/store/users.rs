@@ -160,6 +160,29 @@ impl Store {
         .await
     }
 
+    /// Replaces the user's data and records the activity. Returns [`Outcome::Conflict`], without
+    /// writing, if the user was deleted or moved to another account key since `user` was read.
+    pub async fn set_data(
+        &self,
+        user: &User,
+        data: &str,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            self.user_write(
+                user,
+                "SET #data = :data, updated_at = :now",
+                None,
+                [
+                    (":data", text(data)),
+                    (":now", number(activity.created_at.seconds())),
+                ],
+            )?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
+    }
+
     /// Looks up the address and its log of sign-up mails in one round trip, and in parallel the user
     /// of the referral in two.
     pub async fn look_up_sign_up(

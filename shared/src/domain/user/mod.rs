@@ -85,7 +85,7 @@ pub struct User {
     /// The device epoch. Incrementing it invalidates all device tokens of the user.
     #[serde(default)]
     pub device_epoch: u64,
-    /// JSON text that the client sent at sign-up.
+    /// JSON text of the client, sent at sign-up or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// The language that the sign-up named, see [`User::mail_language`].
