@@ -105,6 +105,7 @@ mod session {
     mod create;
     mod create_imported;
     mod create_otp;
+    mod create_remember;
     mod delete;
     mod end;
     mod end_others;

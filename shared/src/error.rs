@@ -502,7 +502,7 @@ mod tests {
 
     #[test]
     fn every_parameter_fault_has_its_key_and_missing_or_blank_parameters_return_400() {
-        use ParameterFaultKind::{Blank, InvalidFormat, Missing, TooLong};
+        use ParameterFaultKind::{Blank, Invalid, InvalidFormat, Missing, TooLong};
         for (parameter, kind, status, key) in [
             ("email", Missing, 400, "identity.user.missing_email"),
             ("email", Blank, 400, "identity.user.empty_email"),
@@ -519,6 +519,7 @@ mod tests {
                 400,
                 "identity.user.empty_reset_password_token",
             ),
+            ("lang", Invalid, 422, "identity.user.invalid_lang"),
             (
                 "captcha_response",
                 InvalidFormat,

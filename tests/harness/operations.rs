@@ -35,6 +35,7 @@ pub const OPERATIONS: [Operation; 9] = [
             ("password", 1024),
             ("captcha_response", 4096),
             ("otp_code", 1024),
+            ("remember", 1024),
         ],
         missing: &[
             "identity.session.missing_email",

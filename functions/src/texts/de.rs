@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "Passwort ändern",
     sign_out: "Abmelden",
     forgotten: "Passwort vergessen?",
+    remember: "Angemeldet bleiben",
     reset_intro: "Geben Sie Ihre E-Mail-Adresse ein. Wir senden Ihnen einen Link, mit dem Sie ein neues Passwort festlegen können. Er ist nur einmal und für begrenzte Zeit gültig.",
     reset_ends_sessions: "Wenn Sie ein neues Passwort festlegen, werden Sie überall abgemeldet.",
     confirm_intro: "Nur noch ein Schritt: Bestätigen Sie Ihre E-Mail-Adresse.",

@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "Change password",
     sign_out: "Sign out",
     forgotten: "Forgot your password?",
+    remember: "Keep me signed in",
     reset_intro: "Enter your email address and we will send you a link to set a new password. The link works once and for a limited time.",
     reset_ends_sessions: "When you set a new password, you will be signed out everywhere.",
     confirm_intro: "One last step: confirm your email address.",

@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "Cambiar la contraseña",
     sign_out: "Cerrar sesión",
     forgotten: "¿Ha olvidado su contraseña?",
+    remember: "Mantener la sesión iniciada",
     reset_intro: "Introduzca su dirección de correo y le enviaremos un enlace para elegir una nueva contraseña. El enlace funciona una sola vez y durante un tiempo limitado.",
     reset_ends_sessions: "Al cambiar la contraseña se cerrarán todas sus sesiones.",
     confirm_intro: "Un último paso: confirme su dirección de correo electrónico.",

@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "Modifier le mot de passe",
     sign_out: "Se déconnecter",
     forgotten: "Mot de passe oublié\u{a0}?",
+    remember: "Garder ma session ouverte",
     reset_intro: "Saisissez votre adresse e-mail\u{a0}: nous vous enverrons un lien pour choisir un nouveau mot de passe. Ce lien ne fonctionne qu’une seule fois et pendant une durée limitée.",
     reset_ends_sessions: "Lorsque vous changerez de mot de passe, toutes vos sessions seront fermées.",
     confirm_intro: "Dernière étape\u{a0}: confirmez votre adresse e-mail.",

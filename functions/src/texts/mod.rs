@@ -149,6 +149,7 @@ pub struct Pages {
     pub change_password: &'static str,
     pub sign_out: &'static str,
     pub forgotten: &'static str,
+    pub remember: &'static str,
     pub reset_intro: &'static str,
     pub reset_ends_sessions: &'static str,
     pub confirm_intro: &'static str,

@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "Alterar a senha",
     sign_out: "Sair",
     forgotten: "Esqueceu a senha?",
+    remember: "Manter a sessão ativa",
     reset_intro: "Insira seu endereço de e-mail e enviaremos um link para escolher uma nova senha. O link funciona uma única vez e por tempo limitado.",
     reset_ends_sessions: "Ao definir a nova senha, todas as suas sessões serão encerradas.",
     confirm_intro: "Falta só um passo: confirme seu endereço de e-mail.",

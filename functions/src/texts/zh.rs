@@ -108,6 +108,7 @@ pub static PAGES: Pages = Pages {
     change_password: "修改密码",
     sign_out: "退出登录",
     forgotten: "忘记密码？",
+    remember: "保持登录状态",
     reset_intro: "请输入邮箱地址，我们会向您发送用于设置新密码的链接。该链接仅可使用一次，且会在一定时间后失效。",
     reset_ends_sessions: "设置新密码后，您将在所有设备上退出登录。",
     confirm_intro: "还差最后一步：请验证您的邮箱地址。",

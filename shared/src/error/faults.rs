@@ -26,6 +26,8 @@ pub enum ParameterFaultKind {
     TooLong,
     /// A `captcha_response` that is neither text nor an object.
     InvalidFormat,
+    /// The value is none of those that the parameter can have.
+    Invalid,
 }
 
 /// A value that a rule of its parameter rejects.
@@ -87,6 +89,7 @@ impl fmt::Display for ParameterFault {
             // As for the other faults of this parameter, the key has no module.
             (ParameterFaultKind::TooLong, "data") => f.write_str("data.too_long"),
             (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
+            (ParameterFaultKind::Invalid, _) => write!(f, "{module}.invalid_{parameter}"),
             (ParameterFaultKind::InvalidFormat, _) => {
                 write!(f, "{module}.invalid_{parameter}_format")
             }

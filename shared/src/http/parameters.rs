@@ -10,7 +10,7 @@ use serde_json::{Map, value::RawValue};
 use crate::{
     Error, ParameterFault,
     domain::{captcha::CaptchaResponse, password::Password},
-    error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
+    error::ParameterFaultKind::{self, Blank, Invalid, InvalidFormat, Missing, TooLong},
 };
 
 /// Maximum size of a body, in bytes.
@@ -137,6 +137,20 @@ impl Parameters {
         let text = self.value(name).filter(|text| !is_blank(text))?;
         self.limit(name, &text, LIMIT);
         Some(text)
+    }
+
+    /// An optional parameter that is `true` or `false`. A blank one counts as absent.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let text = self.value(name).filter(|text| !is_blank(text))?;
+        match text.as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                let is_too_long = text.chars().count() > LIMIT;
+                self.reject(name, if is_too_long { TooLong } else { Invalid });
+                None
+            }
+        }
     }
 
     /// The optional parameter `captcha_response`: an object, or text of at most 4096 characters.
@@ -676,6 +690,38 @@ mod tests {
                 "{email} {password} {token}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_flag_is_true_or_false() {
+        let flag = async |value: &str| {
+            let body = format!("{{\"remember\": {value}}}");
+            let form = read(JSON, body.as_bytes()).await.expect("a form");
+            let mut parameters = form.parameters("identity.session");
+            let flag = parameters.flag("remember");
+            parameters
+                .finish()
+                .map(|()| flag)
+                .map_err(|error| error.keys())
+        };
+        for (value, expected) in [
+            ("true", Some(true)),
+            ("false", Some(false)),
+            ("\"true\"", Some(true)),
+            ("\"false\"", Some(false)),
+            ("null", None),
+            ("\" \"", None),
+        ] {
+            assert_eq!(flag(value).await, Ok(expected), "{value}");
+        }
+        for value in ["1", "0", "\"TRUE\"", "\" true\"", "\"yes\"", "\"on\""] {
+            let expected = rejected("identity.session.invalid_remember");
+            assert_eq!(flag(value).await, expected, "{value}");
+        }
+        let long = format!("\"{}\"", "x".repeat(1025));
+        let expected = rejected("identity.session.too_long_remember");
+        assert_eq!(flag(&long).await, expected);
+        assert_eq!(flag("[]").await, rejected("request.malformed_body"));
     }
 
     #[tokio::test]

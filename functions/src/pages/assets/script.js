@@ -319,9 +319,9 @@ one("step-up-cancel")?.addEventListener("click", () => dialog.close());
 
 // ---- Sign-in, sign-up, reset and confirmation ----
 
-on("sign-in", async ({ email, password, otp_code }) => {
+on("sign-in", async ({ email, password, otp_code, remember }) => {
   try {
-    await call("POST", "/identity/sessions", { email, password, otp_code, ...person() });
+    await call("POST", "/identity/sessions", { email, password, otp_code, remember: Boolean(remember), ...person() });
   } catch (error) {
     if (error.keys?.some((key) => key.endsWith("_otp"))) one("otp").hidden = false;
     throw error;
