@@ -48,6 +48,13 @@ mod general {
     mod time;
     mod version;
 }
+mod label {
+    mod create;
+    mod delete;
+    mod list;
+    mod show;
+    mod update;
+}
 mod mail {
     mod delivery;
     mod feedback;

@@ -21,6 +21,14 @@ pub mod general {
     pub mod time;
     pub mod version;
 }
+pub mod label {
+    pub mod change;
+    pub mod create;
+    pub mod delete;
+    pub mod list;
+    pub mod show;
+    pub mod update;
+}
 pub mod mail {
     mod address;
     pub mod feedback;

@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 9] = [
+pub const OPERATIONS: [Operation; 11] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -110,6 +110,25 @@ pub const OPERATIONS: [Operation; 9] = [
         missing: &["resource.user.missing_data"],
     },
     Operation {
+        method: "POST",
+        path: "/resource/labels",
+        signed_in: true,
+        module: "resource.labels",
+        parameters: &[("key", 1024), ("value", 1024)],
+        missing: &[
+            "resource.labels.missing_key",
+            "resource.labels.missing_value",
+        ],
+    },
+    Operation {
+        method: "PATCH",
+        path: "/resource/labels/none",
+        signed_in: true,
+        module: "resource.labels",
+        parameters: &[("value", 1024)],
+        missing: &["resource.labels.missing_value"],
+    },
+    Operation {
         method: "PUT",
         path: "/resource/users/password",
         signed_in: true,
@@ -138,7 +157,9 @@ pub fn signed_in_operations() -> Vec<(String, String)> {
         .map(|(method, path)| {
             (
                 method,
-                path.replace("{topic}", "all").replace("{id}", "none"),
+                path.replace("{topic}", "all")
+                    .replace("{id}", "none")
+                    .replace("{key}", "none"),
             )
         })
         .collect()
@@ -171,6 +192,8 @@ impl Operation {
             }
             "lang" => "en".to_owned(),
             "data" => "{}".to_owned(),
+            "key" => "email".to_owned(),
+            "value" => "-".to_owned(),
             "reset_password_token" | "token" => "token".to_owned(),
             _ => String::new(),
         };

@@ -45,6 +45,12 @@ pub enum FieldFault {
     PasswordBreached,
     /// The value of `data` is not a JSON text (RFC 8259).
     DataInvalid,
+    /// The key of a label is not 3 to 255 characters of `[a-z0-9_-]`.
+    KeyInvalid,
+    /// The user has a label with this key.
+    KeyTaken,
+    /// The value of a label is not 3 to 255 characters of `[a-z0-9_-]`.
+    ValueInvalid,
 }
 
 impl FieldFault {
@@ -64,6 +70,9 @@ impl FieldFault {
             Self::PasswordWeak => "password.weak",
             Self::PasswordBreached => "password.breached",
             Self::DataInvalid => "data.invalid_format",
+            Self::KeyInvalid => "key.invalid",
+            Self::KeyTaken => "key.taken",
+            Self::ValueInvalid => "value.invalid",
         }
     }
 }

@@ -4,14 +4,15 @@ mod expiry;
 mod label;
 mod mail_language;
 mod otp_secret;
+mod own_labels;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
 pub use expiry::PendingLifetime;
-use label::LabelView;
-pub use label::{Label, MailProblem};
+pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
+pub use own_labels::{LabelScope, LabelText};
 pub use uid::Uid;
 
 use crate::{
