@@ -66,9 +66,11 @@ mod manage {
     mod create;
     mod delete;
     mod import;
+    mod labels;
     mod program;
     pub mod rekey;
     mod reseal;
+    mod search;
     pub mod users;
 }
 mod otp {

@@ -42,9 +42,11 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod label;
     mod otp_secrets;
     mod rekey;
     mod reseal;
+    mod search;
     mod user_record;
     pub mod users;
 }

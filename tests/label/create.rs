@@ -110,7 +110,7 @@ async fn invalid_parameters_are_rejected_without_effect() {
 }
 
 #[tokio::test]
-async fn reserved_and_taken_keys_are_rejected_whatever_their_scope() {
+async fn reserved_keys_and_keys_taken_in_either_scope_are_rejected() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("label-create-taken").await;
     for key in ["email", "otp", "delete", "phone", "document", "Profile"] {

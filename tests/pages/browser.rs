@@ -224,7 +224,7 @@ async fn sessions_are_listed_and_can_be_ended() {
 }
 
 #[tokio::test]
-async fn the_language_of_mails_is_stored_beside_other_data() {
+async fn the_language_of_mails_is_stored_and_other_data_is_kept() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {
         return;

@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_unique_whatever_its_scope_and_reserved_ones_are_refused() {
+    fn a_key_is_unique_in_both_scopes_and_reserved_ones_are_refused() {
         let user = user(&[["tier", "gold", "private"], ["Team", "red", "public"]]);
         let create = |key| user.with_own_label(&text(key), &text("blue"), at(9));
         assert_eq!(keys(create("tier")), "key.taken");
