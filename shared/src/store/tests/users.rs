@@ -117,14 +117,16 @@ async fn of_sixteen_changes_of_the_same_labels_one_is_written_with_its_activity(
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let text = |text: &str| LabelText::parse(text).expect("a text");
-    let outcomes = at_once(16, async |number| {
+    let outcomes = at_once(16, |number| {
         let key = text(&format!("key-{number}"));
         let changed = user.with_own_label(&key, &text("value"), NOW);
-        let activity = succeeded(&user, Action::CreateLabel, NOW);
-        store
-            .change_labels(&user, &changed.expect("a user"), &activity)
-            .await
-            .expect("an answer")
+        let (store, user) = (store.clone(), user.clone());
+        async move {
+            let activity = succeeded(&user, Action::CreateLabel, NOW);
+            let changed = changed.expect("a user");
+            let outcome = store.change_labels(&user, &changed, &activity).await;
+            outcome.expect("an answer")
+        }
     })
     .await;
     let written = outcomes.iter().filter(|one| **one == Outcome::Written);
