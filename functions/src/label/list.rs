@@ -14,6 +14,6 @@ impl List {
     /// Returns the labels of both scopes, as in the user.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
-        json(StatusCode::OK, &signed_in.user.listed_labels())
+        json(StatusCode::OK, &signed_in.user.label_views())
     }
 }

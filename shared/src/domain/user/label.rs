@@ -116,7 +116,8 @@ impl User {
     }
 
     /// The labels as the API returns them: the stored ones and, while OTP is on, `otp: enabled`.
-    pub(super) fn label_views(&self) -> Vec<LabelView<'_>> {
+    #[must_use]
+    pub fn label_views(&self) -> Vec<LabelView<'_>> {
         let enabled_at = self.otp_enabled_at.unwrap_or(self.updated_at).rfc3339();
         let otp = self.has_otp().then(|| LabelView {
             key: OTP,

@@ -54,12 +54,6 @@ impl LabelScope {
 }
 
 impl User {
-    /// The labels as the API returns them.
-    #[must_use]
-    pub fn listed_labels(&self) -> Vec<LabelView<'_>> {
-        self.label_views()
-    }
-
     /// The label with this key in any case, as the API returns it.
     #[must_use]
     pub fn listed_label(&self, key: &str) -> Option<LabelView<'_>> {
