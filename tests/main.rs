@@ -48,6 +48,13 @@ mod general {
     mod time;
     mod version;
 }
+mod label {
+    mod create;
+    mod delete;
+    mod list;
+    mod show;
+    mod update;
+}
 mod mail {
     mod delivery;
     mod feedback;
@@ -59,9 +66,11 @@ mod manage {
     mod create;
     mod delete;
     mod import;
+    mod labels;
     mod program;
     pub mod rekey;
     mod reseal;
+    mod search;
     pub mod users;
 }
 mod otp {
@@ -106,6 +115,7 @@ mod session {
     mod create;
     mod create_imported;
     mod create_otp;
+    mod create_remember;
     mod delete;
     mod end;
     mod end_others;
@@ -118,6 +128,7 @@ mod user {
     mod create_addresses;
     mod create_fields;
     mod me;
+    mod update;
 }
 
 mod authentication;

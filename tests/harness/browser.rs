@@ -205,6 +205,11 @@ impl Browser {
         .await;
     }
 
+    /// The expiry of a cookie of the stack, in Unix seconds; `None` if it ends with the browser.
+    pub async fn cookie_expiry(&self, name: &str) -> Option<i64> {
+        self.driver.get_named_cookie(name).await.unwrap().expiry
+    }
+
     /// Deletes the cookies of the stack.
     pub async fn deletes_cookies(&self) {
         self.driver.delete_all_cookies().await.unwrap();

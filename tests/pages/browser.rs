@@ -224,6 +224,77 @@ async fn sessions_are_listed_and_can_be_ended() {
 }
 
 #[tokio::test]
+async fn the_language_of_mails_is_stored_and_other_data_is_kept() {
+    let latchkey = stack().await;
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
+    let data = r#"{"theme":"dark","id":12345678901234567890,"language":"FR-ca"}"#;
+    let user = latchkey
+        .signed_up_with("browser-language", &json!({ "data": data }))
+        .await;
+    let stored = async || {
+        latchkey
+            .get("/resource/users/me")
+            .bearer(&user.session)
+            .send()
+            .await
+    };
+    browser.open("/accounts/sign_in?lang=en").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    browser.shows("#language").await;
+    let selected = "return document.querySelector('#language select').value";
+    assert_eq!(browser.evaluate(selected).await, json!("fr"));
+    let saved = [
+        "Your language has been saved.",
+        "Язык сохранён.",
+        "Мову збережено.",
+        "El idioma se ha guardado.",
+        "La langue a été enregistrée.",
+        "Die Sprache wurde gespeichert.",
+        "O idioma foi salvo.",
+        "语言已保存。",
+    ];
+    for (number, language) in Language::ALL.into_iter().enumerate() {
+        let option = format!("#language option[value={}]", language.as_str());
+        browser.click(&option).await;
+        browser.click("#language button").await;
+        browser.shows_message(saved[number]).await;
+        assert!(
+            browser
+                .url()
+                .await
+                .ends_with(&format!("?lang={}", language.as_str()))
+        );
+        browser.shows("#language").await;
+        assert_eq!(browser.evaluate(selected).await, json!(language.as_str()));
+        let expected = data.replace("FR-ca", language.as_str());
+        assert_eq!(stored().await.json()["data"], expected);
+
+        latchkey
+            .ask_for_code(&user.email)
+            .send()
+            .await
+            .is_empty(201);
+        let mail = latchkey
+            .mail_to(&user.email, number + 1, |mail| mail.reset_token().is_some())
+            .await;
+        let link = format!("&lang={}", language.as_str());
+        assert!(mail.link().unwrap().ends_with(&link), "{mail:?}");
+    }
+    // Data that has no members is left alone.
+    let update = latchkey.by(&user, "PUT", "/resource/users/me");
+    let answer = update.form(&[("data", "[1]")]).send().await;
+    assert_eq!(answer.status, 201);
+    browser.open("/accounts/settings?lang=en").await;
+    browser.shows("#sessions li").await;
+    let hidden = "return document.getElementById('language').hidden";
+    assert_eq!(browser.evaluate(hidden).await, json!(true));
+    browser.close().await;
+}
+
+#[tokio::test]
 async fn a_session_that_ended_leads_to_the_sign_in_page_which_says_so() {
     let latchkey = stack().await;
     let Some(browser) = Browser::start(&latchkey.domain()).await else {

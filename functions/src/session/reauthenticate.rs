@@ -6,16 +6,14 @@ use shared::{
     config::{Accounts, Application, Sessions},
     domain::{
         activity::Action,
-        device::Device,
         otp::{RecoveryCodeReport, SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
         session::{NewSession, SessionSecret},
         user::{Credentials, User},
     },
     http::{
-        Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
+        Body, DeviceTokens, Form, KnownDevices, Request, Response, SessionCookies,
         authentication::{AuthenticatedSession, Authenticator, Verified},
-        json, session_cookie, with_cookie,
     },
     platform::{
         clock::Timestamp,
@@ -96,15 +94,14 @@ impl Reauthenticate {
         };
         let renewed = NewSession::renew(session, client.clone(), now);
         let signing_keys = self.keys.signing_keys(now).await?;
-        let cookie = session_cookie(
+        let cookies = SessionCookies::sign(
             &self.sessions.cookie_name,
             &renewed,
-            &user.account_key(),
+            user,
+            devices,
+            factor.is_some(),
             &signing_keys,
-        )
-        .map_err(Error::internal)?;
-        let device = Device::begin(user, user.device_epoch, factor.is_some(), now);
-        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+        )?;
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let report = factor.as_ref().and_then(|factor| {
             RecoveryCodeReport::of(factor, user, &recorder, self.application.default_language)
@@ -122,11 +119,7 @@ impl Reauthenticate {
             )
             .await?;
         match replaced {
-            Outcome::Written => {
-                let profile = user.profile(Some(&renewed.csrf_token));
-                let response = with_cookie(json(StatusCode::CREATED, &profile)?, &cookie)?;
-                with_cookie(response, &device_cookie)
-            }
+            Outcome::Written => cookies.response(user, &renewed),
             // A concurrent request used the code or replaced the session.
             Outcome::Conflict if factor.is_some() => Err(Error::OtpInvalid),
             Outcome::Conflict => Err(Error::NotSignedIn),

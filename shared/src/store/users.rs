@@ -7,7 +7,7 @@ use super::{
     items::{number, read, text},
     keys::{mail_log_key, uid_key, user_key},
     presence::{Account, ExpiredAccount},
-    transaction::Transaction,
+    transaction::{Transaction, Value, Write},
     writes::{activity_write, code_writes, mail_log_write, session_write},
 };
 use crate::{
@@ -94,6 +94,29 @@ pub enum SignUp {
     Conflict,
 }
 
+/// The change that replaces the labels.
+const SET_LABELS: &str = "SET labels = :labels, updated_at = :now";
+
+/// The condition that the labels are unchanged since the user was read. A user without labels may
+/// be stored without the attribute.
+const fn labels_unchanged<C>(user: &User<C>) -> &'static str {
+    if user.labels.is_empty() {
+        "attribute_not_exists(labels) OR labels = :before"
+    } else {
+        "labels = :before"
+    }
+}
+
+fn labels_values<C>(user: &User<C>, changed: &User<C>) -> Result<[Value; 3], Error> {
+    let labels =
+        |user: &User<C>| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+    Ok([
+        (":before", labels(user)?),
+        (":labels", labels(changed)?),
+        (":now", number(changed.updated_at.seconds())),
+    ])
+}
+
 impl Store {
     /// The user of an address.
     pub async fn find_user(
@@ -144,25 +167,58 @@ impl Store {
     /// Stores the labels of `changed`. Returns [`Outcome::Conflict`], without writing, if the
     /// labels changed or the user was deleted since `user` was read.
     pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
-        let labels =
-            |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
-        // A user without labels may be stored without the attribute.
-        let unchanged = if user.labels.is_empty() {
-            "attribute_not_exists(labels) OR "
-        } else {
-            ""
-        };
-        self.update_user(
-            user,
-            "SET labels = :labels, updated_at = :now",
-            Some(&format!("{unchanged}labels = :before")),
-            [
-                (":before", labels(user)?),
-                (":labels", labels(changed)?),
-                (":now", number(changed.updated_at.seconds())),
-            ],
-        )
-        .await
+        let condition = labels_unchanged(user);
+        let values = labels_values(user, changed)?;
+        self.update_user(user, SET_LABELS, Some(condition), values)
+            .await
+    }
+
+    /// As [`Store::set_labels`], and records the activity in the same transaction.
+    pub async fn change_labels<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        changed: &User<C>,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            self.labels_write(user, changed)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
+    }
+
+    /// As [`Store::set_labels`], as a part of a transaction.
+    pub(super) fn labels_write<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        changed: &User<C>,
+    ) -> Result<Write, Error> {
+        let condition = labels_unchanged(user);
+        let values = labels_values(user, changed)?;
+        self.user_write(user, SET_LABELS, Some(condition), values)
+    }
+
+    /// Replaces the user's data and records the activity. Returns [`Outcome::Conflict`], without
+    /// writing, if the user was deleted or moved to another account key since `user` was read.
+    pub async fn set_data<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        data: &str,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            self.user_write(
+                user,
+                "SET #data = :data, updated_at = :now",
+                None,
+                [
+                    (":data", text(data)),
+                    (":now", number(activity.created_at.seconds())),
+                ],
+            )?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
     }
 
     /// Looks up the address and its log of sign-up mails in one round trip, and in parallel the user

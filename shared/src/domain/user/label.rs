@@ -45,7 +45,9 @@ const BOUNCED: &str = "bounced";
 /// A recipient of the address reported a mail as spam.
 const COMPLAINED: &str = "complained";
 /// Scope of labels that the user cannot change.
-const PRIVATE: &str = "private";
+pub(super) const PRIVATE: &str = "private";
+/// Scope of labels that the user can change.
+pub(super) const PUBLIC: &str = "public";
 
 /// A report of SES that mails to an address are undeliverable or unwanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +116,8 @@ impl<C: CredentialAccess> User<C> {
     }
 
     /// The labels as the API returns them: the stored ones and, while OTP is on, `otp: enabled`.
-    pub(super) fn label_views(&self) -> Vec<LabelView<'_>> {
+    #[must_use]
+    pub fn label_views(&self) -> Vec<LabelView<'_>> {
         let enabled_at = self.otp_enabled_at.unwrap_or(self.updated_at).rfc3339();
         let otp = self.has_otp().then(|| LabelView {
             key: OTP,
@@ -157,10 +160,10 @@ impl<C: CredentialAccess> User<C> {
 
 /// A label as the API returns it.
 #[derive(Serialize)]
-pub(super) struct LabelView<'a> {
-    key: &'a str,
+pub struct LabelView<'a> {
+    pub(super) key: &'a str,
     value: &'a str,
-    scope: &'a str,
+    pub(super) scope: &'a str,
     created_at: String,
     updated_at: String,
 }

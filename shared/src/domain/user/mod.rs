@@ -5,15 +5,16 @@ mod expiry;
 mod label;
 mod mail_language;
 mod otp_secret;
+mod own_labels;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
 pub use credentials::{CredentialAccess, Credentials, Withheld};
 pub use expiry::PendingLifetime;
-use label::LabelView;
-pub use label::{Label, MailProblem};
+pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
+pub use own_labels::{LabelScope, LabelText};
 pub use uid::Uid;
 
 use crate::{
@@ -76,7 +77,7 @@ pub struct User<C = Credentials> {
     /// The device epoch. Incrementing it invalidates all device tokens of the user.
     #[serde(default)]
     pub device_epoch: u64,
-    /// JSON text that the client sent at sign-up.
+    /// JSON text of the client, sent at sign-up or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// The language that the sign-up named, see [`User::mail_language`].

@@ -456,7 +456,7 @@ async fn a_list_contains_the_newest_thousand_sessions_and_no_more_are_read() {
             address: "192.0.2.1".to_owned(),
             user_agent: "test".to_owned(),
         };
-        let session = NewSession::begin(&user, client, LIFE, NOW + number).session;
+        let session = NewSession::begin(&user, client, LIFE, true, NOW + number).session;
         let attempt = Attempt::default();
         let opened = store.open_session(&session, &attempt, &activity).await;
         opened.expect("a session");
