@@ -23,6 +23,14 @@ pub mod general {
     pub mod time;
     pub mod version;
 }
+pub mod label {
+    pub mod change;
+    pub mod create;
+    pub mod delete;
+    pub mod list;
+    pub mod show;
+    pub mod update;
+}
 pub mod mail {
     mod address;
     pub mod feedback;
@@ -36,9 +44,11 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod label;
     mod otp_secrets;
     mod rekey;
     mod reseal;
+    mod search;
     mod user_record;
     pub mod users;
 }
@@ -76,4 +86,5 @@ pub mod user {
     pub mod create;
     pub mod credentials;
     pub mod me;
+    pub mod update;
 }

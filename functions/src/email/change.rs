@@ -11,7 +11,7 @@ use shared::{
         one_time_code::OneTimeCode,
         otp::{RecoveryCodeReport, SecondFactor},
         rate_limit::Limits,
-        user::User,
+        user::{self, User},
     },
     http::{
         Body, Form, Request, Response, StatusCode,
@@ -44,7 +44,10 @@ impl Change {
     /// step-up. A request is counted before the response discloses whether the address
     /// is taken.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let input = read(request).await?;
         let user = &signed_in.user;
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
@@ -76,7 +79,7 @@ impl Change {
     async fn check(
         &self,
         input: &Input,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Error> {
         signed_in.user.may_change_email(&input.email)?;

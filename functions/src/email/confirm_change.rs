@@ -6,6 +6,7 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
+        device::Device,
         mail::{Kind, QueuedMail},
     },
     http::{
@@ -95,7 +96,9 @@ impl ConfirmChange {
         }
         let changed = before.with_email(change.email.clone(), now)?;
         let signing_keys = self.keys.signing_keys(now).await?;
-        let cookie = devices.cookie_after_change(before, &changed, &signing_keys, now)?;
+        // As after a change of the password, the new device does not name a second factor.
+        let device = Device::begin(&changed, changed.device_epoch, false, now);
+        let cookie = devices.cookie_with(&device, &signing_keys)?;
         let language = before.mail_language(None, self.application.default_language);
         // Mails to the previous address may have bounced, which is a reason to change it.
         let notice = QueuedMail::notice(Kind::EmailChanged, before, language, now)

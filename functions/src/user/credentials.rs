@@ -5,7 +5,8 @@ use shared::{
     domain::{
         otp::{SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
-        user::User,
+        session::SessionSecret,
+        user::{self, User},
     },
     http::{
         Parameters,
@@ -85,47 +86,64 @@ pub struct CredentialCheck {
 
 impl CredentialCheck {
     /// Verifies the password and, while the second factor is on, the code. A wrong password or code
-    /// counts on the session; an absent code, or text without the form of a code, does not.
+    /// counts on the session, each on its own; an absent code, or text without the form of a code, does
+    /// not.
     ///
     /// Returns the accepted code, which the write of the operation must mark as used; `None` while
     /// the second factor is off.
     pub async fn verify(
-        &self,
-        credentials: &Credentials,
-        authenticator: &Authenticator,
-        AuthenticatedSession { session, user, .. }: &AuthenticatedSession,
-        now: Timestamp,
-    ) -> Result<Option<SecondFactor>, Error> {
-        authenticator
-            .verify_in_session(session, self.verdict(credentials, user, now))
-            .await
-    }
-
-    async fn verdict(
         &self,
         Credentials {
             password,
             otp_code,
             refusals,
         }: &Credentials,
-        user: &User,
+        authenticator: &Authenticator,
+        AuthenticatedSession { session, user, .. }: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
-    ) -> Result<Verified<Option<SecondFactor>>, Error> {
-        let hash = Some(&user.password_hash);
-        if self.hasher.verify(password, hash).await? == Verdict::Wrong {
-            return Ok(Verified::Wrong(refusals.wrong_password()));
-        }
+    ) -> Result<Option<SecondFactor>, Error> {
+        let verify = self.verify_password(password, user, *refusals);
+        authenticator
+            .verify_in_session(session, SessionSecret::Password, verify)
+            .await?;
         if !user.has_otp() {
-            return Ok(Verified::Right(None));
+            return Ok(None);
         }
         let code = otp_code
             .as_ref()
             .map_err(|fault| refusals.absent_code(*fault))?;
         let code = SecondFactorCode::parse(code.reveal()).ok_or_else(|| refusals.wrong_code())?;
+        let verify = self.verify_code(&code, user, *refusals, now);
+        authenticator
+            .verify_in_session(session, SessionSecret::Code, verify)
+            .await
+            .map(Some)
+    }
+
+    async fn verify_password(
+        &self,
+        password: &Password,
+        user: &User,
+        refusals: Refusals,
+    ) -> Result<Verified<()>, Error> {
+        let hash = Some(&user.credentials.password_hash);
+        Ok(match self.hasher.verify(password, hash).await? {
+            Verdict::Wrong => Verified::Wrong(refusals.wrong_password()),
+            Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
+        })
+    }
+
+    async fn verify_code(
+        &self,
+        code: &SecondFactorCode,
+        user: &User,
+        refusals: Refusals,
+        now: Timestamp,
+    ) -> Result<Verified<SecondFactor>, Error> {
         let factor = self
             .otp_secrets
-            .accepted(user, &code, &self.hasher, now)
+            .accepted(user, code, &self.hasher, now)
             .await?;
-        Ok(Verified::right_or(factor.map(Some), refusals.wrong_code()))
+        Ok(Verified::right_or(factor, refusals.wrong_code()))
     }
 }

@@ -33,6 +33,18 @@ pub enum Action {
     /// The address was changed.
     #[serde(rename = "change email")]
     ChangeEmail,
+    /// The user replaced their data.
+    #[serde(rename = "update data")]
+    UpdateData,
+    /// A label was created.
+    #[serde(rename = "create label")]
+    CreateLabel,
+    /// A label got another value.
+    #[serde(rename = "update label")]
+    UpdateLabel,
+    /// A label was deleted.
+    #[serde(rename = "delete label")]
+    DeleteLabel,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -84,7 +96,7 @@ pub enum Topic {
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up, confirmation, change of the address, state and role.
+    /// Sign-up, confirmation, change of the address, data, labels, state and role.
     Account,
 }
 
@@ -191,6 +203,10 @@ impl Action {
             | Self::ConfirmEmail
             | Self::RequestEmailChange
             | Self::ChangeEmail
+            | Self::UpdateData
+            | Self::CreateLabel
+            | Self::UpdateLabel
+            | Self::DeleteLabel
             | Self::SetState
             | Self::SetRole => Topic::Account,
             Self::Login

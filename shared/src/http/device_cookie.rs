@@ -11,7 +11,6 @@ use crate::{
     domain::{
         device::{DEVICE_LIFETIME, Device, KnownDevice, kept_with, newest_of},
         email_address::AccountKeys,
-        user::User,
     },
     platform::clock::Timestamp,
     tokens::{
@@ -80,25 +79,6 @@ impl KnownDevices {
         newest_of(&self.devices, accounts)
     }
 
-    /// The `Set-Cookie` value for a user whose device epoch the request raises, from before to after
-    /// the change. A second factor that was used on this device stays used.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] if the token cannot be signed.
-    pub fn cookie_after_change(
-        &self,
-        before: &User,
-        after: &User,
-        signing_keys: &SigningKeys,
-        now: Timestamp,
-    ) -> Result<String, Error> {
-        let second_factor = self
-            .of_account(&before.email.account_keys())
-            .is_some_and(|device| device.belongs_to(before) && device.second_factor);
-        let device = Device::begin(after, after.device_epoch, second_factor, now);
-        self.cookie_with(&device, signing_keys)
-    }
-
     /// The `Set-Cookie` value with the token of a new device, and the tokens of the devices that
     /// [stay](kept_with) in the cookie.
     ///
@@ -118,7 +98,7 @@ impl KnownDevices {
             value.push(SEPARATOR);
         }
         value += &token;
-        Ok(cookie(self.cookie_name, &value, DEVICE_LIFETIME))
+        Ok(cookie(self.cookie_name, &value, Some(DEVICE_LIFETIME)))
     }
 }
 
@@ -142,7 +122,7 @@ mod tests {
         domain::{
             email_address::{AccountKey, EmailAddress},
             password::PasswordHash,
-            user::NewUser,
+            user::{NewUser, User},
         },
         platform::{clock, secrets_manager::Manager},
     };
@@ -232,7 +212,7 @@ mod tests {
         let device = known.of_account(&accounts).expect("a device");
         assert_eq!((&device.uid, device.epoch), (&users[4].uid, u64::MAX));
         // RFC 6265, section 6.1: name, value and attributes.
-        let longest = super::cookie("__Host-latchkey_device", &cookie, DEVICE_LIFETIME);
+        let longest = super::cookie("__Host-latchkey_device", &cookie, Some(DEVICE_LIFETIME));
         assert!(longest.len() < 4096, "{}", longest.len());
         let is_cookie_octet = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
         assert!(cookie.chars().all(is_cookie_octet), "{cookie}");

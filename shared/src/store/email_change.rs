@@ -23,7 +23,7 @@ use crate::{
         otp::{RecoveryCodeReport, SecondFactor},
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{Uid, User},
+        user::{CredentialAccess, Credentials, Uid, User, Withheld},
     },
     platform::clock::Timestamp,
 };
@@ -180,7 +180,7 @@ impl Store {
     ) -> Result<(NewAddressLookup, Vec<Item>), Error> {
         let users = accounts.iter().map(user_key).collect();
         let found = self
-            .batch_get([(&self.users, users), (&self.grants, grants)])
+            .batch_get([self.users_read::<Withheld>(users), self.grants_read(grants)])
             .await?;
         let mut lookup = NewAddressLookup::default();
         let mut granted = Vec::new();
@@ -189,7 +189,7 @@ impl Store {
                 granted.push(item);
                 continue;
             }
-            match self.account(item, now)? {
+            match self.account::<Withheld>(item, now)? {
                 Account::Present(user) => lookup.is_taken |= user.uid != *uid,
                 Account::Expired(account) => lookup.expired.push(account),
             }
@@ -251,15 +251,15 @@ impl Store {
 
     /// The newest requested change of a user, and the user. `None` if the user has moved to another
     /// key, or was deleted, since they were read.
-    pub async fn find_email_change(
+    pub async fn find_email_change<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         now: Timestamp,
     ) -> Result<Option<StoredEmailChange>, Error> {
         let found = self
             .batch_get([
-                (&self.users, vec![user_key(&user.account_key())]),
-                (&self.grants, vec![email_change_key(&user.uid)]),
+                self.users_read::<Credentials>(vec![user_key(&user.account_key())]),
+                self.grants_read(vec![email_change_key(&user.uid)]),
             ])
             .await?;
         let mut stored = None;

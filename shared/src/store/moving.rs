@@ -14,7 +14,7 @@ use crate::{
     Error,
     domain::{
         email_address::AccountKey,
-        user::{Uid, User},
+        user::{Uid, User, Withheld},
     },
 };
 
@@ -32,7 +32,7 @@ pub struct Moving {
 impl Moving {
     /// Reads the stored item of a user.
     pub(super) fn read(item: Item) -> Result<Self, Error> {
-        let User {
+        let User::<Withheld> {
             uid, stored_under, ..
         } = any_user(item.clone())?;
         Ok(Self {

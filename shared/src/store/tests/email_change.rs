@@ -16,7 +16,7 @@ use crate::{
         rate_limit::{Limits, MailLog},
         session::{Session, SessionId},
         token_id::TokenId,
-        user::{OtpSecret, State, StoredOtpSecret, User},
+        user::{Credentials, OtpSecret, State, StoredOtpSecret, User, Withheld},
     },
     platform::{clock::Timestamp, retry::Backoff},
     store::{
@@ -184,13 +184,13 @@ async fn a_confirmed_change_moves_both_items_and_keeps_every_attribute() {
     assert_eq!(moved.session_epoch, user.session_epoch + 1);
     assert_eq!(moved.device_epoch, user.device_epoch + 1);
     assert!(found(&store, "jane@example.com").await.is_none());
-    let by_uid = store.find_user_by_uid(&user.uid, NOW).await;
+    let by_uid = store.find_user_by_uid::<Withheld>(&user.uid, NOW).await;
     assert_eq!(
         by_uid.expect("an answer").expect("a user").email,
         moved.email
     );
     let item = store
-        .batch_get([(&store.users, vec![user_key(&moved.account_key())])])
+        .batch_get([store.users_read::<Credentials>(vec![user_key(&moved.account_key())])])
         .await
         .expect("an answer");
     let (_, item) = item.into_iter().next().expect("an item");
@@ -254,7 +254,7 @@ async fn one_of_many_users_who_change_to_one_address_gets_it() {
     assert_eq!(done.count(), 1, "{outcomes:?}");
     let winner = found(&store, "new@example.com").await.expect("a user");
     for (user, session, _) in &owners {
-        let by_uid = store.find_user_by_uid(&user.uid, NOW).await;
+        let by_uid = store.find_user_by_uid::<Withheld>(&user.uid, NOW).await;
         let stored = by_uid.expect("an answer").expect("a user");
         let is_winner = stored.uid == winner.uid;
         assert_eq!(stored.email == winner.email, is_winner);
@@ -378,7 +378,7 @@ async fn an_expired_account_of_the_new_address_is_replaced_with_its_uid() {
     let outcome = confirm(&store, &user, &session, &change.token_id, later).await;
     assert_eq!(outcome, Some(EmailChangeOutcome::Done));
     let uids = store
-        .batch_get([(&store.users, vec![uid_key(&stranger.uid)])])
+        .batch_get([store.users_read::<Withheld>(vec![uid_key(&stranger.uid)])])
         .await
         .expect("an answer");
     assert!(uids.is_empty());
@@ -434,7 +434,10 @@ async fn a_session_that_names_the_previous_address_belongs_to_the_moved_user() {
     // Another person signs up with the previous address.
     let other = new_user("jane@example.com");
     assert_eq!(sign_up(&store, &other).await, SignUp::Done);
-    let sessions = store.find_sessions(&claims, NOW).await.expect("an answer");
+    let sessions = store
+        .find_sessions::<Withheld>(&claims, NOW)
+        .await
+        .expect("an answer");
     let [(session, owner)] = sessions.as_slice() else {
         panic!("{sessions:?}");
     };
@@ -462,21 +465,30 @@ async fn a_session_check_at_the_moment_of_the_move_finds_the_session_live() {
         let (store, claims, uid) = (store.clone(), claims.clone(), user.uid.clone());
         async move {
             for _ in 0..150 {
-                let found = store.find_sessions(&claims, NOW).await.expect("an answer");
+                let found = store
+                    .find_sessions::<Withheld>(&claims, NOW)
+                    .await
+                    .expect("an answer");
                 assert!(
                     found
                         .iter()
                         .any(|(session, user)| session.is_live(user, LIFE, NOW)),
                     "{found:?}"
                 );
-                let by_uid = store.find_user_by_uid(&uid, NOW).await.expect("an answer");
+                let by_uid = store
+                    .find_user_by_uid::<Withheld>(&uid, NOW)
+                    .await
+                    .expect("an answer");
                 assert!(by_uid.is_some(), "a user, at every moment");
             }
         }
     });
     for number in 1..6 {
         let claims = &claims;
-        let found = store.find_sessions(claims, NOW).await.expect("an answer");
+        let found = store
+            .find_sessions::<Withheld>(claims, NOW)
+            .await
+            .expect("an answer");
         let (session, _) = found.into_iter().next().expect("a session");
         user = changed(
             &store,
@@ -562,7 +574,10 @@ async fn a_code_of_the_second_factor_requests_one_change() {
         .await
         .expect("an item");
     let user = User {
-        otp_secret: Some(StoredOtpSecret::Plain(secret)),
+        credentials: Credentials {
+            otp_secret: Some(StoredOtpSecret::Plain(secret)),
+            ..user.credentials
+        },
         ..user
     };
     let factor = SecondFactor::TimeStep(7.into());
