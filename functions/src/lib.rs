@@ -33,6 +33,7 @@ pub mod label {
 }
 pub mod mail {
     mod address;
+    mod failure;
     pub mod feedback;
     pub mod render;
     pub mod send;

@@ -17,7 +17,7 @@ use shared::{
         user::{MailProblem, Uid},
     },
     platform::{
-        aws_error::{AwsError, Kind as ErrorKind},
+        aws_error::AwsError,
         clock::Timestamp,
         telemetry::metrics::{self, Mail as Outcome, PasswordReset},
     },
@@ -27,6 +27,7 @@ use shared::{
 
 use super::{
     address::mailbox,
+    failure::{FailureOutcome, failure_outcome},
     render::{Brand, Content, Mail, render},
 };
 use crate::texts::{self, Link};
@@ -333,48 +334,6 @@ impl Send {
             self.application.domain,
             mail.language.as_str()
         ))
-    }
-}
-
-/// The consequence of a failed call to SES.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum FailureOutcome {
-    /// The mail is not retried, because SES would always reject it and the mails behind it would
-    /// wait.
-    GiveUp,
-    /// Like `GiveUp`, but the cause is a missing permission.
-    Denied,
-    /// The mail is retried until it expires.
-    Retry,
-}
-
-/// A failure that concerns only this mail is final. A failure that concerns every mail of the AWS
-/// account is retried: the mails behind this one could not be sent either, and no mail is lost if
-/// the cause is removed in time.
-fn failure_outcome(kind: ErrorKind, code: Option<&str>) -> FailureOutcome {
-    match kind {
-        // A retry would build the same request.
-        ErrorKind::Construction => FailureOutcome::GiveUp,
-        ErrorKind::Timeout | ErrorKind::Connection(_) | ErrorKind::Unreadable => {
-            FailureOutcome::Retry
-        }
-        ErrorKind::Refused => match code.unwrap_or_default() {
-            // `MessageRejected` means that an address is not verified (in the sandbox, the
-            // recipient's), or that SES does not accept the content.
-            "BadRequestException"
-            | "MessageRejected"
-            | "ValidationException"
-            | "ValidationError" => FailureOutcome::GiveUp,
-            // In the sandbox, SES also checks the permission for the recipient's identity, so a
-            // mail to another recipient may be accepted.
-            "AccessDeniedException" | "AccessDenied" => FailureOutcome::Denied,
-            // The other codes concern all mails until the cause is removed: the quota
-            // (`TooManyRequestsException`, `LimitExceededException`), the sender
-            // (`MailFromDomainNotVerifiedException`), the AWS account (`AccountSuspendedException`,
-            // `SendingPausedException`), the configuration set (`NotFoundException`), AWS
-            // credentials, or an outage. An unknown code is also retried, so that no mail is lost.
-            _ => FailureOutcome::Retry,
-        },
     }
 }
 

@@ -4,9 +4,7 @@
 use shared::{
     Error,
     config::{Accounts, Application, Sessions},
-    domain::{
-        activity::Action, otp::RecoveryCodeReport, session::NewSession, user::Credentials as Stored,
-    },
+    domain::{activity::Action, otp::RecoveryCodeReport, session::NewSession, user},
     http::{
         Body, DeviceTokens, Form, KnownDevices, Request, Response, SessionCookies,
         authentication::{AuthenticatedSession, Authenticator},
@@ -57,7 +55,7 @@ impl Reauthenticate {
     async fn reauthenticate(
         &self,
         credentials: &Credentials,
-        signed_in: &AuthenticatedSession<Stored>,
+        signed_in: &AuthenticatedSession<user::Credentials>,
         devices: &KnownDevices,
         now: Timestamp,
     ) -> Result<Response<Body>, Error> {

@@ -86,58 +86,56 @@ pub struct CredentialCheck {
 
 impl CredentialCheck {
     /// Verifies the password and, while the second factor is on, the code. A wrong password or code
-    /// counts on the session, each on its own; an absent code, or text without the form of a code, does
-    /// not.
+    /// counts on the session; an absent code, or text without the form of a code, does not.
     ///
     /// Returns the accepted code, which the write of the operation must mark as used; `None` while
     /// the second factor is off.
     pub async fn verify(
         &self,
-        Credentials {
-            password,
-            otp_code,
-            refusals,
-        }: &Credentials,
+        credentials: &Credentials,
         authenticator: &Authenticator,
         AuthenticatedSession { session, user, .. }: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Error> {
-        let verify = self.verify_password(password, user, *refusals);
+        let password = self.password_verdict(credentials, user);
         authenticator
-            .verify_in_session(session, SessionSecret::Password, verify)
+            .verify_in_session(session, SessionSecret::Password, password)
             .await?;
         if !user.has_otp() {
             return Ok(None);
         }
-        let code = otp_code
+        let refusals = credentials.refusals;
+        let code = credentials
+            .otp_code
             .as_ref()
             .map_err(|fault| refusals.absent_code(*fault))?;
         let code = SecondFactorCode::parse(code.reveal()).ok_or_else(|| refusals.wrong_code())?;
-        let verify = self.verify_code(&code, user, *refusals, now);
-        authenticator
-            .verify_in_session(session, SessionSecret::Code, verify)
-            .await
-            .map(Some)
+        let code = self.code_verdict(&code, refusals, user, now);
+        let factor = authenticator
+            .verify_in_session(session, SessionSecret::Code, code)
+            .await?;
+        Ok(Some(factor))
     }
 
-    async fn verify_password(
+    async fn password_verdict(
         &self,
-        password: &Password,
+        credentials: &Credentials,
         user: &User,
-        refusals: Refusals,
     ) -> Result<Verified<()>, Error> {
         let hash = Some(&user.credentials.password_hash);
-        Ok(match self.hasher.verify(password, hash).await? {
-            Verdict::Wrong => Verified::Wrong(refusals.wrong_password()),
-            Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
-        })
+        Ok(
+            match self.hasher.verify(&credentials.password, hash).await? {
+                Verdict::Wrong => Verified::Wrong(credentials.refusals.wrong_password()),
+                Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
+            },
+        )
     }
 
-    async fn verify_code(
+    async fn code_verdict(
         &self,
         code: &SecondFactorCode,
-        user: &User,
         refusals: Refusals,
+        user: &User,
         now: Timestamp,
     ) -> Result<Verified<SecondFactor>, Error> {
         let factor = self
