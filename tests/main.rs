@@ -113,6 +113,7 @@ mod pipeline {
 }
 mod session {
     mod create;
+    mod create_notice;
     mod create_imported;
     mod create_otp;
     mod create_remember;

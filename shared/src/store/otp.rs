@@ -377,7 +377,7 @@ mod tests {
                 &session_of(user),
                 AcceptedCode {
                     factor,
-                    device: None,
+                    device: &SignInReport::default(),
                 },
                 None,
                 &Attempt::default(),

@@ -129,7 +129,7 @@ mod tests {
                 &session_of(user),
                 AcceptedCode {
                     factor: &factor,
-                    device: None,
+                    device: &SignInReport::default(),
                 },
                 None,
                 &Attempt::default(),

@@ -349,7 +349,7 @@ async fn a_right_code_on_a_device_clears_its_wrong_codes_and_those_of_the_accoun
                 &user,
                 &session_of(&user),
                 code,
-                None,
+                &SignInReport::default(),
                 &Attempt::default(),
                 &activity,
             )

@@ -27,7 +27,7 @@ async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
             &session_of(user),
             AcceptedCode {
                 factor: &factor,
-                device: None,
+                device: &SignInReport::default(),
             },
             None,
             &Attempt::default(),
