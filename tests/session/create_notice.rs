@@ -3,9 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 
-use crate::harness::{
-    Latchkey, PASSWORD, Request, User, all_at_once, now, number, otp, text,
-};
+use crate::harness::{Latchkey, PASSWORD, Request, User, all_at_once, now, number, otp, text};
 
 const CHROME: &str = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36";
 
@@ -50,9 +48,16 @@ async fn a_sign_in_from_a_new_device_is_mailed_in_the_language_of_the_user() {
     let answer = sign_in(&latchkey, &user).send().await;
     assert_eq!(answer.status, 201);
     let mail = latchkey
-        .mail_to(&user.email, 1, |mail| mail.subject.contains("Neue Anmeldung"))
+        .mail_to(&user.email, 1, |mail| {
+            mail.subject.contains("Neue Anmeldung")
+        })
         .await;
-    for part in ["Chrome auf Windows", "127.0.0.1", "UTC", "/accounts/password_reset?lang=de"] {
+    for part in [
+        "Chrome auf Windows",
+        "127.0.0.1",
+        "UTC",
+        "/accounts/password_reset?lang=de",
+    ] {
         assert!(mail.text.contains(part), "{part}: {}", mail.text);
         assert!(mail.html.contains(part), "{part}: {}", mail.html);
     }
@@ -79,7 +84,11 @@ async fn a_known_device_is_not_mailed_and_others_once_an_hour() {
         "email": user.email, "password": PASSWORD, "remember": false,
     }));
     assert_eq!(request.send().await.status, 201);
-    assert_eq!(notices(&latchkey, &user).await, 2, "a session that is not remembered");
+    assert_eq!(
+        notices(&latchkey, &user).await,
+        2,
+        "a session that is not remembered"
+    );
 }
 
 #[tokio::test]
@@ -151,7 +160,10 @@ async fn sixteen_concurrent_sign_ins_succeed_and_queue_one_notice() {
     .await;
     let user = latchkey.confirmed("notice-race").await;
     let answers = all_at_once((0..16).map(|_| sign_in(&latchkey, &user))).await;
-    assert!(answers.iter().all(|answer| answer.status == 201), "{answers:?}");
+    assert!(
+        answers.iter().all(|answer| answer.status == 201),
+        "{answers:?}"
+    );
     assert_eq!(notices(&latchkey, &user).await, 1);
     for answer in &answers {
         let me = latchkey.get("/resource/users/me").bearer(&answer.session());

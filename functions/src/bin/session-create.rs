@@ -5,8 +5,8 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        cdn_secrets, data_secret, imported_hashes, limits, pending_lifetime,
-        sign_in_notice, token_secret,
+        cdn_secrets, data_secret, imported_hashes, limits, pending_lifetime, sign_in_notice,
+        token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{Cdn, OriginCheck, serve_behind},

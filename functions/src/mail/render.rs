@@ -373,8 +373,16 @@ mod tests {
     fn a_notice_of_a_sign_in_names_the_device_and_its_address() {
         let chrome = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/131.0 Safari/537.36";
         for (user_agent, address, expected) in [
-            (chrome, "192.0.2.7", "Gerät: Chrome auf Windows\nIP-Adresse: 192.0.2.7\n"),
-            ("curl/8", "2001:db8::7", "Gerät: curl\nIP-Adresse: 2001:db8::7\n"),
+            (
+                chrome,
+                "192.0.2.7",
+                "Gerät: Chrome auf Windows\nIP-Adresse: 192.0.2.7\n",
+            ),
+            (
+                "curl/8",
+                "2001:db8::7",
+                "Gerät: curl\nIP-Adresse: 2001:db8::7\n",
+            ),
             ("<b>", "", "Gerät: Unbekanntes Gerät\n"),
         ] {
             let client = ReportedClient {
@@ -500,6 +508,7 @@ mod tests {
             at: i64::MAX,
             reset_page: RESET_PAGE,
             support: None,
+            client: None,
         };
         assert!(render(&content, Language::En, LATCHKEY).is_err());
     }

@@ -258,14 +258,7 @@ impl Create {
                 };
                 let opened = self
                     .store
-                    .open_session_with_otp(
-                        &user,
-                        &new.session,
-                        code,
-                        &report,
-                        attempt,
-                        &activity,
-                    )
+                    .open_session_with_otp(&user, &new.session, code, &report, attempt, &activity)
                     .await?;
                 require_uncontended(opened)?;
             }

@@ -71,7 +71,7 @@ impl Administration {
 mod tests {
     use super::{
         super::{
-            AcceptedCode, Attempt, Store,
+            AcceptedCode, Attempt, SignInReport, Store,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
@@ -129,9 +129,9 @@ mod tests {
                 &session_of(user),
                 AcceptedCode {
                     factor: &factor,
-                    device: &SignInReport::default(),
+                    device: None,
                 },
-                None,
+                &SignInReport::default(),
                 &Attempt::default(),
                 &succeeded(user, Action::LoginWithOtp, NOW),
             )

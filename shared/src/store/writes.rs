@@ -344,7 +344,7 @@ impl Store {
         if let Some(notice) = notice {
             let (unsent, sent_at) = sign_in_notice_unsent(user);
             change.set = ", sign_in_notice_at = :sent";
-            change.condition += &format!(" AND {unsent}");
+            change.condition = format!("{} AND {unsent}", change.condition);
             change.values.extend(sent_at);
             change
                 .values

@@ -16,7 +16,7 @@ use crate::{
     },
     platform::clock::Timestamp,
     store::{
-        AcceptedCode, Attempt, Item, Outcome, PasswordChange, Store,
+        AcceptedCode, Attempt, Item, Outcome, PasswordChange, SignInReport, Store,
         items::{number, read, text},
         keys::{device_codes_key, device_failures_key, failures_key},
     },
