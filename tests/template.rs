@@ -11,7 +11,7 @@ use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
         Variables, argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes,
-        limits, logo, pending_lifetime, token_secret, trusted_proxies,
+        limits, logo, pending_lifetime, sign_in_notice, token_secret, trusted_proxies,
     },
     domain::user::{CredentialAccess, Withheld},
 };
@@ -229,6 +229,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", AccessTokens::read(variables, &application)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
+        format!("{:?}", sign_in_notice(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),

@@ -257,6 +257,7 @@ impl Send {
             at: mail.queued_at.seconds(),
             reset_page: Some(&reset_page),
             support: self.mail.support.as_ref(),
+            client: mail.client.as_ref(),
         };
         let link;
         let content = match mail.kind {
@@ -286,6 +287,7 @@ impl Send {
                 at: mail.queued_at.seconds(),
                 reset_page: None,
                 support: self.mail.support.as_ref(),
+                client: None,
             },
             Kind::PasswordChanged => notice(&texts.password_changed),
             Kind::OtpEnabled => notice(&texts.otp_enabled),
@@ -293,6 +295,7 @@ impl Send {
             Kind::PasswordKnown => notice(&texts.password_known),
             Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::NewSignIn => notice(&texts.new_sign_in),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };
         let brand = Brand {
