@@ -439,7 +439,7 @@ mod tests {
             let content = Content::Notice {
                 text: &texts::mails(Language::De).new_sign_in,
                 at: AT,
-                reset_page: RESET_PAGE,
+                reset_page: Some(RESET_PAGE),
                 support: None,
                 client: Some(&client),
             };
