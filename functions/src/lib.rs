@@ -72,5 +72,6 @@ pub mod texts;
 pub mod user {
     pub mod activity;
     pub mod create;
+    pub mod credentials;
     pub mod me;
 }

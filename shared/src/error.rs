@@ -85,6 +85,13 @@ pub enum Error {
     ReauthenticationRequired,
     /// The password that the confirmation of an address requires is wrong.
     ConfirmationPasswordWrong,
+    /// The password with which a signed-in user confirms an operation is wrong.
+    AccountPasswordWrong,
+    /// That password is correct, but the account has a second factor and the code is missing or
+    /// blank.
+    AccountCodeAbsent(ParameterFault),
+    /// That password is correct, but the code of the second factor is wrong or was used before.
+    AccountCodeWrong,
     /// The operation requires a confirmed address.
     OtpEmailNotConfirmed,
     /// The new password and its repetition differ.
@@ -243,6 +250,17 @@ impl Error {
             Self::ConfirmationPasswordWrong => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "identity.user.invalid_password",
+            ),
+            Self::AccountPasswordWrong => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.invalid_password",
+            ),
+            Self::AccountCodeAbsent(fault) => {
+                Row::of(StatusCode::UNPROCESSABLE_ENTITY, &fault.to_string())
+            }
+            Self::AccountCodeWrong => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.user.invalid_otp",
             ),
             Self::OtpEmailNotConfirmed => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -460,6 +478,21 @@ mod tests {
                 422,
                 "identity.user.invalid_password",
             ),
+            (
+                Error::AccountPasswordWrong,
+                422,
+                "resource.user.invalid_password",
+            ),
+            (
+                Error::AccountCodeAbsent(ParameterFault {
+                    module: "resource.user",
+                    parameter: "otp_code",
+                    kind: ParameterFaultKind::Blank,
+                }),
+                422,
+                "resource.user.empty_otp_code",
+            ),
+            (Error::AccountCodeWrong, 422, "resource.user.invalid_otp"),
             (
                 Error::OtpEmailNotConfirmed,
                 422,

@@ -1,6 +1,6 @@
 //! `POST /resource/sessions/current`
 
-use functions::session::reauthenticate::Reauthenticate;
+use functions::{session::reauthenticate::Reauthenticate, user::credentials::CredentialCheck};
 use shared::{
     BoxError,
     config::{
@@ -43,10 +43,12 @@ async fn main() -> Result<(), BoxError> {
             session_binding: sessions.binding,
             requests_per_minute: sessions.requests_per_minute,
         },
-        otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
+        credentials: CredentialCheck {
+            hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
+            otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
+        },
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
-        hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
         sessions,
     };
     serve_behind(cdn, async |request| {

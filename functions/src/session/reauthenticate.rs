@@ -4,16 +4,10 @@
 use shared::{
     Error,
     config::{Accounts, Application, Sessions},
-    domain::{
-        activity::Action,
-        device::Device,
-        otp::{RecoveryCodeReport, SecondFactor, SecondFactorCode},
-        password::{Hasher, Password, Verdict},
-        session::NewSession,
-    },
+    domain::{activity::Action, device::Device, otp::RecoveryCodeReport, session::NewSession},
     http::{
         Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
-        authentication::{AuthenticatedSession, Authenticator, Verified},
+        authentication::{AuthenticatedSession, Authenticator},
         json, session_cookie, with_cookie,
     },
     platform::{
@@ -21,22 +15,17 @@ use shared::{
         telemetry::metrics::{self, SecurityEvent},
     },
     store::{Outcome, Signer},
-    tokens::otp_secrets::OtpSecrets,
 };
+
+use crate::user::credentials::{CredentialCheck, Credentials};
 
 pub struct Reauthenticate {
     pub keys: Signer,
     pub authenticator: Authenticator,
-    pub otp_secrets: OtpSecrets,
-    pub hasher: Hasher,
+    pub credentials: CredentialCheck,
     pub accounts: Accounts,
     pub sessions: Sessions,
     pub application: Application,
-}
-
-struct Input {
-    password: Password,
-    otp_code: Option<String>,
 }
 
 impl Reauthenticate {
@@ -47,8 +36,10 @@ impl Reauthenticate {
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
-        let input = read(request).await?;
-        let outcome = self.reauthenticate(&input, &signed_in, &devices, now).await;
+        let credentials = read(request).await?;
+        let outcome = self
+            .reauthenticate(&credentials, &signed_in, &devices, now)
+            .await;
         if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
             metrics::security_event(SecurityEvent::StepUpFailed);
             let failed = signed_in
@@ -61,7 +52,7 @@ impl Reauthenticate {
 
     async fn reauthenticate(
         &self,
-        input: &Input,
+        credentials: &Credentials,
         signed_in: &AuthenticatedSession,
         devices: &KnownDevices,
         now: Timestamp,
@@ -72,8 +63,8 @@ impl Reauthenticate {
             client,
         } = signed_in;
         let factor = self
-            .authenticator
-            .verify_in_session(session, self.verify(input, signed_in, now))
+            .credentials
+            .verify(credentials, &self.authenticator, signed_in, now)
             .await?;
         let renewed = NewSession::renew(session, client.clone(), now);
         let signing_keys = self.keys.signing_keys(now).await?;
@@ -113,33 +104,10 @@ impl Reauthenticate {
             Outcome::Conflict => Err(Error::NotSignedIn),
         }
     }
-
-    async fn verify(
-        &self,
-        input: &Input,
-        AuthenticatedSession { user, .. }: &AuthenticatedSession,
-        now: Timestamp,
-    ) -> Result<Verified<Option<SecondFactor>>, Error> {
-        let hash = Some(&user.password_hash);
-        if self.hasher.verify(&input.password, hash).await? == Verdict::Wrong {
-            return Ok(Verified::Wrong(Error::InvalidCredentials));
-        }
-        if !user.has_otp() {
-            return Ok(Verified::Right(None));
-        }
-        let code = input.otp_code.as_deref().ok_or(Error::OtpMissing)?;
-        let code = SecondFactorCode::parse(code).ok_or(Error::OtpInvalid)?;
-        let factor = self
-            .otp_secrets
-            .accepted(user, &code, &self.hasher, now)
-            .await?;
-        Ok(Verified::right_or(factor.map(Some), Error::OtpInvalid))
-    }
 }
 
-async fn read(request: Request) -> Result<Input, Error> {
+async fn read(request: Request) -> Result<Credentials, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.session");
-    let password = parameters.password("password");
-    let otp_code = parameters.optional("otp_code");
-    parameters.finish().map(|()| Input { password, otp_code })
+    let credentials = Credentials::read_as_at_sign_in(&mut parameters);
+    parameters.finish().map(|()| credentials)
 }

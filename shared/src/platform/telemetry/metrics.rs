@@ -210,6 +210,9 @@ impl SignIn {
             | Error::UserNotActive
             | Error::ReauthenticationRequired
             | Error::ConfirmationPasswordWrong
+            | Error::AccountPasswordWrong
+            | Error::AccountCodeAbsent(_)
+            | Error::AccountCodeWrong
             | Error::OtpEmailNotConfirmed
             | Error::NewPasswordsDontMatch
             | Error::PreviousPasswordWrong
