@@ -284,6 +284,12 @@ async fn the_tables_charge_the_documented_units() {
     )
     .await;
     bill.checks_answer(
+        "`user-api-keys`",
+        0,
+        latchkey.by(&user, "GET", "/resource/api_keys"),
+    )
+    .await;
+    bill.checks_answer(
         "`user-activity`",
         0,
         latchkey.by(&user, "GET", "/resource/users/activity/all"),

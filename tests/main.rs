@@ -113,6 +113,7 @@ mod session {
 }
 mod user {
     mod activity;
+    mod api_keys;
     mod create;
     mod create_addresses;
     mod create_fields;

@@ -71,6 +71,7 @@ pub mod session {
 pub mod texts;
 pub mod user {
     pub mod activity;
+    pub mod api_keys;
     pub mod create;
     pub mod credentials;
     pub mod me;
