@@ -25,6 +25,9 @@ mod access {
     mod jwks;
     mod nginx;
 }
+mod account {
+    mod erase;
+}
 mod captcha {
     mod operations;
     mod providers;
@@ -78,6 +81,7 @@ mod otp {
 mod pages {
     mod browser;
     mod browser_authentication;
+    mod browser_closing;
     mod browser_forms;
     mod serve;
 }
@@ -114,9 +118,11 @@ mod session {
 mod user {
     mod activity;
     mod api_keys;
+    mod close;
     mod create;
     mod create_addresses;
     mod create_fields;
+    mod export;
     mod me;
 }
 

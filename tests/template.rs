@@ -9,8 +9,8 @@ use std::{
 use serde_yaml_ng::Value as Yaml;
 use shared::config::{
     AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes, limits, logo,
-    pending_lifetime, token_secret, trusted_proxies,
+    argon2, browser_origins, captcha, cdn_secrets, closed_lifetime, data_secret, imported_hashes,
+    limits, logo, pending_lifetime, token_secret, trusted_proxies,
 };
 
 use crate::{
@@ -95,8 +95,14 @@ fn every_function_has_an_event_and_every_event_a_function() {
 #[test]
 fn every_function_has_one_route_except_those_that_aws_invokes() {
     for function in Template::read().functions {
-        let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"]
-            .contains(&function.binary.as_str());
+        let has_route = ![
+            "account-erase",
+            "mail-send",
+            "mail-feedback",
+            "manage-users",
+            "authorize",
+        ]
+        .contains(&function.binary.as_str());
         assert_eq!(
             function.routes.len(),
             usize::from(has_route),
@@ -226,6 +232,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", AccessTokens::read(variables, &application)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
+        format!("{:?}", closed_lifetime(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),
@@ -297,6 +304,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
         "otp-verify",
         "session-create",
         "session-reauthenticate",
+        "user-close",
     ];
     assert_eq!(with_secret, expected.map(str::to_owned).into());
 }
@@ -305,7 +313,8 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 8] = [
+        ("closed_lifetime(&variables)", &["IDENTITY_DELETED_DAYS"]),
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),

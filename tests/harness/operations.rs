@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 8] = [
+pub const OPERATIONS: [Operation; 9] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -115,6 +115,14 @@ pub const OPERATIONS: [Operation; 8] = [
             "resource.user.missing_new_password",
             "resource.user.missing_confirm_password",
         ],
+    },
+    Operation {
+        method: "DELETE",
+        path: "/resource/users/me",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("password", 1024), ("otp_code", 1024)],
+        missing: &["resource.user.missing_password"],
     },
 ];
 

@@ -206,7 +206,7 @@ mod tests {
         language: Language,
         link: &'a str,
         support: Option<&'a SupportUrl>,
-    ) -> [Content<'a>; 9] {
+    ) -> [Content<'a>; 10] {
         let Mails {
             hours: _,
             minutes: _,
@@ -226,6 +226,7 @@ mod tests {
             password_known,
             recovery_code_used,
             recovery_codes_replaced,
+            account_closed,
         } = texts::mails(language);
         let life = 3600;
         let notice = |text| Content::Notice {
@@ -254,6 +255,7 @@ mod tests {
             notice(password_known),
             notice(recovery_code_used),
             notice(recovery_codes_replaced),
+            notice(account_closed),
         ]
     }
 

@@ -262,6 +262,7 @@ impl Send {
             Kind::PasswordKnown => notice(&texts.password_known),
             Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::AccountClosed => notice(&texts.account_closed),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };
         render(&content, mail.language, &self.application.name).map_err(refused)

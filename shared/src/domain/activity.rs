@@ -57,6 +57,9 @@ pub enum Action {
     /// The password, and a code if OTP is on, were entered again in a session.
     #[serde(rename = "reauthenticate")]
     Reauthenticate,
+    /// The owner closed the account.
+    #[serde(rename = "close account")]
+    CloseAccount,
     /// An operator set the state of the account.
     #[serde(rename = "set state")]
     SetState,
@@ -181,7 +184,11 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::SignUp
+            | Self::ConfirmEmail
+            | Self::CloseAccount
+            | Self::SetState
+            | Self::SetRole => Topic::Account,
             Self::Login
             | Self::LoginWithOtp
             | Self::Logout

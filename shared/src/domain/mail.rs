@@ -39,6 +39,8 @@ pub enum Kind {
     RecoveryCodesReplaced,
     /// A notice that the password was reset, and a second factor turned on shortly before removed.
     PasswordChangedOtpRemoved,
+    /// A notice that the account was closed by its owner.
+    AccountClosed,
 }
 
 /// A mail to send.
@@ -161,6 +163,7 @@ mod tests {
             Kind::PasswordKnown,
             Kind::RecoveryCodeUsed,
             Kind::RecoveryCodesReplaced,
+            Kind::AccountClosed,
         ] {
             assert_eq!(
                 QueuedMail::notice(kind, &pending, Language::En, NOW),

@@ -38,7 +38,8 @@ pub struct Authenticator {
     pub session_lifetime: SessionLifetime,
     /// Which properties of the client must stay the same during a session.
     pub session_binding: SessionBinding,
-    /// Maximum number of state-changing requests per session and calendar minute; 0 means no limit.
+    /// Maximum number of state-changing requests and exports per session and calendar minute; 0
+    /// means no limit.
     pub requests_per_minute: u32,
 }
 
@@ -119,6 +120,22 @@ impl Authenticator {
             .await
     }
 
+    /// As [`Authenticator::authenticate`], but also counts a request whose method changes no state:
+    /// for operations that read much.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn authenticate_counted(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession, Error> {
+        let is_counted = true;
+        let client = client(request);
+        self.admit(request.method(), request.headers(), client, is_counted, now)
+            .await
+    }
+
     /// Authenticates a request that a gateway received, from its method, headers and client.
     ///
     /// # Errors
@@ -128,6 +145,18 @@ impl Authenticator {
         method: &Method,
         headers: &HeaderMap,
         client: Client,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession, Error> {
+        let is_counted = is_state_changing(method);
+        self.admit(method, headers, client, is_counted, now).await
+    }
+
+    async fn admit(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        client: Client,
+        is_counted: bool,
         now: Timestamp,
     ) -> Result<AuthenticatedSession, Error> {
         let credential = Credential::of(headers, &self.cookie_name).ok_or(Error::NotSignedIn)?;
@@ -150,7 +179,7 @@ impl Authenticator {
             check_csrf(csrf_token, &session)?;
         }
         check_active(&user)?;
-        if self.requests_per_minute > 0 && is_state_changing(method) {
+        if self.requests_per_minute > 0 && is_counted {
             self.store
                 .count_session_request(&session, self.requests_per_minute, now)
                 .await?;

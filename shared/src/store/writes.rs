@@ -1,7 +1,5 @@
 //! Writes that several operations share, each a part of a transaction, with its condition.
 
-use std::slice;
-
 use aws_sdk_dynamodb::types::{AttributeValue, Update};
 
 use super::{
@@ -287,62 +285,6 @@ impl Store {
             &format!("{change} ADD revision :one"),
             &condition,
             own.into_iter().chain(values),
-        )
-    }
-
-    /// Marks a code of the second factor as used, on condition that it is unused and that the
-    /// secret is the one with which it was checked.
-    pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        self.factor_update(user, factor, "", "", None)
-    }
-
-    /// The same at a sign-in: also clears the wrong codes of the kind, or of both kinds if it is a
-    /// recovery code, on condition that none was counted since the user was read.
-    pub(super) fn sign_in_factor_write(
-        &self,
-        user: &User,
-        factor: &SecondFactor,
-    ) -> Result<Write, Error> {
-        let attributes = FailureAttributes::of(factor.kind());
-        let (unchanged, before) = attributes.unchanged(user);
-        let removed = match factor {
-            SecondFactor::TimeStep(_) => " REMOVE totp_failures, totp_retry_at",
-            SecondFactor::RecoveryCode(_) => {
-                " REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
-            }
-        };
-        self.factor_update(user, factor, removed, &format!(" AND {unchanged}"), before)
-    }
-
-    fn factor_update(
-        &self,
-        user: &User,
-        factor: &SecondFactor,
-        further_change: &str,
-        further_condition: &str,
-        further_value: Option<(&'static str, AttributeValue)>,
-    ) -> Result<Write, Error> {
-        let (unused, code) = unused(factor);
-        let (change, further) = match factor {
-            SecondFactor::TimeStep(accepted) => {
-                let (change, _, sealed) = step_change(accepted);
-                (change, sealed)
-            }
-            SecondFactor::RecoveryCode(hash) => (
-                "DELETE otp_recovery_codes :used",
-                Some((":used", recovery_set(slice::from_ref(hash)))),
-            ),
-        };
-        self.user_write(
-            user,
-            &format!("{change}{further_change}"),
-            Some(&format!(
-                "otp_secret = :secret AND {unused}{further_condition}"
-            )),
-            [otp_secret_as_read(user), (":code", code)]
-                .into_iter()
-                .chain(further)
-                .chain(further_value),
         )
     }
 

@@ -1,17 +1,20 @@
 //! Users: the stored item, and the profile that the API returns.
 
+mod closure;
 mod expiry;
 mod label;
 mod mail_language;
 mod otp_secret;
+mod record;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
+pub use closure::{ClosedLifetime, Day};
 pub use expiry::PendingLifetime;
-use label::LabelView;
-pub use label::{Label, MailProblem};
+pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
+pub use record::UserRecord;
 pub use uid::Uid;
 
 use crate::{
@@ -108,6 +111,12 @@ pub struct User {
     /// if it is pending since its sign-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_since: Option<Timestamp>,
+    /// The time at which the owner closed the account, see [`User::closed_by_owner_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// The state of the account when its owner closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_state: Option<State>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
@@ -147,7 +156,7 @@ pub enum State {
     Active,
     /// Banned by an operator. The user cannot sign in.
     Banned,
-    /// Deleted. The item is kept, but the user cannot sign in.
+    /// Deleted by an operator, or closed by its owner. The user cannot sign in.
     Deleted,
     /// Any other state, which another service set. The user cannot sign in.
     #[serde(other)]
@@ -210,6 +219,8 @@ impl User {
             labels: Vec::new(),
             complaint_reset: None,
             pending_since: None,
+            closed_at: None,
+            closed_state: None,
             created_at: now,
             updated_at: now,
         }
