@@ -51,6 +51,13 @@ mod general {
     mod time;
     mod version;
 }
+mod label {
+    mod create;
+    mod delete;
+    mod list;
+    mod show;
+    mod update;
+}
 mod mail {
     mod delivery;
     mod feedback;
@@ -62,9 +69,11 @@ mod manage {
     mod create;
     mod delete;
     mod import;
+    mod labels;
     mod program;
     pub mod rekey;
     mod reseal;
+    mod search;
     pub mod users;
 }
 mod otp {
@@ -79,6 +88,7 @@ mod otp {
     mod verify;
 }
 mod pages {
+    mod accessibility;
     mod browser;
     mod browser_authentication;
     mod browser_closing;
@@ -109,6 +119,7 @@ mod session {
     mod create;
     mod create_imported;
     mod create_otp;
+    mod create_remember;
     mod delete;
     mod end;
     mod end_others;
@@ -124,6 +135,7 @@ mod user {
     mod create_fields;
     mod export;
     mod me;
+    mod update;
 }
 
 mod authentication;

@@ -24,6 +24,14 @@ pub mod general {
     pub mod time;
     pub mod version;
 }
+pub mod label {
+    pub mod change;
+    pub mod create;
+    pub mod delete;
+    pub mod list;
+    pub mod show;
+    pub mod update;
+}
 pub mod mail {
     mod address;
     pub mod feedback;
@@ -37,9 +45,11 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod label;
     mod otp_secrets;
     mod rekey;
     mod reseal;
+    mod search;
     mod user_record;
     pub mod users;
 }
@@ -81,4 +91,5 @@ pub mod user {
     pub mod credentials;
     pub mod export;
     pub mod me;
+    pub mod update;
 }

@@ -97,8 +97,8 @@ async fn no_secret_is_returned() {
     }
     let account = &answer.json()["account"];
     assert_eq!(
-        (&account["otp"], &account["recovery_codes_left"]),
-        (&json!(true), &json!(10))
+        (&account["otp"], &account["totp_failures"]),
+        (&json!(true), &json!(0))
     );
     assert_eq!(answer.json()["labels"][0]["key"], "otp");
 }

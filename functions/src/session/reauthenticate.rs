@@ -4,11 +4,10 @@
 use shared::{
     Error,
     config::{Accounts, Application, Sessions},
-    domain::{activity::Action, device::Device, otp::RecoveryCodeReport, session::NewSession},
+    domain::{activity::Action, otp::RecoveryCodeReport, session::NewSession, user},
     http::{
-        Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
+        Body, DeviceTokens, Form, KnownDevices, Request, Response, SessionCookies,
         authentication::{AuthenticatedSession, Authenticator},
-        json, session_cookie, with_cookie,
     },
     platform::{
         clock::Timestamp,
@@ -32,7 +31,10 @@ impl Reauthenticate {
     /// Verifies the password, and a code of the second factor if it is enabled. A new session
     /// replaces this one, so a stolen copy of the old token ends.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
@@ -53,7 +55,7 @@ impl Reauthenticate {
     async fn reauthenticate(
         &self,
         credentials: &Credentials,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<user::Credentials>,
         devices: &KnownDevices,
         now: Timestamp,
     ) -> Result<Response<Body>, Error> {
@@ -68,15 +70,14 @@ impl Reauthenticate {
             .await?;
         let renewed = NewSession::renew(session, client.clone(), now);
         let signing_keys = self.keys.signing_keys(now).await?;
-        let cookie = session_cookie(
+        let cookies = SessionCookies::sign(
             &self.sessions.cookie_name,
             &renewed,
-            &user.account_key(),
+            user,
+            devices,
+            factor.is_some(),
             &signing_keys,
-        )
-        .map_err(Error::internal)?;
-        let device = Device::begin(user, user.device_epoch, factor.is_some(), now);
-        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+        )?;
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let report = factor.as_ref().and_then(|factor| {
             RecoveryCodeReport::of(factor, user, &recorder, self.application.default_language)
@@ -94,11 +95,7 @@ impl Reauthenticate {
             )
             .await?;
         match replaced {
-            Outcome::Written => {
-                let profile = user.profile(Some(&renewed.csrf_token));
-                let response = with_cookie(json(StatusCode::CREATED, &profile)?, &cookie)?;
-                with_cookie(response, &device_cookie)
-            }
+            Outcome::Written => cookies.response(user, &renewed),
             // A concurrent request used the code or replaced the session.
             Outcome::Conflict if factor.is_some() => Err(Error::OtpInvalid),
             Outcome::Conflict => Err(Error::NotSignedIn),

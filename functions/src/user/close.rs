@@ -7,6 +7,7 @@ use shared::{
         activity::Action,
         mail::{Kind, QueuedMail},
         otp::{RecoveryCodeReport, SecondFactor},
+        user,
     },
     http::{
         Body, Form, Request, Response, StatusCode,
@@ -33,7 +34,10 @@ impl Close {
     /// Closes the account and ends every session. Until it is erased, a password reset reopens it.
     /// Of concurrent requests, exactly one succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let mut signed_in = self.authenticator.authenticate(&request, now).await?;
+        let mut signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let credentials = read(request).await?;
         for _ in 0..ATTEMPTS {
             let factor = self.verify(&credentials, &signed_in, now).await?;
@@ -53,7 +57,7 @@ impl Close {
     async fn verify(
         &self,
         credentials: &Credentials,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Error> {
         let verified = self
@@ -72,7 +76,7 @@ impl Close {
     async fn close(
         &self,
         factor: Option<&SecondFactor>,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
         let AuthenticatedSession { session, user, .. } = signed_in;

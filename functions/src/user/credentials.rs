@@ -5,7 +5,8 @@ use shared::{
     domain::{
         otp::{SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
-        user::User,
+        session::SessionSecret,
+        user::{self, User},
     },
     http::{
         Parameters,
@@ -93,39 +94,54 @@ impl CredentialCheck {
         &self,
         credentials: &Credentials,
         authenticator: &Authenticator,
-        AuthenticatedSession { session, user, .. }: &AuthenticatedSession,
+        AuthenticatedSession { session, user, .. }: &AuthenticatedSession<user::Credentials>,
         now: Timestamp,
     ) -> Result<Option<SecondFactor>, Error> {
+        let password = self.password_verdict(credentials, user);
         authenticator
-            .verify_in_session(session, self.verdict(credentials, user, now))
-            .await
-    }
-
-    async fn verdict(
-        &self,
-        Credentials {
-            password,
-            otp_code,
-            refusals,
-        }: &Credentials,
-        user: &User,
-        now: Timestamp,
-    ) -> Result<Verified<Option<SecondFactor>>, Error> {
-        let hash = Some(&user.password_hash);
-        if self.hasher.verify(password, hash).await? == Verdict::Wrong {
-            return Ok(Verified::Wrong(refusals.wrong_password()));
-        }
+            .verify_in_session(session, SessionSecret::Password, password)
+            .await?;
         if !user.has_otp() {
-            return Ok(Verified::Right(None));
+            return Ok(None);
         }
-        let code = otp_code
+        let refusals = credentials.refusals;
+        let code = credentials
+            .otp_code
             .as_ref()
             .map_err(|fault| refusals.absent_code(*fault))?;
         let code = SecondFactorCode::parse(code.reveal()).ok_or_else(|| refusals.wrong_code())?;
+        let code = self.code_verdict(&code, refusals, user, now);
+        let factor = authenticator
+            .verify_in_session(session, SessionSecret::Code, code)
+            .await?;
+        Ok(Some(factor))
+    }
+
+    async fn password_verdict(
+        &self,
+        credentials: &Credentials,
+        user: &User,
+    ) -> Result<Verified<()>, Error> {
+        let hash = Some(&user.credentials.password_hash);
+        Ok(
+            match self.hasher.verify(&credentials.password, hash).await? {
+                Verdict::Wrong => Verified::Wrong(credentials.refusals.wrong_password()),
+                Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
+            },
+        )
+    }
+
+    async fn code_verdict(
+        &self,
+        code: &SecondFactorCode,
+        refusals: Refusals,
+        user: &User,
+        now: Timestamp,
+    ) -> Result<Verified<SecondFactor>, Error> {
         let factor = self
             .otp_secrets
-            .accepted(user, &code, &self.hasher, now)
+            .accepted(user, code, &self.hasher, now)
             .await?;
-        Ok(Verified::right_or(factor.map(Some), refusals.wrong_code()))
+        Ok(Verified::right_or(factor, refusals.wrong_code()))
     }
 }

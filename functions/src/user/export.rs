@@ -56,7 +56,7 @@ impl Export {
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self
             .authenticator
-            .authenticate_counted(&request, now)
+            .authenticate_for_export(&request, now)
             .await?;
         signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let user = &signed_in.user;

@@ -112,7 +112,7 @@ impl Store {
         let values = vec![
             (":state", state),
             (":deleted", text("deleted")),
-            (":hash", text(user.password_hash.as_str())),
+            (":hash", text(user.credentials.password_hash.as_str())),
             (":epoch", number(session.epoch)),
             (":next", number(session.next_epoch()?)),
             (":now", number(closed_at.seconds())),

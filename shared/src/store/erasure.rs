@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Error,
-    domain::user::{Day, PendingLifetime, Uid, User},
+    domain::user::{CredentialAccess, Day, PendingLifetime, Uid, User, Withheld},
     platform::{clock::Timestamp, retry::Backoff},
 };
 
@@ -115,7 +115,11 @@ impl Erasures {
     /// not respond.
     pub async fn erase(&self, closure: &Closure, now: Timestamp) -> Result<Erasure, Error> {
         let mut backoff = Backoff::start();
-        while let Some(user) = self.store.find_user_by_uid(&closure.uid, now).await? {
+        loop {
+            let user = self.store.find_user_by_uid(&closure.uid, now).await?;
+            let Some(user): Option<User<Withheld>> = user else {
+                break;
+            };
             if user.closed_by_owner_at() != Some(closure.closed_at) {
                 self.forget(closure).await?;
                 return Ok(Erasure::Kept);
@@ -188,9 +192,9 @@ fn deletion(key: super::Item) -> Result<WriteRequest, Error> {
 impl Store {
     /// Delete a user and the item of the uid, on condition that the user is still stored under the
     /// key at which they were read, and on a further condition.
-    fn user_deletions(
+    fn user_deletions<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         further_condition: &str,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<[Write; 2], Error> {

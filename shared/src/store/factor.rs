@@ -4,6 +4,7 @@ use std::slice;
 
 use super::{
     Store,
+    items::number,
     transaction::{Value, Write},
     writes::{FailureAttributes, otp_secret_as_read, recovery_set, step_change, unused},
 };
@@ -67,17 +68,18 @@ impl Store {
                 let (set, _, sealed) = step_change(accepted);
                 (set, "", sealed)
             }
+            // An imported user may have no last step, by which functions that cannot read the secret
+            // know that OTP is on.
             SecondFactor::RecoveryCode(hash) => (
-                "",
+                "SET otp_last_step = if_not_exists(otp_last_step, :zero)",
                 "DELETE otp_recovery_codes :used",
                 Some((":used", recovery_set(slice::from_ref(hash)))),
             ),
         };
-        let set = match (set, further.set) {
-            ("", "") => String::new(),
-            ("", further) => format!("SET {further}"),
-            (set, "") => set.to_owned(),
-            (set, further) => format!("{set}, {further}"),
+        let zero = matches!(factor, SecondFactor::RecoveryCode(_)).then(|| (":zero", number(0)));
+        let set = match further.set {
+            "" => set.to_owned(),
+            further => format!("{set}, {further}"),
         };
         let mut condition = format!("otp_secret = :secret AND {unused}");
         if let Some(further) = &further.condition {
@@ -90,6 +92,7 @@ impl Store {
             [otp_secret_as_read(user), (":code", code)]
                 .into_iter()
                 .chain(value)
+                .chain(zero)
                 .chain(further.values),
         )
     }

@@ -21,7 +21,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{StoredOtpSecret, Uid, User},
+        user::{CredentialAccess, StoredOtpSecret, Uid, User},
     },
 };
 
@@ -127,7 +127,7 @@ pub(super) fn step_change(
 
 /// The value `:secret` of the condition that the OTP secret is unchanged since the user was read.
 pub(super) fn otp_secret_as_read(user: &User) -> Value {
-    let secret = user.otp_secret.as_ref();
+    let secret = user.credentials.otp_secret.as_ref();
     (
         ":secret",
         text(secret.map_or("", StoredOtpSecret::as_stored)),
@@ -235,9 +235,9 @@ impl Store {
     /// Changes a user, on condition that they are still stored under the key at which they were
     /// read, and raises their revision. So `change` has no `ADD` clause. The values `:uid` and
     /// `:one` are defined.
-    pub(super) fn user_write(
+    pub(super) fn user_write<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,
@@ -247,9 +247,9 @@ impl Store {
     }
 
     /// As [`Store::user_write`], outside a transaction.
-    pub(super) async fn update_user(
+    pub(super) async fn update_user<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,
@@ -267,9 +267,9 @@ impl Store {
         Ok(conditional(request).await?.into())
     }
 
-    fn user_update(
+    fn user_update<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BoxError,
-    domain::user::{State, Uid, User},
+    domain::user::{CredentialAccess, State, Uid, User},
     platform::{clock::Timestamp, random},
     tokens::signed_token::{key_id, key_pair},
 };
@@ -116,7 +116,12 @@ impl AccessTokenKeys {
     }
 
     /// Signs an access token for the user, which expires after [`LIFE`] seconds.
-    pub fn sign(&self, user: &User, names: &Names, now: Timestamp) -> Result<String, BoxError> {
+    pub fn sign<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        names: &Names,
+        now: Timestamp,
+    ) -> Result<String, BoxError> {
         let claims = Claims {
             iss: &names.issuer,
             aud: &names.audience,

@@ -76,7 +76,7 @@ impl fmt::Display for Day {
     }
 }
 
-impl User {
+impl<C> User<C> {
     /// The time at which the owner closed the account; `None` if it is open, or if an operator set
     /// its state.
     #[must_use]

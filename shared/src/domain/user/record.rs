@@ -1,8 +1,8 @@
-//! The user as their export contains it: every stored attribute except secrets.
+//! The user as their export contains it: every stored attribute except credentials.
 
 use serde::Serialize;
 
-use super::{State, Uid, User};
+use super::{Exported, State, Uid, User};
 use crate::{domain::language::Language, platform::clock::Timestamp};
 
 /// The attributes of a user. Times are in the format of RFC 3339.
@@ -15,7 +15,6 @@ pub struct UserRecord<'a> {
     state: State,
     otp: bool,
     otp_enabled_at: Option<String>,
-    recovery_codes_left: usize,
     totp_failures: u32,
     totp_retry_at: Option<String>,
     recovery_failures: u32,
@@ -32,7 +31,7 @@ pub struct UserRecord<'a> {
     updated_at: String,
 }
 
-impl User {
+impl User<Exported> {
     /// The attributes of the user, without labels.
     #[must_use]
     pub fn record(&self) -> UserRecord<'_> {
@@ -41,14 +40,11 @@ impl User {
             uid,
             email,
             stored_under: _,
-            password_hash: _,
+            credentials: _,
             state,
             role,
             level,
-            otp_secret: _,
             otp_last_step: _,
-            otp_pending_secret: _,
-            otp_recovery_codes,
             otp_enabled_at,
             totp_failures,
             totp_retry_at,
@@ -78,7 +74,6 @@ impl User {
             state: *state,
             otp: self.has_otp(),
             otp_enabled_at: text(otp_enabled_at),
-            recovery_codes_left: otp_recovery_codes.len(),
             totp_failures: *totp_failures,
             totp_retry_at: text(totp_retry_at),
             recovery_failures: *recovery_failures,

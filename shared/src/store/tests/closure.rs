@@ -2,7 +2,7 @@ use super::{super::writes::activity_write, *};
 use crate::{
     domain::{
         otp::{AcceptedStep, SecondFactor},
-        user::{Day, State},
+        user::{Credentials, Day, State},
     },
     store::{
         AccountClosing, Administration, Change, Closure, Erasure, Erasures, Outcome, PasswordChange,
@@ -63,7 +63,7 @@ async fn exists(store: &Store, user: &User) -> bool {
         .find_user(&user.email.account_keys(), NOW)
         .await
         .expect("an answer");
-    let by_uid = store
+    let by_uid: Option<User> = store
         .find_user_by_uid(&user.uid, NOW)
         .await
         .expect("an answer");
@@ -102,7 +102,7 @@ async fn an_account_is_closed_by_the_password_and_the_session_that_were_read() {
     let user = signed_up(&store, "jane@example.com").await;
     let session = opened(&store, &user).await;
     let other_password = User {
-        password_hash: hash("other"),
+        credentials: Credentials::of_password(hash("other")),
         ..user.clone()
     };
     let other_epoch = Session {
@@ -339,7 +339,7 @@ async fn of_a_reset_and_erasures_at_once_exactly_one_takes_effect() {
         .await;
         let reopened = results.into_iter().filter(|&done| done).count();
         assert_eq!(usize::from(exists(&store, &user).await), reopened);
-        let found = store
+        let found: Option<User> = store
             .find_user_by_uid(&user.uid, NOW)
             .await
             .expect("an answer");
