@@ -11,7 +11,8 @@ use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
         Variables, argon2, browser_origins, captcha, cdn_secrets, closed_lifetime, data_secret,
-        imported_hashes, limits, logo, pending_lifetime, token_secret, trusted_proxies,
+        imported_hashes, limits, logo, pending_lifetime, sign_in_notice, token_secret,
+        trusted_proxies,
     },
     domain::user::{CredentialAccess, Exported, Withheld},
 };
@@ -236,6 +237,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
         format!("{:?}", closed_lifetime(variables)?),
+        format!("{:?}", sign_in_notice(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),

@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "The link expires {life} after it was requested.",
     fallback: "If the button does not work, copy this address into your browser:",
     time: "Date and time:",
+    device: "Device:",
+    address: "IP address:",
     reset: "Reset your password:",
     support: "Support:",
     password_reset: Link {
@@ -91,6 +93,14 @@ pub static MAILS: Mails = Mails {
         lead: "Your {app} account was closed, and all sessions have been ended.",
         consequence: "We will permanently erase the account and its data after a waiting period. Until then, you can reopen the account by resetting your password.",
         note: "If you did not do this, reset your password immediately and contact {app} support.",
+    },
+    new_sign_in: Notice {
+        subject: "New sign-in to {app}",
+        preheader: "If this was not you, reset your password immediately.",
+        heading: "New sign-in to your account",
+        lead: "Someone signed in to your {app} account from a device that we had not seen before.",
+        consequence: "If this was you, you do not need to do anything.",
+        note: "If this was not you, someone else knows your password: reset it immediately, which ends all sessions, and contact {app} support.",
     },
 };
 

@@ -2,7 +2,7 @@
 
 use super::{
     Outcome, Store,
-    factor::UserChange,
+    factor::FurtherChange,
     items::{keyed, number, text},
     keys::closure_key,
     transaction::{Value, Write},
@@ -104,9 +104,10 @@ impl Store {
         session: &Session,
         closing: AccountClosing<'_>,
     ) -> Result<Outcome, Error> {
-        const SET: &str = "#state = :deleted, closed_at = :now, closed_state = :state, \
+        const SET: &str = ", #state = :deleted, closed_at = :now, closed_state = :state, \
                            session_epoch = :next, updated_at = :now";
-        const OPEN: &str = "#state = :state AND password_hash = :hash AND session_epoch = :epoch";
+        const OPEN: &str =
+            " AND #state = :state AND password_hash = :hash AND session_epoch = :epoch";
         let closed_at = closing.activity.created_at;
         let state = serde_dynamo::to_attribute_value(user.state).map_err(Error::internal)?;
         let values = vec![
@@ -118,16 +119,17 @@ impl Store {
             (":now", number(closed_at.seconds())),
         ];
         let close = if let Some(factor) = closing.factor {
-            let change = UserChange {
+            let change = FurtherChange {
                 set: SET,
-                condition: Some(OPEN.to_owned()),
+                condition: OPEN.to_owned(),
                 values,
-                ..UserChange::default()
+                ..FurtherChange::default()
             };
-            self.factor_and_user_write(user, factor, change)?
+            self.factor_update(user, factor, change)?
         } else {
-            let condition = format!("{OPEN} AND attribute_not_exists(otp_secret)");
-            self.user_write(user, &format!("SET {SET}"), Some(&condition), values)?
+            let set = SET.replacen(',', "SET", 1);
+            let condition = format!("attribute_not_exists(otp_secret){OPEN}");
+            self.user_write(user, &set, Some(&condition), values)?
         };
         let closure = Closure {
             uid: user.uid.clone(),

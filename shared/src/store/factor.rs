@@ -6,21 +6,25 @@ use super::{
     Store,
     items::number,
     transaction::{Value, Write},
-    writes::{FailureAttributes, otp_secret_as_read, recovery_set, step_change, unused},
+    writes::{
+        FailureAttributes, otp_secret_as_read, recovery_set, sign_in_notice_unsent, step_change,
+        unused,
+    },
 };
 use crate::{
     Error,
-    domain::{otp::SecondFactor, user::User},
+    domain::{mail::QueuedMail, otp::SecondFactor, user::User},
 };
 
-/// A change of a user in the write that marks a code of the second factor as used.
+/// What a write that uses a code changes besides the code.
 #[derive(Default)]
-pub(super) struct UserChange {
-    /// Assignments, such as `a = :a, b = :b`.
+pub(super) struct FurtherChange {
+    /// Continues the `SET` clause.
     pub(super) set: &'static str,
-    /// A clause, such as `REMOVE a, b`.
-    pub(super) remove: &'static str,
-    pub(super) condition: Option<String>,
+    /// Other clauses.
+    pub(super) other: &'static str,
+    /// Continues the condition.
+    pub(super) condition: String,
     pub(super) values: Vec<Value>,
 }
 
@@ -28,7 +32,7 @@ impl Store {
     /// Marks a code of the second factor as used, on condition that it is unused and that the
     /// secret is the one with which it was checked.
     pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        self.factor_and_user_write(user, factor, UserChange::default())
+        self.factor_update(user, factor, FurtherChange::default())
     }
 
     /// The same at a sign-in: also clears the wrong codes of the kind, or of both kinds if it is a
@@ -37,33 +41,43 @@ impl Store {
         &self,
         user: &User,
         factor: &SecondFactor,
+        notice: Option<&QueuedMail>,
     ) -> Result<Write, Error> {
         let attributes = FailureAttributes::of(factor.kind());
         let (unchanged, before) = attributes.unchanged(user);
-        let remove = match factor {
-            SecondFactor::TimeStep(_) => "REMOVE totp_failures, totp_retry_at",
+        let removed = match factor {
+            SecondFactor::TimeStep(_) => " REMOVE totp_failures, totp_retry_at",
             SecondFactor::RecoveryCode(_) => {
-                "REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
+                " REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
             }
         };
-        let further = UserChange {
-            remove,
-            condition: Some(unchanged),
+        let mut change = FurtherChange {
+            condition: format!(" AND {unchanged}"),
             values: before.into_iter().collect(),
-            ..UserChange::default()
+            other: removed,
+            ..FurtherChange::default()
         };
-        self.factor_and_user_write(user, factor, further)
+        if let Some(notice) = notice {
+            let (unsent, sent_at) = sign_in_notice_unsent(user);
+            change.set = ", sign_in_notice_at = :sent";
+            change.condition = format!("{} AND {unsent}", change.condition);
+            change.values.extend(sent_at);
+            change
+                .values
+                .push((":sent", number(notice.queued_at.seconds())));
+        }
+        self.factor_update(user, factor, change)
     }
 
     /// As [`Store::factor_write`], together with a further change of the user.
-    pub(super) fn factor_and_user_write(
+    pub(super) fn factor_update(
         &self,
         user: &User,
         factor: &SecondFactor,
-        further: UserChange,
+        further: FurtherChange,
     ) -> Result<Write, Error> {
         let (unused, code) = unused(factor);
-        let (set, delete, value) = match factor {
+        let (set, delete, own) = match factor {
             SecondFactor::TimeStep(accepted) => {
                 let (set, _, sealed) = step_change(accepted);
                 (set, "", sealed)
@@ -72,26 +86,21 @@ impl Store {
             // know that OTP is on.
             SecondFactor::RecoveryCode(hash) => (
                 "SET otp_last_step = if_not_exists(otp_last_step, :zero)",
-                "DELETE otp_recovery_codes :used",
+                " DELETE otp_recovery_codes :used",
                 Some((":used", recovery_set(slice::from_ref(hash)))),
             ),
         };
         let zero = matches!(factor, SecondFactor::RecoveryCode(_)).then(|| (":zero", number(0)));
-        let set = match further.set {
-            "" => set.to_owned(),
-            further => format!("{set}, {further}"),
-        };
-        let mut condition = format!("otp_secret = :secret AND {unused}");
-        if let Some(further) = &further.condition {
-            condition = format!("{condition} AND {further}");
-        }
         self.user_write(
             user,
-            &format!("{set} {} {delete}", further.remove),
-            Some(&condition),
+            &format!("{set}{}{delete}{}", further.set, further.other),
+            Some(&format!(
+                "otp_secret = :secret AND {unused}{}",
+                further.condition
+            )),
             [otp_secret_as_read(user), (":code", code)]
                 .into_iter()
-                .chain(value)
+                .chain(own)
                 .chain(zero)
                 .chain(further.values),
         )

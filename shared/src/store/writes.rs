@@ -164,6 +164,17 @@ pub(super) fn recovery_report_writes(
     Ok(writes)
 }
 
+/// The condition that no notice of a sign-in was sent since the user was read, and its value.
+pub(super) fn sign_in_notice_unsent(user: &User) -> (&'static str, Option<Value>) {
+    match user.sign_in_notice_at {
+        None => ("attribute_not_exists(sign_in_notice_at)", None),
+        Some(at) => (
+            "sign_in_notice_at = :sent_before",
+            Some((":sent_before", number(at.seconds()))),
+        ),
+    }
+}
+
 /// The condition that no notice about a known password was sent since the user was read, and its
 /// value.
 pub(super) fn unnotified(user: &User) -> (&'static str, Option<Value>) {

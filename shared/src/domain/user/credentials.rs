@@ -110,6 +110,7 @@ impl CredentialAccess for Exported {
         "referral_uid",
         "role",
         "session_epoch",
+        "sign_in_notice_at",
         "state",
         "totp_failures",
         "totp_retry_at",
