@@ -105,6 +105,7 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
         ("IDENTITY_PENDING_DAYS", &["-1", "3651", "1.5", "never"]),
+        ("IDENTITY_DELETED_DAYS", &["-1", "3651", "1.5", "never"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
             &[
@@ -235,6 +236,7 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("password-generate-code", "IDENTITY_CODE_EXPIRE_TIME", "0"),
         ("user-me", "IDENTITY_PENDING_DAYS", "never"),
         ("mail-send", "IDENTITY_PENDING_DAYS", "-1"),
+        ("account-erase", "IDENTITY_DELETED_DAYS", "never"),
         ("password-confirm-code", "IDENTITY_ARGON2", "fast"),
         ("password-change", "IDENTITY_BREACHED_PASSWORDS", "on"),
         (
@@ -342,6 +344,7 @@ async fn valid_values_are_accepted() {
         ),
         ("IDENTITY_CODE_EXPIRE_TIME", &["", "300", "86400"]),
         ("IDENTITY_PENDING_DAYS", &["", "0", "3650"]),
+        ("IDENTITY_DELETED_DAYS", &["", "0", "3650"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
             &["", "^.{12,}$", r"^(?=.*\d)[\s\S]{10,64}$", "."],

@@ -25,6 +25,9 @@ mod access {
     mod jwks;
     mod nginx;
 }
+mod account {
+    mod erase;
+}
 mod captcha {
     mod operations;
     mod providers;
@@ -91,6 +94,7 @@ mod pages {
     mod accessibility;
     mod browser;
     mod browser_authentication;
+    mod browser_closing;
     mod browser_email;
     mod browser_forms;
     mod serve;
@@ -129,9 +133,12 @@ mod session {
 }
 mod user {
     mod activity;
+    mod api_keys;
+    mod close;
     mod create;
     mod create_addresses;
     mod create_fields;
+    mod export;
     mod me;
     mod update;
 }

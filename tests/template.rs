@@ -10,10 +10,11 @@ use serde_yaml_ng::Value as Yaml;
 use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
-        Variables, argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes,
-        limits, logo, pending_lifetime, sign_in_notice, token_secret, trusted_proxies,
+        Variables, argon2, browser_origins, captcha, cdn_secrets, closed_lifetime, data_secret,
+        imported_hashes, limits, logo, pending_lifetime, sign_in_notice, token_secret,
+        trusted_proxies,
     },
-    domain::user::{CredentialAccess, Withheld},
+    domain::user::{CredentialAccess, Exported, Withheld},
 };
 
 use crate::{
@@ -98,8 +99,14 @@ fn every_function_has_an_event_and_every_event_a_function() {
 #[test]
 fn every_function_has_one_route_except_those_that_aws_invokes() {
     for function in Template::read().functions {
-        let has_route = !["mail-send", "mail-feedback", "manage-users", "authorize"]
-            .contains(&function.binary.as_str());
+        let has_route = ![
+            "account-erase",
+            "mail-send",
+            "mail-feedback",
+            "manage-users",
+            "authorize",
+        ]
+        .contains(&function.binary.as_str());
         assert_eq!(
             function.routes.len(),
             usize::from(has_route),
@@ -229,6 +236,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", AccessTokens::read(variables, &application)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
+        format!("{:?}", closed_lifetime(variables)?),
         format!("{:?}", sign_in_notice(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
@@ -301,6 +309,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
         "otp-verify",
         "session-create",
         "session-reauthenticate",
+        "user-close",
     ];
     assert_eq!(with_secret, expected.map(str::to_owned).into());
 }
@@ -309,7 +318,8 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 8] = [
+        ("closed_lifetime(&variables)", &["IDENTITY_DELETED_DAYS"]),
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
@@ -377,7 +387,8 @@ fn texts(value: &Yaml) -> Vec<&str> {
 /// A function that reads users without their credentials could otherwise be made to read them.
 #[test]
 fn functions_that_verify_no_credentials_cannot_read_them() {
-    const READERS: [&str; 15] = [
+    const READERS: [&str; 17] = [
+        "AccountEraseFunction",
         "AuthFunction",
         "AuthorizeFunction",
         "LabelCreateFunction",
@@ -390,19 +401,22 @@ fn functions_that_verify_no_credentials_cannot_read_them() {
         "SessionEndOthersFunction",
         "SessionListFunction",
         "UserActivityFunction",
+        "UserApiKeysFunction",
         "UserCreateFunction",
         "UserMeFunction",
         "UserUpdateFunction",
     ];
-    let permitted: BTreeSet<&str> = Withheld::ATTRIBUTES
-        .unwrap()
-        .iter()
-        .chain(&["pk", "keys", "revision", "user"])
-        .copied()
-        .collect();
+    let permitted = |attributes: Option<&[&'static str]>| -> BTreeSet<&str> {
+        let own = attributes.unwrap().iter();
+        own.chain(&["pk", "keys", "revision", "user"])
+            .copied()
+            .collect()
+    };
+    let readers = READERS.map(|function| (function, permitted(Withheld::ATTRIBUTES)));
+    let export = ("UserExportFunction", permitted(Exported::ATTRIBUTES));
     let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
-    for function in READERS {
+    for (function, permitted) in readers.into_iter().chain([export]) {
         let mut reads = 0;
         for statement in statements(&template["Resources"][function]) {
             let is_read = texts(&statement["Action"]).iter().any(|action| {

@@ -8,6 +8,9 @@ pub mod access {
     pub mod authorize;
     pub mod jwks;
 }
+pub mod account {
+    pub mod erase;
+}
 pub mod captcha {
     pub mod register_geetest;
 }
@@ -81,12 +84,16 @@ pub mod session {
     pub mod end_others;
     pub mod list;
     pub mod reauthenticate;
+    pub(crate) mod view;
 }
 pub mod texts;
 pub mod user {
     pub mod activity;
+    pub mod api_keys;
+    pub mod close;
     pub mod create;
     pub mod credentials;
+    pub mod export;
     pub mod me;
     pub mod update;
 }

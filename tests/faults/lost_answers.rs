@@ -159,6 +159,38 @@ async fn a_retried_password_change_succeeds() {
 }
 
 #[tokio::test]
+async fn a_retried_closing_of_an_account_succeeds() {
+    let faulty = stack().await;
+    let (user, authenticator) = faulty.latchkey.enrolled("lost-closing").await;
+    let code = authenticator.code();
+    let fields = [("password", PASSWORD), ("otp_code", code.as_str())];
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    faulty
+        .latchkey
+        .by(&user, "DELETE", "/resource/users/me")
+        .form(&fields)
+        .send()
+        .await
+        .is_empty(200);
+    assert_eq!(faulty.calls("TransactWriteItems"), 2);
+    let activities = faulty.latchkey.activities(&user).await;
+    assert_eq!(activities.last().unwrap(), "close account succeed");
+}
+
+#[tokio::test]
+async fn a_retried_erasure_of_an_account_succeeds() {
+    let faulty = stack().await;
+    let user = faulty.latchkey.closed("lost-erasure").await;
+    faulty.latchkey.age_closing(&user, 31).await;
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    let event = serde_json::json!({});
+    let summary = faulty.latchkey.invoke("AccountEraseFunction", event).await;
+    assert_eq!(summary.unwrap()["erased"], 1);
+    let stored = faulty.latchkey.stored().await;
+    assert!(!stored.keys().any(|key| key.contains(&user.uid)));
+}
+
+#[tokio::test]
 async fn a_retried_update_of_the_data_is_recorded_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-update").await;

@@ -4,7 +4,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::domain::{email_address::AccountKey, session::SessionId, token_id::TokenId};
+use shared::{
+    domain::{email_address::AccountKey, session::SessionId, token_id::TokenId},
+    platform::clock::Timestamp,
+};
 
 use super::{
     Request, User, jti, now,
@@ -184,6 +187,36 @@ impl Latchkey {
     pub async fn age_user(&self, user: &User, seconds: i64) {
         self.edit_user(user, |item| move_back(item, "created_at", seconds))
             .await;
+    }
+
+    /// Moves the time at which the owner closed the account back by that many days.
+    pub async fn age_closing(&self, user: &User, days: i64) {
+        let closed_at = number(&self.user_item(user).await, "closed_at");
+        let earlier = closed_at - days * 86_400;
+        let day = |seconds| Timestamp::from_seconds(seconds).rfc3339()[..10].to_owned();
+        self.edit_user(user, |item| move_back(item, "closed_at", days * 86_400))
+            .await;
+        let old = format!("ERASE#{}", day(closed_at));
+        let mut item = self
+            .item(GRANTS, &old, Some(&user.uid))
+            .await
+            .expect("a listed account");
+        let delete = self
+            .tables
+            .delete_item()
+            .table_name(GRANTS)
+            .key("pk", item["pk"].clone())
+            .key("sk", item["sk"].clone());
+        spawn(delete.send()).await.unwrap().unwrap();
+        item.insert(
+            "pk".to_owned(),
+            AttributeValue::S(format!("ERASE#{}", day(earlier))),
+        );
+        item.insert(
+            "closed_at".to_owned(),
+            AttributeValue::N(earlier.to_string()),
+        );
+        self.put(GRANTS, item).await;
     }
 
     pub async fn set_state(&self, user: &User, state: &str) {

@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 13] = [
+pub const OPERATIONS: [Operation; 14] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -167,6 +167,14 @@ pub const OPERATIONS: [Operation; 13] = [
         module: "resource.user",
         parameters: &[("token", 4096)],
         missing: &["resource.user.missing_token"],
+    },
+    Operation {
+        method: "DELETE",
+        path: "/resource/users/me",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("password", 1024), ("otp_code", 1024)],
+        missing: &["resource.user.missing_password"],
     },
 ];
 

@@ -130,6 +130,19 @@ impl Latchkey {
             .form(&[("token", token)])
     }
 
+    /// A request that closes the account of a user without a second factor.
+    pub fn close(&self, user: &User) -> Request {
+        self.by(user, "DELETE", "/resource/users/me")
+            .form(&[("password", &user.password)])
+    }
+
+    /// A user with a confirmed address who closed the account.
+    pub async fn closed(&self, name: &str) -> User {
+        let user = self.confirmed(name).await;
+        self.close(&user).send().await.is_empty(200);
+        user
+    }
+
     /// Signs in and returns the token of the new session.
     pub async fn signed_in(&self, user: &User) -> String {
         let answer = self.sign_in(&user.email, &user.password).send().await;

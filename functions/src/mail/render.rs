@@ -257,7 +257,7 @@ mod tests {
         language: Language,
         link: &'a str,
         support: Option<&'a SupportUrl>,
-    ) -> [Content<'a>; 13] {
+    ) -> [Content<'a>; 14] {
         let Mails {
             hours: _,
             minutes: _,
@@ -282,6 +282,7 @@ mod tests {
             password_known,
             recovery_code_used,
             recovery_codes_replaced,
+            account_closed,
             new_sign_in,
         } = texts::mails(language);
         let life = 3600;
@@ -326,6 +327,7 @@ mod tests {
             notice(password_known),
             notice(recovery_code_used),
             notice(recovery_codes_replaced),
+            notice(account_closed),
             notice(new_sign_in),
         ]
     }
@@ -504,7 +506,7 @@ mod tests {
             assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
             subjects.insert(subject);
         });
-        assert_eq!(subjects.len(), 13 * Language::ALL.len());
+        assert_eq!(subjects.len(), 14 * Language::ALL.len());
     }
 
     #[test]

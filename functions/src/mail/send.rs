@@ -295,6 +295,7 @@ impl Send {
             Kind::PasswordKnown => notice(&texts.password_known),
             Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::AccountClosed => notice(&texts.account_closed),
             Kind::NewSignIn => notice(&texts.new_sign_in),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };

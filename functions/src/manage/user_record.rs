@@ -20,7 +20,7 @@ const EMAIL_LIMIT: usize = 254;
 /// Maximum size of a user in bytes. DynamoDB limits an item to 400 KB.
 const LIMIT: usize = 64 * 1024;
 /// Times of a user and of a label.
-const TIMES: [&str; 7] = [
+const TIMES: [&str; 8] = [
     "created_at",
     "updated_at",
     "otp_enabled_at",
@@ -28,15 +28,18 @@ const TIMES: [&str; 7] = [
     "recovery_retry_at",
     "password_known_at",
     "pending_since",
+    "closed_at",
 ];
 /// Columns of Barong's database, and attributes of an export, that are ignored.
-const IGNORED_COLUMNS: [&str; 6] = [
+const IGNORED_COLUMNS: [&str; 8] = [
     "id",
     "user_id",
     "referral_id",
     "description",
     "complaint_reset",
     "pending_since",
+    "closed_at",
+    "closed_state",
 ];
 
 /// A user as read from JSON.
@@ -117,6 +120,9 @@ impl UserRecord {
             complaint_reset: None,
             // The address must be confirmed within the same time as after a sign-up.
             pending_since: (state == "pending" && created_at < now).then_some(now),
+            // An imported account is not erased.
+            closed_at: None,
+            closed_state: None,
             created_at,
             updated_at,
         };

@@ -9,7 +9,7 @@ use shared::{
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         password::{Hasher, Password, PasswordHash},
-        user::{State, User},
+        user::User,
     },
     http::{
         Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
@@ -46,8 +46,9 @@ struct Input {
 
 impl ConfirmCode {
     /// Changes the password, ends every session, deletes the code and sends a notice. Of concurrent
-    /// requests with one code, exactly one succeeds. A rejected password leaves the code usable. Sets
-    /// the device cookie, so that failures of strangers do not delay the first sign-in.
+    /// requests with one code, exactly one succeeds. A rejected password leaves the code usable.
+    /// Reopens an account that its owner closed. Sets the device cookie, so that failures of
+    /// strangers do not delay the first sign-in.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         self.origins.check(&request)?;
         let client = client(&request);
@@ -138,7 +139,7 @@ impl ConfirmCode {
             .find_code(&claims, one_time_code::Kind::Reset, now)
             .await?;
         let user = user
-            .filter(|user| user.uid == claims.uid && user.state != State::Deleted)
+            .filter(|user| user.uid == claims.uid && user.may_reset_password())
             .ok_or(Error::RecordNotFound)?;
         let code = code
             .filter(|code| code.is_valid(&claims.token_id, now))

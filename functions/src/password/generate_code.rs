@@ -11,7 +11,7 @@ use shared::{
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
         rate_limit::{Limits, MailLog},
-        user::{ResetMails, State, Uid, User},
+        user::{ResetMails, Uid, User},
     },
     http::{Body, Form, Request, Response, StatusCode, client, empty},
     platform::{
@@ -83,7 +83,7 @@ impl GenerateCode {
         recorder: Recorder<'_>,
     ) -> Result<CodeRequestOutcome, Error> {
         let now = recorder.now;
-        let user = user.filter(|user| user.state != State::Deleted);
+        let user = user.filter(User::may_reset_password);
         let log_after = log
             .clone()
             .unwrap_or_default()

@@ -103,6 +103,7 @@ pub struct Mails {
     pub password_known: Notice,
     pub recovery_code_used: Notice,
     pub recovery_codes_replaced: Notice,
+    pub account_closed: Notice,
     pub new_sign_in: Notice,
 }
 
@@ -190,6 +191,14 @@ pub struct Pages {
     pub recovery_replace_intro: &'static str,
     pub copy: &'static str,
     pub print: &'static str,
+    pub data_export: &'static str,
+    pub data_export_intro: &'static str,
+    pub data_download: &'static str,
+    pub close_account: &'static str,
+    pub close_account_intro: &'static str,
+    pub close_account_confirm: &'static str,
+    /// The button that closes the account.
+    pub close_account_submit: &'static str,
     pub step_up: &'static str,
     pub step_up_intro: &'static str,
     pub step_up_confirm: &'static str,
@@ -219,6 +228,8 @@ pub struct Script {
     pub factor_disabled: &'static str,
     pub copied: &'static str,
     pub recovery_replaced: &'static str,
+    pub exported: &'static str,
+    pub closed: &'static str,
     pub next_code: &'static str,
     pub this_session: &'static str,
     pub last_used: &'static str,

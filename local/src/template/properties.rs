@@ -65,6 +65,7 @@ enum Event {
     DynamoDB(DynamoDbEvent),
     #[serde(rename = "EventBridgeRule")]
     Rule(RuleEvent),
+    Schedule(ScheduleEvent),
 }
 
 #[derive(Deserialize)]
@@ -80,6 +81,16 @@ struct HttpApiEvent {
 #[serde(deny_unknown_fields, rename_all = "PascalCase")]
 struct RuleEvent {
     pattern: Json,
+}
+
+/// Ignored: the stack runs for minutes, and a test or a developer invokes the function.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct ScheduleEvent {
+    #[serde(rename = "Schedule")]
+    _schedule: String,
+    #[serde(default, rename = "Description")]
+    _description: String,
 }
 
 #[derive(Deserialize)]
@@ -213,6 +224,7 @@ pub(super) fn function(
                     .map_err(|error| Error::new(format!("{at}.Pattern: {error}")))?;
                 function.rules.push(pattern);
             }
+            Event::Schedule(ScheduleEvent { .. }) => {}
         }
     }
     Ok(function)

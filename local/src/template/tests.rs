@@ -179,6 +179,26 @@ fn a_function_without_events_has_no_routes_and_streams() {
 }
 
 #[test]
+fn a_schedule_is_accepted_and_does_not_invoke_the_function() {
+    let template = Template::parse(PROJECT, &parameters(&[])).unwrap();
+    let erase = function(&template, "AccountEraseFunction");
+    assert!(
+        erase.routes.is_empty() && erase.streams.is_empty() && erase.rules.is_empty(),
+        "{erase:?}"
+    );
+    let unknown = PROJECT.replace(
+        "            Schedule: cron(",
+        "            Input: '{}'\n            Schedule: cron(",
+    );
+    assert_ne!(unknown, PROJECT);
+    let error = Template::parse(&unknown, &parameters(&[])).unwrap_err();
+    assert!(
+        error.to_string().contains("unknown field `Input`"),
+        "{error}"
+    );
+}
+
+#[test]
 fn allowed_origins_default_to_the_domain() {
     let origins = |parameter| {
         Template::parse(PROJECT, &parameters(&[("CorsAllowedOrigins", parameter)]))
@@ -244,8 +264,8 @@ const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ),
     (
         "Type: HttpApi,",
-        "Type: Schedule,",
-        "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `Schedule`",
+        "Type: SNS,",
+        "Resources.EchoFunction.Properties.Events.Get.Type: unknown variant `SNS`",
     ),
     (
         "BatchSize: 1",

@@ -1,7 +1,7 @@
 //! Accounts: uids, one-time codes and the activity log.
 
 use super::{ConfigError, Variables};
-use crate::domain::user::PendingLifetime;
+use crate::domain::user::{ClosedLifetime, PendingLifetime};
 
 /// Settings of accounts.
 #[derive(Clone, Debug)]
@@ -65,4 +65,11 @@ pub fn sign_in_notice(variables: &Variables) -> Result<bool, ConfigError> {
 pub fn pending_lifetime(variables: &Variables) -> Result<PendingLifetime, ConfigError> {
     let days = variables.number("IDENTITY_PENDING_DAYS", "30", 0..=3650)?;
     Ok(PendingLifetime::days(days))
+}
+
+/// Reads `IDENTITY_DELETED_DAYS`: days until an account that its owner closed is erased; 0 means
+/// never.
+pub fn closed_lifetime(variables: &Variables) -> Result<ClosedLifetime, ConfigError> {
+    let days = variables.number("IDENTITY_DELETED_DAYS", "30", 0..=3650)?;
+    Ok(ClosedLifetime::days(days))
 }

@@ -1,5 +1,9 @@
 use super::{passwords::DEFAULT_REGEXP, *};
-use crate::domain::{language::Language, session_binding::SessionBinding, user::PendingLifetime};
+use crate::domain::{
+    language::Language,
+    session_binding::SessionBinding,
+    user::{ClosedLifetime, PendingLifetime},
+};
 
 const REQUIRED: [(&str, &str); 6] = [
     ("IDENTITY_DOMAIN", "https://example.com"),
@@ -42,6 +46,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         AccessTokens::read(&variables, &application)?;
         Accounts::read(&variables)?;
         pending_lifetime(&variables)?;
+        closed_lifetime(&variables)?;
         sign_in_notice(&variables)?;
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
@@ -96,6 +101,10 @@ fn a_variable_that_is_not_set_has_its_default() {
     assert_eq!(
         pending_lifetime(&variables).expect("a lifetime"),
         PendingLifetime::days(30)
+    );
+    assert_eq!(
+        closed_lifetime(&variables).expect("a lifetime"),
+        ClosedLifetime::days(30)
     );
     let Sessions {
         cookie_name,
@@ -202,6 +211,8 @@ fn an_error_names_the_variable() {
         ("IDENTITY_CODE_EXPIRE_TIME", "1e3"),
         ("IDENTITY_PENDING_DAYS", "-1"),
         ("IDENTITY_PENDING_DAYS", "3651"),
+        ("IDENTITY_DELETED_DAYS", "-1"),
+        ("IDENTITY_DELETED_DAYS", "3651"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "NaN"),
         ("IDENTITY_PASSWORD_MIN_ENTROPY", "65"),
         ("IDENTITY_ARGON2", "m=1"),

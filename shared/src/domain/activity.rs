@@ -75,6 +75,9 @@ pub enum Action {
     /// The password, and a code if OTP is on, were entered again in a session.
     #[serde(rename = "reauthenticate")]
     Reauthenticate,
+    /// The owner closed the account.
+    #[serde(rename = "close account")]
+    CloseAccount,
     /// An operator set the state of the account.
     #[serde(rename = "set state")]
     SetState,
@@ -203,6 +206,7 @@ impl Action {
             | Self::ConfirmEmail
             | Self::RequestEmailChange
             | Self::ChangeEmail
+            | Self::CloseAccount
             | Self::UpdateData
             | Self::CreateLabel
             | Self::UpdateLabel

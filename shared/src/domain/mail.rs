@@ -46,6 +46,8 @@ pub enum Kind {
     EmailChanged,
     /// A notice that the password was reset, and a second factor turned on shortly before removed.
     PasswordChangedOtpRemoved,
+    /// A notice that the account was closed by its owner.
+    AccountClosed,
     /// A notice of a sign-in from a device on which the user had not signed in before.
     NewSignIn,
 }
@@ -138,7 +140,8 @@ impl QueuedMail {
             | Kind::RecoveryCodeUsed
             | Kind::RecoveryCodesReplaced
             | Kind::PasswordChangedOtpRemoved
-            | Kind::NewSignIn => true,
+            | Kind::NewSignIn
+            | Kind::AccountClosed => true,
         }
     }
 
@@ -234,6 +237,7 @@ mod tests {
             Kind::RecoveryCodesReplaced,
             Kind::EmailChangeRequested,
             Kind::EmailChanged,
+            Kind::AccountClosed,
         ] {
             assert_eq!(
                 QueuedMail::notice(kind, &pending, Language::En, NOW),

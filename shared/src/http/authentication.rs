@@ -11,7 +11,7 @@ use crate::{
         activity::Recorder,
         session::{Client, Session, SessionLifetime, SessionSecret},
         session_binding::{ClientMatch, SessionBinding},
-        user::{CredentialAccess, Credentials, State, User, Withheld},
+        user::{CredentialAccess, Credentials, Exported, State, User, Withheld},
     },
     http::{Credential, serve::client},
     platform::{
@@ -38,7 +38,8 @@ pub struct Authenticator {
     pub session_lifetime: SessionLifetime,
     /// Which properties of the client must stay the same during a session.
     pub session_binding: SessionBinding,
-    /// Maximum number of state-changing requests per session and calendar minute; 0 means no limit.
+    /// Maximum number of state-changing requests and exports per session and calendar minute; 0
+    /// means no limit.
     pub requests_per_minute: u32,
 }
 
@@ -132,6 +133,22 @@ impl Authenticator {
             .await
     }
 
+    /// As [`Authenticator::authenticate`], for an export of the data: counts the request like one
+    /// that changes state.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn authenticate_for_export(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession<Exported>, Error> {
+        let is_counted = true;
+        let client = client(request);
+        self.admit(request.method(), request.headers(), client, is_counted, now)
+            .await
+    }
+
     /// Authenticates a request that a gateway received, from its method, headers and client.
     ///
     /// # Errors
@@ -141,6 +158,18 @@ impl Authenticator {
         method: &Method,
         headers: &HeaderMap,
         client: Client,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession<C>, Error> {
+        let is_counted = is_state_changing(method);
+        self.admit(method, headers, client, is_counted, now).await
+    }
+
+    async fn admit<C: CredentialAccess>(
+        &self,
+        method: &Method,
+        headers: &HeaderMap,
+        client: Client,
+        is_counted: bool,
         now: Timestamp,
     ) -> Result<AuthenticatedSession<C>, Error> {
         let credential = Credential::of(headers, &self.cookie_name).ok_or(Error::NotSignedIn)?;
@@ -163,7 +192,7 @@ impl Authenticator {
             check_csrf(csrf_token, &session)?;
         }
         check_active(&user)?;
-        if self.requests_per_minute > 0 && is_state_changing(method) {
+        if self.requests_per_minute > 0 && is_counted {
             self.store
                 .count_session_request(&session, self.requests_per_minute, now)
                 .await?;

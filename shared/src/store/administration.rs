@@ -1,11 +1,9 @@
 //! Operations on users that only operators may perform.
 
-use aws_sdk_dynamodb::types::{DeleteRequest, WriteRequest};
-
 use super::{
     Item, Outcome, Store, failure,
     items::{number, text, text_of},
-    keys::{PK, SK, USER, uid_key, user_key},
+    keys::{PK, USER},
     otp::REMOVE_OTP,
     presence::{ExpiredAccount, any_user},
     transaction::{Transaction, Write},
@@ -22,9 +20,6 @@ use crate::{
     platform::{clock::Timestamp, retry::Backoff},
 };
 
-/// Maximum number of writes in a `BatchWriteItem` request.
-const BATCH: usize = 25;
-
 /// The outcome of the creation of a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Creation {
@@ -40,7 +35,8 @@ pub enum Creation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Sets the state. `Banned` and `Deleted` end every session of the user. `Pending` starts the
-    /// time in which the address must be confirmed again.
+    /// time in which the address must be confirmed again. An account that its owner closed is no
+    /// longer reopened by a password reset, nor erased.
     State(State),
     /// Sets role and level, on condition that both are unchanged since the user was read.
     Role(String, u32),
@@ -183,7 +179,8 @@ impl Administration {
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
                 let set = format!(
                     "SET #state = :state, updated_at = :now, \
-                     session_epoch = session_epoch + :increment{pending}"
+                     session_epoch = session_epoch + :increment{pending} \
+                     REMOVE closed_at, closed_state"
                 );
                 let values = [now, (":state", state), (":increment", increment)];
                 store.user_write(user, &set, None, values)
@@ -221,61 +218,9 @@ impl Administration {
         }
     }
 
-    /// Erases a user and all grant items of the uid. Returns [`Outcome::Conflict`] if the user is
-    /// gone. The state is set to `deleted` first, so that no sign-in creates new items. An erasure
-    /// that a failure interrupted can be repeated.
-    pub async fn erase_user(&self, user: &User, now: Timestamp) -> Result<Outcome, Error> {
-        let close = self.change_write(user, &Change::State(State::Deleted), now)?;
-        let closed = Outcome::from(self.store.transact([close]).await?);
-        if closed == Outcome::Conflict {
-            return Ok(closed);
-        }
-        self.erase_grants(&user.uid).await?;
-        let key = user_key(&user.account_key());
-        let writes = [
-            Store::delete(
-                &self.store.users,
-                key,
-                Some("uid = :uid"),
-                [(":uid", text(user.uid.as_str()))],
-            )?,
-            Store::delete(&self.store.users, uid_key(&user.uid), None, [])?,
-        ];
-        let erased = self.store.transact(writes).await?.into();
-        // Concurrent requests that read the user before may have written grants since.
-        self.erase_grants(&user.uid).await?;
-        Ok(erased)
-    }
-
-    async fn erase_grants(&self, uid: &Uid) -> Result<(), Error> {
-        let mut keys = self
-            .store
-            .client
-            .query()
-            .table_name(&self.store.grants)
-            .consistent_read(true)
-            .key_condition_expression("pk = :uid")
-            .expression_attribute_values(":uid", text(uid.as_str()))
-            .projection_expression(format!("{PK}, {SK}"))
-            .into_paginator()
-            .items()
-            .send();
-        let mut batch = Vec::new();
-        while let Some(key) = keys.next().await {
-            let delete = DeleteRequest::builder()
-                .set_key(Some(key.map_err(failure)?))
-                .build()
-                .map_err(Error::internal)?;
-            batch.push(WriteRequest::builder().delete_request(delete).build());
-            if batch.len() == BATCH {
-                self.store.write_grants(std::mem::take(&mut batch)).await?;
-            }
-        }
-        if batch.is_empty() {
-            Ok(())
-        } else {
-            self.store.write_grants(batch).await
-        }
+    /// Sets the state `deleted`.
+    pub(super) fn deletion_write(&self, user: &User, now: Timestamp) -> Result<Write, Error> {
+        self.change_write(user, &Change::State(State::Deleted), now)
     }
 
     /// A page of the users, in no defined order, and the key after which the next page begins;

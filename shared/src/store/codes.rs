@@ -2,8 +2,9 @@
 
 use super::{
     Outcome, Store,
+    closure::Reopening,
     items::{keyed, number, text},
-    keys::{code_key, decoy_key, failures_key},
+    keys::{closure_key, code_key, decoy_key, failures_key},
     otp::REMOVE_OTP,
     transaction::{Transaction, Write},
     writes::{
@@ -21,7 +22,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
-        user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Uid, User},
+        user::{COMPLAINT_RESET_INTERVAL, ComplaintReset, Day, Uid, User},
     },
     platform::clock::Timestamp,
     tokens::signed_token::Claims,
@@ -61,8 +62,8 @@ pub enum PasswordChange {
     Done,
     /// The code was used or replaced by a newer one.
     CodeUsed,
-    /// The user was deleted, the second factor was enabled or disabled, or the device epoch was
-    /// raised, since the user was read.
+    /// The user was deleted, the account was closed or reopened, the second factor was enabled or
+    /// disabled, or the device epoch was raised, since the user was read.
     UserChanged,
 }
 
@@ -218,7 +219,7 @@ impl Store {
     /// In one transaction, changes the password, ends every session, invalidates all device tokens,
     /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox.
     /// Removes a second factor that was [enabled recently](User::has_recent_otp); keeps an older
-    /// one, but ends its back-off.
+    /// one, but ends its back-off. Reopens an account that its owner closed.
     pub async fn reset_password(
         &self,
         user: &User,
@@ -242,6 +243,7 @@ impl Store {
                 Some((":enabled_at", number(at.seconds()))),
             ),
         };
+        let reopening = Reopening::of(user)?;
         let values = [
             (":hash", text(hash.as_str())),
             (":now", number(now.seconds())),
@@ -253,10 +255,19 @@ impl Store {
                 &format!(
                     "SET password_hash = :hash, updated_at = :now, \
                      session_epoch = session_epoch + :one, \
-                     device_epoch = :next_device_epoch {removed}"
+                     device_epoch = :next_device_epoch{} {removed}{}",
+                    reopening.set, reopening.removed
                 ),
-                Some(&format!("{unchanged} AND {}", has_device_epoch(user))),
-                values.into_iter().chain(enabled_at).chain(device_epochs),
+                Some(&format!(
+                    "{unchanged} AND {} AND {}",
+                    has_device_epoch(user),
+                    reopening.condition
+                )),
+                values
+                    .into_iter()
+                    .chain(enabled_at)
+                    .chain(device_epochs)
+                    .chain(reopening.values),
             )?,
             Self::delete(
                 &self.grants,
@@ -268,6 +279,11 @@ impl Store {
             mail_write(&self.grants, notice)?,
             activity_write(&self.grants, activity)?,
         ];
+        let closure = user
+            .closed_by_owner_at()
+            .map(|at| Self::delete(&self.grants, closure_key(Day::of(at), &user.uid), None, []))
+            .transpose()?;
+        let writes = writes.into_iter().chain(closure);
         Ok(match self.transact(writes).await? {
             Transaction::Written => PasswordChange::Done,
             Transaction::ConditionFailed(0) => PasswordChange::UserChanged,

@@ -10,14 +10,20 @@
 //! | | `<uid>` / `EMAIL_CHANGE` | the newest requested change of the address |
 //! | | `<uid>` / `MAIL#<id>` | a mail of the outbox |
 //! | | `<uid>` / `ACTIVITY#<id>` | an activity |
+//! | | `ERASE#<day>` / `<uid>` | an account that its owner closed on that day |
+//! | | `ERASE` / `-` | the last day whose closed accounts are all erased |
 //! | | `LIMIT#<kind>#<hash>` / `-` or a minute | a counter |
 //! | | `NOBODY#<hash>` / `RESET`, `CONFIRM`, `DECOY#<id>` | a decoy for an address without an account |
 
 use super::{Item, items::text};
 use crate::{
     domain::{
-        email_address::AccountKey, one_time_code::Kind, rate_limit::MailKind, session::SessionId,
-        token_id::TokenId, user::Uid,
+        email_address::AccountKey,
+        one_time_code::Kind,
+        rate_limit::MailKind,
+        session::SessionId,
+        token_id::TokenId,
+        user::{Day, Uid},
     },
     platform::random::sha256_hex,
 };
@@ -74,6 +80,21 @@ pub(super) fn mail_key(uid: &Uid, id: &str) -> Item {
 
 pub(super) fn activity_key(uid: &Uid, id: &str) -> Item {
     grant_key(uid.as_str(), format!("{ACTIVITY}{id}"))
+}
+
+/// Key of the item that lists an account among those that their owners closed on a day.
+pub(super) fn closure_key(day: Day, uid: &Uid) -> Item {
+    grant_key(&closures_partition(day), uid.as_str())
+}
+
+/// The partition key of the accounts that were closed on a day.
+pub(super) fn closures_partition(day: Day) -> String {
+    format!("ERASE#{day}")
+}
+
+/// Key of the progress of the erasing job.
+pub(super) fn erasure_progress_key() -> Item {
+    grant_key("ERASE", "-")
 }
 
 /// Key of the counter of consecutive wrong passwords and codes. The account key is hashed, because

@@ -9,11 +9,14 @@ mod activities;
 mod administration;
 mod batches;
 mod cancellation;
+mod closure;
 mod codes;
 mod conditional;
 mod confirmation;
 mod devices;
 mod email_change;
+mod erasure;
+mod factor;
 mod items;
 mod keys;
 mod limits;
@@ -39,12 +42,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
+pub use closure::{AccountClosing, Closure};
 pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange};
 pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
 pub use email_change::{
     EmailChangeConfirmation, EmailChangeLookup, EmailChangeMails, EmailChangeOutcome,
     EmailChangeRequest, EmailChangeRequestOutcome, NewAddressLookup, StoredEmailChange,
 };
+pub use erasure::{Erasure, Erasures};
 pub use items::UnreadableItem;
 pub use limits::Attempt;
 pub use otp::{OtpActivation, RecoveryCodeReplacement};

@@ -100,8 +100,8 @@ function say(text, isProblem, place = message) {
   place.focus();
 }
 
-// The dialog has a message of its own, because the page behind it is inert.
-const messageOf = (form) => one(form.id === "step-up" ? "step-up-message" : "message");
+// A dialog has a message of its own, because the page behind it is inert.
+const messageOf = (form) => form.closest("dialog")?.querySelector("p[role]") ?? message;
 
 // Stores a message, by key, for the page that is opened next.
 const NEXT_MESSAGE = "latchkey.next-message";
@@ -465,6 +465,7 @@ async function showAccount() {
   one("factor-disable").hidden = !user.otp;
   one("recovery-replace").hidden = !user.otp;
   one("step-up-code").hidden = !user.otp;
+  one("close-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
   showLanguage(user.data);
   const sessions = await call("GET", "/resource/sessions");
@@ -620,6 +621,38 @@ on("recovery-replace", async (values, form) => {
   form.reset();
   showRecoveryCodes(recovery_codes);
   say(texts.recovery_replaced);
+});
+
+on("export", async () => {
+  const data = await call("GET", "/resource/users/me/export");
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([JSON.stringify(data, null, 2)], { type: "application/json" }));
+  link.download = `${data.account.uid}.json`;
+  link.click();
+  // The browser reads the file after the click.
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+  say(texts.exported);
+});
+
+const closeDialog = one("close-dialog");
+one("close-begin")?.addEventListener("click", () => {
+  one("close").reset();
+  mark(one("close"), []);
+  one("close-message").hidden = true;
+  closeDialog.showModal();
+});
+one("close-cancel")?.addEventListener("click", () => closeDialog.close());
+on("close", async ({ password, otp_code }) => {
+  const code = one("close-code").hidden ? {} : { otp_code };
+  try {
+    await call("DELETE", "/resource/users/me", { password, ...code });
+  } catch (error) {
+    if (error.keys?.some((key) => /_otp(_code)?$/.test(key))) one("close-code").hidden = false;
+    throw error;
+  }
+  csrf.forget();
+  sayNext("closed");
+  go("/accounts/sign_in");
 });
 
 function showRecoveryCodes(codes) {

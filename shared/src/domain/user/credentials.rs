@@ -62,6 +62,7 @@ impl CredentialAccess for Credentials {
 
 impl CredentialAccess for Withheld {
     const ATTRIBUTES: Option<&'static [&'static str]> = Some(&[
+        "closed_at",
         "created_at",
         "data",
         "device_epoch",
@@ -76,6 +77,43 @@ impl CredentialAccess for Withheld {
         "role",
         "session_epoch",
         "state",
+        "uid",
+        "updated_at",
+    ]);
+
+    fn has_otp(&self, last_step: Option<u64>) -> bool {
+        last_step.is_some()
+    }
+}
+
+/// As [`Withheld`], with the attributes that only an export of the data contains.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Exported {}
+
+impl CredentialAccess for Exported {
+    const ATTRIBUTES: Option<&'static [&'static str]> = Some(&[
+        "closed_at",
+        "complaint_reset",
+        "created_at",
+        "data",
+        "device_epoch",
+        "email",
+        "labels",
+        "language",
+        "level",
+        "otp_enabled_at",
+        "otp_last_step",
+        "password_known_at",
+        "pending_since",
+        "recovery_failures",
+        "recovery_retry_at",
+        "referral_uid",
+        "role",
+        "session_epoch",
+        "sign_in_notice_at",
+        "state",
+        "totp_failures",
+        "totp_retry_at",
         "uid",
         "updated_at",
     ]);

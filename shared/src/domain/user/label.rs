@@ -1,6 +1,6 @@
-//! Labels: facts about users. The label `email` states whether mails reach the address. The label
-//! `otp` is not stored, but derived when the user is returned, so that it cannot contradict the
-//! second factor.
+//! Labels: facts about users. The label `email` states whether mails reach the address. The labels
+//! `otp` and `delete: by_user` are not stored, but derived when the user is returned, so that they
+//! cannot contradict the second factor and the state of the account.
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,10 @@ impl Label {
 const EMAIL: &str = "email";
 /// The key of the label for the second factor.
 const OTP: &str = "otp";
+/// The key of the label for a closed account.
+const DELETE: &str = "delete";
+/// The owner closed the account.
+const BY_USER: &str = "by_user";
 /// OTP is on.
 const ENABLED: &str = "enabled";
 /// The user confirmed the address.
@@ -115,7 +119,8 @@ impl<C: CredentialAccess> User<C> {
         }
     }
 
-    /// The labels as the API returns them: the stored ones and, while OTP is on, `otp: enabled`.
+    /// The labels as the API returns them: the stored ones, `otp: enabled` while OTP is on, and
+    /// `delete: by_user` if the owner closed the account.
     #[must_use]
     pub fn label_views(&self) -> Vec<LabelView<'_>> {
         let enabled_at = self.otp_enabled_at.unwrap_or(self.updated_at).rfc3339();
@@ -126,8 +131,22 @@ impl<C: CredentialAccess> User<C> {
             created_at: enabled_at.clone(),
             updated_at: enabled_at,
         });
-        let stored = self.labels.iter().filter(|label| !label.is_derived());
-        stored.map(LabelView::from).chain(otp).collect()
+        let delete = self.closed_by_owner_at().map(|closed_at| LabelView {
+            key: DELETE,
+            value: BY_USER,
+            scope: PRIVATE,
+            created_at: closed_at.rfc3339(),
+            updated_at: closed_at.rfc3339(),
+        });
+        // A key is unique. Another label `delete` may have been imported.
+        let is_replaced = |label: &Label| delete.is_some() && label.key == DELETE;
+        let stored = self.labels.iter();
+        stored
+            .filter(|label| !label.is_derived() && !is_replaced(label))
+            .map(LabelView::from)
+            .chain(otp)
+            .chain(delete.clone())
+            .collect()
     }
 
     fn email_label(&self) -> Option<&Label> {
@@ -159,7 +178,7 @@ impl<C: CredentialAccess> User<C> {
 }
 
 /// A label as the API returns it.
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 pub struct LabelView<'a> {
     pub(super) key: &'a str,
     value: &'a str,
@@ -294,6 +313,39 @@ mod tests {
         };
         // The user was updated at 60.
         assert_eq!(labels(&since_unknown), json!([tier, otp(60)]));
+    }
+
+    #[test]
+    fn the_label_delete_is_returned_while_the_owner_has_closed_the_account() {
+        let at = Timestamp::from_seconds;
+        let labels = |user: &User| serde_json::to_value(user.label_views()).expect("JSON");
+        let imported = Label {
+            key: "delete".to_owned(),
+            value: "by_admin".to_owned(),
+            scope: "private".to_owned(),
+            created_at: at(3),
+            updated_at: at(4),
+        };
+        let open = User {
+            labels: vec![imported],
+            ..user()
+        };
+        let closed = User {
+            state: State::Deleted,
+            closed_at: Some(at(90)),
+            ..open.clone()
+        };
+        assert_eq!(labels(&open)[0]["value"], "by_admin");
+        let expected = json!([{
+            "key": "delete", "value": "by_user", "scope": "private",
+            "created_at": at(90).rfc3339(), "updated_at": at(90).rfc3339(),
+        }]);
+        assert_eq!(labels(&closed), expected);
+        let reopened = User {
+            state: State::Active,
+            ..closed
+        };
+        assert_eq!(labels(&reopened), labels(&open));
     }
 
     #[test]

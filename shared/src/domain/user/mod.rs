@@ -1,20 +1,24 @@
 //! Users: the stored item, and the profile that the API returns.
 
+mod closure;
 mod credentials;
 mod expiry;
 mod label;
 mod mail_language;
 mod otp_secret;
 mod own_labels;
+mod record;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
-pub use credentials::{CredentialAccess, Credentials, Withheld};
+pub use closure::{ClosedLifetime, Day};
+pub use credentials::{CredentialAccess, Credentials, Exported, Withheld};
 pub use expiry::PendingLifetime;
 pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
 pub use own_labels::{LabelScope, LabelText};
+pub use record::UserRecord;
 pub use uid::Uid;
 
 use crate::{
@@ -103,6 +107,12 @@ pub struct User<C = Credentials> {
     /// if it is pending since its sign-up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_since: Option<Timestamp>,
+    /// The time at which the owner closed the account, see [`User::closed_by_owner_at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_at: Option<Timestamp>,
+    /// The state of the account when its owner closed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_state: Option<State>,
     /// The time of the sign-up.
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
@@ -142,7 +152,7 @@ pub enum State {
     Active,
     /// Banned by an operator. The user cannot sign in.
     Banned,
-    /// Deleted. The item is kept, but the user cannot sign in.
+    /// Deleted by an operator, or closed by its owner. The user cannot sign in.
     Deleted,
     /// Any other state, which another service set. The user cannot sign in.
     #[serde(other)]
@@ -203,6 +213,8 @@ impl User {
             labels: Vec::new(),
             complaint_reset: None,
             pending_since: None,
+            closed_at: None,
+            closed_state: None,
             created_at: now,
             updated_at: now,
         }

@@ -114,6 +114,18 @@ values! {
     }
 }
 
+values! {
+    /// Outcomes of the erasure of an account that its owner closed.
+    Erasure {
+        /// The account was erased.
+        Erased = "erased",
+        /// The account was reopened, or an operator set its state, since it was closed.
+        Kept = "kept",
+        /// The erasure failed. The next run repeats it.
+        Failed = "failed",
+    }
+}
+
 /// The definition of a metric.
 pub struct Metric {
     /// Name in `CloudWatch`.
@@ -159,6 +171,7 @@ pub const ALL: &[Metric] = &[
     Metric::count_by("PasswordResets", "Stage", PasswordReset::NAMES),
     Metric::count_by("Mails", "Outcome", Mail::NAMES),
     Metric::count_by("SecurityEvents", "Kind", SecurityEvent::NAMES),
+    Metric::count_by("Erasures", "Outcome", Erasure::NAMES),
     Metric::count("Throttles"),
     Metric::count("Unavailable"),
     Metric::count("CaptchaUnavailable"),
@@ -248,6 +261,11 @@ pub fn mail(outcome: Mail) {
 /// Counts a security event.
 pub fn security_event(kind: SecurityEvent) {
     counter!("SecurityEvents", "Kind" => kind.name()).increment(1);
+}
+
+/// Counts the erasure of a closed account.
+pub fn erasure(outcome: Erasure) {
+    counter!("Erasures", "Outcome" => outcome.name()).increment(1);
 }
 
 /// Counts a request that was rejected because the captcha provider did not verify its response.

@@ -1,6 +1,7 @@
 //! Tests of the store against an in-memory DynamoDB, with one file per file of the store.
 
 mod activities;
+mod closure;
 mod codes;
 mod devices;
 mod email_change;
