@@ -26,6 +26,7 @@ mod rekey;
 mod reseal;
 mod session_counters;
 mod sessions;
+mod sign_in;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -51,7 +52,7 @@ pub use presence::ExpiredAccount;
 pub use rekey::Rekey;
 pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
-pub use sessions::{AcceptedCode, SignInReport};
+pub use sign_in::{AcceptedCode, SignInReport};
 pub use signer::Signer;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 
