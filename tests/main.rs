@@ -22,8 +22,10 @@ mod harness;
 mod access {
     mod auth;
     mod authorize;
+    mod discovery;
     mod jwks;
     mod nginx;
+    mod operator_keys;
 }
 mod captcha {
     mod operations;

@@ -370,6 +370,26 @@ fn texts(value: &Yaml) -> Vec<&str> {
     }
 }
 
+/// The private key of access tokens is readable where tokens are signed or its public key is published.
+#[test]
+fn only_three_functions_can_read_the_key_of_access_tokens() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
+    let resources = template["Resources"].as_mapping().unwrap();
+    let readers: Vec<&str> = resources
+        .iter()
+        .filter(|(_, resource)| {
+            let policies = format!("{:?}", resource["Properties"]["Policies"]);
+            policies.contains("AccessTokenKeyArn")
+        })
+        .map(|(id, _)| id.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        readers,
+        ["AuthorizeFunction", "AuthFunction", "JwksFunction"]
+    );
+}
+
 /// A function that was taken over could otherwise publish a key of the attacker, or read items that it
 /// does not need.
 #[test]
@@ -401,7 +421,7 @@ fn every_statement_on_the_users_table_is_limited_to_prefixes() {
             assert!(!keys.is_empty(), "{id:?}: {statement:?}");
             assert!(
                 keys.iter()
-                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens"].contains(key)),
+                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens", "KEYS#access"].contains(key)),
                 "{id:?}: {keys:?}"
             );
             checked += 1;

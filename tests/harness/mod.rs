@@ -16,6 +16,7 @@ mod mailbox;
 mod meter;
 mod operations;
 pub mod otp;
+pub mod pem;
 mod people;
 mod processes;
 mod program;
