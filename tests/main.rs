@@ -23,9 +23,11 @@ mod access {
     mod auth;
     mod authorize;
     mod discovery;
+    mod envoy;
     mod jwks;
     mod nginx;
     mod operator_keys;
+    mod services;
 }
 mod captcha {
     mod operations;

@@ -10,6 +10,7 @@ mod event;
 mod fault;
 mod faults;
 mod forge;
+pub mod gateway;
 mod items;
 mod lambda;
 mod mailbox;
