@@ -26,6 +26,7 @@ mod access {
     mod envoy;
     mod jwks;
     mod nginx;
+    mod nginx_baseapp;
     mod operator_keys;
     mod services;
 }
