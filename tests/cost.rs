@@ -283,6 +283,25 @@ async fn the_tables_charge_the_documented_units() {
         latchkey.by(&user, "GET", "/resource/users/me"),
     )
     .await;
+    let update = latchkey
+        .by(&user, "PUT", "/resource/users/me")
+        .form(&[("data", "{}")]);
+    bill.checks_answer("`user-update`", 0, update).await;
+    for path in ["/resource/labels", "/resource/labels/email"] {
+        let read = latchkey.by(&user, "GET", path);
+        bill.checks_answer("`label-list`, `label-show`", 0, read)
+            .await;
+    }
+    let row = "`label-create`, `label-update`, `label-delete`";
+    for (method, path) in [
+        ("POST", "/resource/labels"),
+        ("PATCH", "/resource/labels/theme"),
+        ("DELETE", "/resource/labels/theme"),
+    ] {
+        let fields = [("key", "theme"), ("value", "dark")];
+        let change = latchkey.by(&user, method, path).form(&fields);
+        bill.checks_answer(row, 0, change).await;
+    }
     bill.checks_answer(
         "`user-activity`",
         0,

@@ -53,6 +53,13 @@ mod general {
     mod time;
     mod version;
 }
+mod label {
+    mod create;
+    mod delete;
+    mod list;
+    mod show;
+    mod update;
+}
 mod mail {
     mod delivery;
     mod feedback;
@@ -64,9 +71,11 @@ mod manage {
     mod create;
     mod delete;
     mod import;
+    mod labels;
     mod program;
     pub mod rekey;
     mod reseal;
+    mod search;
     pub mod users;
 }
 mod otp {
@@ -81,6 +90,7 @@ mod otp {
     mod verify;
 }
 mod pages {
+    mod accessibility;
     mod browser;
     mod browser_authentication;
     mod browser_forms;
@@ -110,6 +120,7 @@ mod session {
     mod create;
     mod create_imported;
     mod create_otp;
+    mod create_remember;
     mod delete;
     mod end;
     mod end_others;
@@ -122,6 +133,7 @@ mod user {
     mod create_addresses;
     mod create_fields;
     mod me;
+    mod update;
 }
 
 mod authentication;

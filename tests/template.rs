@@ -7,10 +7,13 @@ use std::{
 };
 
 use serde_yaml_ng::Value as Yaml;
-use shared::config::{
-    AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables, Variables,
-    argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes, limits, logo,
-    pending_lifetime, token_secret, trusted_proxies,
+use shared::{
+    config::{
+        AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
+        Variables, argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes,
+        limits, logo, pending_lifetime, token_secret, trusted_proxies,
+    },
+    domain::user::{CredentialAccess, Withheld},
 };
 
 use crate::{
@@ -388,6 +391,60 @@ fn only_three_functions_can_read_the_key_of_access_tokens() {
         readers,
         ["AuthorizeFunction", "AuthFunction", "JwksFunction"]
     );
+}
+
+/// A function that reads users without their credentials could otherwise be made to read them.
+#[test]
+fn functions_that_verify_no_credentials_cannot_read_them() {
+    const READERS: [&str; 15] = [
+        "AuthFunction",
+        "AuthorizeFunction",
+        "LabelCreateFunction",
+        "LabelDeleteFunction",
+        "LabelListFunction",
+        "LabelShowFunction",
+        "LabelUpdateFunction",
+        "SessionDeleteFunction",
+        "SessionEndFunction",
+        "SessionEndOthersFunction",
+        "SessionListFunction",
+        "UserActivityFunction",
+        "UserCreateFunction",
+        "UserMeFunction",
+        "UserUpdateFunction",
+    ];
+    let permitted: BTreeSet<&str> = Withheld::ATTRIBUTES
+        .unwrap()
+        .iter()
+        .chain(&["pk", "keys", "revision", "user"])
+        .copied()
+        .collect();
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
+    for function in READERS {
+        let mut reads = 0;
+        for statement in statements(&template["Resources"][function]) {
+            let is_read = texts(&statement["Action"]).iter().any(|action| {
+                ["dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"].contains(action)
+            });
+            if !is_read || !format!("{:?}", statement["Resource"]).contains("UsersTable") {
+                continue;
+            }
+            let condition = &statement["Condition"];
+            let attributes = texts(&condition["ForAllValues:StringEquals"]["dynamodb:Attributes"]);
+            assert_eq!(
+                attributes.into_iter().collect::<BTreeSet<_>>(),
+                permitted,
+                "{function}"
+            );
+            assert_eq!(
+                condition["StringEqualsIfExists"]["dynamodb:Select"], "SPECIFIC_ATTRIBUTES",
+                "{function}"
+            );
+            reads += 1;
+        }
+        assert_eq!(reads, 1, "{function}");
+    }
 }
 
 /// A function that was taken over could otherwise publish a key of the attacker, or read items that it

@@ -22,6 +22,14 @@ pub mod general {
     pub mod time;
     pub mod version;
 }
+pub mod label {
+    pub mod change;
+    pub mod create;
+    pub mod delete;
+    pub mod list;
+    pub mod show;
+    pub mod update;
+}
 pub mod mail {
     mod address;
     pub mod feedback;
@@ -35,9 +43,11 @@ pub mod manage {
     mod export;
     mod fields;
     mod import;
+    mod label;
     mod otp_secrets;
     mod rekey;
     mod reseal;
+    mod search;
     mod user_record;
     pub mod users;
 }
@@ -74,4 +84,5 @@ pub mod user {
     pub mod activity;
     pub mod create;
     pub mod me;
+    pub mod update;
 }

@@ -511,24 +511,26 @@ async fn pages_load_nothing_from_other_origins_and_tokens_are_not_logged() {
             "{path}"
         );
     }
-    // The API explorer contains an inline script.
-    let response = reqwest::get(stack.url().to_owned() + "/_local/api")
-        .await
-        .unwrap();
-    let policy = response.headers()["content-security-policy"]
-        .to_str()
-        .unwrap();
+    let get = async |path: &str| reqwest::get(stack.url().to_owned() + path).await.unwrap();
+    let policy = get("/_local/api").await.headers()["content-security-policy"].clone();
     assert!(
-        policy.starts_with("default-src 'none'; script-src 'self' 'unsafe-inline';"),
-        "{policy}"
-    );
-    assert!(
-        response
-            .text()
-            .await
+        policy
+            .to_str()
             .unwrap()
-            .contains("/_local/openapi.yaml")
+            .starts_with("default-src 'none'; script-src 'self';"),
+        "{policy:?}"
     );
+    let script = get("/_local/api.js").await.text().await.unwrap();
+    assert!(script.contains("/_local/openapi.yaml"));
+    for asset in ["swagger-ui-bundle.js", "swagger-ui.css"] {
+        let status = get(&format!("/_local/swagger/{asset}")).await.status();
+        assert_eq!(status, StatusCode::OK, "{asset}");
+    }
+    // The home page leads to every operation in the explorer.
+    let home = get("/").await.text().await.unwrap();
+    for operation in ["session-create", "otp-enable", "auth-get"] {
+        assert!(home.contains(&format!("/{operation}\">")), "{operation}");
+    }
     let document = reqwest::get(stack.url().to_owned() + "/_local/openapi.yaml")
         .await
         .unwrap()

@@ -48,7 +48,8 @@ pub enum Error {
     TokenInvalid,
     /// The token was used, or a newer one was issued.
     TokenUtilized,
-    /// The user or session that the request names does not exist, or the captcha provider is off.
+    /// The user, session or label that the request names does not exist, or the captcha provider is
+    /// off.
     RecordNotFound,
     /// The user of the token does not exist, or their address needs no confirmation.
     NothingToConfirm,
@@ -99,6 +100,10 @@ pub enum Error {
     OtpNotEnabled,
     /// A signed-in user entered a code that is wrong or was used before.
     OtpRefused,
+    /// Only the service and operators write labels with this key.
+    LabelPrivate,
+    /// The user has as many public labels as possible.
+    LabelLimit,
     /// The activity log has no such topic.
     TopicUnknown,
     /// The user has no activities of the topic.
@@ -265,6 +270,8 @@ impl Error {
             }
             Self::OtpNotEnabled => Row::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
             Self::OtpRefused => Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
+            Self::LabelPrivate => Row::of(StatusCode::BAD_REQUEST, "resource.labels.private"),
+            Self::LabelLimit => Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.labels.limit"),
             Self::TopicUnknown => Row::of(
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "resource.user.wrong_topic",
@@ -487,6 +494,19 @@ mod tests {
             ),
             (Error::OtpNotEnabled, 400, "resource.otp.not_enabled"),
             (Error::OtpRefused, 422, "resource.otp.invalid"),
+            (Error::LabelPrivate, 400, "resource.labels.private"),
+            (Error::LabelLimit, 422, "resource.labels.limit"),
+            (
+                Error::Fields(vec![FieldFault::KeyInvalid]),
+                422,
+                "key.invalid",
+            ),
+            (Error::Fields(vec![FieldFault::KeyTaken]), 422, "key.taken"),
+            (
+                Error::Fields(vec![FieldFault::ValueInvalid]),
+                422,
+                "value.invalid",
+            ),
             (Error::TopicUnknown, 422, "resource.user.wrong_topic"),
             (Error::NoActivity, 422, "resource.user.no_activity"),
             (Error::Unavailable("x".into()), 503, "server.unavailable"),
@@ -502,7 +522,7 @@ mod tests {
 
     #[test]
     fn every_parameter_fault_has_its_key_and_missing_or_blank_parameters_return_400() {
-        use ParameterFaultKind::{Blank, InvalidFormat, Missing, TooLong};
+        use ParameterFaultKind::{Blank, Invalid, InvalidFormat, Missing, TooLong};
         for (parameter, kind, status, key) in [
             ("email", Missing, 400, "identity.user.missing_email"),
             ("email", Blank, 400, "identity.user.empty_email"),
@@ -519,6 +539,7 @@ mod tests {
                 400,
                 "identity.user.empty_reset_password_token",
             ),
+            ("lang", Invalid, 422, "identity.user.invalid_lang"),
             (
                 "captcha_response",
                 InvalidFormat,

@@ -159,6 +159,55 @@ async fn a_retried_password_change_succeeds() {
 }
 
 #[tokio::test]
+async fn a_retried_update_of_the_data_is_recorded_once() {
+    let faulty = stack().await;
+    let user = faulty.latchkey.signed_up("lost-update").await;
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    let update = faulty.latchkey.by(&user, "PUT", "/resource/users/me");
+    let answer = update.form(&[("data", "{}")]).send().await;
+    assert_eq!(
+        (answer.status, faulty.calls("TransactWriteItems")),
+        (201, 2)
+    );
+    let expected = ["signup succeed", "update data succeed"];
+    assert_eq!(faulty.latchkey.activities(&user).await, expected);
+}
+
+#[tokio::test]
+async fn a_retried_creation_of_a_label_does_not_find_its_own_key_taken() {
+    let faulty = stack().await;
+    let user = faulty.latchkey.signed_up("lost-label").await;
+    for (method, path, status, activity) in [
+        ("POST", "/resource/labels", 201, "create label succeed"),
+        (
+            "PATCH",
+            "/resource/labels/theme",
+            200,
+            "update label succeed",
+        ),
+        (
+            "DELETE",
+            "/resource/labels/theme",
+            204,
+            "delete label succeed",
+        ),
+    ] {
+        faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+        let request = faulty.latchkey.by(&user, method, path);
+        let answer = request
+            .form(&[("key", "theme"), ("value", "dark")])
+            .send()
+            .await;
+        assert_eq!(
+            (answer.status, faulty.calls("TransactWriteItems")),
+            (status, 2)
+        );
+        let recorded = faulty.latchkey.activities(&user).await;
+        assert_eq!(recorded.iter().filter(|one| *one == activity).count(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_retried_take_back_lowers_the_count_once() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-take-back").await;

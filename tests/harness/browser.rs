@@ -192,12 +192,22 @@ impl Browser {
     /// Sets the preferred colour scheme, `light` or `dark`.
     pub async fn prefers(&self, scheme: &str) {
         let media = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        self.command("Emulation.setEmulatedMedia", media).await;
+    }
+
+    /// Sends a command of the Chrome `DevTools` Protocol.
+    async fn command(&self, command: &str, parameters: Value) {
         let session = self.driver.session_id().to_string();
         self.ask(
             &format!("/session/{session}/goog/cdp/execute"),
-            json!({ "cmd": "Emulation.setEmulatedMedia", "params": media }),
+            json!({ "cmd": command, "params": parameters }),
         )
         .await;
+    }
+
+    /// The expiry of a cookie of the stack, in Unix seconds; `None` if it ends with the browser.
+    pub async fn cookie_expiry(&self, name: &str) -> Option<i64> {
+        self.driver.get_named_cookie(name).await.unwrap().expiry
     }
 
     /// Deletes the cookies of the stack.

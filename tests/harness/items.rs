@@ -50,13 +50,14 @@ pub fn only_changed(before: &Item, after: &Item, names: &[&str]) {
 const DELIVERY: [&str; 4] = ["leased_until", "leased_by", "released_at", "settled_at"];
 /// The attributes of users and sessions that count attempts and requests, and the revision, which
 /// counts writes.
-const COUNTERS: [&str; 9] = [
+const COUNTERS: [&str; 10] = [
     "totp_failures",
     "totp_retry_at",
     "recovery_failures",
     "recovery_retry_at",
     "password_known_at",
     "failures",
+    "code_failures",
     "requests",
     "requests_minute",
     "revision",
@@ -206,10 +207,14 @@ impl Latchkey {
 
     pub async fn set_otp_secret(&self, user: &User, secret: &str) {
         self.edit_user(user, |item| {
-            drop(item.insert(
+            item.insert(
                 "otp_secret".to_owned(),
                 AttributeValue::S(secret.to_owned()),
-            ));
+            );
+            item.insert(
+                "otp_last_step".to_owned(),
+                AttributeValue::N("0".to_owned()),
+            );
         })
         .await;
     }

@@ -16,7 +16,7 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 8] = [
+pub const OPERATIONS: [Operation; 11] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -35,6 +35,7 @@ pub const OPERATIONS: [Operation; 8] = [
             ("password", 1024),
             ("captcha_response", 4096),
             ("otp_code", 1024),
+            ("remember", 1024),
         ],
         missing: &[
             "identity.session.missing_email",
@@ -102,6 +103,33 @@ pub const OPERATIONS: [Operation; 8] = [
     },
     Operation {
         method: "PUT",
+        path: "/resource/users/me",
+        signed_in: true,
+        module: "resource.user",
+        parameters: &[("data", 1024)],
+        missing: &["resource.user.missing_data"],
+    },
+    Operation {
+        method: "POST",
+        path: "/resource/labels",
+        signed_in: true,
+        module: "resource.labels",
+        parameters: &[("key", 1024), ("value", 1024)],
+        missing: &[
+            "resource.labels.missing_key",
+            "resource.labels.missing_value",
+        ],
+    },
+    Operation {
+        method: "PATCH",
+        path: "/resource/labels/none",
+        signed_in: true,
+        module: "resource.labels",
+        parameters: &[("value", 1024)],
+        missing: &["resource.labels.missing_value"],
+    },
+    Operation {
+        method: "PUT",
         path: "/resource/users/password",
         signed_in: true,
         module: "resource.user",
@@ -129,7 +157,9 @@ pub fn signed_in_operations() -> Vec<(String, String)> {
         .map(|(method, path)| {
             (
                 method,
-                path.replace("{topic}", "all").replace("{id}", "none"),
+                path.replace("{topic}", "all")
+                    .replace("{id}", "none")
+                    .replace("{key}", "none"),
             )
         })
         .collect()
@@ -152,7 +182,7 @@ impl Operation {
     }
 
     /// Well-formed values of all parameters, for a request that opens no session and changes no
-    /// password. The address must have an account; the password is wrong and the token is not a
+    /// password or label. The address must have an account; the password is wrong and the token is not a
     /// token.
     pub fn harmless(&self, email: &str) -> Vec<(&'static str, String)> {
         let value = |name: &str| match name {
@@ -162,6 +192,8 @@ impl Operation {
             }
             "lang" => "en".to_owned(),
             "data" => "{}".to_owned(),
+            "key" => "email".to_owned(),
+            "value" => "-".to_owned(),
             "reset_password_token" | "token" => "token".to_owned(),
             _ => String::new(),
         };

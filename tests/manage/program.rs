@@ -107,6 +107,26 @@ async fn users_are_managed_from_the_terminal() {
         users(&folder, &["verify-email", email], "").await.json()["labels"][0]["value"],
         "verified"
     );
+    let set = ["set-label", email, "phone", "verified", "--scope", "public"];
+    let label = users(&folder, &set, "").await.json()["labels"][1].clone();
+    let expected = ["phone", "verified", "public"];
+    assert_eq!(
+        ["key", "value", "scope"].map(|name| label[name].clone()),
+        expected
+    );
+    let remove = ["remove-label", uid, "phone"];
+    let labels = users(&folder, &remove, "").await.json()["labels"].clone();
+    assert_eq!(labels.as_array().unwrap().len(), 1);
+    users(&folder, &remove, "")
+        .await
+        .is_refused(&["key: the user has no label"]);
+    for text in ["termin", uid] {
+        let found = users(&folder, &["search", text], "").await;
+        assert_eq!(found.json()["uid"], uid, "{text}");
+        assert!(found.errors.contains("1 users found."), "{}", found.errors);
+    }
+    let found = users(&folder, &["search", "nobody"], "").await;
+    assert_eq!((found.code, found.output.as_str()), (Some(0), ""));
     assert_eq!(
         users(&folder, &["end-sessions", uid], "").await.json()["uid"],
         uid

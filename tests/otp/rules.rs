@@ -1,6 +1,6 @@
 //! Rules of every operation of the second factor
 
-use crate::harness::{Latchkey, User, all_at_once, latchkey, number, otp};
+use crate::harness::{Latchkey, PASSWORD, User, all_at_once, latchkey, number, otp};
 
 /// The operations, and whether each takes a code.
 const OPERATIONS: [(&str, bool); 5] = [
@@ -147,11 +147,11 @@ async fn unsupported_and_malformed_bodies_are_rejected() {
     }
 }
 
-/// The wrong secrets that a session counts.
+/// The wrong codes that a session counts.
 async fn failures(latchkey: &Latchkey, user: &User) -> i64 {
     let item = latchkey.session_item(user, &user.session).await.unwrap();
-    item.get("failures")
-        .map_or(0, |_| number(&item, "failures"))
+    item.get("code_failures")
+        .map_or(0, |_| number(&item, "code_failures"))
 }
 
 #[tokio::test]
@@ -231,6 +231,57 @@ async fn the_tenth_wrong_code_in_a_row_ends_the_session() {
         .await
         .is_empty(201);
     assert_eq!(latchkey.failures(&user.email).await, 0);
+}
+
+/// A thief of a session who knows the password could otherwise guess codes without end.
+#[tokio::test]
+async fn right_passwords_between_wrong_codes_do_not_clear_the_count() {
+    let latchkey = latchkey().await;
+    let (user, authenticator) = latchkey.enrolled("otp-rules-alternate").await;
+    let wrong = authenticator.wrong_code();
+    for _ in 0..10 {
+        latchkey
+            .change_password(&user, PASSWORD, PASSWORD)
+            .send()
+            .await
+            .is_refused(400, &["resource.password.no_change_provided"]);
+        latchkey
+            .otp("verify", &user.session, &wrong)
+            .send()
+            .await
+            .is_refused(422, &["resource.otp.invalid"]);
+    }
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+}
+
+/// A thief of a session who turned on a second factor could otherwise guess passwords without end.
+#[tokio::test]
+async fn right_codes_between_wrong_passwords_do_not_clear_the_count() {
+    let latchkey = latchkey().await;
+    let (user, authenticator) = latchkey.enrolled("otp-rules-passwords").await;
+    for attempt in 0..10 {
+        if attempt == 5 {
+            latchkey
+                .otp("verify", &user.session, &authenticator.code())
+                .send()
+                .await
+                .is_empty(201);
+        }
+        latchkey
+            .change_password(&user, "Wrong-Horse-1", "Other-Horse-7-Battery")
+            .send()
+            .await
+            .is_refused(400, &["resource.password.prev_pass_not_correct"]);
+    }
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
 }
 
 #[tokio::test]

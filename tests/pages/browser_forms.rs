@@ -1,6 +1,7 @@
 //! The hosted pages in a browser: links that are of no use, lost tokens, passwords and devices
 
 use serde_json::json;
+use shared::domain::language::Language;
 
 use super::browser::{OTHER, sign_in, stack};
 use crate::harness::{Browser, Latchkey, Mail, PASSWORD, User};
@@ -30,6 +31,45 @@ async fn sets_password(browser: &Browser, password: &str) {
         browser.fill(&field, password).await;
     }
     browser.click("#set-password > button").await;
+}
+
+#[tokio::test]
+async fn a_user_stays_signed_in_unless_the_box_is_cleared() {
+    const SESSION: &str = "_barong_session";
+    let latchkey = stack().await;
+    let Some(browser) = Browser::start(&latchkey.domain()).await else {
+        return;
+    };
+    let user = latchkey.signed_up("browser-remember").await;
+    let checked = "return document.querySelector('[name=remember]').checked";
+    let labels = [
+        "Keep me signed in",
+        "Оставаться в системе",
+        "Залишатися в системі",
+        "Mantener la sesión iniciada",
+        "Garder ma session ouverte",
+        "Angemeldet bleiben",
+        "Manter a sessão ativa",
+        "保持登录状态",
+    ];
+    for (language, label) in Language::ALL.into_iter().zip(labels) {
+        let page = format!("/accounts/sign_in?lang={}", language.as_str());
+        browser.open(&page).await;
+        assert_eq!(browser.shows(".check").await, label);
+        assert_eq!(browser.evaluate(checked).await, json!(true));
+    }
+    opens_settings(&browser, &user).await;
+    assert!(browser.cookie_expiry(SESSION).await.is_some());
+    browser.click("#sign-out button").await;
+    browser.is_at("/accounts/sign_in").await;
+
+    browser.click(".check").await;
+    assert_eq!(browser.evaluate(checked).await, json!(false));
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.is_at("/accounts/settings").await;
+    browser.shows("#sessions li").await;
+    assert_eq!(browser.cookie_expiry(SESSION).await, None);
+    browser.close().await;
 }
 
 #[tokio::test]

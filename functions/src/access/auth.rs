@@ -5,7 +5,7 @@ use shared::{
     domain::{
         ip_network::{Network, client_address},
         session::Client,
-        user::User,
+        user::{User, Withheld},
     },
     http::{
         Body, HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
@@ -49,7 +49,7 @@ impl Auth {
         }
     }
 
-    async fn access_token(&self, user: &User, now: Timestamp) -> Result<String, Error> {
+    async fn access_token(&self, user: &User<Withheld>, now: Timestamp) -> Result<String, Error> {
         let keys = self.keys.signing(now).await?;
         keys.sign(user, &self.names, now).map_err(Error::internal)
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
     BoxError, Error,
-    domain::user::{State, Uid, User},
+    domain::user::{State, Uid, User, Withheld},
     http::{
         HeaderMap, HeaderName, HeaderValue, Method, append_cookies, authentication::Authenticator,
         client_with_address,
@@ -113,7 +113,7 @@ fn reject(error: Error) -> Result<AuthorizerResponse, BoxError> {
     }
 }
 
-fn context(user: User, token: String) -> Context {
+fn context(user: User<Withheld>, token: String) -> Context {
     let email = user.email.as_typed().to_owned();
     Context {
         uid: user.uid,

@@ -3,7 +3,7 @@
 use functions::mail::send::Send;
 use shared::{
     BoxError,
-    config::{Application, Mail, Tables, Variables, pending_lifetime, token_secret},
+    config::{Application, Mail, Tables, Variables, logo, pending_lifetime, token_secret},
     platform::{aws::Aws, clock, lambda_event, telemetry},
     store::{Signer, Store},
 };
@@ -26,6 +26,7 @@ async fn main() -> Result<(), BoxError> {
         store,
         ses: aws.sesv2(),
         mail: Mail::read(&variables, &application)?,
+        logo: logo(&variables)?,
         application,
     };
     // Boxed, because the type of the nested future exceeds the recursion limit of the compiler.

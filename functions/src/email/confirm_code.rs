@@ -5,7 +5,6 @@ use shared::{
     config::{Accounts, Sessions},
     domain::{
         activity::{Action, Recorder},
-        device::Device,
         one_time_code::OneTimeCode,
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
@@ -14,7 +13,7 @@ use shared::{
     },
     http::{
         Body, Credential, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response,
-        StatusCode, client, json, session_cookie, with_cookie,
+        SessionCookies, StatusCode, client, json,
     },
     platform::{
         clock::Timestamp,
@@ -151,7 +150,7 @@ impl ConfirmCode {
             .await?;
         match self
             .hasher
-            .verify(&password, Some(&user.password_hash))
+            .verify(&password, Some(&user.credentials.password_hash))
             .await
         {
             Ok(Verdict::Right | Verdict::RightButOutdated) => Ok(attempt),
@@ -176,9 +175,15 @@ impl ConfirmCode {
     ) -> Result<Response<Body>, Error> {
         let now = recorder.now;
         let confirmed = user.confirmed(now)?;
-        let new = session.as_ref().map(|_| {
+        let new = session.as_ref().map(|old| {
             let client = recorder.client.clone();
-            NewSession::begin(&confirmed, client, self.sessions.lifetime, now)
+            NewSession::begin(
+                &confirmed,
+                client,
+                self.sessions.lifetime,
+                old.remember,
+                now,
+            )
         });
         let cookies = match &new {
             Some(new) => Some(self.cookies(new, &confirmed, devices, now).await?),
@@ -204,13 +209,9 @@ impl ConfirmCode {
             Confirmation::CodeUsed => return Err(Error::TokenUtilized),
             Confirmation::NothingToConfirm => return Err(Error::NothingToConfirm),
         }
-        let csrf_token = new.as_ref().map(|new| new.csrf_token.as_str());
-        let response = json(StatusCode::CREATED, &confirmed.profile(csrf_token))?;
-        match cookies {
-            Some(Cookies { session, device }) => {
-                with_cookie(with_cookie(response, &session)?, &device)
-            }
-            None => Ok(response),
+        match new.as_ref().zip(cookies) {
+            Some((new, cookies)) => cookies.response(&confirmed, new),
+            None => json(StatusCode::CREATED, &confirmed.profile(None)),
         }
     }
 
@@ -220,22 +221,11 @@ impl ConfirmCode {
         confirmed: &User,
         devices: &KnownDevices,
         now: Timestamp,
-    ) -> Result<Cookies, Error> {
+    ) -> Result<SessionCookies, Error> {
         let signing_keys = self.keys.signing_keys(now).await?;
         let name = &self.sessions.cookie_name;
-        let device = Device::begin(confirmed, confirmed.device_epoch, false, now);
-        Ok(Cookies {
-            session: session_cookie(name, new, &confirmed.account_key(), &signing_keys)
-                .map_err(Error::internal)?,
-            device: devices.cookie_with(&device, &signing_keys)?,
-        })
+        SessionCookies::sign(name, new, confirmed, devices, false, &signing_keys)
     }
-}
-
-/// The cookies of a response that opens a session.
-struct Cookies {
-    session: String,
-    device: String,
 }
 
 async fn read(request: Request) -> Result<Input, Error> {

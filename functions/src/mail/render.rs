@@ -25,6 +25,13 @@ pub enum Content<'a> {
     },
 }
 
+/// What every mail shows of the application.
+#[derive(Clone, Copy)]
+pub struct Brand<'a> {
+    pub name: &'a str,
+    pub logo: Option<&'a str>,
+}
+
 /// A rendered mail.
 pub struct Mail {
     pub subject: String,
@@ -34,7 +41,7 @@ pub struct Mail {
 
 /// The values of the templates.
 struct View<'a> {
-    app_name: &'a str,
+    brand: Brand<'a>,
     language: Language,
     subject: String,
     preheader: String,
@@ -77,8 +84,9 @@ struct Html<'a> {
 pub fn render(
     content: &Content<'_>,
     language: Language,
-    app_name: &str,
+    brand: Brand<'_>,
 ) -> Result<Mail, askama::Error> {
+    let app_name = brand.name;
     let texts = texts::mails(language);
     let mail = match *content {
         Content::Link {
@@ -91,7 +99,7 @@ pub fn render(
             let values = [("app", app_name), ("email", email), ("life", &life)];
             let fill = |words| fill(words, &values);
             View {
-                app_name,
+                brand,
                 language,
                 subject: one_line(&fill(text.subject)),
                 preheader: fill(texts.life_preheader),
@@ -115,7 +123,7 @@ pub fn render(
         } => {
             let fill = |words| fill(words, &[("app", app_name)]);
             View {
-                app_name,
+                brand,
                 language,
                 subject: one_line(&fill(text.subject)),
                 preheader: fill(text.preheader),
@@ -196,6 +204,10 @@ mod tests {
     use super::*;
 
     const LINK: &str = "https://id.example.com/accounts/password_reset?reset_token=abc.def-_";
+    const LATCHKEY: Brand<'_> = Brand {
+        name: "Latchkey",
+        logo: None,
+    };
     const EMAIL: &str = "jane@example.com";
     const RESET_PAGE: &str = "https://id.example.com/accounts/password_reset?lang=en";
     /// 2026-11-22 19:26:40 UTC
@@ -262,7 +274,11 @@ mod tests {
         for language in Language::ALL {
             for support in [None, Some(&support)] {
                 for content in contents(language, link, support) {
-                    let mail = render(&content, language, app_name).unwrap();
+                    let brand = Brand {
+                        name: app_name,
+                        logo: None,
+                    };
+                    let mail = render(&content, language, brand).unwrap();
                     look(&content, language, mail);
                 }
             }
@@ -303,10 +319,27 @@ mod tests {
                 link: LINK,
                 life: 3600,
             };
-            let mail = render(&content, language, "Latchkey").unwrap();
+            let mail = render(&content, language, LATCHKEY).unwrap();
             assert!(mail.text.contains("o'hara&co@example.com"), "{}", mail.text);
             let escaped = "o&#39;hara&#38;co@example.com";
             assert!(mail.html.contains(escaped), "{}", mail.html);
+        }
+    }
+
+    #[test]
+    fn the_logo_is_an_image_without_a_name_beside_the_name_of_the_application() {
+        let logo = "https://cdn.example.com/logo.png?a=1&b=2";
+        for content in contents(Language::En, LINK, None) {
+            let with = |logo| {
+                let brand = Brand { logo, ..LATCHKEY };
+                render(&content, Language::En, brand).unwrap().html
+            };
+            assert!(!with(None).contains("<img"));
+            let html = with(Some(logo));
+            assert!(
+                html.contains(r#"src="https://cdn.example.com/logo.png?a=1&#38;b=2" alt="""#),
+                "{html}"
+            );
         }
     }
 
@@ -382,7 +415,7 @@ mod tests {
     fn a_support_url_is_escaped_in_html() {
         let support = SupportUrl::parse("https://help.example/?a=b&c=d").unwrap();
         for content in &contents(Language::En, LINK, Some(&support))[2..] {
-            let mail = render(content, Language::En, "Latchkey").unwrap();
+            let mail = render(content, Language::En, LATCHKEY).unwrap();
             assert!(mail.text.contains(support.as_str()), "{}", mail.text);
             assert!(!mail.html.contains("a=b&c"), "{}", mail.html);
         }
@@ -396,7 +429,7 @@ mod tests {
             reset_page: RESET_PAGE,
             support: None,
         };
-        assert!(render(&content, Language::En, "Latchkey").is_err());
+        assert!(render(&content, Language::En, LATCHKEY).is_err());
     }
     #[test]
     fn a_duration_is_in_hours_if_they_are_whole() {

@@ -10,7 +10,7 @@ use aws_sdk_sesv2::{
 use serde::Deserialize;
 use shared::{
     BoxError, Error,
-    config::{self, Application},
+    config::{self, Application, Logo},
     domain::{
         email_address::AccountKey,
         mail::{Kind, QueuedMail},
@@ -27,13 +27,14 @@ use shared::{
 
 use super::{
     address::mailbox,
-    render::{Content, Mail, render},
+    render::{Brand, Content, Mail, render},
 };
 use crate::texts::{self, Link};
 
 pub struct Send {
     pub application: Application,
     pub mail: config::Mail,
+    pub logo: Option<Logo>,
     pub store: Store,
     pub keys: Signer,
     pub ses: Client,
@@ -264,7 +265,11 @@ impl Send {
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };
-        render(&content, mail.language, &self.application.name).map_err(refused)
+        let brand = Brand {
+            name: &self.application.name,
+            logo: self.logo.as_ref().map(|logo| logo.url.as_str()),
+        };
+        render(&content, mail.language, brand).map_err(refused)
     }
 
     /// A link with the signed token of the mail's code. No other function signs these tokens.

@@ -1,5 +1,5 @@
-//! `set-state`, `set-role`, `verify-email`, `end-sessions`, `disable-otp`: `email` or `uid`, and
-//! the new values.
+//! `set-state`, `set-role`, `set-label`, `remove-label`, `verify-email`, `end-sessions`,
+//! `disable-otp`: `email` or `uid`, and the new values.
 
 use serde_json::Value;
 use shared::{
@@ -86,6 +86,7 @@ const fn recorded_as(change: &Change) -> Action {
         Change::Role(..) => Action::SetRole,
         Change::EndSessions => Action::EndSessions,
         Change::DisableOtp => Action::DisableOtp,
+        Change::Labels { action, .. } => *action,
     }
 }
 

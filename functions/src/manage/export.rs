@@ -35,16 +35,7 @@ impl Users {
         if !(1..=MAX_LIMIT).contains(&limit) {
             return Err(Refusal::invalid("limit", format!("must be from 1 to {MAX_LIMIT}")).into());
         }
-        let mut after = fields.text("after")?;
-        if after.as_ref().is_some_and(|key| {
-            !["USER#", "UID#"]
-                .iter()
-                .any(|prefix| key.starts_with(prefix))
-        }) {
-            return Err(
-                Refusal::invalid("after", "must be the `next` of an earlier export").into(),
-            );
-        }
+        let mut after = fields.scan_key()?;
         let is_plain = fields.flag("plain_otp_secrets")?.unwrap_or(false);
         fields.finish()?;
         let mut failed = Vec::new();

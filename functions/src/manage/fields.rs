@@ -151,6 +151,20 @@ impl Fields {
             .ok_or_else(|| Refusal::of(name, "missing", "required"))
     }
 
+    /// Takes `after`, the key with which an earlier page of users ended.
+    pub fn scan_key(&mut self) -> Result<Option<String>, Refusal> {
+        let after = self.text("after")?;
+        let is_key = |key: &String| ["USER#", "UID#"].iter().any(|name| key.starts_with(name));
+        if after.as_ref().is_none_or(is_key) {
+            Ok(after)
+        } else {
+            Err(Refusal::invalid(
+                "after",
+                "must be the `next` of an earlier call",
+            ))
+        }
+    }
+
     /// Takes a non-negative integer.
     pub fn number<T: TryFrom<u64>>(&mut self, name: &'static str) -> Result<Option<T>, Refusal> {
         let Some(value) = self.any(name) else {

@@ -37,8 +37,8 @@ pub(super) fn seal(
 /// The value in a field of a user.
 pub(super) const fn value_of(user: &mut User, field: OtpField) -> &mut Option<StoredOtpSecret> {
     match field {
-        OtpField::Secret => &mut user.otp_secret,
-        OtpField::Pending => &mut user.otp_pending_secret,
+        OtpField::Secret => &mut user.credentials.otp_secret,
+        OtpField::Pending => &mut user.credentials.otp_pending_secret,
     }
 }
 

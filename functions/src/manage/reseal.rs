@@ -153,11 +153,13 @@ impl Users {
                 report.resealed += count;
                 report.failed.append(&mut failed);
                 if apply {
-                    user.otp_secret = new.secret.map(StoredOtpSecret::Sealed).or(user.otp_secret);
-                    user.otp_pending_secret = new
-                        .pending
-                        .map(StoredOtpSecret::Sealed)
-                        .or(user.otp_pending_secret);
+                    let credentials = &mut user.credentials;
+                    if let Some(secret) = new.secret {
+                        credentials.otp_secret = Some(StoredOtpSecret::Sealed(secret));
+                    }
+                    if let Some(pending) = new.pending {
+                        credentials.otp_pending_secret = Some(StoredOtpSecret::Sealed(pending));
+                    }
                 }
                 report.count(&user);
                 return Ok(());

@@ -7,7 +7,7 @@ use shared::{
         email_address::EmailAddress,
         language::Language,
         password::PasswordHash,
-        user::{Label, NewUser, OtpSecret, State, StoredOtpSecret, Uid, User},
+        user::{Credentials, Label, NewUser, OtpSecret, State, StoredOtpSecret, Uid, User},
     },
     platform::{clock::Timestamp, sealing::Sealed},
     store::StoredUser,
@@ -84,14 +84,16 @@ impl UserRecord {
             uid: uid.unwrap_or(new.uid),
             email: new.email,
             stored_under: None,
-            password_hash: new.password_hash,
+            credentials: Credentials {
+                password_hash: new.credentials.password_hash,
+                otp_secret,
+                otp_pending_secret: secret(&mut fields, "otp_pending_secret")?.filter(|_| !has_otp),
+                otp_recovery_codes: if has_otp { recovery_codes } else { Vec::new() },
+            },
             state: serde_json::from_value(json!(state)).unwrap_or(State::Other),
             role: role_of(&mut fields)?.unwrap_or(new.role),
             level: fields.number("level")?.unwrap_or(new.level),
-            otp_secret,
-            otp_last_step: otp_last_step.filter(|_| has_otp),
-            otp_pending_secret: secret(&mut fields, "otp_pending_secret")?.filter(|_| !has_otp),
-            otp_recovery_codes: if has_otp { recovery_codes } else { Vec::new() },
+            otp_last_step: has_otp.then_some(otp_last_step.unwrap_or(0)),
             otp_enabled_at: time(&mut fields, "otp_enabled_at")?.filter(|_| has_otp),
             totp_failures: fields.number("totp_failures")?.unwrap_or_default(),
             totp_retry_at: time(&mut fields, "totp_retry_at")?,
@@ -124,7 +126,7 @@ impl UserRecord {
                 "the user is larger than 64 KiB",
             ));
         }
-        let lacks_secret = otp == Some(true) && user.otp_secret.is_none();
+        let lacks_secret = otp == Some(true) && user.credentials.otp_secret.is_none();
         Ok(Self {
             user,
             state,

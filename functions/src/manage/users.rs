@@ -16,9 +16,10 @@ use super::{
     administration::{UserSelector, profile_response},
     change,
     fields::{Failure, Fields, Refusal},
+    label::{self, NewLabel},
 };
 
-const ACTIONS: &str = "create, show, set-state, set-role, verify-email, end-sessions, disable-otp, delete, export, import, rekey and reseal";
+const ACTIONS: &str = "create, show, search, set-state, set-role, set-label, remove-label, verify-email, end-sessions, disable-otp, delete, export, import, rekey and reseal";
 
 impl Users {
     /// Performs an action. Rejections and failures are responses, not errors of the function, so
@@ -42,6 +43,7 @@ impl Users {
         match action.as_str() {
             "create" => self.create(fields, now).await,
             "show" => self.show(fields, now).await,
+            "search" => self.search(fields, now).await,
             "set-state" => {
                 let state = change::state(&mut fields)?;
                 self.change(fields, "set-state", |_| Ok(Change::State(state)), now)
@@ -51,6 +53,16 @@ impl Users {
                 let role = change::role(&mut fields)?;
                 self.change(fields, "set-role", |user| Ok(role.of(user)), now)
                     .await
+            }
+            "set-label" => {
+                let label = NewLabel::read(&mut fields)?;
+                self.change(fields, "set-label", |user| Ok(label.change(user, now)), now)
+                    .await
+            }
+            "remove-label" => {
+                let key = label::key(&mut fields)?;
+                let removal = |user: &_| label::removal(user, &key, now);
+                self.change(fields, "remove-label", removal, now).await
             }
             "end-sessions" => {
                 self.change(fields, "end-sessions", |_| Ok(Change::EndSessions), now)

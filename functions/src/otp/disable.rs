@@ -8,6 +8,8 @@ use shared::{
         mail::{Kind, QueuedMail},
         otp::RecoveryCodeReport,
         password::{Hasher, Password},
+        session::SessionSecret,
+        user::{Credentials, Withheld},
     },
     http::{
         Body, Request, Response, StatusCode,
@@ -35,7 +37,10 @@ impl Disable {
     /// Deletes the secret and the recovery codes, with a code of either kind, ends every other
     /// session and sends a notice.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let code = code::read(request).await?;
         let outcome = self.disable(&signed_in, &code, now).await;
@@ -50,7 +55,7 @@ impl Disable {
 
     async fn disable(
         &self,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         code: &Password,
         now: Timestamp,
     ) -> Result<(), Error> {
@@ -69,7 +74,7 @@ impl Disable {
         };
         let factor = self
             .authenticator
-            .verify_in_session(session, verify)
+            .verify_in_session(session, SessionSecret::Code, verify)
             .await?;
         let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::OtpDisabled, user, language, now);
@@ -92,7 +97,7 @@ impl Disable {
         }
         // A concurrent request used the code, or disabled the second factor.
         let is_on = store
-            .find_user_by_uid(&user.uid, now)
+            .find_user_by_uid::<Withheld>(&user.uid, now)
             .await?
             .is_some_and(|user| user.has_otp());
         Err(if is_on {

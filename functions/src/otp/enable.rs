@@ -8,7 +8,8 @@ use shared::{
         mail::{Kind, QueuedMail},
         otp::{NewRecoveryCodes, SecondFactorCode, accepted_step},
         password::{Hasher, Password},
-        user::{OtpField, OtpSecret, State, StoredOtpSecret, User},
+        session::SessionSecret,
+        user::{Credentials, OtpField, OtpSecret, State, StoredOtpSecret, User, Withheld},
     },
     http::{
         Body, Request, Response, StatusCode,
@@ -44,7 +45,10 @@ impl Enable {
     /// session, because they were opened without a second factor. Only this response contains the
     /// recovery codes.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let code = code::read(request).await?;
         let outcome = self.enable(&signed_in, &code, now).await;
@@ -62,7 +66,7 @@ impl Enable {
 
     async fn enable(
         &self,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         code: &Password,
         now: Timestamp,
     ) -> Result<RecoveryCodesOutput, Error> {
@@ -77,7 +81,7 @@ impl Enable {
         let code = code::parse(code)?;
         let enrolment = self
             .authenticator
-            .verify_in_session(session, self.verify(user, &code, now))
+            .verify_in_session(session, SessionSecret::Code, self.verify(user, &code, now))
             .await?;
         let secret = self
             .otp_secrets
@@ -102,7 +106,7 @@ impl Enable {
         }
         // A concurrent request enabled the second factor, or replaced the pending secret.
         let is_on = store
-            .find_user_by_uid(&user.uid, now)
+            .find_user_by_uid::<Withheld>(&user.uid, now)
             .await?
             .is_some_and(|user| user.has_otp());
         Err(if is_on {
@@ -119,7 +123,9 @@ impl Enable {
         code: &SecondFactorCode,
         now: Timestamp,
     ) -> Result<Verified<Enrolment<'a>>, Error> {
-        let (Some(stored), SecondFactorCode::Totp(code)) = (&user.otp_pending_secret, code) else {
+        let (Some(stored), SecondFactorCode::Totp(code)) =
+            (&user.credentials.otp_pending_secret, code)
+        else {
             return Ok(Verified::Wrong(Error::OtpRefused));
         };
         let secret = self.otp_secrets.open(user, OtpField::Pending, now).await?;

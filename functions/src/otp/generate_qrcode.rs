@@ -8,7 +8,7 @@ use shared::{
     config::{Accounts, Application},
     domain::{
         activity::Action,
-        user::{OtpField, OtpSecret, State, User},
+        user::{Credentials, OtpField, OtpSecret, State, User},
     },
     http::{
         Body, Form, Request, Response, StatusCode,
@@ -47,7 +47,10 @@ impl GenerateQrcode {
     /// Stores a pending secret, which replaces an earlier one, and returns it. It has no effect
     /// until the second factor is enabled with a code of it.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
@@ -63,7 +66,7 @@ impl GenerateQrcode {
 
     async fn generate(
         &self,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         now: Timestamp,
     ) -> Result<Enrolment, Error> {
         let user = &signed_in.user;

@@ -8,6 +8,8 @@ use shared::{
         mail::{Kind, QueuedMail},
         otp::NewRecoveryCodes,
         password::{Hasher, Password},
+        session::SessionSecret,
+        user::Credentials,
     },
     http::{
         Body, Request, Response, StatusCode,
@@ -35,7 +37,10 @@ impl RecoveryCodes {
     /// Generates new recovery codes, with a TOTP code, and sends a notice. The old recovery codes
     /// no longer work.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         signed_in.require_recent_authentication(self.reauthentication_time, now)?;
         let code = code::read(request).await?;
         let outcome = self.replace(&signed_in, &code, now).await;
@@ -50,7 +55,7 @@ impl RecoveryCodes {
 
     async fn replace(
         &self,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         code: &Password,
         now: Timestamp,
     ) -> Result<RecoveryCodesOutput, Error> {
@@ -65,7 +70,7 @@ impl RecoveryCodes {
         };
         let step = self
             .authenticator
-            .verify_in_session(session, verify)
+            .verify_in_session(session, SessionSecret::Code, verify)
             .await?;
         let codes = NewRecoveryCodes::generate(&self.hasher).await?;
         let language = user.mail_language(None, self.application.default_language);

@@ -4,7 +4,10 @@
 use shared::{
     Error,
     config::Accounts,
-    domain::{activity::Action, otp::SecondFactor, password::Password},
+    domain::{
+        activity::Action, otp::SecondFactor, password::Password, session::SessionSecret,
+        user::Credentials,
+    },
     http::{
         Body, Request, Response, StatusCode,
         authentication::{AuthenticatedSession, Authenticator, Verified},
@@ -27,7 +30,10 @@ impl Verify {
     /// Verifies a TOTP code and marks it as used. Recovery codes are rejected, because they are too
     /// few to spend on this.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let code = code::read(request).await?;
         let outcome = self.verify(&signed_in, &code, now).await;
         if let Err(error @ (Error::OtpRefused | Error::OtpNotEnabled)) = &outcome {
@@ -41,7 +47,7 @@ impl Verify {
 
     async fn verify(
         &self,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         code: &Password,
         now: Timestamp,
     ) -> Result<(), Error> {
@@ -56,7 +62,7 @@ impl Verify {
         };
         let step = self
             .authenticator
-            .verify_in_session(session, verify)
+            .verify_in_session(session, SessionSecret::Code, verify)
             .await?;
         let store = &self.authenticator.store;
         match store

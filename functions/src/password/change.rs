@@ -8,7 +8,8 @@ use shared::{
         device::Device,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
-        user::User,
+        session::SessionSecret,
+        user::{Credentials, User},
     },
     http::{
         Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
@@ -43,7 +44,10 @@ impl Change {
     /// Changes the password, ends every other session, invalidates a reset code and sends a notice.
     /// Of concurrent changes, exactly one succeeds, because the write requires the old hash.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let mut signed_in = self.authenticator.authenticate(&request, now).await?;
+        let mut signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let devices = DeviceTokens::of(request.headers(), &self.authenticator.cookie_name)
             .verify(&self.keys, now)
             .await?;
@@ -71,23 +75,25 @@ impl Change {
         ))
     }
 
-    /// The device cookie for the device epoch after the change. A second factor that was used on
-    /// this device stays used.
+    /// The device cookie for the device epoch after the change. It does not name a second factor,
+    /// although the old one may: a new device has new counts, so a thief of the session who knows
+    /// the password could guess codes without end.
     async fn device_cookie(
         &self,
         devices: &KnownDevices,
         user: &User,
         now: Timestamp,
     ) -> Result<String, Error> {
-        let second_factor = devices
-            .of_account(&user.email.account_keys())
-            .is_some_and(|device| device.belongs_to(user) && device.second_factor);
-        let device = Device::begin(user, user.next_device_epoch()?, second_factor, now);
+        let device = Device::begin(user, user.next_device_epoch()?, false, now);
         let signing_keys = self.keys.signing_keys(now).await?;
         devices.cookie_with(&device, &signing_keys)
     }
 
-    async fn check(&self, input: &Input, signed_in: &AuthenticatedSession) -> Result<(), Error> {
+    async fn check(
+        &self,
+        input: &Input,
+        signed_in: &AuthenticatedSession<Credentials>,
+    ) -> Result<(), Error> {
         if input.new != input.repeated {
             return Err(Error::NewPasswordsDontMatch);
         }
@@ -95,7 +101,7 @@ impl Change {
         let verify = async {
             let verdict = self
                 .hasher
-                .verify(&input.old, Some(&user.password_hash))
+                .verify(&input.old, Some(&user.credentials.password_hash))
                 .await?;
             Ok(match verdict {
                 Verdict::Wrong => Verified::Wrong(Error::PreviousPasswordWrong),
@@ -103,7 +109,7 @@ impl Change {
             })
         };
         self.authenticator
-            .verify_in_session(session, verify)
+            .verify_in_session(session, SessionSecret::Password, verify)
             .await?;
         if input.new == input.old {
             return Err(Error::PasswordUnchanged);
@@ -115,7 +121,7 @@ impl Change {
     async fn change(
         &self,
         new: &Password,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
         let AuthenticatedSession { session, user, .. } = signed_in;

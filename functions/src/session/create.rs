@@ -19,8 +19,8 @@ use shared::{
         user::{Uid, User},
     },
     http::{
-        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
-        json, session_cookie, with_cookie,
+        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, SessionCookies,
+        client,
     },
     platform::{
         clock::Timestamp,
@@ -48,6 +48,7 @@ struct Input {
     email: String,
     password: Password,
     otp_code: Option<String>,
+    remember: bool,
     captcha_response: Option<CaptchaResponse>,
 }
 
@@ -217,21 +218,21 @@ impl Create {
             &user,
             recorder.client.clone(),
             self.sessions.lifetime,
+            input.remember,
             recorder.now,
         );
         let signing_keys = self.keys.signing_keys(recorder.now).await?;
-        let cookie = session_cookie(
-            &self.sessions.cookie_name,
-            &new,
-            &user.account_key(),
-            &signing_keys,
-        )
-        .map_err(Error::internal)?;
         let factor = self
             .second_factor(&user, input.otp_code.as_deref(), codes.as_ref(), *recorder)
             .await?;
-        let device = Device::begin(&user, user.device_epoch, factor.is_some(), recorder.now);
-        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+        let cookies = SessionCookies::sign(
+            &self.sessions.cookie_name,
+            &new,
+            &user,
+            devices,
+            factor.is_some(),
+            &signing_keys,
+        )?;
         match &factor {
             None => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
@@ -265,8 +266,7 @@ impl Create {
                 require_uncontended(opened)?;
             }
         }
-        let body = json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?;
-        with_cookie(with_cookie(body, &cookie)?, &device_cookie)
+        cookies.response(&user, &new)
     }
 
     /// Verifies the password. An unknown address and a wrong password cause the same work and the
@@ -280,7 +280,10 @@ impl Create {
     ) -> Result<User, Error> {
         let verdict = self
             .hasher
-            .verify(password, user.as_ref().map(|user| &user.password_hash))
+            .verify(
+                password,
+                user.as_ref().map(|user| &user.credentials.password_hash),
+            )
             .await?;
         match user {
             Some(user) if verdict != Verdict::Wrong => {
@@ -389,10 +392,12 @@ async fn read(request: Request) -> Result<Input, Error> {
     let password = parameters.password("password");
     let captcha_response = parameters.captcha_response();
     let otp_code = parameters.optional("otp_code");
+    let remember = parameters.flag("remember").unwrap_or(true);
     parameters.finish().map(|()| Input {
         email,
         password,
         otp_code,
+        remember,
         captcha_response,
     })
 }

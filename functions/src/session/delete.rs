@@ -3,7 +3,10 @@
 use shared::{
     Error,
     config::{Accounts, Sessions},
-    domain::activity::{Action, Recorder},
+    domain::{
+        activity::{Action, Recorder},
+        user::Withheld,
+    },
     http::{
         Body, Credential, Form, Request, Response, StatusCode, clearing_cookie, client, empty,
         with_cookie,
@@ -29,7 +32,9 @@ impl Delete {
         // There are no parameters, but an invalid body is rejected as everywhere.
         Form::read(request).await?;
         let credential = credential.ok_or(Error::SessionMissing)?;
-        let mut found = credential.sessions(&self.keys, &self.store, now).await?;
+        let mut found = credential
+            .sessions::<Withheld>(&self.keys, &self.store, now)
+            .await?;
         found.retain(|(session, user)| session.is_live(user, self.sessions.lifetime, now));
         let recorder = Recorder {
             client: &client,

@@ -6,15 +6,14 @@ use shared::{
     config::{Accounts, Application, Sessions},
     domain::{
         activity::Action,
-        device::Device,
         otp::{RecoveryCodeReport, SecondFactor, SecondFactorCode},
         password::{Hasher, Password, Verdict},
-        session::NewSession,
+        session::{NewSession, SessionSecret},
+        user::{Credentials, User},
     },
     http::{
-        Body, DeviceTokens, Form, KnownDevices, Request, Response, StatusCode,
+        Body, DeviceTokens, Form, KnownDevices, Request, Response, SessionCookies,
         authentication::{AuthenticatedSession, Authenticator, Verified},
-        json, session_cookie, with_cookie,
     },
     platform::{
         clock::Timestamp,
@@ -43,7 +42,10 @@ impl Reauthenticate {
     /// Verifies the password, and a code of the second factor if it is enabled. A new session
     /// replaces this one, so a stolen copy of the old token ends.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let signed_in = self.authenticator.authenticate(&request, now).await?;
+        let signed_in = self
+            .authenticator
+            .authenticate_with_credentials(&request, now)
+            .await?;
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
@@ -62,7 +64,7 @@ impl Reauthenticate {
     async fn reauthenticate(
         &self,
         input: &Input,
-        signed_in: &AuthenticatedSession,
+        signed_in: &AuthenticatedSession<Credentials>,
         devices: &KnownDevices,
         now: Timestamp,
     ) -> Result<Response<Body>, Error> {
@@ -71,21 +73,35 @@ impl Reauthenticate {
             user,
             client,
         } = signed_in;
-        let factor = self
-            .authenticator
-            .verify_in_session(session, self.verify(input, signed_in, now))
+        self.authenticator
+            .verify_in_session(
+                session,
+                SessionSecret::Password,
+                self.verify_password(&input.password, user),
+            )
             .await?;
+        let factor = if user.has_otp() {
+            let code = input.otp_code.as_deref().ok_or(Error::OtpMissing)?;
+            let code = SecondFactorCode::parse(code).ok_or(Error::OtpInvalid)?;
+            let verify = self.verify_code(&code, user, now);
+            let factor = self
+                .authenticator
+                .verify_in_session(session, SessionSecret::Code, verify)
+                .await?;
+            Some(factor)
+        } else {
+            None
+        };
         let renewed = NewSession::renew(session, client.clone(), now);
         let signing_keys = self.keys.signing_keys(now).await?;
-        let cookie = session_cookie(
+        let cookies = SessionCookies::sign(
             &self.sessions.cookie_name,
             &renewed,
-            &user.account_key(),
+            user,
+            devices,
+            factor.is_some(),
             &signing_keys,
-        )
-        .map_err(Error::internal)?;
-        let device = Device::begin(user, user.device_epoch, factor.is_some(), now);
-        let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+        )?;
         let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let report = factor.as_ref().and_then(|factor| {
             RecoveryCodeReport::of(factor, user, &recorder, self.application.default_language)
@@ -103,37 +119,36 @@ impl Reauthenticate {
             )
             .await?;
         match replaced {
-            Outcome::Written => {
-                let profile = user.profile(Some(&renewed.csrf_token));
-                let response = with_cookie(json(StatusCode::CREATED, &profile)?, &cookie)?;
-                with_cookie(response, &device_cookie)
-            }
+            Outcome::Written => cookies.response(user, &renewed),
             // A concurrent request used the code or replaced the session.
             Outcome::Conflict if factor.is_some() => Err(Error::OtpInvalid),
             Outcome::Conflict => Err(Error::NotSignedIn),
         }
     }
 
-    async fn verify(
+    async fn verify_password(
         &self,
-        input: &Input,
-        AuthenticatedSession { user, .. }: &AuthenticatedSession,
+        password: &Password,
+        user: &User,
+    ) -> Result<Verified<()>, Error> {
+        let hash = Some(&user.credentials.password_hash);
+        Ok(match self.hasher.verify(password, hash).await? {
+            Verdict::Wrong => Verified::Wrong(Error::InvalidCredentials),
+            Verdict::Right | Verdict::RightButOutdated => Verified::Right(()),
+        })
+    }
+
+    async fn verify_code(
+        &self,
+        code: &SecondFactorCode,
+        user: &User,
         now: Timestamp,
-    ) -> Result<Verified<Option<SecondFactor>>, Error> {
-        let hash = Some(&user.password_hash);
-        if self.hasher.verify(&input.password, hash).await? == Verdict::Wrong {
-            return Ok(Verified::Wrong(Error::InvalidCredentials));
-        }
-        if !user.has_otp() {
-            return Ok(Verified::Right(None));
-        }
-        let code = input.otp_code.as_deref().ok_or(Error::OtpMissing)?;
-        let code = SecondFactorCode::parse(code).ok_or(Error::OtpInvalid)?;
+    ) -> Result<Verified<SecondFactor>, Error> {
         let factor = self
             .otp_secrets
-            .accepted(user, &code, &self.hasher, now)
+            .accepted(user, code, &self.hasher, now)
             .await?;
-        Ok(Verified::right_or(factor.map(Some), Error::OtpInvalid))
+        Ok(Verified::right_or(factor, Error::OtpInvalid))
     }
 }
 

@@ -1,13 +1,11 @@
 //! `POST /identity/users`: creates an account and its first session.
 
-use serde::de::IgnoredAny;
 use shared::{
     Error, FieldFault,
     config::{Accounts, Application, Sessions},
     domain::{
         activity::{Action, Recorder},
         captcha::CaptchaResponse,
-        device::Device,
         email_address::EmailAddress,
         language::Language,
         mail::{Kind, QueuedMail},
@@ -18,8 +16,8 @@ use shared::{
         user::{NewUser, Uid, User},
     },
     http::{
-        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, StatusCode, client,
-        json, session_cookie, with_cookie,
+        Body, DeviceTokens, Form, KnownDevices, OriginCheck, Request, Response, SessionCookies,
+        client,
     },
     platform::clock::Timestamp,
     providers::{breached_passwords::PasswordCheck, captcha::Captcha},
@@ -126,13 +124,10 @@ impl Create {
                 .unwrap_or_default()
                 .with_request(&self.limits, now)?;
             let user = User::new(new_user.clone(), &self.accounts.uid_prefix, now);
-            let new =
-                NewSession::begin(&user, recorder.client.clone(), self.sessions.lifetime, now);
+            let client = recorder.client.clone();
+            let new = NewSession::begin(&user, client, self.sessions.lifetime, true, now);
             let name = &self.sessions.cookie_name;
-            let cookie = session_cookie(name, &new, &user.account_key(), &signing_keys)
-                .map_err(Error::internal)?;
-            let device = Device::begin(&user, user.device_epoch, false, now);
-            let device_cookie = devices.cookie_with(&device, &signing_keys)?;
+            let cookies = SessionCookies::sign(name, &new, &user, devices, false, &signing_keys)?;
             let requested = user.language.map(Language::as_str);
             let mail = QueuedMail::with_code(
                 Kind::Confirmation,
@@ -153,10 +148,7 @@ impl Create {
                 activity: &recorder.succeeded(&user.uid, Action::SignUp),
             };
             match self.store.sign_up(&account).await? {
-                SignUp::Done => {
-                    let body = json(StatusCode::CREATED, &user.profile(Some(&new.csrf_token)))?;
-                    return with_cookie(with_cookie(body, &cookie)?, &device_cookie);
-                }
+                SignUp::Done => return cookies.response(&user, &new),
                 SignUp::EmailTaken => return Err(Error::Fields(vec![FieldFault::EmailTaken])),
                 SignUp::UidTaken => uids_taken += 1,
                 // A concurrent sign-up with another tagged address of the mailbox was counted, or
@@ -186,14 +178,11 @@ impl Create {
         lookup: &SignUpLookup,
     ) -> Result<EmailAddress, Error> {
         let password = self.passwords.accept(password, email.as_ref()).await;
-        let is_json = |text: &String| serde_json::from_str::<IgnoredAny>(text).is_ok();
         let faults: Vec<FieldFault> = [
             email.is_none().then_some(FieldFault::EmailInvalid),
             lookup.is_email_taken.then_some(FieldFault::EmailTaken),
             password.err().map(FieldFault::from),
-            data.as_ref()
-                .is_some_and(|text| !is_json(text))
-                .then_some(FieldFault::DataInvalid),
+            data.as_deref().and_then(FieldFault::of_data),
         ]
         .into_iter()
         .flatten()

@@ -84,10 +84,7 @@ impl Gateway {
             .routes
             .find(request.method.as_str(), request.uri.path());
         if route.is_none()
-            && let Some(page) =
-                gateway
-                    .pages
-                    .answer(&request.method, request.uri.path(), gateway.routes.list())
+            && let Some(page) = gateway.pages.answer(&request.method, request.uri.path())
         {
             return page;
         }

@@ -51,13 +51,6 @@ impl Routes {
         Self(routes)
     }
 
-    /// The methods and paths of the template.
-    pub fn list(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|route| (route.method.as_str(), route.path.as_str()))
-    }
-
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_>> {
         let segments: Vec<_> = path.split('/').skip(1).map(decode).collect();
         self.0

@@ -60,9 +60,24 @@ fn tables<'a>(
     tables
         .map(|(table, request)| {
             let (items, expressions) = parts(request);
-            access(operation, table, context(table, &items, &expressions, keys))
+            let mut context = context(table, &items, &expressions, keys);
+            context.extend(select(operation, request));
+            access(operation, table, context)
         })
         .collect()
+}
+
+/// The key `dynamodb:Select` of a read: which attributes of the items it returns.
+fn select(operation: &str, request: &Json) -> Option<(&'static str, BTreeSet<String>)> {
+    const READS: [&str; 4] = ["BatchGetItem", "GetItem", "Query", "Scan"];
+    let select = match (&request["Select"], &request["ProjectionExpression"]) {
+        (Json::String(select), _) => select,
+        (_, Json::String(_)) => "SPECIFIC_ATTRIBUTES",
+        _ => "ALL_ATTRIBUTES",
+    };
+    READS
+        .contains(&operation)
+        .then(|| ("dynamodb:Select", BTreeSet::from([select.to_owned()])))
 }
 
 fn single(operation: &str, call: &Json, keys: &PartitionKeys) -> Access {
@@ -72,6 +87,7 @@ fn single(operation: &str, call: &Json, keys: &PartitionKeys) -> Access {
         .filter(|item| !item.is_null())
         .collect();
     let mut context = context(table, &items, &[call], keys);
+    context.extend(select(operation, call));
     if operation == "Query"
         && let Some(key) = keys.get(table)
     {
@@ -224,6 +240,28 @@ mod tests {
             &["epoch", "pk", "sk"],
         )];
         assert_eq!(requested("BatchWriteItem", &call), wanted);
+    }
+
+    #[test]
+    fn a_read_without_a_projection_selects_all_attributes() {
+        let selected = |operation: &str, call: &Json| {
+            let access = accesses(operation, call, &PartitionKeys::new()).remove(0);
+            access.context.get("dynamodb:Select").cloned()
+        };
+        let select = |text: &str| Some(BTreeSet::from([text.to_owned()]));
+        let whole = json!({ "Keys": [{ "pk": { "S": "USER#a" } }] });
+        let mut part = whole.clone();
+        part["ProjectionExpression"] = json!("uid");
+        for (request, expected) in [(whole, "ALL_ATTRIBUTES"), (part, "SPECIFIC_ATTRIBUTES")] {
+            let batch = json!({ "RequestItems": { "Users": request } });
+            assert_eq!(selected("BatchGetItem", &batch), select(expected));
+        }
+        let count = json!({ "TableName": "Grants", "Select": "COUNT" });
+        assert_eq!(selected("Query", &count), select("COUNT"));
+        assert_eq!(
+            selected("UpdateItem", &json!({ "TableName": "Grants" })),
+            None
+        );
     }
 
     #[test]

@@ -76,7 +76,9 @@ fn holding<'a>(condition: &'a Condition, context: &Context) -> Option<BTreeSet<&
     let no_values = BTreeSet::new();
     let requested = context.get(condition.key.as_str()).unwrap_or(&no_values);
     let fits = |pattern: &str, value: &str| match condition.operator {
-        Operator::StringEquals | Operator::ForAllValuesStringEquals => pattern == value,
+        Operator::StringEquals
+        | Operator::StringEqualsIfExists
+        | Operator::ForAllValuesStringEquals => pattern == value,
         Operator::StringLike | Operator::ForAllValuesStringLike => matches(pattern, value),
     };
     let single = matches!(

@@ -39,6 +39,8 @@ pub struct Condition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operator {
     StringEquals,
+    /// Also holds if the request does not have the key.
+    StringEqualsIfExists,
     StringLike,
     /// Also holds if the request does not have the key.
     ForAllValuesStringEquals,
@@ -48,10 +50,11 @@ pub enum Operator {
 
 /// The supported condition keys. `kms:ViaService` is accepted but never matches, because the stack
 /// makes no calls to KMS.
-const CONDITION_KEYS: [&str; 4] = [
+const CONDITION_KEYS: [&str; 5] = [
     "kms:ViaService",
     "dynamodb:Attributes",
     "dynamodb:LeadingKeys",
+    "dynamodb:Select",
     "ses:FromAddress",
 ];
 
@@ -180,6 +183,7 @@ fn conditions(value: &Yaml, at: &str, resolver: &Resolver) -> Result<Vec<Conditi
         let at = format!("{at}.{operator}");
         let operator = match operator {
             "StringEquals" => Operator::StringEquals,
+            "StringEqualsIfExists" => Operator::StringEqualsIfExists,
             "StringLike" => Operator::StringLike,
             "ForAllValues:StringEquals" => Operator::ForAllValuesStringEquals,
             "ForAllValues:StringLike" => Operator::ForAllValuesStringLike,

@@ -369,7 +369,7 @@ fn the_policies_of_a_function_are_read_with_its_permissions_boundary() {
         ),
         (
             "{ dynamodb:LeadingKeys: ['USER#*'] }",
-            "{ dynamodb:Select: [COUNT] }",
+            "{ dynamodb:ReturnValues: [NONE] }",
         ),
         ("- Effect: Allow", "- Effect: Deny"),
         (

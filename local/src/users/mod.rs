@@ -44,6 +44,16 @@ enum Command {
     Create(Create),
     /// Show a user
     Show(Who),
+    /// Find users by the beginning of their e-mail address, or by their uid
+    ///
+    /// Prints each user as a JSON line. Reads the keys of all users.
+    Search {
+        /// Beginning of an e-mail address, or a uid
+        text: String,
+        /// Maximum number of users
+        #[arg(long, value_name = "USERS", default_value_t = 100)]
+        limit: usize,
+    },
     /// Set the state; banned and deleted end all sessions of the user
     SetState {
         #[command(flatten)]
@@ -59,6 +69,23 @@ enum Command {
         role: Option<String>,
         #[arg(long)]
         level: Option<u32>,
+    },
+    /// Set a label, in place of one with the same key
+    SetLabel {
+        #[command(flatten)]
+        who: Who,
+        key: String,
+        value: String,
+        /// private or public: users can change public labels; by default that of the existing label,
+        /// or private
+        #[arg(long, value_parser = ["private", "public"])]
+        scope: Option<String>,
+    },
+    /// Remove a label
+    RemoveLabel {
+        #[command(flatten)]
+        who: Who,
+        key: String,
     },
     /// Mark the e-mail address as confirmed, and clear the mark that mails to it bounce
     VerifyEmail(Who),
@@ -154,6 +181,9 @@ impl Users {
                 plain_otp_secrets,
             } => return transfer::export(&client, after, page, plain_otp_secrets).await,
             Command::Import { file } => return transfer::import(&client, file.as_deref()).await,
+            Command::Search { text, limit } => {
+                return transfer::search(&client, &text, limit).await;
+            }
             Command::Rekey { apply } => return transfer::rekey(&client, apply).await,
             Command::Reseal { apply } => return transfer::reseal(&client, apply).await,
             Command::Create(create) => ("create", create.fields()?),
@@ -168,6 +198,25 @@ impl Users {
                     [("role", json!(role)), ("level", json!(level))],
                 ),
             ),
+            Command::SetLabel {
+                who,
+                key,
+                value,
+                scope,
+            } => (
+                "set-label",
+                with(
+                    who.fields(),
+                    [
+                        ("key", json!(key)),
+                        ("value", json!(value)),
+                        ("scope", json!(scope)),
+                    ],
+                ),
+            ),
+            Command::RemoveLabel { who, key } => {
+                ("remove-label", with(who.fields(), [("key", json!(key))]))
+            }
             Command::VerifyEmail(who) => ("verify-email", who.fields()),
             Command::EndSessions(who) => ("end-sessions", who.fields()),
             Command::DisableOtp(who) => ("disable-otp", who.fields()),

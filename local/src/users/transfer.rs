@@ -1,4 +1,4 @@
-//! Export, import, rekey and reseal in pages. Users are written to standard output and read from standard
+//! Search, export, import, rekey and reseal in pages. Users are written to standard output and read from standard
 //! input; messages are printed on standard error.
 
 use super::client::Client;
@@ -133,6 +133,37 @@ pub async fn import(client: &Client, file: Option<&Path>) -> Result<(), Error> {
         Error::new(format!("{} lines were rejected.", tally.refused))
             .advice("Correct these lines and import them again."),
     )
+}
+
+/// Maximum number of users that the function returns at once.
+const SEARCH_PAGE: usize = 1000;
+
+pub async fn search(client: &Client, text: &str, limit: usize) -> Result<(), Error> {
+    let mut found = 0;
+    let mut after = None;
+    while found < limit {
+        let fields = Map::from_iter([
+            ("text".to_owned(), json!(text)),
+            ("limit".to_owned(), json!((limit - found).min(SEARCH_PAGE))),
+            ("after".to_owned(), json!(after)),
+        ]);
+        let answer = client.manage("search", fields).await?;
+        for user in answer["users"].as_array().into_iter().flatten() {
+            crate::print_line(user)?;
+            found += 1;
+        }
+        after = answer["next"].as_str().map(str::to_owned);
+        if after.is_none() {
+            break;
+        }
+    }
+    let more = if after.is_some() {
+        " There may be more: repeat the command with a greater --limit."
+    } else {
+        ""
+    };
+    eprintln!("{found} users found.{more}");
+    Ok(())
 }
 
 pub async fn rekey(client: &Client, apply: bool) -> Result<(), Error> {

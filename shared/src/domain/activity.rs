@@ -27,6 +27,18 @@ pub enum Action {
     /// The address was confirmed.
     #[serde(rename = "confirm email")]
     ConfirmEmail,
+    /// The user replaced their data.
+    #[serde(rename = "update data")]
+    UpdateData,
+    /// A label was created.
+    #[serde(rename = "create label")]
+    CreateLabel,
+    /// A label got another value.
+    #[serde(rename = "update label")]
+    UpdateLabel,
+    /// A label was deleted.
+    #[serde(rename = "delete label")]
+    DeleteLabel,
     /// A request for a password reset mail.
     #[serde(rename = "request password reset")]
     RequestPasswordReset,
@@ -78,7 +90,7 @@ pub enum Topic {
     Otp,
     /// Password reset and password change.
     Password,
-    /// Sign-up, confirmation, state and role.
+    /// Sign-up, confirmation, data, labels, state and role.
     Account,
 }
 
@@ -181,7 +193,14 @@ impl Action {
     #[must_use]
     pub const fn topic(self) -> Topic {
         match self {
-            Self::SignUp | Self::ConfirmEmail | Self::SetState | Self::SetRole => Topic::Account,
+            Self::SignUp
+            | Self::ConfirmEmail
+            | Self::UpdateData
+            | Self::CreateLabel
+            | Self::UpdateLabel
+            | Self::DeleteLabel
+            | Self::SetState
+            | Self::SetRole => Topic::Account,
             Self::Login
             | Self::LoginWithOtp
             | Self::Logout

@@ -66,7 +66,7 @@ impl Device {
 
     /// Whether the token is valid for the user: it names their uid and their current device epoch.
     #[must_use]
-    pub fn belongs_to(&self, user: &User) -> bool {
+    pub fn belongs_to<C>(&self, user: &User<C>) -> bool {
         self.uid == user.uid && self.epoch == user.device_epoch
     }
 

@@ -9,7 +9,7 @@ use crate::{
         language::Language,
         one_time_code::OneTimeCode,
         token_id::TokenId,
-        user::{MailProblem, Uid, User},
+        user::{CredentialAccess, MailProblem, Uid, User},
     },
     platform::{clock::Timestamp, random},
 };
@@ -104,14 +104,19 @@ impl QueuedMail {
     /// belong to another person, who receives only confirmation and reset mails and the notice that
     /// follows a reset.
     #[must_use]
-    pub fn notice(kind: Kind, user: &User, language: Language, now: Timestamp) -> Option<Self> {
+    pub fn notice<C: CredentialAccess>(
+        kind: Kind,
+        user: &User<C>,
+        language: Language,
+        now: Timestamp,
+    ) -> Option<Self> {
         (!user.is_unconfirmed()).then(|| Self::reset_notice(kind, user, language, now))
     }
 
     /// The notice that follows a password reset by mail. The address need not be confirmed, because
     /// its owner made the reset.
     #[must_use]
-    pub fn reset_notice(kind: Kind, user: &User, language: Language, now: Timestamp) -> Self {
+    pub fn reset_notice<C>(kind: Kind, user: &User<C>, language: Language, now: Timestamp) -> Self {
         Self::without_code(kind, &user.uid, &user.email, language, now)
     }
 

@@ -16,6 +16,8 @@ use crate::{
 /// Maximum seconds between two records of the use of a session. Recording each use would cost a
 /// write at every request.
 const MAX_TOUCH_INTERVAL: i64 = 60;
+/// Maximum lifetime of a session that is not remembered, in seconds: 12 hours.
+const UNREMEMBERED_LIFETIME: i64 = 12 * 3600;
 /// Consecutive wrong passwords and codes that end a session.
 pub const FAILURE_LIMIT: u32 = 10;
 
@@ -39,6 +41,20 @@ impl SessionLifetime {
             MAX_TOUCH_INTERVAL
         }
     }
+
+    /// The absolute timeout of a new session.
+    fn absolute_if(self, remember: bool) -> i64 {
+        if remember {
+            self.absolute
+        } else {
+            self.absolute.min(UNREMEMBERED_LIFETIME)
+        }
+    }
+}
+
+/// Sessions of earlier versions are remembered.
+const fn remembered() -> bool {
+    true
 }
 
 /// The public id of a session: SHA-256 of the id of its token, after the time of the token. It is
@@ -104,18 +120,46 @@ pub struct Session {
     pub last_used_at: Timestamp,
     /// The absolute timeout, as configured at the start; see [`Session::ends_at`].
     pub expires_at: Timestamp,
+    /// Whether browsers keep the session after they were closed. Sessions that are not remembered
+    /// also end after 12 hours.
+    #[serde(default = "remembered")]
+    pub remember: bool,
     /// When the user last proved to know the password; `None` if that was when it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated_at: Option<Timestamp>,
-    /// Consecutive wrong passwords and codes in the session.
+    /// Consecutive wrong passwords in the session.
     #[serde(default)]
     pub failures: u32,
+    /// Consecutive wrong codes of the second factor in the session.
+    #[serde(default)]
+    pub code_failures: u32,
     /// The calendar minute, since the Unix epoch, whose state-changing requests are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_minute: Option<i64>,
     /// State-changing requests in that minute.
     #[serde(default)]
     pub requests: u32,
+}
+
+/// A kind of secret that is verified in a session. Each has its own count: a right password must
+/// not clear wrong codes, or its holder could guess codes without end, nor a code wrong passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionSecret {
+    /// The password of the user.
+    Password,
+    /// A code of the second factor.
+    Code,
+}
+
+impl Session {
+    /// Consecutive wrong secrets of a kind.
+    #[must_use]
+    pub const fn failures_of(&self, secret: SessionSecret) -> u32 {
+        match secret {
+            SessionSecret::Password => self.failures,
+            SessionSecret::Code => self.code_failures,
+        }
+    }
 }
 
 /// The client that sent a request.
@@ -158,7 +202,13 @@ pub struct NewSession {
 impl NewSession {
     /// Begins a session of the user. Its secrets are always new, which prevents session fixation.
     #[must_use]
-    pub fn begin(user: &User, client: Client, life: SessionLifetime, now: Timestamp) -> Self {
+    pub fn begin(
+        user: &User,
+        client: Client,
+        life: SessionLifetime,
+        remember: bool,
+        now: Timestamp,
+    ) -> Self {
         let token_id = TokenId::generate_at(now);
         let csrf_token = random::identifier();
         let session = Session {
@@ -170,9 +220,11 @@ impl NewSession {
             epoch: user.session_epoch,
             began_at: now,
             last_used_at: now,
-            expires_at: now + life.absolute,
+            expires_at: now + life.absolute_if(remember),
+            remember,
             authenticated_at: None,
             failures: 0,
+            code_failures: 0,
             requests_minute: None,
             requests: 0,
         };
@@ -198,6 +250,7 @@ impl NewSession {
             last_used_at: now,
             authenticated_at: Some(now),
             failures: 0,
+            code_failures: 0,
             ..session.clone()
         };
         Self {
@@ -228,21 +281,26 @@ impl Session {
     /// Whether the session is live: it belongs to the user and their current epoch, and neither
     /// timeout has passed.
     #[must_use]
-    pub fn is_live(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    pub fn is_live<C>(&self, user: &User<C>, life: SessionLifetime, now: Timestamp) -> bool {
         self.epoch == user.session_epoch && self.is_unexpired(user, life, now)
     }
 
     /// Whether the session would be live if the account were still open: its epoch has passed, as
     /// after a ban or a deletion, and the account is neither active nor pending.
     #[must_use]
-    pub fn ended_with_account(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    pub fn ended_with_account<C>(
+        &self,
+        user: &User<C>,
+        life: SessionLifetime,
+        now: Timestamp,
+    ) -> bool {
         let is_closed = !matches!(user.state, State::Active | State::Pending);
         is_closed && self.epoch < user.session_epoch && self.is_unexpired(user, life, now)
     }
 
     /// Whether the session belongs to the user and neither timeout has passed. The idle timeout is
     /// never early: it follows the last use that may not have been recorded.
-    fn is_unexpired(&self, user: &User, life: SessionLifetime, now: Timestamp) -> bool {
+    fn is_unexpired<C>(&self, user: &User<C>, life: SessionLifetime, now: Timestamp) -> bool {
         let idle_until = self.last_used_at + life.touch_interval() + life.idle;
         self.uid == user.uid && now < self.ends_at(life) && now < idle_until
     }
@@ -319,9 +377,43 @@ mod tests {
                 user_agent: "test".to_owned(),
             },
             LIFE,
+            true,
             NOW,
         )
         .session
+    }
+
+    #[test]
+    fn a_session_that_is_not_remembered_lives_12_hours_at_most_and_stays_so() {
+        let end = |absolute, remember| {
+            let life = SessionLifetime { absolute, ..LIFE };
+            let client = Client {
+                address: String::new(),
+                user_agent: String::new(),
+            };
+            let new = NewSession::begin(&user(), client.clone(), life, remember, NOW).session;
+            let renewed = NewSession::renew(&new, client, NOW + 60).session;
+            assert_eq!(renewed.remember, remember);
+            assert_eq!(renewed.expires_at, new.expires_at);
+            new.ends_at(life).seconds() - NOW.seconds()
+        };
+        assert_eq!(
+            (end(7_776_000, true), end(7_776_000, false)),
+            (7_776_000, 43_200)
+        );
+        assert_eq!((end(3600, true), end(3600, false)), (3600, 3600));
+    }
+
+    #[test]
+    fn a_session_of_an_earlier_version_is_remembered() {
+        let session = session();
+        let mut stored = serde_json::to_value(&session).expect("JSON");
+        stored
+            .as_object_mut()
+            .expect("an object")
+            .remove("remember");
+        let read: Session = serde_json::from_value(stored).expect("a session");
+        assert_eq!(read, session);
     }
 
     #[test]
@@ -468,6 +560,7 @@ mod tests {
                 user_agent: String::new(),
             },
             LIFE,
+            true,
             NOW,
         );
         let stored = serde_json::to_string(&new.session).expect("JSON");

@@ -89,7 +89,8 @@ mod tests {
             absolute: 86_400,
         };
         let now = Timestamp::from_seconds(1_800_000_000);
-        let session = NewSession::begin(&user, client("192.0.2.1", BROWSER), life, now).session;
+        let session =
+            NewSession::begin(&user, client("192.0.2.1", BROWSER), life, true, now).session;
         binding.compare(&session, &client(address, user_agent))
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::de::IgnoredAny;
+
 /// A parameter that is missing, or whose value cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterFault {
@@ -24,6 +26,8 @@ pub enum ParameterFaultKind {
     TooLong,
     /// A `captcha_response` that is neither text nor an object.
     InvalidFormat,
+    /// The value is none of those that the parameter can have.
+    Invalid,
 }
 
 /// A value that a rule of its parameter rejects.
@@ -41,9 +45,23 @@ pub enum FieldFault {
     PasswordBreached,
     /// The value of `data` is not a JSON text (RFC 8259).
     DataInvalid,
+    /// The key of a label is not 3 to 255 characters of `[a-z0-9_-]`.
+    KeyInvalid,
+    /// The user has a label with this key.
+    KeyTaken,
+    /// The value of a label is not 3 to 255 characters of `[a-z0-9_-]`.
+    ValueInvalid,
 }
 
 impl FieldFault {
+    /// The fault of a value of `data`, if it has one.
+    #[must_use]
+    pub fn of_data(text: &str) -> Option<Self> {
+        serde_json::from_str::<IgnoredAny>(text)
+            .is_err()
+            .then_some(Self::DataInvalid)
+    }
+
     pub(super) const fn key(self) -> &'static str {
         match self {
             Self::EmailInvalid => "email.invalid",
@@ -52,6 +70,9 @@ impl FieldFault {
             Self::PasswordWeak => "password.weak",
             Self::PasswordBreached => "password.breached",
             Self::DataInvalid => "data.invalid_format",
+            Self::KeyInvalid => "key.invalid",
+            Self::KeyTaken => "key.taken",
+            Self::ValueInvalid => "value.invalid",
         }
     }
 }
@@ -77,6 +98,7 @@ impl fmt::Display for ParameterFault {
             // As for the other faults of this parameter, the key has no module.
             (ParameterFaultKind::TooLong, "data") => f.write_str("data.too_long"),
             (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
+            (ParameterFaultKind::Invalid, _) => write!(f, "{module}.invalid_{parameter}"),
             (ParameterFaultKind::InvalidFormat, _) => {
                 write!(f, "{module}.invalid_{parameter}_format")
             }

@@ -9,9 +9,9 @@ use crate::{
     Error,
     domain::{
         activity::Recorder,
-        session::{Client, Session, SessionLifetime},
+        session::{Client, Session, SessionLifetime, SessionSecret},
         session_binding::{ClientMatch, SessionBinding},
-        user::{State, User},
+        user::{CredentialAccess, Credentials, State, User, Withheld},
     },
     http::{Credential, serve::client},
     platform::{
@@ -43,11 +43,11 @@ pub struct Authenticator {
 }
 
 /// The result of a successful authentication.
-pub struct AuthenticatedSession {
+pub struct AuthenticatedSession<C = Withheld> {
     /// The session that the request presents.
     pub session: Session,
     /// The user of the session, active or pending.
-    pub user: User,
+    pub user: User<C>,
     /// The client that sent the request.
     pub client: Client,
 }
@@ -68,7 +68,7 @@ impl<T> Verified<T> {
     }
 }
 
-impl AuthenticatedSession {
+impl<C> AuthenticatedSession<C> {
     /// Requires that the session began, or was re-authenticated, within the last `time` seconds; 0
     /// disables the requirement.
     ///
@@ -119,17 +119,30 @@ impl Authenticator {
             .await
     }
 
+    /// As [`Authenticator::authenticate`], for an operation that verifies or changes credentials.
+    ///
+    /// # Errors
+    /// As [`Authenticator::authenticate`].
+    pub async fn authenticate_with_credentials(
+        &self,
+        request: &Request,
+        now: Timestamp,
+    ) -> Result<AuthenticatedSession<Credentials>, Error> {
+        self.authenticate_client(request.method(), request.headers(), client(request), now)
+            .await
+    }
+
     /// Authenticates a request that a gateway received, from its method, headers and client.
     ///
     /// # Errors
     /// As [`Authenticator::authenticate`].
-    pub async fn authenticate_client(
+    pub async fn authenticate_client<C: CredentialAccess>(
         &self,
         method: &Method,
         headers: &HeaderMap,
         client: Client,
         now: Timestamp,
-    ) -> Result<AuthenticatedSession, Error> {
+    ) -> Result<AuthenticatedSession<C>, Error> {
         let credential = Credential::of(headers, &self.cookie_name).ok_or(Error::NotSignedIn)?;
         let found = credential.sessions(&self.keys, &self.store, now).await?;
         let csrf_token = csrf_token(headers);
@@ -174,11 +187,11 @@ impl Authenticator {
     /// # Errors
     /// - [`Error::NotSignedIn`]: the session is no longer live.
     /// - [`Error::UserNotActive`]: the account is neither active nor pending.
-    pub async fn reload(
+    pub async fn reload<C: CredentialAccess>(
         &self,
-        authenticated: AuthenticatedSession,
+        authenticated: AuthenticatedSession<C>,
         now: Timestamp,
-    ) -> Result<AuthenticatedSession, Error> {
+    ) -> Result<AuthenticatedSession<C>, Error> {
         let found = self
             .store
             .reload_session(&authenticated.session, &authenticated.user, now)
@@ -193,8 +206,8 @@ impl Authenticator {
     }
 
     /// Verifies a secret in a session. The attempt is counted before `verify` runs; a right secret
-    /// clears the count, and the tenth wrong one in a row ends the session. The attempt is refunded
-    /// if `verify` returns an error.
+    /// clears the count of its kind, and the tenth wrong one in a row ends the session. The attempt
+    /// is refunded if `verify` returns an error.
     ///
     /// # Errors
     /// The error of `verify` or of a wrong secret, [`Error::TooManyAttempts`] if ten attempts are
@@ -202,18 +215,21 @@ impl Authenticator {
     pub async fn verify_in_session<T>(
         &self,
         session: &Session,
+        secret: SessionSecret,
         verify: impl Future<Output = Result<Verified<T>, Error>>,
     ) -> Result<T, Error> {
-        let is_last = match self.store.count_session_attempt(session).await? {
+        let is_last = match self.store.count_session_attempt(session, secret).await? {
             SessionAttempt::Counted { is_last } => is_last,
             SessionAttempt::Exhausted => return Err(Error::TooManyAttempts { retry_after: 1 }),
             SessionAttempt::Ended => return Err(Error::NotSignedIn),
         };
         match verify.await {
-            Ok(Verified::Right(value)) => match self.store.clear_session_attempts(session).await? {
-                Outcome::Written => Ok(value),
-                Outcome::Conflict => Err(Error::NotSignedIn),
-            },
+            Ok(Verified::Right(value)) => {
+                match self.store.clear_session_attempts(session, secret).await? {
+                    Outcome::Written => Ok(value),
+                    Outcome::Conflict => Err(Error::NotSignedIn),
+                }
+            }
             Ok(Verified::Wrong(error)) => {
                 if is_last {
                     // A conflict means that the session has already ended.
@@ -226,7 +242,7 @@ impl Authenticator {
                 Err(error)
             }
             Err(error) => {
-                self.store.refund_session_attempt(session).await?;
+                self.store.refund_session_attempt(session, secret).await?;
                 Err(error)
             }
         }
@@ -234,12 +250,12 @@ impl Authenticator {
 
     /// Chooses the session of a request: a live one, or else one that [ended with its
     /// account](Session::ended_with_account), which [`check_active`] then rejects.
-    fn choose(
+    fn choose<C>(
         &self,
-        found: Vec<(Session, User)>,
+        found: Vec<(Session, User<C>)>,
         csrf_token: Option<&str>,
         now: Timestamp,
-    ) -> Result<(Session, User), Error> {
+    ) -> Result<(Session, User<C>), Error> {
         let life = self.session_lifetime;
         let (mut candidates, over): (Vec<_>, Vec<_>) = found
             .into_iter()
@@ -267,7 +283,7 @@ impl Authenticator {
     }
 }
 
-fn check_active(user: &User) -> Result<(), Error> {
+fn check_active<C>(user: &User<C>) -> Result<(), Error> {
     if matches!(user.state, State::Active | State::Pending) {
         Ok(())
     } else {

@@ -1,45 +1,12 @@
-//! Cookies (RFC 6265, and RFC 6265bis for `SameSite`): the session cookie, and the one parser of the
+//! Cookies (RFC 6265, and RFC 6265bis for `SameSite`): their attributes, and the one parser of the
 //! cookies of requests.
 
 use lambda_http::http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use crate::{
-    BoxError,
-    domain::{email_address::AccountKey, session::NewSession},
-    tokens::signed_token::{Claims, Purpose, SigningKeys},
-};
-
-/// The `Set-Cookie` value with the token of a new session. Its `Max-Age` is the absolute timeout of
-/// the session, in seconds.
-///
-/// # Errors
-/// The error of [`SigningKeys::sign`].
-pub fn session_cookie(
-    name: &str,
-    new: &NewSession,
-    account: &AccountKey,
-    signing_keys: &SigningKeys,
-) -> Result<String, BoxError> {
-    let session = &new.session;
-    let token = signing_keys.sign(&Claims::new(
-        Purpose::Session,
-        new.token_id.clone(),
-        session.uid.clone(),
-        account.clone(),
-        session.began_at,
-        session.expires_at,
-    ))?;
-    Ok(cookie(
-        name,
-        &token,
-        session.expires_at.seconds() - session.last_used_at.seconds(),
-    ))
-}
-
 /// The `Set-Cookie` value that makes browsers delete the session cookie.
 #[must_use]
 pub fn clearing_cookie(name: &str) -> String {
-    cookie(name, "", 0)
+    cookie(name, "", Some(0))
 }
 
 /// The values of all cookies of this name, in the order of the request.
@@ -70,8 +37,11 @@ pub fn append_cookies(headers: &mut HeaderMap, cookies: &[String]) {
     }
 }
 
-pub(super) fn cookie(name: &str, value: &str, max_age: i64) -> String {
-    format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age={max_age}")
+/// A `Set-Cookie` value. Without a `Max-Age`, in seconds, browsers delete the cookie when they are
+/// closed.
+pub(super) fn cookie(name: &str, value: &str, max_age: Option<i64>) -> String {
+    let max_age = max_age.map_or(String::new(), |seconds| format!("; Max-Age={seconds}"));
+    format!("{name}={value}; Path=/; HttpOnly; Secure; SameSite=Lax{max_age}")
 }
 
 #[cfg(test)]
@@ -110,8 +80,12 @@ mod tests {
     #[test]
     fn the_cookie_is_sent_over_https_only_and_not_with_cross_site_posts() {
         assert_eq!(
-            cookie("_barong_session", "t", 86_400),
+            cookie("_barong_session", "t", Some(86_400)),
             "_barong_session=t; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=86400"
+        );
+        assert_eq!(
+            cookie("s", "t", None),
+            "s=t; Path=/; HttpOnly; Secure; SameSite=Lax"
         );
         assert_eq!(
             clearing_cookie("s"),

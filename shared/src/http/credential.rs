@@ -7,7 +7,10 @@ use lambda_http::http::{HeaderMap, header::AUTHORIZATION};
 use super::cookies::cookie_values;
 use crate::{
     Error,
-    domain::{session::Session, user::User},
+    domain::{
+        session::Session,
+        user::{CredentialAccess, User},
+    },
     platform::clock::Timestamp,
     store::Store,
     tokens::{
@@ -54,12 +57,12 @@ impl Credential {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the sessions cannot be read, or if no keys are published.
-    pub async fn sessions(
+    pub async fn sessions<C: CredentialAccess>(
         &self,
         keys: &KeyCache,
         store: &Store,
         now: Timestamp,
-    ) -> Result<Vec<(Session, User)>, Error> {
+    ) -> Result<Vec<(Session, User<C>)>, Error> {
         match keys.candidates(Purpose::Session, self.tokens(), now) {
             Candidates::Verified(claims) => store.find_sessions(&claims, now).await,
             Candidates::Unverified(tokens) => {

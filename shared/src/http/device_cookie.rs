@@ -98,7 +98,7 @@ impl KnownDevices {
             value.push(SEPARATOR);
         }
         value += &token;
-        Ok(cookie(self.cookie_name, &value, DEVICE_LIFETIME))
+        Ok(cookie(self.cookie_name, &value, Some(DEVICE_LIFETIME)))
     }
 }
 
@@ -212,7 +212,7 @@ mod tests {
         let device = known.of_account(&accounts).expect("a device");
         assert_eq!((&device.uid, device.epoch), (&users[4].uid, u64::MAX));
         // RFC 6265, section 6.1: name, value and attributes.
-        let longest = super::cookie("__Host-latchkey_device", &cookie, DEVICE_LIFETIME);
+        let longest = super::cookie("__Host-latchkey_device", &cookie, Some(DEVICE_LIFETIME));
         assert!(longest.len() < 4096, "{}", longest.len());
         let is_cookie_octet = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
         assert!(cookie.chars().all(is_cookie_octet), "{cookie}");

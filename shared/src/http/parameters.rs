@@ -10,7 +10,7 @@ use serde_json::{Map, value::RawValue};
 use crate::{
     Error, ParameterFault,
     domain::{captcha::CaptchaResponse, password::Password},
-    error::ParameterFaultKind::{self, Blank, InvalidFormat, Missing, TooLong},
+    error::ParameterFaultKind::{self, Blank, Invalid, InvalidFormat, Missing, TooLong},
 };
 
 /// Maximum size of a body, in bytes.
@@ -127,11 +127,30 @@ impl Parameters {
         text
     }
 
+    /// A required parameter, at most 1024 characters.
+    pub fn text(&mut self, name: &'static str) -> String {
+        self.required(name, LIMIT)
+    }
+
     /// An optional parameter, at most 1024 characters. A blank one counts as absent.
     pub fn optional(&mut self, name: &'static str) -> Option<String> {
-        let text = self.text(name).filter(|text| !is_blank(text))?;
+        let text = self.value(name).filter(|text| !is_blank(text))?;
         self.limit(name, &text, LIMIT);
         Some(text)
+    }
+
+    /// An optional parameter that is `true` or `false`. A blank one counts as absent.
+    pub fn flag(&mut self, name: &'static str) -> Option<bool> {
+        let text = self.value(name).filter(|text| !is_blank(text))?;
+        match text.as_str() {
+            "true" => Some(true),
+            "false" => Some(false),
+            _ => {
+                let is_too_long = text.chars().count() > LIMIT;
+                self.reject(name, if is_too_long { TooLong } else { Invalid });
+                None
+            }
+        }
     }
 
     /// The optional parameter `captcha_response`: an object, or text of at most 4096 characters.
@@ -153,7 +172,7 @@ impl Parameters {
     /// Reads a password that is required only in some cases. A missing or blank one is returned as
     /// a fault, for [`Error::Parameters`], and not reported by [`Self::finish`].
     pub fn conditional_password(&mut self, name: &'static str) -> Result<Password, ParameterFault> {
-        match self.text(name) {
+        match self.value(name) {
             None => Err(self.fault(name, Missing)),
             Some(text) if is_blank(&text) => Err(self.fault(name, Blank)),
             Some(text) => {
@@ -184,7 +203,7 @@ impl Parameters {
     }
 
     fn required(&mut self, name: &'static str, limit: usize) -> String {
-        let kind = match self.text(name) {
+        let kind = match self.value(name) {
             None => Missing,
             Some(text) if is_blank(&text) => Blank,
             Some(text) => {
@@ -196,7 +215,7 @@ impl Parameters {
         String::new()
     }
 
-    fn text(&mut self, name: &str) -> Option<String> {
+    fn value(&mut self, name: &str) -> Option<String> {
         match self.form.remove(name)? {
             Value::Text(text) | Value::Scalar(text) => Some(text),
             Value::NotText | Value::Object(_) | Value::Other => {
@@ -671,6 +690,38 @@ mod tests {
                 "{email} {password} {token}"
             );
         }
+    }
+
+    #[tokio::test]
+    async fn a_flag_is_true_or_false() {
+        let flag = async |value: &str| {
+            let body = format!("{{\"remember\": {value}}}");
+            let form = read(JSON, body.as_bytes()).await.expect("a form");
+            let mut parameters = form.parameters("identity.session");
+            let flag = parameters.flag("remember");
+            parameters
+                .finish()
+                .map(|()| flag)
+                .map_err(|error| error.keys())
+        };
+        for (value, expected) in [
+            ("true", Some(true)),
+            ("false", Some(false)),
+            ("\"true\"", Some(true)),
+            ("\"false\"", Some(false)),
+            ("null", None),
+            ("\" \"", None),
+        ] {
+            assert_eq!(flag(value).await, Ok(expected), "{value}");
+        }
+        for value in ["1", "0", "\"TRUE\"", "\" true\"", "\"yes\"", "\"on\""] {
+            let expected = rejected("identity.session.invalid_remember");
+            assert_eq!(flag(value).await, expected, "{value}");
+        }
+        let long = format!("\"{}\"", "x".repeat(1025));
+        let expected = rejected("identity.session.too_long_remember");
+        assert_eq!(flag(&long).await, expected);
+        assert_eq!(flag("[]").await, rejected("request.malformed_body"));
     }
 
     #[tokio::test]

@@ -14,10 +14,10 @@ use super::{
 use crate::{
     Error,
     domain::{
-        activity::Activity,
+        activity::{Action, Activity},
         email_address::AccountKeys,
         mail::QueuedMail,
-        user::{PendingLifetime, State, Uid, User},
+        user::{Label, PendingLifetime, State, Uid, User},
     },
     platform::{clock::Timestamp, retry::Backoff},
 };
@@ -48,6 +48,13 @@ pub enum Change {
     EndSessions,
     /// Disables the second factor, on condition that it is enabled.
     DisableOtp,
+    /// Replaces the labels, on condition that they are unchanged since the user was read.
+    Labels {
+        /// The new labels.
+        labels: Vec<Label>,
+        /// The action that is recorded.
+        action: Action,
+    },
 }
 
 /// A user with the state as stored, which may be one that [`State`] does not know.
@@ -163,8 +170,8 @@ impl Administration {
         Ok(outcome.into())
     }
 
-    fn change_write(&self, user: &User, change: &Change, now: Timestamp) -> Result<Write, Error> {
-        let now = (":now", number(now.seconds()));
+    fn change_write(&self, user: &User, change: &Change, at: Timestamp) -> Result<Write, Error> {
+        let now = (":now", number(at.seconds()));
         let store = &self.store;
         match change {
             Change::State(state) => {
@@ -203,6 +210,14 @@ impl Administration {
                 Some("attribute_exists(otp_secret)"),
                 [now],
             ),
+            Change::Labels { labels, .. } => {
+                let changed = User {
+                    labels: labels.clone(),
+                    updated_at: at,
+                    ..user.clone()
+                };
+                store.labels_write(user, &changed)
+            }
         }
     }
 
@@ -271,6 +286,16 @@ impl Administration {
         after: Option<&str>,
         limit: i32,
     ) -> Result<(Vec<StoredUser>, Option<String>), Error> {
+        self.scan_users_with("", after, limit).await
+    }
+
+    /// As [`Administration::scan_users`], for the users whose account key begins with the text.
+    pub async fn scan_users_with(
+        &self,
+        beginning: &str,
+        after: Option<&str>,
+        limit: i32,
+    ) -> Result<(Vec<StoredUser>, Option<String>), Error> {
         let start: Option<Item> = after.map(|key| [(PK.to_owned(), text(key))].into());
         let request = self
             .store
@@ -281,7 +306,7 @@ impl Administration {
             .limit(limit)
             .set_exclusive_start_key(start)
             .filter_expression("begins_with(pk, :user)")
-            .expression_attribute_values(":user", text(USER));
+            .expression_attribute_values(":user", text(format!("{USER}{beginning}")));
         let output = request.send().await.map_err(failure)?;
         let users = output
             .items
@@ -313,7 +338,7 @@ mod tests {
         super::tests::{NOW, all_activities, new_user, store, succeeded},
         *,
     };
-    use crate::domain::{activity::Action, email_address::AccountKeys, user::MailProblem};
+    use crate::domain::{email_address::AccountKeys, user::MailProblem};
 
     fn administration(store: &Store) -> Administration {
         Administration::new(store.clone())

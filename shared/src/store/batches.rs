@@ -14,22 +14,62 @@ use super::{
 };
 use crate::{
     Error,
-    domain::{email_address::AccountKey, user::User},
+    domain::{
+        email_address::AccountKey,
+        user::{CredentialAccess, User},
+    },
     platform::{clock::Timestamp, retry::Backoff},
 };
+
+/// Attributes of the items in the Users table that are not users: keys, the account key of a uid,
+/// and the published keys.
+const OTHER_ATTRIBUTES: [&str; 4] = [PK, "keys", "revision", "user"];
+
+/// The part of a batch read that concerns one table.
+pub(super) struct TableRead<'a> {
+    table: &'a String,
+    keys: Vec<Item>,
+    /// The attributes of users to read; `None` for all attributes of all items.
+    attributes: Option<&'static [&'static str]>,
+}
+
+impl TableRead<'_> {
+    fn request(self) -> Result<KeysAndAttributes, Error> {
+        let mut request = KeysAndAttributes::builder()
+            .set_keys(Some(self.keys))
+            .consistent_read(true);
+        if let Some(attributes) = self.attributes {
+            // Placeholders, because some names are reserved words.
+            let names = attributes
+                .iter()
+                .chain(&OTHER_ATTRIBUTES)
+                .enumerate()
+                .map(|(number, name)| (format!("#{number}"), (*name).to_owned()));
+            let names: HashMap<_, _> = names.collect();
+            let projection: Vec<_> = names.keys().map(String::as_str).collect();
+            request = request
+                .projection_expression(projection.join(", "))
+                .set_expression_attribute_names(Some(names));
+        }
+        request.build().map_err(Error::internal)
+    }
+}
 
 impl Store {
     /// The user under the first of these keys that has one, and a grant item, in one consistent
     /// round trip.
-    pub(super) async fn user_and_grant<G: DeserializeOwned>(
+    pub(super) async fn user_and_grant<C: CredentialAccess, G: DeserializeOwned>(
         &self,
         accounts: impl Iterator<Item = &AccountKey>,
         grant: Item,
         now: Timestamp,
-    ) -> Result<(Option<User>, Option<G>), Error> {
+    ) -> Result<(Option<User<C>>, Option<G>), Error> {
         let keys: Vec<Item> = accounts.map(user_key).collect();
         let found = self
-            .batch_get([(&self.users, keys.clone()), (&self.grants, vec![grant])])
+            .batch_get([
+                self.users_read::<C>(keys.clone()),
+                self.grants_read(vec![grant]),
+            ])
             .await?;
         let mut users = Vec::new();
         let mut grant = None;
@@ -44,24 +84,24 @@ impl Store {
     }
 
     /// The user under the first of these keys that has one, in one consistent round trip.
-    pub(super) async fn user_under(
+    pub(super) async fn user_under<C: CredentialAccess>(
         &self,
         accounts: impl Iterator<Item = &AccountKey>,
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
+    ) -> Result<Option<User<C>>, Error> {
         let keys: Vec<Item> = accounts.map(user_key).collect();
-        let found = self.batch_get([(&self.users, keys.clone())]).await?;
+        let found = self.batch_get([self.users_read::<C>(keys.clone())]).await?;
         let items = found.into_iter().map(|(_, item)| item).collect();
         self.first_user(&keys, items, now)
     }
 
     /// The user under the first of the keys that one of the items has. A batch has no order.
-    fn first_user(
+    fn first_user<C: CredentialAccess>(
         &self,
         keys: &[Item],
         mut items: Vec<Item>,
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
+    ) -> Result<Option<User<C>>, Error> {
         items.sort_by_key(|item| keys.iter().position(|key| key.get(PK) == item.get(PK)));
         for item in items {
             if let Some(user) = self.present_user(item, now)? {
@@ -71,19 +111,32 @@ impl Store {
         Ok(None)
     }
 
+    /// A read of items of the Users table, which contains no attributes that `C` withholds.
+    pub(super) fn users_read<C: CredentialAccess>(&self, keys: Vec<Item>) -> TableRead<'_> {
+        TableRead {
+            table: &self.users,
+            keys,
+            attributes: C::ATTRIBUTES,
+        }
+    }
+
+    /// A read of items of the Grants table.
+    pub(super) fn grants_read(&self, keys: Vec<Item>) -> TableRead<'_> {
+        TableRead {
+            table: &self.grants,
+            keys,
+            attributes: None,
+        }
+    }
+
     /// The existing items, each with its table.
     pub(super) async fn batch_get<const N: usize>(
         &self,
-        requests: [(&String, Vec<Item>); N],
+        reads: [TableRead<'_>; N],
     ) -> Result<Vec<(String, Item)>, Error> {
         let mut remaining = HashMap::new();
-        for (table, keys) in requests.into_iter().filter(|(_, keys)| !keys.is_empty()) {
-            let keys = KeysAndAttributes::builder()
-                .set_keys(Some(keys))
-                .consistent_read(true)
-                .build()
-                .map_err(Error::internal)?;
-            remaining.insert(table.clone(), keys);
+        for read in reads.into_iter().filter(|read| !read.keys.is_empty()) {
+            remaining.insert(read.table.clone(), read.request()?);
         }
         let mut found = Vec::new();
         if remaining.is_empty() {

@@ -288,7 +288,7 @@ impl Store {
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let values = [
-            (":old", text(user.password_hash.as_str())),
+            (":old", text(user.credentials.password_hash.as_str())),
             (":hash", text(hash.as_str())),
             (":epoch", number(session.epoch)),
             (":next", number(session.next_epoch()?)),

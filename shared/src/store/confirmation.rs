@@ -15,7 +15,7 @@ use crate::{
         activity::Activity,
         one_time_code::{Kind, OneTimeCode},
         session::{Session, SessionId},
-        user::User,
+        user::{Credentials, User},
     },
     platform::clock::Timestamp,
     tokens::signed_token::Claims,
@@ -75,8 +75,8 @@ impl Store {
         }
         let found = self
             .batch_get([
-                (&self.users, vec![user_key(&claims.account_key)]),
-                (&self.grants, grants),
+                self.users_read::<Credentials>(vec![user_key(&claims.account_key)]),
+                self.grants_read(grants),
             ])
             .await?;
         let mut stored = StoredConfirmation::default();

@@ -266,6 +266,7 @@ mod tests {
             mail::Kind,
             session::{SessionId, SessionLifetime},
             token_id::TokenId,
+            user::Withheld,
         },
         platform::random,
         store::Claim,
@@ -323,7 +324,11 @@ mod tests {
         let notice = notice(user, Kind::OtpEnabled);
         let activity = succeeded(user, Action::EnableOtp, NOW + 1);
         let activation = OtpActivation {
-            pending: user.otp_pending_secret.as_ref().expect("a secret"),
+            pending: user
+                .credentials
+                .otp_pending_secret
+                .as_ref()
+                .expect("a secret"),
             secret: &new_sealed(),
             step: 100,
             recovery_codes: &hashes(codes),
@@ -389,6 +394,7 @@ mod tests {
 
     fn unused_codes(user: &User) -> Vec<&str> {
         let mut codes: Vec<&str> = user
+            .credentials
             .otp_recovery_codes
             .iter()
             .map(PasswordHash::as_str)
@@ -404,15 +410,18 @@ mod tests {
         assert!(store_new_secret(&store, &first).await);
         let second = stored(&store, &first).await;
         assert!(
-            second.otp_pending_secret.is_some()
-                && second.otp_pending_secret != first.otp_pending_secret
+            second.credentials.otp_pending_secret.is_some()
+                && second.credentials.otp_pending_secret != first.credentials.otp_pending_secret
         );
-        assert_eq!((&second.otp_secret, second.session_epoch), (&None, 0));
+        assert_eq!(
+            (&second.credentials.otp_secret, second.session_epoch),
+            (&None, 0)
+        );
         assert!(
             !enable(&store, &first, &session, &["a"]).await,
             "the code is of the replaced secret"
         );
-        assert_eq!(stored(&store, &first).await.otp_secret, None);
+        assert_eq!(stored(&store, &first).await.credentials.otp_secret, None);
     }
 
     #[tokio::test]
@@ -429,11 +438,14 @@ mod tests {
         .await;
         assert_eq!(won.iter().filter(|&&won| won).count(), 1);
         let enabled = stored(&store, &user).await;
-        assert!(enabled.otp_secret.is_some() && enabled.otp_secret != user.otp_pending_secret);
+        assert!(
+            enabled.credentials.otp_secret.is_some()
+                && enabled.credentials.otp_secret != user.credentials.otp_pending_secret
+        );
         assert_eq!(enabled.otp_last_step, Some(100));
         assert_eq!(
             (
-                &enabled.otp_pending_secret,
+                &enabled.credentials.otp_pending_secret,
                 unused_codes(&enabled).len(),
                 enabled.updated_at
             ),
@@ -448,7 +460,7 @@ mod tests {
             NOW + 60,
         );
         let (kept, _) = store
-            .find_sessions(std::slice::from_ref(&claims), NOW)
+            .find_sessions::<Withheld>(std::slice::from_ref(&claims), NOW)
             .await
             .expect("an answer")
             .pop()
@@ -472,7 +484,7 @@ mod tests {
                 .is_written()
         );
         assert!(!enable(&store, &user, &session, &["a"]).await);
-        assert_eq!(stored(&store, &user).await.otp_secret, None);
+        assert_eq!(stored(&store, &user).await.credentials.otp_secret, None);
     }
 
     #[tokio::test]
@@ -502,7 +514,7 @@ mod tests {
         .await;
         assert_eq!(won, [true; 10]);
         let after = stored(&store, &user).await;
-        assert!(unused_codes(&after).is_empty() && after.otp_secret.is_some());
+        assert!(unused_codes(&after).is_empty() && after.credentials.otp_secret.is_some());
         assert!(!signs_in(&store, &user, &recovery("a")).await);
         assert!(signs_in(&store, &user, &SecondFactor::TimeStep(101.into())).await);
     }
@@ -552,7 +564,7 @@ mod tests {
             let disabled = stored(&store, &user).await;
             assert_eq!(
                 (
-                    &disabled.otp_secret,
+                    &disabled.credentials.otp_secret,
                     disabled.otp_last_step,
                     unused_codes(&disabled).len()
                 ),

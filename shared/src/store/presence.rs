@@ -13,15 +13,15 @@ use crate::{
     Error,
     domain::{
         email_address::AccountKey,
-        user::{Uid, User},
+        user::{CredentialAccess, Uid, User},
     },
     platform::clock::Timestamp,
 };
 
 /// What an item of a user means to an endpoint.
-pub(super) enum Account {
+pub(super) enum Account<C> {
     /// The user.
-    Present(Box<User>),
+    Present(Box<User<C>>),
     /// Nothing; a sign-up replaces the item.
     Expired(ExpiredAccount),
 }
@@ -36,9 +36,13 @@ pub struct ExpiredAccount {
 
 impl Store {
     /// The meaning of an item at the time of the request.
-    pub(super) fn account(&self, item: Item, now: Timestamp) -> Result<Account, Error> {
+    pub(super) fn account<C: CredentialAccess>(
+        &self,
+        item: Item,
+        now: Timestamp,
+    ) -> Result<Account<C>, Error> {
         let revision = number_of(&item, "revision").map(str::to_owned);
-        let user = any_user(item)?;
+        let user: User<C> = any_user(item)?;
         Ok(if user.has_expired(self.pending_lifetime, now) {
             Account::Expired(ExpiredAccount {
                 key: user.account_key(),
@@ -51,7 +55,11 @@ impl Store {
     }
 
     /// The user that an item contains; `None` if the account has expired.
-    pub(super) fn present_user(&self, item: Item, now: Timestamp) -> Result<Option<User>, Error> {
+    pub(super) fn present_user<C: CredentialAccess>(
+        &self,
+        item: Item,
+        now: Timestamp,
+    ) -> Result<Option<User<C>>, Error> {
         Ok(match self.account(item, now)? {
             Account::Present(user) => Some(*user),
             Account::Expired(_) => None,
@@ -61,7 +69,7 @@ impl Store {
 
 /// The user that an item contains, expired or not, with the key under which the item is stored. Only
 /// for operators, who see all accounts.
-pub(super) fn any_user(item: Item) -> Result<User, Error> {
+pub(super) fn any_user<C: CredentialAccess>(item: Item) -> Result<User<C>, Error> {
     let key = text_of(&item, PK)?;
     let account = AccountKey::stored(key.strip_prefix(USER).unwrap_or(key));
     Ok(User {

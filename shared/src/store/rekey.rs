@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     Error,
-    domain::{email_address::AccountKey, user::Uid},
+    domain::{
+        email_address::AccountKey,
+        user::{Credentials, Uid, User, Withheld},
+    },
     platform::retry::Backoff,
 };
 
@@ -68,7 +71,7 @@ impl Administration {
         let Some(item) = self.item_under(from).await? else {
             return Ok(Plan::Done(Rekey::Unnecessary));
         };
-        let user = any_user(item.clone())?;
+        let user: User = any_user(item.clone())?;
         let Some(to) = user.email.valid_key() else {
             return Ok(Plan::Done(Rekey::Invalid));
         };
@@ -76,7 +79,7 @@ impl Administration {
             return Ok(Plan::Done(Rekey::Unnecessary));
         }
         Ok(match self.item_under(&to).await? {
-            Some(other) => Plan::Done(Rekey::Taken(any_user(other)?.uid)),
+            Some(other) => Plan::Done(Rekey::Taken(any_user::<Withheld>(other)?.uid)),
             None => Plan::Move(Move {
                 uid: user.uid,
                 from: from.clone(),
@@ -87,8 +90,10 @@ impl Administration {
     }
 
     async fn item_under(&self, account: &AccountKey) -> Result<Option<Item>, Error> {
-        let keys = vec![user_key(account)];
-        let found = self.store.batch_get([(&self.store.users, keys)]).await?;
+        let user = self
+            .store
+            .users_read::<Credentials>(vec![user_key(account)]);
+        let found = self.store.batch_get([user]).await?;
         Ok(found.into_iter().next().map(|(_, item)| item))
     }
 
@@ -151,7 +156,7 @@ mod tests {
             email_address::AccountKeys,
             session::{Session, SessionId},
             token_id::TokenId,
-            user::{State, User},
+            user::State,
         },
         tokens::signed_token::{Claims, Purpose},
     };
@@ -218,7 +223,7 @@ mod tests {
                 );
             }
             let by_uid = store
-                .find_user_by_uid(&user.uid, NOW)
+                .find_user_by_uid::<Withheld>(&user.uid, NOW)
                 .await
                 .expect("an answer");
             assert_eq!(by_uid.expect("a user").email, user.email);
@@ -370,7 +375,10 @@ mod tests {
             opened.expect("a session");
         }
         for account in [key(OLD), key(NEW)] {
-            let found = store.find_sessions(&tokens, NOW).await.expect("an answer");
+            let found = store
+                .find_sessions::<Withheld>(&tokens, NOW)
+                .await
+                .expect("an answer");
             let owners = found.iter().map(|(session, user)| {
                 assert_eq!(session.uid, user.uid);
                 user.account_key()
@@ -396,7 +404,7 @@ mod tests {
             winner.uid
         );
         let waiting = store
-            .find_user_by_uid(&other.uid, NOW)
+            .find_user_by_uid::<Withheld>(&other.uid, NOW)
             .await
             .expect("an answer");
         assert_eq!(waiting.expect("a user").account_key(), key(OLD));

@@ -79,7 +79,7 @@ mod tests {
     use crate::domain::{
         activity::Action,
         otp::{AcceptedStep, SecondFactor},
-        user::OtpSecret,
+        user::{Credentials, OtpSecret},
     };
 
     fn sealed(text: &str) -> Sealed {
@@ -96,10 +96,14 @@ mod tests {
     /// A user of the previous version, with plain secrets in both fields.
     async fn with_plain_secrets(store: &Store) -> User {
         let plain = |text| OtpSecret::import(text).map(StoredOtpSecret::Plain);
+        let new = new_user("jane@example.com");
         let user = User {
-            otp_secret: plain("GEZDGNBVGY3TQOJQ"),
-            otp_pending_secret: plain("MFRGGZDFMZTWQ2LK"),
-            ..new_user("jane@example.com")
+            credentials: Credentials {
+                otp_secret: plain("GEZDGNBVGY3TQOJQ"),
+                otp_pending_secret: plain("MFRGGZDFMZTWQ2LK"),
+                ..new.credentials
+            },
+            ..new
         };
         sign_up(store, &user).await;
         stored(store, &user).await
@@ -142,8 +146,11 @@ mod tests {
         let user = with_plain_secrets(&store).await;
         assert!(reseal(&store, &user, &both("a", "b")).await);
         let expected = User {
-            otp_secret: Some(StoredOtpSecret::Sealed(sealed("a"))),
-            otp_pending_secret: Some(StoredOtpSecret::Sealed(sealed("b"))),
+            credentials: Credentials {
+                otp_secret: Some(StoredOtpSecret::Sealed(sealed("a"))),
+                otp_pending_secret: Some(StoredOtpSecret::Sealed(sealed("b"))),
+                ..user.credentials.clone()
+            },
             ..user.clone()
         };
         let json = |user: &User| serde_json::to_value(user).expect("JSON");
@@ -161,9 +168,9 @@ mod tests {
         assert!(reseal(&store, &user, &only_pending).await);
         assert!(!reseal(&store, &user, &both("a", "c")).await);
         let after = stored(&store, &user).await;
-        assert_eq!(after.otp_secret, user.otp_secret);
+        assert_eq!(after.credentials.otp_secret, user.credentials.otp_secret);
         assert_eq!(
-            after.otp_pending_secret,
+            after.credentials.otp_pending_secret,
             Some(StoredOtpSecret::Sealed(sealed("b")))
         );
     }
@@ -175,12 +182,15 @@ mod tests {
         assert!(signs_in(&store, &user, 100, "a").await);
         let after = stored(&store, &user).await;
         assert_eq!(
-            (&after.otp_secret, after.otp_last_step),
+            (&after.credentials.otp_secret, after.otp_last_step),
             (&Some(StoredOtpSecret::Sealed(sealed("a"))), Some(100))
         );
         // A used code seals nothing.
         assert!(!signs_in(&store, &after, 100, "b").await);
-        assert_eq!(stored(&store, &user).await.otp_secret, after.otp_secret);
+        assert_eq!(
+            stored(&store, &user).await.credentials.otp_secret,
+            after.credentials.otp_secret
+        );
     }
 
     #[tokio::test]
@@ -204,7 +214,7 @@ mod tests {
         let winners: Vec<String> = won.into_iter().flatten().collect();
         assert_eq!(winners.len(), 1, "{winners:?}");
         assert_eq!(
-            stored(&store, &user).await.otp_secret,
+            stored(&store, &user).await.credentials.otp_secret,
             Some(StoredOtpSecret::Sealed(sealed(&winners[0])))
         );
     }

@@ -16,7 +16,7 @@ use crate::{
     Error,
     domain::{
         rate_limit::minute,
-        session::{FAILURE_LIMIT, Session},
+        session::{FAILURE_LIMIT, Session, SessionSecret},
     },
     platform::clock::Timestamp,
 };
@@ -35,21 +35,34 @@ pub enum SessionAttempt {
     Ended,
 }
 
+/// The attribute that counts wrong secrets of a kind.
+const fn count_of(secret: SessionSecret) -> &'static str {
+    match secret {
+        SessionSecret::Password => "failures",
+        SessionSecret::Code => "code_failures",
+    }
+}
+
 impl Store {
     /// Counts an attempt at a secret in a session, before the secret is verified. Of concurrent
     /// attempts, no more are counted than [`FAILURE_LIMIT`].
-    pub async fn count_session_attempt(&self, session: &Session) -> Result<SessionAttempt, Error> {
+    pub async fn count_session_attempt(
+        &self,
+        session: &Session,
+        secret: SessionSecret,
+    ) -> Result<SessionAttempt, Error> {
+        let count = count_of(secret);
         let request = self
             .update_session(session)
-            .update_expression("ADD failures :one")
-            .condition_expression(
-                "attribute_exists(pk) AND (attribute_not_exists(failures) OR failures < :limit)",
-            )
+            .update_expression(format!("ADD {count} :one"))
+            .condition_expression(format!(
+                "attribute_exists(pk) AND (attribute_not_exists({count}) OR {count} < :limit)"
+            ))
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":limit", number(FAILURE_LIMIT));
         Ok(match conditional(request).await? {
             Conditional::Written(item) => SessionAttempt::Counted {
-                is_last: read::<Session>(item)?.failures >= FAILURE_LIMIT,
+                is_last: read::<Session>(item)?.failures_of(secret) >= FAILURE_LIMIT,
             },
             Conditional::Lost(None) => SessionAttempt::Ended,
             Conditional::Lost(Some(_)) => SessionAttempt::Exhausted,
@@ -57,22 +70,31 @@ impl Store {
     }
 
     /// Reverses [`Store::count_session_attempt`] for an attempt that could not be verified.
-    pub async fn refund_session_attempt(&self, session: &Session) -> Result<(), Error> {
+    pub async fn refund_session_attempt(
+        &self,
+        session: &Session,
+        secret: SessionSecret,
+    ) -> Result<(), Error> {
+        let count = count_of(secret);
         let request = self
             .update_session(session)
-            .update_expression("ADD failures :minus_one")
-            .condition_expression("failures > :zero")
+            .update_expression(format!("ADD {count} :minus_one"))
+            .condition_expression(format!("{count} > :zero"))
             .expression_attribute_values(":minus_one", number(-1))
             .expression_attribute_values(":zero", number(0));
         conditional(request).await.map(drop)
     }
 
-    /// Clears the wrong secrets of a session, after a right one. Returns [`Outcome::Conflict`] if
+    /// Clears the wrong secrets of this kind, after a right one. Returns [`Outcome::Conflict`] if
     /// the session has ended.
-    pub async fn clear_session_attempts(&self, session: &Session) -> Result<Outcome, Error> {
+    pub async fn clear_session_attempts(
+        &self,
+        session: &Session,
+        secret: SessionSecret,
+    ) -> Result<Outcome, Error> {
         let request = self
             .update_session(session)
-            .update_expression("REMOVE failures")
+            .update_expression(format!("REMOVE {}", count_of(secret)))
             .condition_expression("attribute_exists(pk)");
         Ok(conditional(request).await?.into())
     }

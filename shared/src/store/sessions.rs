@@ -25,7 +25,7 @@ use crate::{
         email_address::AccountKey,
         otp::{CodeKind, RecoveryCodeReport, SecondFactor},
         session::{Session, SessionId},
-        user::{Uid, User},
+        user::{CredentialAccess, Uid, User},
     },
     platform::clock::Timestamp,
     tokens::{
@@ -36,9 +36,8 @@ use crate::{
 };
 
 /// What claims name.
-#[derive(Default)]
-struct Named {
-    users: HashMap<AccountKey, User>,
+struct Named<C> {
+    users: HashMap<AccountKey, User<C>>,
     sessions: HashMap<SessionId, Session>,
     keys: Option<PublishedKeys>,
 }
@@ -167,11 +166,11 @@ impl Store {
     /// The existing sessions that the claims of verified tokens name, each with its user, in one
     /// round trip unless a user moved to another account key. A session may have ended, see
     /// [`Session::is_live`].
-    pub async fn find_sessions(
+    pub async fn find_sessions<C: CredentialAccess>(
         &self,
         claims: &[Claims],
         now: Timestamp,
-    ) -> Result<Vec<(Session, User)>, Error> {
+    ) -> Result<Vec<(Session, User<C>)>, Error> {
         let named = self.read_named(claims.iter().collect(), false, now).await?;
         self.sessions_of(claims, named, now).await
     }
@@ -181,12 +180,12 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if no keys are published.
-    pub async fn find_sessions_and_keys(
+    pub async fn find_sessions_and_keys<C: CredentialAccess>(
         &self,
         tokens: &[PresentedToken],
         cache: &KeyCache,
         now: Timestamp,
-    ) -> Result<Vec<(Session, User)>, Error> {
+    ) -> Result<Vec<(Session, User<C>)>, Error> {
         if tokens.is_empty() {
             return Ok(Vec::new());
         }
@@ -197,13 +196,17 @@ impl Store {
     }
 
     /// Reads the users and the sessions that claims name, and the published keys if requested.
-    async fn read_named(
+    async fn read_named<C: CredentialAccess>(
         &self,
         claims: Vec<&Claims>,
         with_keys: bool,
         now: Timestamp,
-    ) -> Result<Named, Error> {
-        let mut named = Named::default();
+    ) -> Result<Named<C>, Error> {
+        let mut named = Named {
+            users: HashMap::new(),
+            sessions: HashMap::new(),
+            keys: None,
+        };
         if claims.is_empty() {
             return Ok(named);
         }
@@ -217,7 +220,10 @@ impl Store {
         users.extend(with_keys.then(published_keys_key));
         let sessions = sessions.iter().map(|(uid, id)| session_key(uid, id));
         let found = self
-            .batch_get([(&self.users, users), (&self.grants, sessions.collect())])
+            .batch_get([
+                self.users_read::<C>(users),
+                self.grants_read(sessions.collect()),
+            ])
             .await?;
         for (table, item) in found {
             if table != self.users {
@@ -235,12 +241,12 @@ impl Store {
     }
 
     /// The sessions of verified claims among those that were read.
-    async fn sessions_of(
+    async fn sessions_of<C: CredentialAccess>(
         &self,
         claims: &[Claims],
-        mut named: Named,
+        mut named: Named<C>,
         now: Timestamp,
-    ) -> Result<Vec<(Session, User)>, Error> {
+    ) -> Result<Vec<(Session, User<C>)>, Error> {
         let mut with_users = Vec::new();
         for claims in claims {
             let Some(session) = named.sessions.remove(&SessionId::of(&claims.token_id)) else {
@@ -257,12 +263,12 @@ impl Store {
     }
 
     /// The current state of a session and of its user, see [`Store::find_sessions`].
-    pub async fn reload_session(
+    pub async fn reload_session<C: CredentialAccess>(
         &self,
         session: &Session,
-        user: &User,
+        user: &User<C>,
         now: Timestamp,
-    ) -> Result<Option<(Session, User)>, Error> {
+    ) -> Result<Option<(Session, User<C>)>, Error> {
         let uid = &session.uid;
         let account = user.account_key();
         let key = session_key(uid, &session.id);
@@ -288,7 +294,7 @@ impl Store {
     /// A stored session of a user, live or not.
     pub async fn find_session(&self, uid: &Uid, id: &SessionId) -> Result<Option<Session>, Error> {
         let key = session_key(uid, id);
-        let found = self.batch_get([(&self.grants, vec![key])]).await?;
+        let found = self.batch_get([self.grants_read(vec![key])]).await?;
         found
             .into_iter()
             .next()
@@ -342,9 +348,9 @@ impl Store {
     /// Ends every other session of the user, including sessions that concurrent sign-ins are
     /// creating. Returns [`Outcome::Conflict`], without writing, if this session ended since it was
     /// read.
-    pub async fn end_other_sessions(
+    pub async fn end_other_sessions<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         session: &Session,
         activity: &Activity,
     ) -> Result<Outcome, Error> {

@@ -7,7 +7,7 @@ use super::{
     items::{number, read, text},
     keys::{mail_log_key, uid_key, user_key},
     presence::{Account, ExpiredAccount},
-    transaction::Transaction,
+    transaction::{Transaction, Value, Write},
     writes::{activity_write, code_writes, mail_log_write, session_write},
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{Uid, User},
+        user::{CredentialAccess, Uid, User, Withheld},
     },
     platform::clock::Timestamp,
 };
@@ -39,7 +39,7 @@ pub struct SignUpLookup {
 }
 
 impl SignUpLookup {
-    fn with_accounts(mut self, accounts: Vec<Account>) -> Self {
+    fn with_accounts(mut self, accounts: Vec<Account<Withheld>>) -> Self {
         for account in accounts {
             match account {
                 Account::Present(_) => self.is_email_taken = true,
@@ -94,6 +94,29 @@ pub enum SignUp {
     Conflict,
 }
 
+/// The change that replaces the labels.
+const SET_LABELS: &str = "SET labels = :labels, updated_at = :now";
+
+/// The condition that the labels are unchanged since the user was read. A user without labels may
+/// be stored without the attribute.
+const fn labels_unchanged<C>(user: &User<C>) -> &'static str {
+    if user.labels.is_empty() {
+        "attribute_not_exists(labels) OR labels = :before"
+    } else {
+        "labels = :before"
+    }
+}
+
+fn labels_values<C>(user: &User<C>, changed: &User<C>) -> Result<[Value; 3], Error> {
+    let labels =
+        |user: &User<C>| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
+    Ok([
+        (":before", labels(user)?),
+        (":labels", labels(changed)?),
+        (":now", number(changed.updated_at.seconds())),
+    ])
+}
+
 impl Store {
     /// The user of an address.
     pub async fn find_user(
@@ -105,16 +128,21 @@ impl Store {
     }
 
     /// The user with this uid.
-    pub async fn find_user_by_uid(&self, uid: &Uid, now: Timestamp) -> Result<Option<User>, Error> {
+    pub async fn find_user_by_uid<C: CredentialAccess>(
+        &self,
+        uid: &Uid,
+        now: Timestamp,
+    ) -> Result<Option<User<C>>, Error> {
         // The user may move to another account key between the two reads. This happens at most once
         // per user, so a second try is sufficient.
         for _ in 0..2 {
-            let pointers = self.batch_get([(&self.users, vec![uid_key(uid)])]).await?;
+            let pointer = self.users_read::<C>(vec![uid_key(uid)]);
+            let pointers = self.batch_get([pointer]).await?;
             let Some((_, pointer)) = pointers.into_iter().next() else {
                 return Ok(None);
             };
             let UidItem { account } = read(pointer)?;
-            let user = self.user_under(std::iter::once(&account), now).await?;
+            let user: Option<User<C>> = self.user_under(std::iter::once(&account), now).await?;
             if let Some(user) = user.filter(|user| user.uid == *uid) {
                 return Ok(Some(user));
             }
@@ -124,12 +152,12 @@ impl Store {
 
     /// Returns `read`, the user under the account key of a token, if it has this uid. Otherwise the
     /// user may have moved to another key since the token was issued, and is looked up by uid.
-    pub(super) async fn user_of(
+    pub(super) async fn user_of<C: CredentialAccess>(
         &self,
         uid: &Uid,
-        read: Option<User>,
+        read: Option<User<C>>,
         now: Timestamp,
-    ) -> Result<Option<User>, Error> {
+    ) -> Result<Option<User<C>>, Error> {
         match read.filter(|user| user.uid == *uid) {
             Some(user) => Ok(Some(user)),
             None => self.find_user_by_uid(uid, now).await,
@@ -139,25 +167,58 @@ impl Store {
     /// Stores the labels of `changed`. Returns [`Outcome::Conflict`], without writing, if the
     /// labels changed or the user was deleted since `user` was read.
     pub async fn set_labels(&self, user: &User, changed: &User) -> Result<Outcome, Error> {
-        let labels =
-            |user: &User| serde_dynamo::to_attribute_value(&user.labels).map_err(Error::internal);
-        // A user without labels may be stored without the attribute.
-        let unchanged = if user.labels.is_empty() {
-            "attribute_not_exists(labels) OR "
-        } else {
-            ""
-        };
-        self.update_user(
-            user,
-            "SET labels = :labels, updated_at = :now",
-            Some(&format!("{unchanged}labels = :before")),
-            [
-                (":before", labels(user)?),
-                (":labels", labels(changed)?),
-                (":now", number(changed.updated_at.seconds())),
-            ],
-        )
-        .await
+        let condition = labels_unchanged(user);
+        let values = labels_values(user, changed)?;
+        self.update_user(user, SET_LABELS, Some(condition), values)
+            .await
+    }
+
+    /// As [`Store::set_labels`], and records the activity in the same transaction.
+    pub async fn change_labels<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        changed: &User<C>,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            self.labels_write(user, changed)?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
+    }
+
+    /// As [`Store::set_labels`], as a part of a transaction.
+    pub(super) fn labels_write<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        changed: &User<C>,
+    ) -> Result<Write, Error> {
+        let condition = labels_unchanged(user);
+        let values = labels_values(user, changed)?;
+        self.user_write(user, SET_LABELS, Some(condition), values)
+    }
+
+    /// Replaces the user's data and records the activity. Returns [`Outcome::Conflict`], without
+    /// writing, if the user was deleted or moved to another account key since `user` was read.
+    pub async fn set_data<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        data: &str,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let writes = [
+            self.user_write(
+                user,
+                "SET #data = :data, updated_at = :now",
+                None,
+                [
+                    (":data", text(data)),
+                    (":now", number(activity.created_at.seconds())),
+                ],
+            )?,
+            activity_write(&self.grants, activity)?,
+        ];
+        Ok(self.transact(writes).await?.into())
     }
 
     /// Looks up the address and its log of sign-up mails in one round trip, and in parallel the user
@@ -173,14 +234,14 @@ impl Store {
         let log = accounts.map(|accounts| mail_log_key(accounts.account(), MailKind::SignUp));
         let referrer = async {
             match referral {
-                Some(uid) => self.find_user_by_uid(uid, now).await,
+                Some(uid) => self.find_user_by_uid::<Withheld>(uid, now).await,
                 None => Ok(None),
             }
         };
         let (found, referrer) = tokio::try_join!(
             self.batch_get([
-                (&self.users, users),
-                (&self.grants, log.into_iter().collect()),
+                self.users_read::<Withheld>(users),
+                self.grants_read(log.into_iter().collect()),
             ]),
             referrer,
         )?;
@@ -193,7 +254,7 @@ impl Store {
             if table == self.grants {
                 lookup.mail_log = Some(read(item)?);
             } else {
-                accounts.push(self.account(item, now)?);
+                accounts.push(self.account::<Withheld>(item, now)?);
             }
         }
         Ok(lookup.with_accounts(accounts))
@@ -207,7 +268,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<SignUpLookup, Error> {
         let keys = accounts.iter().map(user_key).collect();
-        let found = self.batch_get([(&self.users, keys)]).await?;
+        let found = self.batch_get([self.users_read::<Withheld>(keys)]).await?;
         let accounts = found
             .into_iter()
             .map(|(_, item)| self.account(item, now))
@@ -222,7 +283,7 @@ impl Store {
         let unchanged = Some("password_hash = :old");
         let values = [
             (":new", text(hash.as_str())),
-            (":old", text(user.password_hash.as_str())),
+            (":old", text(user.credentials.password_hash.as_str())),
         ];
         // A conflict means that another request changed the password.
         let _ = self.update_user(user, set, unchanged, values).await?;

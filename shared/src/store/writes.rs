@@ -23,7 +23,7 @@ use crate::{
         password::PasswordHash,
         rate_limit::{MailKind, MailLog},
         session::Session,
-        user::{StoredOtpSecret, Uid, User},
+        user::{CredentialAccess, StoredOtpSecret, Uid, User},
     },
 };
 
@@ -129,7 +129,7 @@ pub(super) fn step_change(
 
 /// The value `:secret` of the condition that the OTP secret is unchanged since the user was read.
 pub(super) fn otp_secret_as_read(user: &User) -> Value {
-    let secret = user.otp_secret.as_ref();
+    let secret = user.credentials.otp_secret.as_ref();
     (
         ":secret",
         text(secret.map_or("", StoredOtpSecret::as_stored)),
@@ -237,9 +237,9 @@ impl Store {
     /// Changes a user, on condition that they are still stored under the key at which they were
     /// read, and raises their revision. So `change` has no `ADD` clause. The values `:uid` and
     /// `:one` are defined.
-    pub(super) fn user_write(
+    pub(super) fn user_write<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,
@@ -249,9 +249,9 @@ impl Store {
     }
 
     /// As [`Store::user_write`], outside a transaction.
-    pub(super) async fn update_user(
+    pub(super) async fn update_user<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,
@@ -269,9 +269,9 @@ impl Store {
         Ok(conditional(request).await?.into())
     }
 
-    fn user_update(
+    fn user_update<C: CredentialAccess>(
         &self,
-        user: &User,
+        user: &User<C>,
         change: &str,
         condition: Option<&str>,
         values: impl IntoIterator<Item = Value>,
@@ -328,11 +328,14 @@ impl Store {
                 let (change, _, sealed) = step_change(accepted);
                 (change, sealed)
             }
+            // An imported user may have no last step, by which functions that cannot read the secret
+            // know that OTP is on.
             SecondFactor::RecoveryCode(hash) => (
-                "DELETE otp_recovery_codes :used",
+                "SET otp_last_step = if_not_exists(otp_last_step, :zero) DELETE otp_recovery_codes :used",
                 Some((":used", recovery_set(slice::from_ref(hash)))),
             ),
         };
+        let zero = matches!(factor, SecondFactor::RecoveryCode(_)).then(|| (":zero", number(0)));
         self.user_write(
             user,
             &format!("{change}{further_change}"),
@@ -342,6 +345,7 @@ impl Store {
             [otp_secret_as_read(user), (":code", code)]
                 .into_iter()
                 .chain(further)
+                .chain(zero)
                 .chain(further_value),
         )
     }

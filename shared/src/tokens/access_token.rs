@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     BoxError,
-    domain::user::{State, Uid, User},
+    domain::user::{CredentialAccess, State, Uid, User},
     platform::{clock::Timestamp, random},
     tokens::{
         access_key::{AccessKey, Jwk},
@@ -134,7 +134,12 @@ impl AccessTokenKeys {
     }
 
     /// Signs an access token for the user, which expires after [`LIFE`] seconds.
-    pub fn sign(&self, user: &User, names: &Names, now: Timestamp) -> Result<String, BoxError> {
+    pub fn sign<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        names: &Names,
+        now: Timestamp,
+    ) -> Result<String, BoxError> {
         let referral_uid = user.referral_uid.as_ref();
         let claims = Claims {
             iss: &names.issuer,

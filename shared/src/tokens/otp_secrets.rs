@@ -148,7 +148,7 @@ impl OtpSecrets {
     /// sign-in needs no further round trip. Without a key the secret stays plain, because the code
     /// is valid anyway.
     async fn sealing(&self, user: &User, accepted: AcceptedStep, now: Timestamp) -> AcceptedStep {
-        let Some(StoredOtpSecret::Plain(secret)) = &user.otp_secret else {
+        let Some(StoredOtpSecret::Plain(secret)) = &user.credentials.otp_secret else {
             return accepted;
         };
         let sealed = self.0.cached(now).await.and_then(|keys| {
@@ -168,7 +168,7 @@ impl OtpSecrets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platform::secrets_manager::Manager;
+    use crate::{domain::user::Credentials, platform::secrets_manager::Manager};
 
     const NOW: Timestamp = Timestamp::from_seconds(59);
     /// The secret of RFC 6238's test vectors, and its code at [`NOW`].
@@ -189,7 +189,10 @@ mod tests {
         }))
         .expect("a user");
         User {
-            otp_secret: Some(otp_secret),
+            credentials: Credentials {
+                otp_secret: Some(otp_secret),
+                ..user.credentials
+            },
             ..user
         }
     }

@@ -83,7 +83,7 @@ function words(key, seconds) {
   if (known) return known.replace("{when}", () => when(Number(seconds ?? 60)));
   if (key.startsWith("authz.") || OVER.test(key)) return texts.authz;
   if (/\.(missing|empty)_/.test(key)) return texts.required;
-  if (/\.too_long_/.test(key)) return texts.too_long;
+  if (/\.too_long(_|$)/.test(key)) return texts.too_long;
   return texts.unavailable;
 }
 
@@ -319,9 +319,9 @@ one("step-up-cancel")?.addEventListener("click", () => dialog.close());
 
 // ---- Sign-in, sign-up, reset and confirmation ----
 
-on("sign-in", async ({ email, password, otp_code }) => {
+on("sign-in", async ({ email, password, otp_code, remember }) => {
   try {
-    await call("POST", "/identity/sessions", { email, password, otp_code, ...person() });
+    await call("POST", "/identity/sessions", { email, password, otp_code, remember: Boolean(remember), ...person() });
   } catch (error) {
     if (error.keys?.some((key) => key.endsWith("_otp"))) one("otp").hidden = false;
     throw error;
@@ -413,6 +413,7 @@ async function showAccount() {
   one("recovery-replace").hidden = !user.otp;
   one("step-up-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
+  showLanguage(user.data);
   const sessions = await call("GET", "/resource/sessions");
   one("sessions").replaceChildren(...sessions.map(row));
   const others = sessions.some((session) => !session.current);
@@ -420,6 +421,24 @@ async function showAccount() {
   one("no-others").hidden = others;
   one("retry").hidden = true;
   one("account").hidden = false;
+}
+
+// The data of a user as an object; `null` if it is another value, which has no member `language`.
+// The numbers of other front ends keep their digits, where the browser can do that.
+function dataOf(text) {
+  const exact = (_, value, { source } = {}) => (typeof value === "number" && source && JSON.rawJSON ? JSON.rawJSON(source) : value);
+  const data = text ? JSON.parse(text, exact) : {};
+  return data && typeof data === "object" && !Array.isArray(data) ? data : null;
+}
+
+// Selects the language of mails, else that of the page.
+function showLanguage(text) {
+  const data = dataOf(text);
+  const select = one("change-language").elements.language;
+  const stored = String(data?.language ?? "").trim().toLowerCase().split(/[-_]/)[0];
+  const known = [...select.options].some((option) => option.value === stored);
+  select.value = known ? stored : language;
+  one("language").hidden = !data;
 }
 
 // An element with a text.
@@ -501,6 +520,12 @@ on("sign-out", async () => {
   }
   csrf.forget();
   go("/accounts/sign_in");
+});
+on("change-language", async ({ language: chosen }) => {
+  const { data } = await call("GET", "/resource/users/me");
+  await call("PUT", "/resource/users/me", { data: JSON.stringify({ ...dataOf(data), language: chosen }) });
+  sayNext("language_saved");
+  location.assign(`/accounts/settings?lang=${chosen}`);
 });
 on("end-others", () => change("DELETE", "/resource/sessions", undefined, "others_ended"));
 on("change-password", async (values, form) => {

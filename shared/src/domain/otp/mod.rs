@@ -76,7 +76,7 @@ pub async fn accepted(
 ) -> Result<Option<SecondFactor>, Error> {
     match code {
         SecondFactorCode::Recovery(code) => {
-            let hash = recovery::find(&user.otp_recovery_codes, code, hasher).await?;
+            let hash = recovery::find(&user.credentials.otp_recovery_codes, code, hasher).await?;
             Ok(hash.map(SecondFactor::RecoveryCode))
         }
         SecondFactorCode::Totp(code) => {

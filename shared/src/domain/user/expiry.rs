@@ -1,7 +1,7 @@
 //! Expiry of accounts whose address was never confirmed. Otherwise a stranger could sign up with the
 //! address of another person and keep it forever.
 
-use super::{State, User};
+use super::{CredentialAccess, State, User};
 use crate::platform::clock::Timestamp;
 
 const DAY: i64 = 86_400;
@@ -24,7 +24,7 @@ impl PendingLifetime {
     }
 }
 
-impl User {
+impl<C: CredentialAccess> User<C> {
     /// Whether the account is pending and its address was never confirmed. A stranger may have
     /// created it.
     #[must_use]

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::User;
+use super::{CredentialAccess, User};
 use crate::platform::clock::Timestamp;
 
 /// A fact about a user.
@@ -45,7 +45,9 @@ const BOUNCED: &str = "bounced";
 /// A recipient of the address reported a mail as spam.
 const COMPLAINED: &str = "complained";
 /// Scope of labels that the user cannot change.
-const PRIVATE: &str = "private";
+pub(super) const PRIVATE: &str = "private";
+/// Scope of labels that the user can change.
+pub(super) const PUBLIC: &str = "public";
 
 /// A report of SES that mails to an address are undeliverable or unwanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +58,7 @@ pub enum MailProblem {
     Complaint,
 }
 
-impl User {
+impl<C: CredentialAccess> User<C> {
     /// The user with the label `email: verified`; state and level are unchanged.
     #[must_use]
     pub fn verified(&self, now: Timestamp) -> Self {
@@ -114,7 +116,8 @@ impl User {
     }
 
     /// The labels as the API returns them: the stored ones and, while OTP is on, `otp: enabled`.
-    pub(super) fn label_views(&self) -> Vec<LabelView<'_>> {
+    #[must_use]
+    pub fn label_views(&self) -> Vec<LabelView<'_>> {
         let enabled_at = self.otp_enabled_at.unwrap_or(self.updated_at).rfc3339();
         let otp = self.has_otp().then(|| LabelView {
             key: OTP,
@@ -157,10 +160,10 @@ impl User {
 
 /// A label as the API returns it.
 #[derive(Serialize)]
-pub(super) struct LabelView<'a> {
-    key: &'a str,
+pub struct LabelView<'a> {
+    pub(super) key: &'a str,
     value: &'a str,
-    scope: &'a str,
+    pub(super) scope: &'a str,
     created_at: String,
     updated_at: String,
 }
@@ -182,7 +185,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::user::{OtpSecret, State, StoredOtpSecret};
+    use crate::domain::user::{Credentials, OtpSecret, State, StoredOtpSecret};
 
     fn user() -> User {
         serde_json::from_value(serde_json::json!({
@@ -265,7 +268,10 @@ mod tests {
             ..user()
         };
         let on = User {
-            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+            credentials: Credentials {
+                otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+                ..off.credentials.clone()
+            },
             otp_enabled_at: Some(at(30)),
             ..off.clone()
         };

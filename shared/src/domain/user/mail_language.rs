@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer};
 use super::User;
 use crate::domain::language::Language;
 
-impl User {
+impl<C> User<C> {
     /// The language of a mail: the first of these that has texts: the language of the request, the
     /// member `language` of the user's data, the language of the sign-up, the default.
     #[must_use]

@@ -1,17 +1,20 @@
 //! Users: the stored item, and the profile that the API returns.
 
+mod credentials;
 mod expiry;
 mod label;
 mod mail_language;
 mod otp_secret;
+mod own_labels;
 mod uid;
 
 use serde::{Deserialize, Serialize};
 
+pub use credentials::{CredentialAccess, Credentials, Withheld};
 pub use expiry::PendingLifetime;
-use label::LabelView;
-pub use label::{Label, MailProblem};
+pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
+pub use own_labels::{LabelScope, LabelText};
 pub use uid::Uid;
 
 use crate::{
@@ -26,7 +29,7 @@ use crate::{
 
 /// A user as stored: one item, under [`User::account_key`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct User {
+pub struct User<C = Credentials> {
     /// The identifier in the API and in other services; never changes.
     pub uid: Uid,
     /// The address, as the user typed it.
@@ -35,8 +38,9 @@ pub struct User {
     /// from the address by another rule.
     #[serde(skip)]
     pub stored_under: Option<AccountKey>,
-    /// The hash of the password.
-    pub password_hash: PasswordHash,
+    /// What proves that a client is the user.
+    #[serde(flatten)]
+    pub credentials: C,
     /// The state of the account, which decides whether the user can sign in.
     pub state: State,
     /// The role, such as `member`. Only services that consume access tokens interpret it.
@@ -44,23 +48,11 @@ pub struct User {
     /// The verification level: 0 at sign-up; confirming the address raises it to 1. Other services
     /// may assign higher levels.
     pub level: u32,
-    /// The TOTP secret; `None` while OTP is off, see [`User::has_otp`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otp_secret: Option<StoredOtpSecret>,
-    /// The highest time step of `otp_secret` whose code was accepted. Codes of this and of earlier
-    /// time steps are rejected (RFC 6238, section 5.2).
+    /// The highest time step of the TOTP secret whose code was accepted, or 0. Codes of this and of
+    /// earlier time steps are rejected (RFC 6238, section 5.2). Present while OTP is on: a session
+    /// requires a code, and earlier versions stored an imported secret without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_last_step: Option<u64>,
-    /// A new TOTP secret. It has no effect until the user enables OTP with a code of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub otp_pending_secret: Option<StoredOtpSecret>,
-    /// Hashes of the unused recovery codes, which share one salt.
-    #[serde(
-        default,
-        skip_serializing_if = "Vec::is_empty",
-        with = "serde_dynamo::string_set"
-    )]
-    pub otp_recovery_codes: Vec<PasswordHash>,
     /// When OTP was enabled. `None` if that was before this was recorded, or elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub otp_enabled_at: Option<Timestamp>,
@@ -85,7 +77,7 @@ pub struct User {
     /// The device epoch. Incrementing it invalidates all device tokens of the user.
     #[serde(default)]
     pub device_epoch: u64,
-    /// JSON text that the client sent at sign-up.
+    /// JSON text of the client, sent at sign-up or later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
     /// The language that the sign-up named, see [`User::mail_language`].
@@ -188,14 +180,11 @@ impl User {
             uid: Uid::generate(uid_prefix),
             email: new.email,
             stored_under: None,
-            password_hash: new.password_hash,
+            credentials: Credentials::of_password(new.password_hash),
             state: State::Pending,
             role: "member".to_owned(),
             level: 0,
-            otp_secret: None,
             otp_last_step: None,
-            otp_pending_secret: None,
-            otp_recovery_codes: Vec::new(),
             otp_enabled_at: None,
             totp_failures: 0,
             totp_retry_at: None,
@@ -215,25 +204,12 @@ impl User {
         }
     }
 
-    /// The account key under which the user is, or will be, stored.
-    #[must_use]
-    pub fn account_key(&self) -> AccountKey {
-        let stored = self.stored_under.clone();
-        stored.unwrap_or_else(|| self.email.account_key())
-    }
-
-    /// Whether OTP is on. Every function knows this, also those that cannot open the secret.
-    #[must_use]
-    pub const fn has_otp(&self) -> bool {
-        self.otp_secret.is_some()
-    }
-
     /// The stored secret in a field.
     #[must_use]
     pub const fn stored_otp_secret(&self, field: OtpField) -> Option<&StoredOtpSecret> {
         match field {
-            OtpField::Secret => self.otp_secret.as_ref(),
-            OtpField::Pending => self.otp_pending_secret.as_ref(),
+            OtpField::Secret => self.credentials.otp_secret.as_ref(),
+            OtpField::Pending => self.credentials.otp_pending_secret.as_ref(),
         }
     }
 
@@ -291,10 +267,8 @@ impl User {
     #[must_use]
     fn without_otp(self) -> Self {
         Self {
-            otp_secret: None,
+            credentials: Credentials::of_password(self.credentials.password_hash),
             otp_last_step: None,
-            otp_pending_secret: None,
-            otp_recovery_codes: Vec::new(),
             otp_enabled_at: None,
             totp_failures: 0,
             totp_retry_at: None,
@@ -326,6 +300,21 @@ impl User {
             }
             (Some(MailProblem::Complaint), _) => ResetMails::OneADay,
         }
+    }
+}
+
+impl<C: CredentialAccess> User<C> {
+    /// The account key under which the user is, or will be, stored.
+    #[must_use]
+    pub fn account_key(&self) -> AccountKey {
+        let stored = self.stored_under.clone();
+        stored.unwrap_or_else(|| self.email.account_key())
+    }
+
+    /// Whether OTP is on.
+    #[must_use]
+    pub fn has_otp(&self) -> bool {
+        self.credentials.has_otp(self.otp_last_step)
     }
 
     /// The user as the API returns it. Only a response that opens a session has a
@@ -498,7 +487,10 @@ mod tests {
     #[test]
     fn a_first_confirmation_ends_sessions_and_removes_the_second_factor() {
         let pending = User {
-            otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+            credentials: Credentials {
+                otp_secret: OtpSecret::import("GEZDGNBVGY3TQOJQ").map(StoredOtpSecret::Plain),
+                ..user("pending").credentials
+            },
             otp_enabled_at: Some(Timestamp::from_seconds(3)),
             totp_failures: 7,
             labels: Vec::new(),
@@ -508,12 +500,12 @@ mod tests {
             .confirmed(Timestamp::from_seconds(9))
             .expect("an epoch");
         assert_eq!(
-            (first.session_epoch, first.otp_secret, first.totp_failures),
-            (1, None, 0)
+            (first.session_epoch, first.has_otp(), first.totp_failures),
+            (1, false, 0)
         );
         assert_eq!(first.device_epoch, 1);
         let again = User {
-            otp_secret: pending.otp_secret,
+            credentials: pending.credentials,
             ..user("pending")
         }
         .confirmed(Timestamp::from_seconds(9))

@@ -217,6 +217,8 @@ impl SignIn {
             | Error::OtpAlreadyEnabled
             | Error::OtpNotEnabled
             | Error::OtpRefused
+            | Error::LabelPrivate
+            | Error::LabelLimit
             | Error::TopicUnknown
             | Error::NoActivity => Self::Invalid,
         }

@@ -55,7 +55,10 @@ async fn a_new_code_replaces_the_previous_one() {
         reset(&store, &user, &first, "new").await,
         PasswordChange::CodeUsed
     );
-    assert_eq!(stored(&store, &user).await.password_hash, hash("old"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("old")
+    );
 }
 
 #[tokio::test]
@@ -85,7 +88,10 @@ async fn one_of_sixteen_concurrent_resets_with_a_code_succeeds_and_ends_every_se
         panic!("{winners:?}")
     };
     let changed = stored(&store, &user).await;
-    assert_eq!(changed.password_hash, hash(&format!("new {winner}")));
+    assert_eq!(
+        changed.credentials.password_hash,
+        hash(&format!("new {winner}"))
+    );
     assert_eq!(
         (
             changed.session_epoch,
@@ -107,7 +113,10 @@ async fn a_code_does_not_reset_the_password_of_a_later_user_of_the_address() {
         reset(&store, &erased, &code, "new").await,
         PasswordChange::UserChanged
     );
-    assert_eq!(stored(&store, &later).await.password_hash, hash("old"));
+    assert_eq!(
+        stored(&store, &later).await.credentials.password_hash,
+        hash("old")
+    );
 }
 
 /// Confirms the address with a session that replaces an older one.
@@ -276,7 +285,10 @@ async fn one_of_sixteen_concurrent_password_changes_succeeds_and_ends_other_sess
     };
 
     let changed = stored(&store, &user).await;
-    assert_eq!(changed.password_hash, hash(&format!("new {winner}")));
+    assert_eq!(
+        changed.credentials.password_hash,
+        hash(&format!("new {winner}"))
+    );
     assert_eq!((changed.session_epoch, changed.updated_at), (1, NOW + 1));
     for (index, session) in sessions.iter().enumerate() {
         assert_eq!(
@@ -338,7 +350,7 @@ async fn a_password_change_requires_a_live_session_and_the_verified_hash() {
     assert!(!change(&store, &user, &session, "with the previous hash").await);
     let rehashed = stored(&store, &user).await;
     assert_eq!(
-        (&rehashed.password_hash, rehashed.session_epoch),
+        (&rehashed.credentials.password_hash, rehashed.session_epoch),
         (&hash("rehashed"), 0)
     );
     assert!(
@@ -355,7 +367,10 @@ async fn a_password_change_requires_a_live_session_and_the_verified_hash() {
     );
     let reset = stored(&store, &user).await;
     assert!(!change(&store, &reset, &session, "with an old session").await);
-    assert_eq!(stored(&store, &user).await.password_hash, hash("reset"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("reset")
+    );
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use crate::{
         one_time_code::{Kind, OneTimeCode},
         session::{Session, SessionId},
         token_id::TokenId,
-        user::{PendingLifetime, State, User},
+        user::{PendingLifetime, State, User, Withheld},
     },
     platform::clock::Timestamp,
     store::{
@@ -131,7 +131,7 @@ async fn an_expired_account_is_absent_to_every_read() {
             found(&store, ADDRESS, now).await.is_some(),
             by_uid(&store, &user, now).await.is_some(),
             !store
-                .find_sessions(std::slice::from_ref(&session_claims), now)
+                .find_sessions::<Withheld>(std::slice::from_ref(&session_claims), now)
                 .await
                 .expect("an answer")
                 .is_empty(),

@@ -127,6 +127,7 @@ pub(super) fn session_of(user: &User) -> Session {
             user_agent: "test".to_owned(),
         },
         LIFE,
+        true,
         NOW,
     )
     .session

@@ -11,7 +11,7 @@ use crate::{
         otp::SecondFactor,
         session::{Client, NewSession, Session, SessionId},
         token_id::TokenId,
-        user::{OtpSecret, StoredOtpSecret, Uid, User},
+        user::{Credentials, OtpSecret, StoredOtpSecret, Uid, User, Withheld},
     },
     store::{AcceptedCode, Attempt, Store},
     tokens::signed_token::{Claims, Purpose},
@@ -63,7 +63,7 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
         NOW + 60,
     );
     let (found, owner) = store
-        .find_sessions(std::slice::from_ref(&claims), NOW)
+        .find_sessions::<Withheld>(std::slice::from_ref(&claims), NOW)
         .await
         .expect("an answer")
         .pop()
@@ -84,7 +84,7 @@ async fn a_session_is_found_by_its_token_and_can_be_ended_once() {
     assert_eq!(ended.iter().filter(|&&ended| ended).count(), 1);
     assert!(
         store
-            .find_sessions(&[claims], NOW)
+            .find_sessions::<Withheld>(&[claims], NOW)
             .await
             .expect("an answer")
             .is_empty()
@@ -136,7 +136,10 @@ async fn several_sessions_are_found_each_with_its_user_once() {
         NOW,
         NOW + 60,
     ));
-    let found = store.find_sessions(&claims, NOW).await.expect("an answer");
+    let found = store
+        .find_sessions::<Withheld>(&claims, NOW)
+        .await
+        .expect("an answer");
     let found: Vec<_> = found
         .into_iter()
         .map(|(session, user)| (session, user.uid))
@@ -144,7 +147,7 @@ async fn several_sessions_are_found_each_with_its_user_once() {
     assert_eq!(found, expected);
     assert!(
         store
-            .find_sessions(&[], NOW)
+            .find_sessions::<Withheld>(&[], NOW)
             .await
             .expect("an answer")
             .is_empty()
@@ -188,10 +191,14 @@ async fn a_kept_session_keeps_a_use_that_was_recorded_since_it_was_read() {
 async fn a_time_step_opens_one_session_and_earlier_steps_open_none() {
     let store = store().await;
     let plain = |text| OtpSecret::import(text).map(StoredOtpSecret::Plain);
-    let user = User {
-        otp_secret: plain("GEZDGNBVGY3TQOJQ"),
-        ..new_user("jane@example.com")
+    let with = |user: &User, secret| User {
+        credentials: Credentials {
+            otp_secret: plain(secret),
+            ..user.credentials.clone()
+        },
+        ..user.clone()
     };
+    let user = with(&new_user("jane@example.com"), "GEZDGNBVGY3TQOJQ");
     sign_up(&store, &user).await;
     let opened = at_once(8, |_| {
         let store = store.clone();
@@ -203,10 +210,7 @@ async fn a_time_step_opens_one_session_and_earlier_steps_open_none() {
     for (step, opens) in [(99, false), (100, false), (101, true)] {
         assert_eq!(opens_with_otp(&store, &user, step).await, opens, "{step}");
     }
-    let with_other_secret = User {
-        otp_secret: plain("MFRGGZDFMZTWQ2LK"),
-        ..user
-    };
+    let with_other_secret = with(&user, "MFRGGZDFMZTWQ2LK");
     assert!(!opens_with_otp(&store, &with_other_secret, 102).await);
 }
 
@@ -452,7 +456,7 @@ async fn a_list_contains_the_newest_thousand_sessions_and_no_more_are_read() {
             address: "192.0.2.1".to_owned(),
             user_agent: "test".to_owned(),
         };
-        let session = NewSession::begin(&user, client, LIFE, NOW + number).session;
+        let session = NewSession::begin(&user, client, LIFE, true, NOW + number).session;
         let attempt = Attempt::default();
         let opened = store.open_session(&session, &attempt, &activity).await;
         opened.expect("a session");

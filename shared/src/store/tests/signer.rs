@@ -8,7 +8,7 @@ use crate::{
     domain::{
         session::{Session, SessionId},
         token_id::TokenId,
-        user::User,
+        user::{User, Withheld},
     },
     platform::{clock::Timestamp, secrets_manager::Manager},
     store::{Signer, Store, items::text, keys::published_keys_key},
@@ -108,11 +108,13 @@ async fn verify(
     let tokens = std::slice::from_ref(&token.text);
     match cache.candidates(Purpose::Session, tokens, now) {
         Candidates::Verified(claims) => {
-            let found = store.find_sessions(&claims, NOW).await?;
+            let found = store.find_sessions::<Withheld>(&claims, NOW).await?;
             Ok((!found.is_empty(), false))
         }
         Candidates::Unverified(tokens) => {
-            let found = store.find_sessions_and_keys(&tokens, cache, now).await?;
+            let found = store
+                .find_sessions_and_keys::<Withheld>(&tokens, cache, now)
+                .await?;
             Ok((!found.is_empty(), true))
         }
     }

@@ -1,12 +1,13 @@
 //! Users
 
-use super::{NOW, at_once, hash, new_user, sign_up, signed_up, store, stored};
+use super::{NOW, at_once, hash, new_user, sign_up, signed_up, store, stored, succeeded};
 use crate::{
     domain::{
+        activity::Action,
         email_address::AccountKeys,
-        user::{Uid, User},
+        user::{LabelText, Uid, User},
     },
-    store::SignUp,
+    store::{Outcome, SignUp},
 };
 
 #[tokio::test]
@@ -103,10 +104,56 @@ async fn a_hash_is_replaced_only_if_it_is_the_one_that_was_verified() {
         .replace_hash(&user, &hash("new"))
         .await
         .expect("an answer");
-    assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("new")
+    );
     store
         .replace_hash(&user, &hash("late"))
         .await
         .expect("an answer");
-    assert_eq!(stored(&store, &user).await.password_hash, hash("new"));
+    assert_eq!(
+        stored(&store, &user).await.credentials.password_hash,
+        hash("new")
+    );
+}
+
+#[tokio::test]
+async fn of_sixteen_changes_of_the_same_labels_one_is_written_with_its_activity() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let text = |text: &str| LabelText::parse(text).expect("a text");
+    let outcomes = at_once(16, |number| {
+        let key = text(&format!("key-{number}"));
+        let changed = user.with_own_label(&key, &text("value"), NOW);
+        let (store, user) = (store.clone(), user.clone());
+        async move {
+            let activity = succeeded(&user, Action::CreateLabel, NOW);
+            let changed = changed.expect("a user");
+            let outcome = store.change_labels(&user, &changed, &activity).await;
+            outcome.expect("an answer")
+        }
+    })
+    .await;
+    let written = outcomes.iter().filter(|one| **one == Outcome::Written);
+    assert_eq!(written.count(), 1, "{outcomes:?}");
+    assert_eq!(stored(&store, &user).await.labels.len(), 1);
+}
+
+#[tokio::test]
+async fn data_is_not_written_to_another_user_at_the_same_key() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let set = async |user: &User, data: &str| {
+        let activity = succeeded(user, Action::UpdateData, NOW);
+        let outcome = store.set_data(user, data, &activity).await;
+        outcome.expect("an answer")
+    };
+    assert_eq!(set(&user, "[1]").await, Outcome::Written);
+    let other = User {
+        uid: Uid::parse("ID0000000000").expect("a uid"),
+        ..user.clone()
+    };
+    assert_eq!(set(&other, "[2]").await, Outcome::Conflict);
+    assert_eq!(stored(&store, &user).await.data.as_deref(), Some("[1]"));
 }
