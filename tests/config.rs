@@ -248,6 +248,7 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("authorize", "IDENTITY_ACCESS_TOKEN_ISSUER", "two\nlines"),
         ("authorize", "IDENTITY_ACCESS_TOKEN_AUDIENCE", "shop,,mail"),
         ("auth", "IDENTITY_ACCESS_TOKEN_AUDIENCE", "\""),
+        ("discovery", "IDENTITY_ACCESS_TOKEN_ISSUER", "\\"),
         ("auth", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),
         ("authorize", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),
         ("jwks", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),

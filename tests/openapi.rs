@@ -111,7 +111,7 @@ fn openapi_lists_every_error_key() {
             ["missing_", "empty_", "too_long_"]
                 .iter()
                 .any(|kind| name.starts_with(kind))
-                || name == "invalid_captcha_format",
+                || ["invalid_captcha_format", "invalid_remember"].contains(&name),
             "{key}"
         );
     }

@@ -10,8 +10,9 @@ use serde_yaml_ng::Value as Yaml;
 use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
-        Variables, argon2, browser_origins, captcha, cdn_secrets, data_secret, imported_hashes,
-        limits, logo, pending_lifetime, token_secret, trusted_proxies,
+        Variables, access_token_key, argon2, auth_method_is_own, browser_origins, captcha,
+        cdn_secrets, data_secret, imported_hashes, limits, logo, pending_lifetime, token_secret,
+        trusted_proxies,
     },
     domain::user::{CredentialAccess, Withheld},
 };
@@ -227,6 +228,8 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{application:?}"),
         format!("{:?}", Mail::read(variables, &application)?),
         format!("{:?}", AccessTokens::read(variables, &application)?),
+        format!("{:?}", access_token_key(variables)?),
+        format!("{:?}", auth_method_is_own(variables)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
         format!("{:?}", Sessions::read(variables)?),
@@ -308,7 +311,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 7] = [
+    let sections: [(&str, &[&str]); 9] = [
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
@@ -319,6 +322,11 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
                 "IDENTITY_ACCESS_TOKEN_AUDIENCE",
             ],
         ),
+        (
+            "access_token_key(&variables)",
+            &["IDENTITY_ACCESS_TOKEN_KEY_ARN"],
+        ),
+        ("auth_method_is_own(&variables)", &["IDENTITY_AUTH_METHOD"]),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
         (
             "Mail::read(",

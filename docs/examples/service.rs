@@ -31,7 +31,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// Fetches the description of the issuer (OpenID Connect Discovery).
+    /// Fetches the description of the issuer (OIDC Discovery).
     pub async fn discover(issuer: &str, audience: &str) -> Result<Self, Failure> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))

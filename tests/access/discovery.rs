@@ -46,7 +46,8 @@ async fn the_document_describes_the_access_tokens_and_is_cacheable_for_a_minute(
         .map(|name| name.as_str().unwrap())
         .collect();
     supported.sort_unstable();
-    let issued: Vec<&String> = token.as_object().unwrap().keys().collect();
+    let mut issued: Vec<&String> = token.as_object().unwrap().keys().collect();
+    issued.sort_unstable();
     assert_eq!(supported, issued);
 }
 

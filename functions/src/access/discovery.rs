@@ -1,5 +1,5 @@
 //! `GET /.well-known/openid-configuration`: describes the access tokens to standard middleware
-//! (OpenID Connect Discovery 1.0, section 3; RFC 8414).
+//! (OIDC Discovery 1.0, section 3; RFC 8414).
 
 use serde::Serialize;
 use shared::{
