@@ -159,6 +159,27 @@ async fn state_changing_requests_of_a_session_are_limited() {
     assert_eq!(latchkey.session_ids(&user).await.len(), 2);
 }
 
+/// A stranger or another site could otherwise use up the requests of a session.
+#[tokio::test]
+async fn requests_without_the_csrf_token_and_at_auth_are_not_counted_on_the_session() {
+    let latchkey = Latchkey::start(&[("IDENTITY_SESSION_REQUESTS_PER_MINUTE", "5")]).await;
+    let user = latchkey.signed_up("limit-uncounted").await;
+    for _ in 0..6 {
+        let path = "/resource/sessions/none";
+        latchkey
+            .delete(path)
+            .cookie(&user.session)
+            .csrf("forged")
+            .send()
+            .await
+            .is_refused(401, &["authz.csrf_token_mismatch"]);
+        let answer = latchkey.post("/auth/orders").bearer(&user.session);
+        assert_eq!(answer.send().await.status, 200);
+    }
+    let item = latchkey.session_item(&user, &user.session).await.unwrap();
+    assert!(!item.contains_key("requests"), "{item:?}");
+}
+
 #[tokio::test]
 async fn a_right_password_without_a_session_neither_counts_nor_resets() {
     let latchkey = latchkey().await;

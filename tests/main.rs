@@ -119,6 +119,7 @@ mod pipeline {
 mod session {
     mod create;
     mod create_imported;
+    mod create_notice;
     mod create_otp;
     mod create_remember;
     mod delete;

@@ -11,8 +11,8 @@ use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
         Variables, access_token_key, argon2, auth_method_is_own, browser_origins, captcha,
-        cdn_secrets, data_secret, imported_hashes, limits, logo, pending_lifetime, token_secret,
-        trusted_proxies,
+        cdn_secrets, data_secret, imported_hashes, limits, logo, pending_lifetime, sign_in_notice,
+        token_secret, trusted_proxies,
     },
     domain::user::{CredentialAccess, Withheld},
 };
@@ -232,6 +232,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", auth_method_is_own(variables)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
+        format!("{:?}", sign_in_notice(variables)?),
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),

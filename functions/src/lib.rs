@@ -73,6 +73,7 @@ pub mod password {
 }
 pub mod session {
     pub mod create;
+    mod create_second_factor;
     pub mod delete;
     pub mod end;
     pub mod end_others;

@@ -141,6 +141,29 @@ async fn without_a_session_a_confirmation_requires_the_password_and_opens_no_ses
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
 
+#[tokio::test]
+async fn a_first_confirmation_ends_the_other_sessions() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("confirmed-sessions").await;
+    let other = latchkey.with_new_session(&user).await;
+    let token = token_of(latchkey, &user).await;
+    let confirmed = latchkey
+        .post(PATH)
+        .cookie(&user.session)
+        .form(&[("token", token.as_str())])
+        .send()
+        .await;
+    assert_eq!(confirmed.status, 201);
+    let me = |session: &str| latchkey.get("/resource/users/me").bearer(session);
+    for ended in [&user.session, &other.session] {
+        me(ended)
+            .send()
+            .await
+            .is_refused(401, &["authz.invalid_session"]);
+    }
+    assert_eq!(me(&confirmed.session()).send().await.status, 200);
+}
+
 /// A stranger signs up with the address of another person, who opens the link of the mail.
 #[tokio::test]
 async fn a_stranger_keeps_nothing_of_an_account_that_its_owner_confirms() {

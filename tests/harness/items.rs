@@ -50,16 +50,19 @@ pub fn only_changed(before: &Item, after: &Item, names: &[&str]) {
 const DELIVERY: [&str; 4] = ["leased_until", "leased_by", "released_at", "settled_at"];
 /// The attributes of users and sessions that count attempts and requests, and the revision, which
 /// counts writes.
-const COUNTERS: [&str; 10] = [
+const COUNTERS: [&str; 12] = [
     "totp_failures",
     "totp_retry_at",
     "recovery_failures",
     "recovery_retry_at",
     "password_known_at",
+    "sign_in_notice_at",
     "failures",
     "code_failures",
     "requests",
     "requests_minute",
+    // A rejected request is a use of its session, recorded at most once a minute.
+    "last_used_at",
     "revision",
 ];
 

@@ -341,6 +341,7 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
             "request.malformed_body",
             "identity.user.invalid_captcha_format",
             "identity.session.invalid_captcha_format",
+            "identity.session.invalid_remember",
             "data.invalid_format",
             "data.too_long",
             "identity.user.invalid_referral_format",

@@ -5,7 +5,8 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, browser_origins, captcha,
-        cdn_secrets, data_secret, imported_hashes, limits, pending_lifetime, token_secret,
+        cdn_secrets, data_secret, imported_hashes, limits, pending_lifetime, sign_in_notice,
+        token_secret,
     },
     domain::{captcha::ProtectedOperation, password::Hasher},
     http::{Cdn, OriginCheck, serve_behind},
@@ -50,6 +51,7 @@ async fn main() -> Result<(), BoxError> {
         accounts: Accounts::read(&variables)?,
         sessions: Sessions::read(&variables)?,
         application: Application::read(&variables)?,
+        sign_in_notice: sign_in_notice(&variables)?,
     };
     serve_behind(cdn, async |request| {
         endpoint.handle(request, clock::now()).await

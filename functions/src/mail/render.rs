@@ -1,7 +1,10 @@
 //! Rendering of mails: the texts of a language in `templates/mail.html` and `templates/mail.txt`.
 
 use askama::Template;
-use shared::{config::SupportUrl, domain::language::Language};
+use shared::{
+    config::SupportUrl,
+    domain::{language::Language, mail::ReportedClient, user_agent::Device},
+};
 use time::OffsetDateTime;
 
 use crate::texts::{self, Link, Mails, Notice};
@@ -22,6 +25,8 @@ pub enum Content<'a> {
         /// The page on which the recipient requests a reset of the password.
         reset_page: &'a str,
         support: Option<&'a SupportUrl>,
+        /// The client that caused the event, if the notice describes it.
+        client: Option<&'a ReportedClient>,
     },
 }
 
@@ -65,6 +70,8 @@ enum Body<'a> {
         consequence: String,
         reset_page: &'a str,
         support: Option<&'a SupportUrl>,
+        /// The labels and values of the device and its address.
+        client: Vec<(&'a str, String)>,
     },
 }
 
@@ -120,6 +127,7 @@ pub fn render(
             at,
             reset_page,
             support,
+            client,
         } => {
             let fill = |words| fill(words, &[("app", app_name)]);
             View {
@@ -136,6 +144,7 @@ pub fn render(
                     consequence: fill(text.consequence),
                     reset_page,
                     support,
+                    client: client.map_or_else(Vec::new, |client| facts(client, language)),
                 },
             }
         }
@@ -147,6 +156,35 @@ pub fn render(
         text,
         html,
     })
+}
+
+/// The device and the address of a client, with their labels. What is unknown is left out.
+fn facts(client: &ReportedClient, language: Language) -> Vec<(&'static str, String)> {
+    let texts = texts::mails(language);
+    let hints = texts::hints(language);
+    let device = match Device::of(&client.user_agent) {
+        Device {
+            browser: Some(browser),
+            system: Some(system),
+        } => fill(hints.device, &[("browser", browser), ("system", system)]),
+        Device {
+            browser: Some(name),
+            system: None,
+        }
+        | Device {
+            browser: None,
+            system: Some(name),
+        } => name.to_owned(),
+        Device {
+            browser: None,
+            system: None,
+        } => hints.unknown_device.to_owned(),
+    };
+    let address = Some((texts.address, client.address.clone()));
+    [(texts.device, device)]
+        .into_iter()
+        .chain(address.filter(|(_, address)| !address.is_empty()))
+        .collect()
 }
 
 /// Replaces placeholders such as `{app}`. Braces within the values are not placeholders.
@@ -218,7 +256,7 @@ mod tests {
         language: Language,
         link: &'a str,
         support: Option<&'a SupportUrl>,
-    ) -> [Content<'a>; 9] {
+    ) -> [Content<'a>; 10] {
         let Mails {
             hours: _,
             minutes: _,
@@ -227,6 +265,8 @@ mod tests {
             life_preheader: _,
             fallback: _,
             time: _,
+            device: _,
+            address: _,
             reset: _,
             support: _,
             password_reset,
@@ -238,6 +278,7 @@ mod tests {
             password_known,
             recovery_code_used,
             recovery_codes_replaced,
+            new_sign_in,
         } = texts::mails(language);
         let life = 3600;
         let notice = |text| Content::Notice {
@@ -245,6 +286,7 @@ mod tests {
             at: AT,
             reset_page: RESET_PAGE,
             support,
+            client: None,
         };
         [
             Content::Link {
@@ -266,6 +308,7 @@ mod tests {
             notice(password_known),
             notice(recovery_code_used),
             notice(recovery_codes_replaced),
+            notice(new_sign_in),
         ]
     }
 
@@ -323,6 +366,43 @@ mod tests {
             assert!(mail.text.contains("o'hara&co@example.com"), "{}", mail.text);
             let escaped = "o&#39;hara&#38;co@example.com";
             assert!(mail.html.contains(escaped), "{}", mail.html);
+        }
+    }
+
+    #[test]
+    fn a_notice_of_a_sign_in_names_the_device_and_its_address() {
+        let chrome = "Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/131.0 Safari/537.36";
+        for (user_agent, address, expected) in [
+            (
+                chrome,
+                "192.0.2.7",
+                "Gerät: Chrome auf Windows\nIP-Adresse: 192.0.2.7\n",
+            ),
+            (
+                "curl/8",
+                "2001:db8::7",
+                "Gerät: curl\nIP-Adresse: 2001:db8::7\n",
+            ),
+            ("<b>", "", "Gerät: Unbekanntes Gerät\n"),
+        ] {
+            let client = ReportedClient {
+                address: address.to_owned(),
+                user_agent: user_agent.to_owned(),
+            };
+            let content = Content::Notice {
+                text: &texts::mails(Language::De).new_sign_in,
+                at: AT,
+                reset_page: RESET_PAGE,
+                support: None,
+                client: Some(&client),
+            };
+            let mail = render(&content, Language::De, LATCHKEY).unwrap();
+            assert!(mail.text.contains(expected), "{}", mail.text);
+            for line in expected.lines() {
+                let (_, value) = line.split_once(": ").unwrap();
+                assert!(mail.html.contains(value), "{}", mail.html);
+            }
+            assert!(!mail.html.contains("<b>"), "{}", mail.html);
         }
     }
 
@@ -428,6 +508,7 @@ mod tests {
             at: i64::MAX,
             reset_page: RESET_PAGE,
             support: None,
+            client: None,
         };
         assert!(render(&content, Language::En, LATCHKEY).is_err());
     }

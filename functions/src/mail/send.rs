@@ -242,6 +242,7 @@ impl Send {
             at: mail.queued_at.seconds(),
             reset_page: &reset_page,
             support: self.mail.support.as_ref(),
+            client: mail.client.as_ref(),
         };
         let link;
         let content = match mail.kind {
@@ -263,6 +264,7 @@ impl Send {
             Kind::PasswordKnown => notice(&texts.password_known),
             Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::NewSignIn => notice(&texts.new_sign_in),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
         };
         let brand = Brand {

@@ -100,6 +100,7 @@ impl UserRecord {
             recovery_failures: fields.number("recovery_failures")?.unwrap_or_default(),
             recovery_retry_at: time(&mut fields, "recovery_retry_at")?,
             password_known_at: time(&mut fields, "password_known_at")?,
+            sign_in_notice_at: time(&mut fields, "sign_in_notice_at")?,
             // An imported user has no sessions; the epoch is stored so that an export equals the
             // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),

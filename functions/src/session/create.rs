@@ -4,18 +4,15 @@ use shared::{
     Error,
     config::{Accounts, Application, Sessions},
     domain::{
-        activity::{Action, Recorder},
+        activity::{Action, Activity, Recorder},
         captcha::CaptchaResponse,
         device::{Device, DeviceCodes},
         email_address::{AccountKey, AccountKeys},
-        mail::{Kind, QueuedMail},
-        otp::{
-            CodeFailures, RecoveryCodeReport, SecondFactor, SecondFactorCode,
-            password_known_notice_is_due,
-        },
+        mail::QueuedMail,
+        otp::RecoveryCodeReport,
         password::{Hasher, Password, Verdict},
         rate_limit::Limits,
-        session::NewSession,
+        session::{NewSession, Session},
         user::{Uid, User},
     },
     http::{
@@ -27,9 +24,11 @@ use shared::{
         telemetry::metrics::{self, SecurityEvent, SignIn},
     },
     providers::captcha::Captcha,
-    store::{AcceptedCode, Attempt, Outcome, Signer, Store},
+    store::{AcceptedCode, Attempt, Outcome, SignInReport, Signer, Store},
     tokens::otp_secrets::OtpSecrets,
 };
+
+use super::create_second_factor::require_uncontended;
 
 pub struct Create {
     pub origins: OriginCheck,
@@ -42,6 +41,8 @@ pub struct Create {
     pub accounts: Accounts,
     pub sessions: Sessions,
     pub application: Application,
+    /// Whether sign-ins from new devices are mailed.
+    pub sign_in_notice: bool,
 }
 
 struct Input {
@@ -71,6 +72,8 @@ struct SignInAttempt<'a> {
     account: &'a AccountKey,
     devices: &'a KnownDevices,
     attempt: &'a Attempt,
+    /// Whether the request presents a valid device token of the account.
+    is_known_device: bool,
     /// The wrong codes of the device that decide whether a code may be verified; `None` if those of
     /// the account decide.
     codes: Option<DeviceCodes>,
@@ -135,6 +138,7 @@ impl Create {
             account: accounts.account(),
             devices: &devices,
             attempt: &attempt,
+            is_known_device: is_by_device,
             codes: by_device.filter(DeviceCodes::permit_another),
             recorder: Recorder {
                 client: &client,
@@ -197,6 +201,7 @@ impl Create {
             attempt,
             codes,
             recorder,
+            ..
         } = sign_in;
         self.captcha
             .check(
@@ -233,40 +238,65 @@ impl Create {
             factor.is_some(),
             &signing_keys,
         )?;
+        let notice = self.new_device_notice(&user, sign_in);
         match &factor {
             None => {
                 let activity = recorder.succeeded(&user.uid, Action::Login);
-                self.store
-                    .open_session(&new.session, attempt, &activity)
+                self.open(&user, &new.session, notice.as_ref(), attempt, &activity)
                     .await?;
             }
             Some(factor) => {
                 let activity = recorder.succeeded(&user.uid, Action::LoginWithOtp);
-                let report = RecoveryCodeReport::of(
-                    factor,
-                    &user,
-                    recorder,
-                    self.application.default_language,
-                );
+                let language = self.application.default_language;
+                let report = SignInReport {
+                    recovery_code: RecoveryCodeReport::of(factor, &user, recorder, language),
+                    new_device: notice,
+                };
                 let code = AcceptedCode {
                     factor,
                     device: codes.as_ref(),
                 };
                 let opened = self
                     .store
-                    .open_session_with_otp(
-                        &user,
-                        &new.session,
-                        code,
-                        report.as_ref(),
-                        attempt,
-                        &activity,
-                    )
+                    .open_session_with_otp(&user, &new.session, code, &report, attempt, &activity)
                     .await?;
                 require_uncontended(opened)?;
             }
         }
         cookies.response(&user, &new)
+    }
+
+    /// Stores the session. The notice is dropped if a concurrent sign-in queued one.
+    async fn open(
+        &self,
+        user: &User,
+        session: &Session,
+        notice: Option<&QueuedMail>,
+        attempt: &Attempt,
+        activity: &Activity,
+    ) -> Result<(), Error> {
+        if let Some(notice) = notice {
+            let opened = self
+                .store
+                .open_session_with_notice(user, session, notice, attempt, activity)
+                .await?;
+            if opened == Outcome::Written {
+                return Ok(());
+            }
+        }
+        self.store.open_session(session, attempt, activity).await
+    }
+
+    /// The notice of a sign-in without a valid device token, if one is due.
+    fn new_device_notice(&self, user: &User, sign_in: &SignInAttempt<'_>) -> Option<QueuedMail> {
+        let SignInAttempt { recorder, .. } = sign_in;
+        let is_due = self.sign_in_notice
+            && !sign_in.is_known_device
+            && user.sign_in_notice_is_due(recorder.now);
+        let language = user.mail_language(None, self.application.default_language);
+        is_due
+            .then(|| QueuedMail::sign_in_notice(user, recorder.client, language, recorder.now))
+            .flatten()
     }
 
     /// Verifies the password. An unknown address and a wrong password cause the same work and the
@@ -314,75 +344,6 @@ impl Create {
             }
         }
         Err(Error::InvalidCredentials)
-    }
-
-    /// Verifies the code of the second factor. Returns `None` if no second factor is enabled. With
-    /// `codes`, a wrong code counts on the device, and the back-off of the account does not apply.
-    async fn second_factor(
-        &self,
-        user: &User,
-        code: Option<&str>,
-        codes: Option<&DeviceCodes>,
-        recorder: Recorder<'_>,
-    ) -> Result<Option<SecondFactor>, Error> {
-        if !user.has_otp() {
-            return Ok(None);
-        }
-        let code = code.ok_or(Error::OtpMissing)?;
-        let rejected = || recorder.failed(&user.uid, Action::LoginWithOtp, &Error::OtpInvalid);
-        let Some(code) = SecondFactorCode::parse(code) else {
-            self.store.record(&rejected()).await?;
-            return Err(Error::OtpInvalid);
-        };
-        if codes.is_none() {
-            CodeFailures::of(user, code.kind()).check(code.kind(), recorder.now)?;
-        }
-        let factor = self
-            .otp_secrets
-            .accepted(user, &code, &self.hasher, recorder.now)
-            .await?;
-        if factor.is_none() {
-            let on_device = codes.map_or(0, |codes| codes.failures);
-            let notice = self.password_known_notice(user, on_device, recorder.now);
-            let counted = match codes {
-                Some(codes) => {
-                    self.store
-                        .count_wrong_device_code(user, codes, &rejected(), notice.as_ref())
-                        .await?
-                }
-                None => {
-                    self.store
-                        .count_wrong_code(user, code.kind(), &rejected(), notice.as_ref())
-                        .await?
-                }
-            };
-            require_uncontended(counted)?;
-            metrics::security_event(SecurityEvent::WrongCode);
-            return Err(Error::OtpInvalid);
-        }
-        Ok(factor)
-    }
-
-    fn password_known_notice(
-        &self,
-        user: &User,
-        on_device: u32,
-        now: Timestamp,
-    ) -> Option<QueuedMail> {
-        if !password_known_notice_is_due(user, on_device, now) {
-            return None;
-        }
-        let language = user.mail_language(None, self.application.default_language);
-        QueuedMail::notice(Kind::PasswordKnown, user, language, now)
-    }
-}
-
-/// Requires that the code was stored as used or counted as wrong before the response is sent. If a
-/// user sends codes concurrently, this succeeds for one; the others must be sent again.
-fn require_uncontended(outcome: Outcome) -> Result<(), Error> {
-    match outcome {
-        Outcome::Written => Ok(()),
-        Outcome::Conflict => Err(Error::TooManyAttempts { retry_after: 1 }),
     }
 }
 

@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "Der Link läuft {life} nach der Anforderung ab.",
     fallback: "Falls die Schaltfläche nicht funktioniert, kopieren Sie bitte diese Adresse in Ihren Browser:",
     time: "Zeitpunkt:",
+    device: "Gerät:",
+    address: "IP-Adresse:",
     reset: "Passwort zurücksetzen:",
     support: "Support:",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "für Ihr Konto bei {app} wurden neue Wiederherstellungscodes erstellt.",
         consequence: "Ihre bisherigen Wiederherstellungscodes sind nicht mehr gültig. Bewahren Sie die neuen Codes sicher auf: Mit jedem Code können Sie sich einmal anmelden, falls Sie keinen Zugriff mehr auf Ihre Authenticator-App haben.",
         note: "Falls Sie diese Änderung nicht selbst vorgenommen haben, setzen Sie Ihr Passwort bitte umgehend zurück und wenden Sie sich an den Support von {app}.",
+    },
+    new_sign_in: Notice {
+        subject: "Neue Anmeldung bei {app}",
+        preheader: "Falls diese Anmeldung nicht von Ihnen stammt, setzen Sie Ihr Passwort bitte umgehend zurück.",
+        heading: "Neue Anmeldung bei Ihrem Konto",
+        lead: "jemand hat sich auf einem Gerät, das wir bisher nicht kannten, bei Ihrem Konto bei {app} angemeldet.",
+        consequence: "Falls Sie das waren, müssen Sie nichts unternehmen.",
+        note: "Falls Sie das nicht waren, kennt eine andere Person Ihr Passwort: Setzen Sie es bitte umgehend zurück – damit werden alle Sitzungen beendet – und wenden Sie sich an den Support von {app}.",
     },
 };
 

@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "The link expires {life} after it was requested.",
     fallback: "If the button does not work, copy this address into your browser:",
     time: "Date and time:",
+    device: "Device:",
+    address: "IP address:",
     reset: "Reset your password:",
     support: "Support:",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "New recovery codes were created for your {app} account.",
         consequence: "Your previous recovery codes no longer work. Keep the new codes in a safe place: if you lose access to your authenticator app, each of them lets you sign in once.",
         note: "If you did not do this, reset your password immediately and contact {app} support.",
+    },
+    new_sign_in: Notice {
+        subject: "New sign-in to {app}",
+        preheader: "If this was not you, reset your password immediately.",
+        heading: "New sign-in to your account",
+        lead: "Someone signed in to your {app} account from a device that we had not seen before.",
+        consequence: "If this was you, you do not need to do anything.",
+        note: "If this was not you, someone else knows your password: reset it immediately, which ends all sessions, and contact {app} support.",
     },
 };
 

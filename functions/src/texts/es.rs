@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "El enlace caduca {life} después de la solicitud.",
     fallback: "Si el botón no funciona, copie esta dirección en su navegador:",
     time: "Fecha y hora:",
+    device: "Dispositivo:",
+    address: "Dirección IP:",
     reset: "Restablecer su contraseña:",
     support: "Soporte:",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "Se han generado nuevos códigos de recuperación para su cuenta de {app}.",
         consequence: "Los códigos de recuperación anteriores ya no son válidos. Guarde los nuevos códigos en un lugar seguro: si pierde el acceso a su aplicación de autenticación, cada uno le permite iniciar sesión una vez.",
         note: "Si no ha sido usted, restablezca su contraseña de inmediato y póngase en contacto con el equipo de soporte de {app}.",
+    },
+    new_sign_in: Notice {
+        subject: "Nuevo inicio de sesión en {app}",
+        preheader: "Si no ha sido usted, restablezca su contraseña de inmediato.",
+        heading: "Nuevo inicio de sesión en su cuenta",
+        lead: "Alguien ha iniciado sesión en su cuenta de {app} desde un dispositivo que no conocíamos.",
+        consequence: "Si ha sido usted, no tiene que hacer nada.",
+        note: "Si no ha sido usted, otra persona conoce su contraseña: restablézcala de inmediato, con lo que se cerrarán todas las sesiones, y póngase en contacto con el equipo de soporte de {app}.",
     },
 };
 

@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "Ce lien expire {life} après la demande.",
     fallback: "Si le bouton ne fonctionne pas, copiez cette adresse dans votre navigateur\u{a0}:",
     time: "Date et heure\u{a0}:",
+    device: "Appareil\u{a0}:",
+    address: "Adresse IP\u{a0}:",
     reset: "Réinitialiser votre mot de passe\u{a0}:",
     support: "Assistance\u{a0}:",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "De nouveaux codes de secours ont été générés pour votre compte {app}.",
         consequence: "Vos anciens codes de secours ne sont plus valables. Conservez les nouveaux codes en lieu sûr\u{a0}: si vous n’avez plus accès à votre application d’authentification, chacun d’eux permet une connexion.",
         note: "Si vous n’êtes pas à l’origine de cette modification, réinitialisez immédiatement votre mot de passe et contactez l’assistance {app}.",
+    },
+    new_sign_in: Notice {
+        subject: "Nouvelle connexion à {app}",
+        preheader: "Si vous n’êtes pas à l’origine de cette connexion, réinitialisez immédiatement votre mot de passe.",
+        heading: "Nouvelle connexion à votre compte",
+        lead: "Quelqu’un s’est connecté à votre compte {app} depuis un appareil que nous ne connaissions pas.",
+        consequence: "Si vous êtes à l’origine de cette connexion, vous n’avez rien à faire.",
+        note: "Si vous n’êtes pas à l’origine de cette connexion, une autre personne connaît votre mot de passe\u{a0}: réinitialisez-le immédiatement, ce qui mettra fin à toutes les sessions, et contactez l’assistance {app}.",
     },
 };
 

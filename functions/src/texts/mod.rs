@@ -83,6 +83,10 @@ pub struct Mails {
     pub fallback: &'static str,
     /// Label of the time of an event.
     pub time: &'static str,
+    /// Label of the device that signed in.
+    pub device: &'static str,
+    /// Label of the IP address of that device.
+    pub address: &'static str,
     /// Introduces the address of the page on which a reset is requested.
     pub reset: &'static str,
     /// Introduces `IDENTITY_SUPPORT_URL`.
@@ -96,6 +100,7 @@ pub struct Mails {
     pub password_known: Notice,
     pub recovery_code_used: Notice,
     pub recovery_codes_replaced: Notice,
+    pub new_sign_in: Notice,
 }
 
 /// A mail that asks to follow a link.

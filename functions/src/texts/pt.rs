@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "O link expira {life} após a solicitação.",
     fallback: "Se o botão não funcionar, copie este endereço para o navegador:",
     time: "Data e hora:",
+    device: "Dispositivo:",
+    address: "Endereço IP:",
     reset: "Redefinir sua senha:",
     support: "Suporte:",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "Novos códigos de recuperação foram gerados para a sua conta {app}.",
         consequence: "Os códigos de recuperação anteriores não são mais válidos. Guarde os novos códigos em um lugar seguro: se você perder o acesso ao aplicativo autenticador, cada um deles permite entrar uma vez.",
         note: "Se não foi você, redefina sua senha imediatamente e entre em contato com a equipe de suporte de {app}.",
+    },
+    new_sign_in: Notice {
+        subject: "Novo acesso à sua conta {app}",
+        preheader: "Se não foi você, redefina sua senha imediatamente.",
+        heading: "Novo acesso à sua conta",
+        lead: "Alguém entrou na sua conta {app} em um dispositivo que ainda não conhecíamos.",
+        consequence: "Se foi você, não é preciso fazer nada.",
+        note: "Se não foi você, outra pessoa sabe sua senha: redefina-a imediatamente, o que encerra todas as sessões, e entre em contato com a equipe de suporte de {app}.",
     },
 };
 

@@ -10,6 +10,8 @@ pub static MAILS: Mails = Mails {
     life_preheader: "链接将在请求发出 {life}后失效。",
     fallback: "如果按钮无法使用，请将以下地址复制到浏览器中打开：",
     time: "时间：",
+    device: "设备：",
+    address: "IP 地址：",
     reset: "重置密码：",
     support: "客服：",
     password_reset: Link {
@@ -83,6 +85,14 @@ pub static MAILS: Mails = Mails {
         lead: "您的 {app} 账户已生成新的恢复代码。",
         consequence: "原有的恢复代码已失效。请妥善保管新的恢复代码：如果您无法使用身份验证器应用，每个恢复代码可用于登录一次。",
         note: "如果这不是您本人的操作，请立即重置密码，并联系 {app} 客服。",
+    },
+    new_sign_in: Notice {
+        subject: "您的 {app} 账户有新的登录",
+        preheader: "如果这不是您本人的操作，请立即重置密码。",
+        heading: "新的登录",
+        lead: "有人在一台未曾使用过的设备上登录了您的 {app} 账户。",
+        consequence: "如果这是您本人的操作，则无需处理。",
+        note: "如果这不是您本人的操作，说明他人已知道您的密码，请立即重置密码（所有会话都会随之结束），并联系 {app} 客服。",
     },
 };
 

@@ -51,6 +51,15 @@ impl Accounts {
     }
 }
 
+/// Reads `IDENTITY_SIGN_IN_NOTICE`: whether sign-ins from new devices are mailed.
+pub fn sign_in_notice(variables: &Variables) -> Result<bool, ConfigError> {
+    variables.parsed("IDENTITY_SIGN_IN_NOTICE", "on", |text| match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err("is neither on nor off".to_owned()),
+    })
+}
+
 /// Reads `IDENTITY_PENDING_DAYS`: days until an account whose address is not confirmed expires; 0
 /// means never.
 pub fn pending_lifetime(variables: &Variables) -> Result<PendingLifetime, ConfigError> {

@@ -19,7 +19,7 @@ mod tests;
 mod tokens;
 mod variables;
 
-pub use accounts::{Accounts, pending_lifetime};
+pub use accounts::{Accounts, pending_lifetime, sign_in_notice};
 pub use application::{Application, Logo, app_name, default_language, logo};
 pub use captcha::captcha;
 pub use cdn::cdn_secrets;

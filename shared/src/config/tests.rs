@@ -43,6 +43,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         access_token_key(&variables)?;
         Accounts::read(&variables)?;
         pending_lifetime(&variables)?;
+        sign_in_notice(&variables)?;
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
         auth_method_is_own(&variables)?;
@@ -196,6 +197,7 @@ fn an_error_names_the_variable() {
         ),
         ("IDENTITY_ALLOWED_ORIGINS", "https://a.example,"),
         ("IDENTITY_PAGES_URL", "https://id.example.com/accounts"),
+        ("IDENTITY_SIGN_IN_NOTICE", "true"),
         ("IDENTITY_LOGO_URL", "http://example.com/logo.svg"),
         ("IDENTITY_LOGO_URL", "https://example.com"),
         ("IDENTITY_LOGO_URL", "https:///logo.svg"),

@@ -8,6 +8,7 @@ use crate::{
         email_address::EmailAddress,
         language::Language,
         one_time_code::OneTimeCode,
+        session::Client,
         token_id::TokenId,
         user::{CredentialAccess, MailProblem, Uid, User},
     },
@@ -39,6 +40,8 @@ pub enum Kind {
     RecoveryCodesReplaced,
     /// A notice that the password was reset, and a second factor turned on shortly before removed.
     PasswordChangedOtpRemoved,
+    /// A notice of a sign-in from a device on which the user had not signed in before.
+    NewSignIn,
 }
 
 /// A mail to send.
@@ -58,13 +61,43 @@ pub struct QueuedMail {
     /// The id of the one-time code in the link; `None` for a notice.
     #[serde(rename = "jti", default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
+    /// The client that signed in, for a notice of a sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ReportedClient>,
     /// The time of the request or change that caused the mail.
     pub queued_at: Timestamp,
     /// The time from which the mail is no longer sent.
     pub expires_at: Timestamp,
 }
 
+/// The client that a notice describes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedClient {
+    /// The IP address; empty if it is unknown.
+    pub address: String,
+    /// The `User-Agent` header.
+    pub user_agent: String,
+}
+
 impl QueuedMail {
+    /// The notice of a sign-in by a client. `None` if the address of the user is not confirmed.
+    #[must_use]
+    pub fn sign_in_notice(
+        user: &User,
+        client: &Client,
+        language: Language,
+        now: Timestamp,
+    ) -> Option<Self> {
+        let notice = Self::notice(Kind::NewSignIn, user, language, now)?;
+        Some(Self {
+            client: Some(ReportedClient {
+                address: client.address.clone(),
+                user_agent: client.user_agent.clone(),
+            }),
+            ..notice
+        })
+    }
+
     /// A mail with a one-time code in its link. It expires with the code.
     #[must_use]
     pub fn with_code(
@@ -134,6 +167,7 @@ impl QueuedMail {
             email: email.clone(),
             language,
             token_id: None,
+            client: None,
             queued_at: now,
             expires_at: now + NOTICE_LIFE,
         }

@@ -49,7 +49,7 @@ pub use presence::ExpiredAccount;
 pub use rekey::Rekey;
 pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
-pub use sessions::AcceptedCode;
+pub use sessions::{AcceptedCode, SignInReport};
 pub use signer::Signer;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 

@@ -254,7 +254,7 @@ impl Store {
 mod tests {
     use super::{
         super::{
-            AcceptedCode, Attempt,
+            AcceptedCode, Attempt, SignInReport,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
@@ -379,7 +379,7 @@ mod tests {
                     factor,
                     device: None,
                 },
-                None,
+                &SignInReport::default(),
                 &Attempt::default(),
                 &activity,
             )

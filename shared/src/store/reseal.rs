@@ -71,7 +71,7 @@ impl Administration {
 mod tests {
     use super::{
         super::{
-            AcceptedCode, Attempt, Store,
+            AcceptedCode, Attempt, SignInReport, Store,
             tests::{NOW, at_once, new_user, session_of, sign_up, store, stored, succeeded},
         },
         *,
@@ -131,7 +131,7 @@ mod tests {
                     factor: &factor,
                     device: None,
                 },
-                None,
+                &SignInReport::default(),
                 &Attempt::default(),
                 &succeeded(user, Action::LoginWithOtp, NOW),
             )

@@ -12,9 +12,10 @@ use super::{
     items::{number, read, text_of},
     keys::{PK, SESSION, USER, published_keys_key, session_key, user_key},
     limits::Attempt,
+    transaction::Write,
     writes::{
-        activity_item, activity_write, recovery_report_writes, session_item, session_kept_write,
-        session_write,
+        activity_item, activity_write, mail_write, notice_write, recovery_report_writes,
+        session_item, session_kept_write, session_write, sign_in_notice_unsent,
     },
 };
 use crate::{
@@ -23,6 +24,7 @@ use crate::{
         activity::Activity,
         device::DeviceCodes,
         email_address::AccountKey,
+        mail::QueuedMail,
         otp::{CodeKind, RecoveryCodeReport, SecondFactor},
         session::{Session, SessionId},
         user::{CredentialAccess, Uid, User},
@@ -40,6 +42,15 @@ struct Named<C> {
     users: HashMap<AccountKey, User<C>>,
     sessions: HashMap<SessionId, Session>,
     keys: Option<PublishedKeys>,
+}
+
+/// What a sign-in with a code reports to the owner of the account, besides its activity.
+#[derive(Clone, Debug, Default)]
+pub struct SignInReport {
+    /// The use of a recovery code.
+    pub recovery_code: Option<RecoveryCodeReport>,
+    /// The notice of a sign-in from a new device. Ignored if the code was entered on a known one.
+    pub new_device: Option<QueuedMail>,
 }
 
 /// An accepted code of the second factor, and the wrong codes of the device on which it was entered
@@ -85,6 +96,44 @@ impl Store {
         self.write_grants(writes).await
     }
 
+    /// As [`Store::open_session`], and queues the notice of a sign-in from a new device. Returns
+    /// [`Outcome::Conflict`], without writing, if another sign-in queued one since the user was
+    /// read.
+    pub async fn open_session_with_notice(
+        &self,
+        user: &User,
+        session: &Session,
+        notice: &QueuedMail,
+        attempt: &Attempt,
+        activity: &Activity,
+    ) -> Result<Outcome, Error> {
+        let (unsent, sent_at) = sign_in_notice_unsent(user);
+        let sent = [(":sent", number(notice.queued_at.seconds()))];
+        let writes = [
+            self.user_write(
+                user,
+                "SET sign_in_notice_at = :sent",
+                Some(unsent),
+                sent.into_iter().chain(sent_at),
+            )?,
+            session_write(&self.grants, session)?,
+            activity_write(&self.grants, &attempt.success(activity))?,
+            mail_write(&self.grants, notice)?,
+        ];
+        let delete = self.counter_deletion(attempt)?;
+        Ok(self
+            .transact(writes.into_iter().chain(delete))
+            .await?
+            .into())
+    }
+
+    fn counter_deletion(&self, attempt: &Attempt) -> Result<Option<Write>, Error> {
+        attempt
+            .counter_to_delete()
+            .map(|key| Self::delete(&self.grants, key, None, []))
+            .transpose()
+    }
+
     /// Stores a session, marks the code as used, and clears the wrong codes and the failures
     /// counted before the attempt. Returns [`Outcome::Conflict`], without writing, if the code was
     /// used, a wrong code was counted, or the OTP secret changed since the user was read.
@@ -96,13 +145,13 @@ impl Store {
         user: &User,
         session: &Session,
         AcceptedCode { factor, device }: AcceptedCode<'_>,
-        report: Option<&RecoveryCodeReport>,
+        report: &SignInReport,
         attempt: &Attempt,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
         let clears_account = device.is_none() || factor.kind() == CodeKind::Recovery;
         let use_code = if clears_account {
-            self.sign_in_factor_write(user, factor)?
+            self.sign_in_factor_write(user, factor, report.new_device.as_ref())?
         } else {
             self.factor_write(user, factor)?
         };
@@ -114,18 +163,20 @@ impl Store {
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
-        let delete = attempt
-            .counter_to_delete()
-            .map(|key| Self::delete(&self.grants, key, None, []))
-            .transpose()?;
-        let report = recovery_report_writes(&self.grants, report)?;
+        let delete = self.counter_deletion(attempt)?;
+        let recovery = recovery_report_writes(&self.grants, report.recovery_code.as_ref())?;
+        let notice = clears_account
+            .then_some(report.new_device.as_ref())
+            .flatten();
+        let notice = notice_write(&self.grants, notice)?;
         Ok(self
             .transact(
                 writes
                     .into_iter()
                     .chain(clear_device)
                     .chain(delete)
-                    .chain(report),
+                    .chain(recovery)
+                    .chain(notice),
             )
             .await?
             .into())

@@ -166,6 +166,29 @@ pub(super) fn recovery_report_writes(
     Ok(writes)
 }
 
+/// What a write that uses a code changes besides the code.
+#[derive(Default)]
+struct FurtherChange {
+    /// Continues the `SET` clause.
+    set: &'static str,
+    /// Other clauses.
+    other: &'static str,
+    /// Continues the condition.
+    condition: String,
+    values: Vec<Value>,
+}
+
+/// The condition that no notice of a sign-in was sent since the user was read, and its value.
+pub(super) fn sign_in_notice_unsent(user: &User) -> (&'static str, Option<Value>) {
+    match user.sign_in_notice_at {
+        None => ("attribute_not_exists(sign_in_notice_at)", None),
+        Some(at) => (
+            "sign_in_notice_at = :sent_before",
+            Some((":sent_before", number(at.seconds()))),
+        ),
+    }
+}
+
 /// The condition that no notice about a known password was sent since the user was read, and its
 /// value.
 pub(super) fn unnotified(user: &User) -> (&'static str, Option<Value>) {
@@ -293,7 +316,7 @@ impl Store {
     /// Marks a code of the second factor as used, on condition that it is unused and that the
     /// secret is the one with which it was checked.
     pub(super) fn factor_write(&self, user: &User, factor: &SecondFactor) -> Result<Write, Error> {
-        self.factor_update(user, factor, "", "", None)
+        self.factor_update(user, factor, FurtherChange::default())
     }
 
     /// The same at a sign-in: also clears the wrong codes of the kind, or of both kinds if it is a
@@ -302,6 +325,7 @@ impl Store {
         &self,
         user: &User,
         factor: &SecondFactor,
+        notice: Option<&QueuedMail>,
     ) -> Result<Write, Error> {
         let attributes = FailureAttributes::of(factor.kind());
         let (unchanged, before) = attributes.unchanged(user);
@@ -311,42 +335,57 @@ impl Store {
                 " REMOVE totp_failures, totp_retry_at, recovery_failures, recovery_retry_at"
             }
         };
-        self.factor_update(user, factor, removed, &format!(" AND {unchanged}"), before)
+        let mut change = FurtherChange {
+            condition: format!(" AND {unchanged}"),
+            values: before.into_iter().collect(),
+            other: removed,
+            ..FurtherChange::default()
+        };
+        if let Some(notice) = notice {
+            let (unsent, sent_at) = sign_in_notice_unsent(user);
+            change.set = ", sign_in_notice_at = :sent";
+            change.condition = format!("{} AND {unsent}", change.condition);
+            change.values.extend(sent_at);
+            change
+                .values
+                .push((":sent", number(notice.queued_at.seconds())));
+        }
+        self.factor_update(user, factor, change)
     }
 
     fn factor_update(
         &self,
         user: &User,
         factor: &SecondFactor,
-        further_change: &str,
-        further_condition: &str,
-        further_value: Option<(&'static str, AttributeValue)>,
+        further: FurtherChange,
     ) -> Result<Write, Error> {
         let (unused, code) = unused(factor);
-        let (change, further) = match factor {
+        let (set, delete, own) = match factor {
             SecondFactor::TimeStep(accepted) => {
-                let (change, _, sealed) = step_change(accepted);
-                (change, sealed)
+                let (set, _, sealed) = step_change(accepted);
+                (set, "", sealed)
             }
             // An imported user may have no last step, by which functions that cannot read the secret
             // know that OTP is on.
             SecondFactor::RecoveryCode(hash) => (
-                "SET otp_last_step = if_not_exists(otp_last_step, :zero) DELETE otp_recovery_codes :used",
+                "SET otp_last_step = if_not_exists(otp_last_step, :zero)",
+                " DELETE otp_recovery_codes :used",
                 Some((":used", recovery_set(slice::from_ref(hash)))),
             ),
         };
         let zero = matches!(factor, SecondFactor::RecoveryCode(_)).then(|| (":zero", number(0)));
         self.user_write(
             user,
-            &format!("{change}{further_change}"),
+            &format!("{set}{}{delete}{}", further.set, further.other),
             Some(&format!(
-                "otp_secret = :secret AND {unused}{further_condition}"
+                "otp_secret = :secret AND {unused}{}",
+                further.condition
             )),
             [otp_secret_as_read(user), (":code", code)]
                 .into_iter()
-                .chain(further)
+                .chain(own)
                 .chain(zero)
-                .chain(further_value),
+                .chain(further.values),
         )
     }
 

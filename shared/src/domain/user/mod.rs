@@ -74,6 +74,9 @@ pub struct User<C = Credentials> {
     /// The session epoch. Incrementing it ends all sessions: a session with another epoch is not
     /// live.
     pub session_epoch: u64,
+    /// The time of the newest notice of a sign-in from a new device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign_in_notice_at: Option<Timestamp>,
     /// The device epoch. Incrementing it invalidates all device tokens of the user.
     #[serde(default)]
     pub device_epoch: u64,
@@ -191,6 +194,7 @@ impl User {
             recovery_failures: 0,
             recovery_retry_at: None,
             password_known_at: None,
+            sign_in_notice_at: None,
             session_epoch: 0,
             device_epoch: 0,
             data: new.data,
@@ -211,6 +215,14 @@ impl User {
             OtpField::Secret => self.credentials.otp_secret.as_ref(),
             OtpField::Pending => self.credentials.otp_pending_secret.as_ref(),
         }
+    }
+
+    /// Whether a notice of a sign-in from a new device may be sent: at most one an hour.
+    #[must_use]
+    pub fn sign_in_notice_is_due(&self, now: Timestamp) -> bool {
+        const INTERVAL: i64 = 3600;
+        self.sign_in_notice_at
+            .is_none_or(|sent| now >= sent + INTERVAL)
     }
 
     /// Checks that the state of the account permits a sign-in. Only a caller who presented the
@@ -405,6 +417,17 @@ mod tests {
             key("locked").as_deref(),
             Some("identity.session.not_active")
         );
+    }
+
+    #[test]
+    fn one_notice_of_a_sign_in_is_sent_an_hour() {
+        let at = Timestamp::from_seconds;
+        let sent = User {
+            sign_in_notice_at: Some(at(100)),
+            ..user("active")
+        };
+        assert!(user("active").sign_in_notice_is_due(at(0)));
+        assert!(!sent.sign_in_notice_is_due(at(3699)) && sent.sign_in_notice_is_due(at(3700)));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
     },
     platform::clock::Timestamp,
     store::{
-        AcceptedCode, Attempt, Item, Outcome, PasswordChange, Store,
+        AcceptedCode, Attempt, Item, Outcome, PasswordChange, SignInReport, Store,
         items::{number, read, text},
         keys::{device_codes_key, device_failures_key, failures_key},
     },
@@ -349,7 +349,7 @@ async fn a_right_code_on_a_device_clears_its_wrong_codes_and_those_of_the_accoun
                 &user,
                 &session_of(&user),
                 code,
-                None,
+                &SignInReport::default(),
                 &Attempt::default(),
                 &activity,
             )

@@ -13,7 +13,7 @@ use crate::{
         token_id::TokenId,
         user::{Credentials, OtpSecret, StoredOtpSecret, Uid, User, Withheld},
     },
-    store::{AcceptedCode, Attempt, Store},
+    store::{AcceptedCode, Attempt, SignInReport, Store},
     tokens::signed_token::{Claims, Purpose},
 };
 
@@ -29,7 +29,7 @@ async fn opens_with_otp(store: &Store, user: &User, step: u64) -> bool {
                 factor: &factor,
                 device: None,
             },
-            None,
+            &SignInReport::default(),
             &Attempt::default(),
             &activity,
         )
