@@ -196,7 +196,7 @@ pub fn token(input: &[u8]) {
 
 /// Whether a function that has only the public keys accepts the token.
 fn is_verified_by_public_key(text: &str) -> bool {
-    let keys = PublishedKeys::replacing(None, &KEYRING, NOW);
+    let keys = PublishedKeys::replacing(None, &*KEYRING, NOW);
     let purposes = [Purpose::Session, Purpose::Reset, Purpose::Confirmation];
     purposes.into_iter().any(|purpose| {
         PresentedToken::read(purpose, text, NOW).is_some_and(|token| {

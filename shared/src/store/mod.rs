@@ -4,6 +4,7 @@
 //! decided by a condition on a write, and a condition that does not hold is an outcome, not a
 //! failure.
 
+mod access_keys;
 mod activities;
 mod administration;
 mod batches;
@@ -22,6 +23,7 @@ mod newest;
 mod otp;
 mod outbox;
 mod presence;
+mod publication;
 mod rekey;
 mod reseal;
 mod session_counters;
@@ -38,6 +40,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+pub use access_keys::AccessKeys;
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
 pub use closure::{AccountClosing, Closure};
