@@ -16,10 +16,11 @@ const WRONG: &str = "Wrong-Horse-7-Battery";
 
 /// Binaries with a route that need no CDN: they use neither the client's address nor a session, or
 /// gateways call them.
-const EXEMPT: [&str; 9] = [
+const EXEMPT: [&str; 10] = [
     "auth",
     "captcha-register-geetest",
     "configs",
+    "discovery",
     "jwks",
     "pages",
     "password-validate",
@@ -184,6 +185,7 @@ async fn operations_that_use_neither_an_address_nor_a_session_answer_without_the
         ("GET", "/identity/version", 200),
         ("GET", "/identity/configs", 200),
         ("GET", "/.well-known/jwks.json", 200),
+        ("GET", "/.well-known/openid-configuration", 200),
         ("GET", "/accounts/sign_in", 200),
         ("GET", "/auth/anything", 200),
         ("POST", "/identity/password/validate", 400),

@@ -13,11 +13,38 @@ use crate::harness::workspace;
 fn the_examples_are_shown_in_full() {
     let read = |file: &str| fs::read_to_string(workspace().join("docs").join(file)).unwrap();
     let shown = read("INTEGRATION.md");
-    for file in ["examples/nginx.conf", "examples/service.yaml"] {
+    for file in [
+        "examples/nginx.conf",
+        "examples/service.yaml",
+        "examples/traefik.yaml",
+    ] {
         assert!(
             shown.contains(&read(file)),
             "docs/INTEGRATION.md shows an outdated {file}"
         );
+    }
+    // The part of the Python example that verifies.
+    let python = read("examples/service.py");
+    let (_, rest) = python.split_once("\nISSUER = ").unwrap();
+    let (verifies, _) = rest.split_once("\n\n\nclass ").unwrap();
+    assert!(shown.contains(&format!("ISSUER = {verifies}\n```")));
+}
+
+#[test]
+fn every_example_is_described_and_those_in_yaml_are_valid_yaml() {
+    let documents: String = markdown_files()
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    for entry in fs::read_dir(workspace().join("docs/examples")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(documents.contains(&format!("examples/{name})")), "{name}");
+        if path.extension() == Some(OsStr::new("yaml")) {
+            let text = fs::read_to_string(&path).unwrap();
+            let parsed = serde_yaml_ng::from_str::<serde_yaml_ng::Value>(&text);
+            assert!(parsed.is_ok(), "{name}: {parsed:?}");
+        }
     }
 }
 

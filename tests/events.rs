@@ -88,7 +88,7 @@ pub fn is_answered(function: &Function, path: &Path, event: &Value, answer: &Val
         (Some("max-age=63072000"), Some("nosniff")),
         "{path}: {answer}"
     );
-    if !["configs", "version", "jwks", "pages"].contains(&function.binary.as_str()) {
+    if !["configs", "version", "discovery", "jwks", "pages"].contains(&function.binary.as_str()) {
         assert_eq!(
             header("cache-control"),
             Some("no-store"),

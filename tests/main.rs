@@ -22,8 +22,13 @@ mod harness;
 mod access {
     mod auth;
     mod authorize;
+    mod discovery;
+    mod envoy;
     mod jwks;
     mod nginx;
+    mod nginx_baseapp;
+    mod operator_keys;
+    mod services;
 }
 mod account {
     mod erase;

@@ -110,6 +110,7 @@ async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
     }
     let allowed = latchkey
         .get("/auth/request")
+        .header("x-original-method", "GET")
         .cookie(&signed_in.session())
         .send()
         .await;

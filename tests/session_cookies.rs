@@ -23,6 +23,8 @@ fn with_cookies(latchkey: &Latchkey, method: &str, path: &str, cookies: &[u8]) -
     latchkey
         .request(method.parse().unwrap(), path)
         .header("cookie", cookies)
+        // As a gateway states the method to `/auth`.
+        .header("x-original-method", method)
 }
 
 /// The decision of the Lambda authorizer about a request with these cookies.
@@ -264,8 +266,8 @@ async fn the_cookie_header_and_the_cookies_of_an_event_count_alike() {
             let mut event = event(method, path);
             event["requestContext"]["http"]["method"] = json!("GET");
             event["headers"] = match &header {
-                Value::Null => json!({}),
-                header => json!({ "cookie": header }),
+                Value::Null => json!({ "x-original-method": "GET" }),
+                header => json!({ "cookie": header, "x-original-method": "GET" }),
             };
             event["cookies"] = cookies.clone();
             let answer = latchkey.invoke(function, event).await.unwrap();

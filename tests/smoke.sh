@@ -105,6 +105,7 @@ captcha=true
 ! grep -qF '"captcha_type":"none"' "$answer" || captcha=false
 expect version 200 '"git_sha":' /identity/version
 expect keys 200 '"kty":' /.well-known/jwks.json
+expect discovery 200 '"jwks_uri":' /.well-known/openid-configuration
 expect 'unknown route' 404 '{"message":"Not Found"}' /no/such/route
 expect 'me without a session' 401 '{"errors":["authz.invalid_session"]}' /resource/users/me
 

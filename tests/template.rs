@@ -10,9 +10,9 @@ use serde_yaml_ng::Value as Yaml;
 use shared::{
     config::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
-        Variables, argon2, browser_origins, captcha, cdn_secrets, closed_lifetime, data_secret,
-        imported_hashes, limits, logo, pending_lifetime, sign_in_notice, token_secret,
-        trusted_proxies,
+        Variables, access_token_key, argon2, auth_method_is_own, browser_origins, captcha,
+        cdn_secrets, closed_lifetime, data_secret, imported_hashes, limits, logo, pending_lifetime,
+        sign_in_notice, token_secret, trusted_proxies,
     },
     domain::user::{CredentialAccess, Exported, Withheld},
 };
@@ -234,6 +234,8 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{application:?}"),
         format!("{:?}", Mail::read(variables, &application)?),
         format!("{:?}", AccessTokens::read(variables, &application)?),
+        format!("{:?}", access_token_key(variables)?),
+        format!("{:?}", auth_method_is_own(variables)?),
         format!("{:?}", Accounts::read(variables)?),
         format!("{:?}", pending_lifetime(variables)?),
         format!("{:?}", closed_lifetime(variables)?),
@@ -318,7 +320,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 8] = [
+    let sections: [(&str, &[&str]); 10] = [
         ("closed_lifetime(&variables)", &["IDENTITY_DELETED_DAYS"]),
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
@@ -330,6 +332,11 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
                 "IDENTITY_ACCESS_TOKEN_AUDIENCE",
             ],
         ),
+        (
+            "access_token_key(&variables)",
+            &["IDENTITY_ACCESS_TOKEN_KEY_ARN"],
+        ),
+        ("auth_method_is_own(&variables)", &["IDENTITY_AUTH_METHOD"]),
         ("trusted_proxies(&variables)", &["IDENTITY_TRUSTED_PROXIES"]),
         (
             "Mail::read(",
@@ -382,6 +389,26 @@ fn texts(value: &Yaml) -> Vec<&str> {
         Yaml::Sequence(values) => values.iter().map(|value| value.as_str().unwrap()).collect(),
         value => value.as_str().into_iter().collect(),
     }
+}
+
+/// The private key of access tokens is readable where tokens are signed or its public key is published.
+#[test]
+fn only_three_functions_can_read_the_key_of_access_tokens() {
+    let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
+    let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
+    let resources = template["Resources"].as_mapping().unwrap();
+    let readers: Vec<&str> = resources
+        .iter()
+        .filter(|(_, resource)| {
+            let policies = format!("{:?}", resource["Properties"]["Policies"]);
+            policies.contains("AccessTokenKeyArn")
+        })
+        .map(|(id, _)| id.as_str().unwrap())
+        .collect();
+    assert_eq!(
+        readers,
+        ["AuthorizeFunction", "AuthFunction", "JwksFunction"]
+    );
 }
 
 /// A function that reads users without their credentials could otherwise be made to read them.
@@ -473,7 +500,7 @@ fn every_statement_on_the_users_table_is_limited_to_prefixes() {
             assert!(!keys.is_empty(), "{id:?}: {statement:?}");
             assert!(
                 keys.iter()
-                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens"].contains(key)),
+                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens", "KEYS#access"].contains(key)),
                 "{id:?}: {keys:?}"
             );
             checked += 1;

@@ -6,6 +6,7 @@
 pub mod access {
     pub mod auth;
     pub mod authorize;
+    pub mod discovery;
     pub mod jwks;
 }
 pub mod account {

@@ -197,7 +197,7 @@ pub fn token(input: &[u8]) {
 
 /// Whether a function that has only the public keys accepts the token.
 fn is_verified_by_public_key(text: &str) -> bool {
-    let keys = PublishedKeys::replacing(None, &KEYRING, NOW);
+    let keys = PublishedKeys::replacing(None, &*KEYRING, NOW);
     let purposes = [
         Purpose::Session,
         Purpose::Reset,

@@ -40,6 +40,6 @@ pub use meter::{Consumed, Meter};
 pub use options::Options;
 pub use output::print_line;
 pub use runtime::{Failure, Functions, Instance};
-pub use secrets::captcha_secret;
+pub use secrets::operator_secrets;
 pub use stack::Stack;
 pub use users::Users;

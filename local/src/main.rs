@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 /// whose names begin with IDENTITY_, such as IDENTITY_APP_NAME, are passed to the functions and
 /// override the template. They must satisfy the constraints of the template's parameters. If
 /// IDENTITY_CAPTCHA_SECRET_ARN is set, LATCHKEY_CAPTCHA_SECRET must hold the captcha's private key.
+/// LATCHKEY_ACCESS_TOKEN_KEY may hold the private key that signs access tokens, in PEM.
 #[derive(Parser)]
 #[expect(
     clippy::doc_markdown,
@@ -97,12 +98,14 @@ async fn main() -> ExitCode {
 
 async fn run(arguments: Run) -> Result<(), Error> {
     let mut stop = Stop::new()?;
+    let mut env = local::variables("IDENTITY_").collect();
+    let secrets = local::operator_secrets(&mut env)?;
     let mut options = Options {
         listen: arguments.listen,
         data_dir: (!arguments.in_memory).then_some(arguments.data_dir),
         cors_origins: arguments.cors_origins,
-        env: local::variables("IDENTITY_").collect(),
-        secrets: local::captcha_secret()?,
+        env,
+        secrets,
         ..Options::default()
     };
     Stack::check(&options).await?;

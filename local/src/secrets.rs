@@ -1,5 +1,5 @@
 //! Secrets Manager: `GetSecretValue` for the secrets that the template generates and for those of
-//! the operator, and `PutSecretValue` to rotate the generated ones.
+//! the operator, and `PutSecretValue` to rotate them.
 
 use crate::{
     Error, ambient,
@@ -27,7 +27,7 @@ pub struct Secrets {
     /// By logical id.
     generated: Mutex<BTreeMap<String, Versions>>,
     /// The operator's secrets, by the name or ARN that the functions request. In memory only.
-    given: BTreeMap<String, String>,
+    given: Mutex<BTreeMap<String, Versions>>,
     data: Arc<Data>,
 }
 
@@ -65,21 +65,49 @@ fn current() -> String {
     "AWSCURRENT".to_owned()
 }
 
-/// The captcha's private key from `LATCHKEY_CAPTCHA_SECRET`, by the name in
-/// `IDENTITY_CAPTCHA_SECRET_ARN`. The functions receive only the name as a variable.
-pub fn captcha_secret() -> Result<BTreeMap<String, String>, Error> {
-    let variable = |name| ambient::variable(name).filter(|value| !value.trim().is_empty());
-    match (
-        variable("IDENTITY_CAPTCHA_SECRET_ARN"),
-        variable("LATCHKEY_CAPTCHA_SECRET"),
-    ) {
-        (Some(name), Some(key)) => Ok(BTreeMap::from([(name, key)])),
-        (Some(_), None) => Err(Error::new(
-            "IDENTITY_CAPTCHA_SECRET_ARN is set, but the development stack cannot read secrets of AWS.",
-        )
-        .advice("Set LATCHKEY_CAPTCHA_SECRET to the captcha's private key.")),
-        (None, _) => Ok(BTreeMap::new()),
+const CAPTCHA_SECRET_ARN: &str = "IDENTITY_CAPTCHA_SECRET_ARN";
+const ACCESS_TOKEN_KEY_ARN: &str = "IDENTITY_ACCESS_TOKEN_KEY_ARN";
+const ACCESS_TOKEN_KEY: &str = "LATCHKEY_ACCESS_TOKEN_KEY";
+
+/// The operator's secrets by the ARNs in the variables of the functions, which receive only the
+/// ARN: the captcha's private key from `LATCHKEY_CAPTCHA_SECRET`, and the private key of access
+/// tokens from `LATCHKEY_ACCESS_TOKEN_KEY`. For the latter alone, adds the ARN to the variables.
+pub fn operator_secrets(
+    env: &mut BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Error> {
+    let is_set = |value: &String| !value.trim().is_empty();
+    let given = |name| ambient::variable(name).filter(is_set);
+    if given(ACCESS_TOKEN_KEY).is_some() && !env.get(ACCESS_TOKEN_KEY_ARN).is_some_and(is_set) {
+        env.insert(
+            ACCESS_TOKEN_KEY_ARN.to_owned(),
+            secret_arn("access-token-key"),
+        );
     }
+    let mut secrets = BTreeMap::new();
+    for (variable, source, what) in [
+        (
+            CAPTCHA_SECRET_ARN,
+            "LATCHKEY_CAPTCHA_SECRET",
+            "captcha's private key",
+        ),
+        (
+            ACCESS_TOKEN_KEY_ARN,
+            ACCESS_TOKEN_KEY,
+            "private key in PEM that signs access tokens",
+        ),
+    ] {
+        let Some(arn) = env.get(variable).filter(|value| is_set(value)) else {
+            continue;
+        };
+        let secret = given(source).ok_or_else(|| {
+            Error::new(format!(
+                "{variable} is set, but the development stack cannot read secrets of AWS."
+            ))
+            .advice(format!("Set {source} to the {what}."))
+        })?;
+        secrets.insert(arn.clone(), secret);
+    }
+    Ok(secrets)
 }
 
 impl Secrets {
@@ -109,9 +137,18 @@ impl Secrets {
             }
         }
         keep(&secrets, &data)?;
+        let given = given.into_iter().map(|(name, current)| {
+            let versions = Versions {
+                current,
+                previous: None,
+                created_at: None,
+            };
+            (name, versions)
+        });
+        let given = given.collect();
         Ok(Self {
             generated: Mutex::new(secrets),
-            given,
+            given: Mutex::new(given),
             data,
         })
     }
@@ -159,27 +196,18 @@ impl Secrets {
         };
         let secret_id = request.secret_id.as_str();
         let generated = ambient::lock(&self.generated);
-        let versions = generated
-            .iter()
-            .find(|(name, _)| secret_id == **name || secret_id == secret_arn(name));
-        let (name, current, previous, created_at) = match (versions, self.given.get(secret_id)) {
-            (Some((name, versions)), _) => (
-                name.as_str(),
-                &versions.current,
-                versions.previous.as_ref(),
-                versions.created_at,
-            ),
-            (None, Some(text)) => (secret_id, text, None, None),
-            (None, None) => {
-                return refusal(
-                    "ResourceNotFoundException",
-                    "Secrets Manager can't find the specified secret.",
-                );
-            }
+        let given = ambient::lock(&self.given);
+        let mut secrets = generated.iter().chain(given.iter());
+        let found = secrets.find(|(name, _)| secret_id == **name || secret_id == secret_arn(name));
+        let Some((name, versions)) = found else {
+            return refusal(
+                "ResourceNotFoundException",
+                "Secrets Manager can't find the specified secret.",
+            );
         };
         let value = match request.version_stage.as_str() {
-            "AWSCURRENT" => Some(current),
-            "AWSPREVIOUS" => previous,
+            "AWSCURRENT" => Some(&versions.current),
+            "AWSPREVIOUS" => versions.previous.as_ref(),
             _ => None,
         };
         match value {
@@ -190,7 +218,7 @@ impl Secrets {
                     "Name": name,
                     "SecretString": value,
                     "VersionStages": [request.version_stage],
-                    "CreatedDate": created_at,
+                    "CreatedDate": versions.created_at,
                 }),
             ),
             None => refusal(
@@ -217,11 +245,11 @@ impl Secrets {
             );
         };
         let mut generated = ambient::lock(&self.generated);
+        let mut given = ambient::lock(&self.given);
         let mut changed = generated.clone();
-        let Some((name, versions)) = changed
-            .iter_mut()
-            .find(|(name, _)| secret_id == **name || secret_id == secret_arn(name))
-        else {
+        let mut secrets = changed.iter_mut().chain(given.iter_mut());
+        let found = secrets.find(|(name, _)| secret_id == **name || secret_id == secret_arn(name));
+        let Some((name, versions)) = found else {
             return refusal(
                 "ResourceNotFoundException",
                 "Secrets Manager can't find the specified secret.",

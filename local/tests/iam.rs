@@ -333,12 +333,17 @@ async fn only_signing_functions_can_publish_keys_and_only_by_a_put() {
             .all(|signer| functions.iter().any(|function| function == signer))
     );
     for function in &functions {
-        for key in ["KEYS#tokens", "KEYS#other"] {
+        for key in ["KEYS#tokens", "KEYS#access", "KEYS#other"] {
             for (operation, call) in writes(key) {
                 let (status, answer) = called.dynamodb(function, operation, &call).await;
                 let is_put =
                     matches!(operation, "PutItem") || !call["TransactItems"][0]["Put"].is_null();
-                let may = SIGNERS.contains(&function.as_str()) && key == "KEYS#tokens" && is_put;
+                let is_publisher = match key {
+                    "KEYS#tokens" => SIGNERS.contains(&function.as_str()),
+                    "KEYS#access" => function == "JwksFunction",
+                    _ => false,
+                };
+                let may = is_publisher && is_put;
                 assert_eq!(status == 200, may, "{function} {operation} {key}: {answer}");
             }
         }

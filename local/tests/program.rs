@@ -214,6 +214,31 @@ async fn the_start_fails_if_the_private_key_of_the_captcha_is_missing() {
 }
 
 #[tokio::test]
+async fn the_start_fails_if_the_private_key_of_access_tokens_is_missing() {
+    let folder = Folder::new("access-token-key");
+    let start = |arn, key| {
+        let mut command = folder.latchkey(&["--in-memory", "--listen", "127.0.0.1:0"]);
+        command.envs([
+            ("IDENTITY_ACCESS_TOKEN_KEY_ARN", arn),
+            ("LATCHKEY_ACCESS_TOKEN_KEY", key),
+        ]);
+        command
+    };
+    let arn = "arn:aws:secretsmanager:us-east-1:000000000000:secret:key-AbCdEf";
+    let output = start(arn, " ").output().await.unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        !output.status.success()
+            && error.contains("IDENTITY_ACCESS_TOKEN_KEY_ARN is set")
+            && error.contains("Set LATCHKEY_ACCESS_TOKEN_KEY to the private key in PEM"),
+        "{error}"
+    );
+    for arn in [arn, ""] {
+        ready(&mut start(arn, "key").spawn().unwrap()).await;
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_the_template_refuses_is_reported_before_the_build() {
     let folder = Folder::new("constraints");
     for (arguments, variable, cause) in [

@@ -5,10 +5,13 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Latchkey, Request, User, bearer_of, claims, event, forgeries, latchkey, now, number,
+    Answer, Latchkey, PASSWORD, Request, User, bearer_of, claims, event, forgeries, latchkey, now,
+    number,
 };
 
 const PATH: &str = "/auth/request";
+/// States the method of the client's request, as nginx does by convention.
+const METHOD: &str = "x-original-method";
 const ROUTE: &str = "/auth/{proxy+}";
 
 /// Asserts a rejection with the key in the body and in `X-Auth-Error`, and that no item of the user
@@ -17,6 +20,11 @@ async fn refuses(latchkey: &Latchkey, user: &User, request: Request, key: &str) 
     let before = latchkey.items_of(user).await;
     is_refused(&request.send().await, key);
     assert_eq!(latchkey.items_of(user).await, before);
+}
+
+/// A request for a client's `GET` request.
+fn get(latchkey: &Latchkey) -> Request {
+    latchkey.get(PATH).header(METHOD, "GET")
 }
 
 #[track_caller]
@@ -45,7 +53,7 @@ async fn a_valid_session_gets_an_access_token_with_the_claims_of_the_user() {
         })
         .await;
     for request in [
-        latchkey.get(PATH).cookie(&user.session),
+        get(latchkey).cookie(&user.session),
         latchkey.get(PATH).bearer(&user.session),
         latchkey.post(PATH).bearer(&user.session),
         latchkey
@@ -70,14 +78,14 @@ async fn a_valid_session_gets_an_access_token_with_the_claims_of_the_user() {
         }
         let expected = json!({
             "iss": latchkey.domain(), "aud": "latchkey", "sub": "session", "uid": user.uid, "email": user.email, "role": "member",
-            "level": 3, "state": "pending", "referral_uid": referrer.uid,
+            "email_verified": false, "level": 3, "state": "pending", "referral_id": referrer.uid, "referral_uid": referrer.uid,
         });
         assert_eq!(claims, expected);
     }
 }
 
 #[tokio::test]
-async fn token_ids_are_unique_and_the_referral_uid_is_null_without_a_referrer() {
+async fn token_ids_are_unique_and_the_referral_is_null_without_a_referrer() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-jti").await;
     let mut tokens = Vec::new();
@@ -86,22 +94,55 @@ async fn token_ids_are_unique_and_the_referral_uid_is_null_without_a_referrer() 
         tokens.push(latchkey.verified(bearer_of(&answer)).await.unwrap());
     }
     assert_ne!(tokens[0]["jti"], tokens[1]["jti"]);
-    assert_eq!(tokens[0].get("referral_uid"), Some(&Value::Null));
+    for name in ["referral_id", "referral_uid"] {
+        assert_eq!(tokens[0].get(name), Some(&Value::Null), "{name}");
+    }
 }
 
 #[tokio::test]
 async fn issuer_and_audience_are_configurable() {
-    let variables = [
-        ("IDENTITY_ACCESS_TOKEN_ISSUER", "https://id.example"),
-        ("IDENTITY_ACCESS_TOKEN_AUDIENCE", "shop"),
+    for (audience, expected) in [
+        ("shop", json!("shop")),
+        ("peatio, barong,shop", json!(["peatio", "barong", "shop"])),
+    ] {
+        let variables = [
+            ("IDENTITY_ACCESS_TOKEN_ISSUER", "https://id.example"),
+            ("IDENTITY_ACCESS_TOKEN_AUDIENCE", audience),
+        ];
+        let latchkey = Latchkey::start(&variables).await;
+        let user = latchkey.signed_up("auth-names").await;
+        let answer = latchkey.get(PATH).bearer(&user.session).send().await;
+        let claims = claims(bearer_of(&answer));
+        assert_eq!(
+            (&claims["iss"], &claims["aud"]),
+            (&json!("https://id.example"), &expected)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_confirmed_address_is_a_verified_email() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("auth-verified").await;
+    let mail = latchkey
+        .mail_to(&user.email, 1, |mail| mail.confirmation_token().is_some())
+        .await;
+    let fields = [
+        ("token", mail.confirmation_token().unwrap()),
+        ("password", PASSWORD),
     ];
-    let latchkey = Latchkey::start(&variables).await;
-    let user = latchkey.signed_up("auth-names").await;
-    let answer = latchkey.get(PATH).bearer(&user.session).send().await;
+    let confirm = latchkey.post("/identity/users/email/confirm_code");
+    assert_eq!(confirm.form(&fields).send().await.status, 201);
+    let session = latchkey.signed_in(&user).await;
+    let answer = latchkey.get(PATH).bearer(&session).send().await;
     let claims = claims(bearer_of(&answer));
     assert_eq!(
-        (&claims["iss"], &claims["aud"]),
-        (&json!("https://id.example"), &json!("shop"))
+        (
+            &claims["email_verified"],
+            &claims["state"],
+            &claims["level"]
+        ),
+        (&json!(true), &json!("active"), &json!(1))
     );
 }
 
@@ -147,7 +188,7 @@ async fn a_request_without_a_valid_session_is_rejected() {
     refuses(
         latchkey,
         &user,
-        latchkey.get(PATH).cookie(&ended),
+        get(latchkey).cookie(&ended),
         "authz.invalid_session",
     )
     .await;
@@ -155,7 +196,7 @@ async fn a_request_without_a_valid_session_is_rejected() {
     refuses(
         latchkey,
         &user,
-        latchkey.get(PATH).cookie(&user.session),
+        get(latchkey).cookie(&user.session),
         "authz.invalid_session",
     )
     .await;
@@ -177,7 +218,7 @@ async fn an_access_token_does_not_work_as_a_session_and_vice_versa() {
     refuses(
         latchkey,
         &user,
-        latchkey.get(PATH).cookie(&access),
+        get(latchkey).cookie(&access),
         "authz.invalid_session",
     )
     .await;
@@ -204,7 +245,7 @@ async fn a_change_of_the_account_state_takes_effect_at_once() {
         ("pending", true),
     ] {
         latchkey.set_state(&user, state).await;
-        let request = latchkey.get(PATH).cookie(&user.session);
+        let request = get(latchkey).cookie(&user.session);
         if is_allowed {
             let answer = request.send().await;
             assert_eq!(
@@ -221,8 +262,7 @@ async fn a_change_of_the_account_state_takes_effect_at_once() {
 async fn a_request_from_another_client_ends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-client").await;
-    let request = latchkey
-        .get(PATH)
+    let request = get(latchkey)
         .cookie(&user.session)
         .header("user-agent", "Other/2");
     is_refused(&request.send().await, "authz.client_session_mismatch");
@@ -230,7 +270,7 @@ async fn a_request_from_another_client_ends_the_session() {
     refuses(
         latchkey,
         &user,
-        latchkey.get(PATH).cookie(&user.session),
+        get(latchkey).cookie(&user.session),
         "authz.invalid_session",
     )
     .await;
@@ -292,12 +332,62 @@ async fn a_method_header_can_require_but_not_waive_the_csrf_token() {
 }
 
 #[tokio::test]
+async fn a_request_that_states_no_method_requires_the_csrf_token() {
+    let latchkey = latchkey().await;
+    let user = latchkey.signed_up("auth-unstated").await;
+    for method in [Method::GET, Method::HEAD] {
+        let request = || latchkey.request(method.clone(), PATH).cookie(&user.session);
+        let answer = request().send().await;
+        assert_eq!(
+            (answer.status, answer.header("x-auth-error")),
+            (401, Some("authz.missing_csrf_token"))
+        );
+        let answer = request().csrf(&user.csrf_token).send().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    refuses(
+        latchkey,
+        &user,
+        latchkey.get(PATH).cookie(&user.session),
+        "authz.missing_csrf_token",
+    )
+    .await;
+    // A bearer token never needs one.
+    bearer_of(&latchkey.get(PATH).bearer(&user.session).send().await);
+}
+
+#[tokio::test]
+async fn where_the_gateway_uses_the_original_method_no_header_is_required() {
+    let latchkey = Latchkey::start(&[("IDENTITY_AUTH_METHOD", "request")]).await;
+    let user = latchkey.signed_up("auth-own-method").await;
+    bearer_of(&latchkey.get(PATH).cookie(&user.session).send().await);
+    let key = "authz.missing_csrf_token";
+    let stated = |name, method| {
+        latchkey
+            .get(PATH)
+            .cookie(&user.session)
+            .header(name, method)
+    };
+    for request in [
+        latchkey.post(PATH).cookie(&user.session),
+        latchkey
+            .post(PATH)
+            .cookie(&user.session)
+            .header(METHOD, "GET"),
+        stated(METHOD, "DELETE"),
+        stated("x-forwarded-method", "POST"),
+    ] {
+        refuses(&latchkey, &user, request, key).await;
+    }
+}
+
+#[tokio::test]
 async fn a_request_extends_the_session() {
     let latchkey = latchkey().await;
     let user = latchkey.signed_up("auth-touch").await;
     latchkey.age_session(&user, &user.session, 1700).await;
     let before = now();
-    bearer_of(&latchkey.get(PATH).cookie(&user.session).send().await);
+    bearer_of(&get(latchkey).cookie(&user.session).send().await);
     let session = latchkey.session_item(&user, &user.session).await.unwrap();
     assert!(number(&session, "last_used_at") >= before);
 }
@@ -313,6 +403,7 @@ async fn response_from(
     event["requestContext"]["http"]["method"] = json!("GET");
     event["requestContext"]["http"]["sourceIp"] = json!(reported);
     event["headers"]["x-forwarded-for"] = json!(forwarded_for);
+    event["headers"][METHOD] = json!("GET");
     event["cookies"] = json!([format!("_barong_session={}", user.session)]);
     latchkey.invoke("AuthFunction", event).await.unwrap()
 }
@@ -388,7 +479,7 @@ async fn a_proxy_that_does_not_report_the_client_ends_no_session() {
         let answer = response_from(&latchkey, &user, "203.0.113.7", forwarded_for).await;
         let refused = (Some(401), Some("authz.client_session_mismatch"));
         assert_eq!(outcome(&answer), refused, "{forwarded_for}: {answer}");
-        bearer_of(&latchkey.get(PATH).cookie(&user.session).send().await);
+        bearer_of(&get(&latchkey).cookie(&user.session).send().await);
     }
     for binding in ["agent", "none"] {
         let latchkey = Latchkey::start(&[TRUSTED, ("IDENTITY_SESSION_BINDING", binding)]).await;

@@ -2,108 +2,56 @@
 
 use std::{
     fs,
-    net::{IpAddr, TcpListener, TcpStream},
-    path::PathBuf,
-    process::Stdio,
-    sync::{Arc, Mutex},
+    net::IpAddr,
+    path::{Path, PathBuf},
 };
 
-use axum::{Router, extract::Request as Received};
 use serde_json::{Value, json};
 use shared::{
     domain::{email_address::AccountKey, token_id::TokenId, user::Uid},
     platform::clock,
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
-use tokio::process::{Child, Command};
 
 use crate::harness::{
-    Answer, Folder, Latchkey, PASSWORD, Request, User, eventually, spawn, workspace,
+    Answer, Latchkey, PASSWORD, Request, User,
+    gateway::{Server, Service, filled_in, free_port, installed},
+    workspace,
 };
 
 /// The client's address, in another /16 than that of nginx.
 const CLIENT: [u8; 4] = [127, 77, 0, 1];
 
-/// The path of nginx. It must be installed where `CI` is set; elsewhere the tests are skipped
-/// without it.
 fn program() -> Option<PathBuf> {
-    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let folders = path
-        .split(':')
-        .chain(["/usr/sbin", "/usr/local/sbin"])
-        .map(PathBuf::from);
-    let found = folders
-        .map(|folder| folder.join("nginx"))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        assert!(
-            shared::platform::environment::variable("CI").is_none(),
-            "nginx is not installed: apt-get install nginx"
-        );
-        eprintln!(
-            "SKIPPED: nginx is not installed (apt-get install nginx), so docs/examples/nginx.conf was not tested"
-        );
-    }
-    found
+    installed("nginx", "apt-get install nginx")
 }
 
 /// A stack, nginx in front of it, and a service that records the requests that reach it.
 struct Guarded {
     latchkey: Latchkey,
     client: reqwest::Client,
-    url: String,
-    reached: Arc<Mutex<Vec<Value>>>,
-    _nginx: Child,
-    _folder: Folder,
+    nginx: Server,
+    service: Service,
 }
 
 impl Guarded {
-    async fn start(nginx: PathBuf, name: &str, variables: &[(&str, &str)]) -> Self {
+    async fn start(nginx: &Path, name: &str, variables: &[(&str, &str)]) -> Self {
         let latchkey = Latchkey::start(variables).await;
-        let reached = Arc::default();
-        let service = service(Arc::clone(&reached)).await;
-        let folder = Folder::new(name);
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
-        let listen = format!("127.0.0.1:{port}");
+        let service = Service::start("served").await;
+        let port = free_port();
         let documented = fs::read_to_string(workspace().join("docs/examples/nginx.conf")).unwrap();
-        let filled_in = [
-            ("listen 80;", format!("listen {listen};")),
-            (
-                "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
-                latchkey.url().to_owned(),
-            ),
-            ("http://127.0.0.1:8080", service),
-        ]
-        .into_iter()
-        .fold(documented, |text, (from, to)| {
-            assert_eq!(text.matches(from).count(), 1, "{from}");
-            text.replace(from, &to)
-        });
-        fs::write(format!("{}/site.conf", folder.path()), filled_in).unwrap();
-        let around = AROUND.replace("FOLDER", folder.path());
-        let configuration = format!("{}/nginx.conf", folder.path());
-        fs::write(&configuration, around).unwrap();
-        let mut command = Command::new(nginx);
-        command.args(["-p", folder.path(), "-e", "error.log", "-c", &configuration]);
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true);
-        let mut nginx = command.spawn().unwrap();
-        eventually("nginx", || {
-            let ended = nginx.try_wait().unwrap();
-            let log =
-                || fs::read_to_string(format!("{}/error.log", folder.path())).unwrap_or_default();
-            assert!(ended.is_none(), "nginx ended: {}", log());
-            let accepts = TcpStream::connect(&listen).is_ok();
-            async move { accepts.then_some(()) }
-        })
-        .await;
+        let site = filled_in(
+            &documented,
+            &[
+                ("listen 80;", &format!("listen 127.0.0.1:{port};")),
+                (
+                    "https://a1b2c3d4e5.execute-api.eu-central-1.amazonaws.com",
+                    latchkey.url(),
+                ),
+                ("http://127.0.0.1:8080", &service.url),
+            ],
+        );
+        let nginx = Server::nginx(nginx, name, &site, port).await;
         let client = reqwest::Client::builder()
             .local_address(IpAddr::from(CLIENT))
             .user_agent("browser")
@@ -112,10 +60,8 @@ impl Guarded {
         Self {
             latchkey,
             client,
-            url: format!("http://{listen}"),
-            reached,
-            _nginx: nginx,
-            _folder: folder,
+            nginx,
+            service,
         }
     }
 
@@ -134,20 +80,18 @@ impl Guarded {
 
     fn request(&self, method: &str, path: &str) -> Request {
         self.client
-            .request(method.parse().unwrap(), format!("{}{path}", self.url))
+            .request(
+                method.parse().unwrap(),
+                format!("{}{path}", self.nginx.url()),
+            )
             .into()
-    }
-
-    /// Removes and returns the requests that reached the service.
-    fn reached(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.reached.lock().unwrap())
     }
 
     #[track_caller]
     fn refused(&self, answer: &Answer, key: &str) {
         answer.is_refused(401, &[key]);
         assert_eq!(answer.header("authorization"), None);
-        assert_eq!(self.reached(), Vec::<Value>::new());
+        assert_eq!(self.service.reached(), Vec::<Value>::new());
     }
 
     /// Asserts that one request reached the service, as this user's, and returns it.
@@ -157,10 +101,7 @@ impl Guarded {
             (200, "served"),
             "{answer:?}"
         );
-        let reached = self.reached();
-        let [request] = reached.as_slice() else {
-            panic!("{reached:?}")
-        };
+        let request = self.service.reached_once();
         let token = request["headers"]["authorization"]
             .as_str()
             .unwrap()
@@ -172,62 +113,19 @@ impl Guarded {
             .await
             .expect("a genuine token");
         assert_eq!(claims["uid"], user.uid);
-        request.clone()
+        request
     }
-}
-
-/// A single process in the foreground, which writes only to its folder and does not change user.
-const AROUND: &str = "
-daemon off;
-master_process off;
-pid FOLDER/nginx.pid;
-events { }
-http {
-    access_log FOLDER/access.log;
-    client_body_temp_path FOLDER/body;
-    proxy_temp_path FOLDER/proxy;
-    fastcgi_temp_path FOLDER/fastcgi;
-    uwsgi_temp_path FOLDER/uwsgi;
-    scgi_temp_path FOLDER/scgi;
-    include FOLDER/site.conf;
-}
-";
-
-/// Starts the service and returns its URL.
-async fn service(reached: Arc<Mutex<Vec<Value>>>) -> String {
-    let listener = spawn(tokio::net::TcpListener::bind("127.0.0.1:0"))
-        .await
-        .unwrap()
-        .unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let serve = async move |request: Received| {
-        let headers = request.headers();
-        let headers: Value = headers
-            .iter()
-            .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())))
-            .collect::<serde_json::Map<_, _>>()
-            .into();
-        let method = request.method().to_string();
-        let path = request.uri().to_string();
-        let body = axum::body::to_bytes(request.into_body(), 1_000_000)
-            .await
-            .unwrap();
-        let body = String::from_utf8(body.into()).unwrap();
-        reached
-            .lock()
-            .unwrap()
-            .push(json!({ "method": method, "path": path, "headers": headers, "body": body }));
-        "served"
-    };
-    spawn(async { axum::serve(listener, Router::new().fallback(serve)).await });
-    url
 }
 
 #[tokio::test]
 async fn only_requests_with_a_valid_session_reach_the_service() {
     let Some(nginx) = program() else { return };
-    let guarded =
-        Guarded::start(nginx, "nginx", &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")]).await;
+    let guarded = Guarded::start(
+        &nginx,
+        "nginx",
+        &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
+    )
+    .await;
     let user = guarded.signed_up("nginx").await;
 
     let answer = guarded
@@ -293,7 +191,7 @@ async fn only_requests_with_a_valid_session_reach_the_service() {
 async fn a_state_changing_request_requires_the_csrf_token_and_keeps_its_body() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
-        nginx,
+        &nginx,
         "nginx-csrf",
         &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
     )
@@ -330,7 +228,7 @@ async fn a_state_changing_request_requires_the_csrf_token_and_keeps_its_body() {
 async fn the_authorization_header_of_the_client_never_reaches_the_service() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
-        nginx,
+        &nginx,
         "nginx-authorization",
         &[("IDENTITY_TRUSTED_PROXIES", "127.0.0.1")],
     )
@@ -374,7 +272,7 @@ async fn the_authorization_header_of_the_client_never_reaches_the_service() {
 async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
     let Some(nginx) = program() else { return };
     let guarded = Guarded::start(
-        nginx.clone(),
+        &nginx,
         "nginx-trusted",
         &[
             ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),
@@ -395,7 +293,7 @@ async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
             .local_address(IpAddr::from([127, 78, 0, 1]))
             .build()
             .unwrap()
-            .get(&guarded.url),
+            .get(guarded.nginx.url()),
     );
     let answer = remote
         .cookie(&user.session)
@@ -405,7 +303,7 @@ async fn only_a_trusted_gateway_can_report_the_address_of_the_client() {
     guarded.refused(&answer, "authz.client_session_mismatch");
 
     let variables = [("IDENTITY_SESSION_BINDING", "client")];
-    let guarded = Guarded::start(nginx, "nginx-untrusted", &variables).await;
+    let guarded = Guarded::start(&nginx, "nginx-untrusted", &variables).await;
     let user = guarded.signed_up("nginx-address").await;
     let answer = guarded
         .request("GET", "/")
@@ -422,7 +320,7 @@ async fn without_latchkey_no_request_reaches_the_service() {
         ("IDENTITY_TRUSTED_PROXIES", "127.0.0.1"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "http://127.0.0.1:9"),
     ];
-    let guarded = Guarded::start(nginx, "nginx-failure", &variables).await;
+    let guarded = Guarded::start(&nginx, "nginx-failure", &variables).await;
     let now = clock::now();
     let claims = Claims::new(
         Purpose::Session,
@@ -443,5 +341,5 @@ async fn without_latchkey_no_request_reaches_the_service() {
         (500, None),
         "{answer:?}"
     );
-    assert_eq!(guarded.reached(), Vec::<Value>::new());
+    assert_eq!(guarded.service.reached(), Vec::<Value>::new());
 }

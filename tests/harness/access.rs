@@ -1,6 +1,6 @@
 //! Verification of access tokens, as a service behind Latchkey does it.
 
-use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
+use jsonwebtoken::{DecodingKey, Validation, decode, decode_header, jwk::JwkSet};
 use serde_json::Value;
 
 use super::{Answer, stack::Latchkey};
@@ -24,8 +24,11 @@ pub fn kid(token: &str) -> Option<String> {
 /// The claims of a token, if it is an access token of that issuer, signed by a published key.
 pub fn verified(published: &Value, issuer: &str, token: &str) -> Option<Value> {
     let published: JwkSet = serde_json::from_value(published.clone()).unwrap();
-    let key = published.find(&decode_header(token).ok()?.kid?)?;
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    let header = decode_header(token).ok()?;
+    let key = published.find(&header.kid?)?;
+    // The published key determines the algorithm, never the token.
+    let algorithm = key.common.key_algorithm?.to_string().parse().ok()?;
+    let mut validation = Validation::new(algorithm);
     validation.set_issuer(&[issuer]);
     validation.set_audience(&["latchkey"]);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);

@@ -123,13 +123,28 @@ impl Latchkey {
         all.remove(&format!("{USERS} KEYS#tokens "))
     }
 
+    /// The item of the published public keys of access tokens.
+    pub async fn published_access_keys(&self) -> Option<Item> {
+        let mut all = self.stored().await;
+        all.remove(&format!("{USERS} KEYS#access "))
+    }
+
     /// Deletes the published public keys, as if no function had published any.
     pub async fn delete_published_keys(&self) {
+        self.delete_keys("KEYS#tokens").await;
+    }
+
+    /// Deletes the published public keys of access tokens.
+    pub async fn delete_published_access_keys(&self) {
+        self.delete_keys("KEYS#access").await;
+    }
+
+    async fn delete_keys(&self, key: &str) {
         let delete = self
             .tables
             .delete_item()
             .table_name(USERS)
-            .key("pk", AttributeValue::S("KEYS#tokens".to_owned()));
+            .key("pk", AttributeValue::S(key.to_owned()));
         spawn(delete.send()).await.unwrap().unwrap();
     }
 

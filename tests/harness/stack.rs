@@ -82,6 +82,11 @@ impl Latchkey {
 
     /// Starts a stack with these variables of the functions.
     pub async fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_with_secrets(variables, &[]).await
+    }
+
+    /// The same, with further secrets of the operator, by name.
+    pub async fn start_with_secrets(variables: &[(&str, &str)], secrets: &[(&str, &str)]) -> Self {
         let log = Arc::default();
         let options = Options {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -95,8 +100,10 @@ impl Latchkey {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect::<BTreeMap<_, _>>(),
             secrets: [(captcha::SECRET_NAME, captcha::SECRET)]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
+                .iter()
+                .chain(secrets)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             grant_records: Some(local::grants_folder()),
             denials: Arc::clone(&DENIALS),
             log: Log::Captured(Arc::clone(&log)),
@@ -160,9 +167,14 @@ impl Latchkey {
         serde_json::from_str(&self.secret("DataSecret").await).unwrap()
     }
 
-    /// Stores a version of the data secret, as `aws secretsmanager put-secret-value` does.
+    /// Stores a version of the data secret.
     pub async fn put_data_secret(&self, secret: &Value) {
-        let body = json!({ "SecretId": "DataSecret", "SecretString": secret.to_string() });
+        self.put_secret("DataSecret", &secret.to_string()).await;
+    }
+
+    /// Stores a version of a secret, as `aws secretsmanager put-secret-value` does.
+    pub async fn put_secret(&self, id: &str, text: &str) {
+        let body = json!({ "SecretId": id, "SecretString": text });
         self.secrets_manager("PutSecretValue", &body).await;
     }
 

@@ -94,7 +94,7 @@ impl Function {
         if self.binary == "pages" {
             return ("pages".to_owned(), "serve".to_owned());
         }
-        let area = if ["authorize", "auth", "jwks"].contains(&self.binary.as_str()) {
+        let area = if ["authorize", "auth", "discovery", "jwks"].contains(&self.binary.as_str()) {
             "access"
         } else {
             "general"

@@ -99,6 +99,9 @@ async fn every_part_of_the_account_page_is_accessible() {
     browser.click("#factor-begin button").await;
     browser.shows("#key").await;
     is_accessible(&browser, &axe, "the set-up of a second factor").await;
+    browser.open("/accounts/email_change?token=t&lang=en").await;
+    browser.shows("#confirm-email").await;
+    is_accessible(&browser, &axe, "the confirmation of a new address").await;
     browser.open("/_local/mailbox").await;
     browser.shows("#list li").await;
     is_accessible(&browser, &axe, "the mailbox").await;

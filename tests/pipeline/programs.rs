@@ -2,23 +2,11 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use crate::harness::workspace;
+use crate::harness::{gateway::installed, workspace};
 
-/// The path of a program. It must be installed where `CI` is set; elsewhere its absence is printed.
+/// The path of a program; see [`installed`].
 pub fn found(program: &str, package: &str) -> Option<PathBuf> {
-    let path = shared::platform::environment::variable("PATH").unwrap_or_default();
-    let found = path
-        .split(':')
-        .map(|folder| PathBuf::from(folder).join(program))
-        .find(|file| file.is_file());
-    if found.is_none() {
-        assert!(
-            shared::platform::environment::variable("CI").is_none(),
-            "{program} is not installed: pip install {package}"
-        );
-        eprintln!("SKIPPED: {program} is not installed (pip install {package})");
-    }
-    found
+    installed(program, &format!("pip install {package}"))
 }
 
 /// The stack names of samconfig.toml, by section.

@@ -15,11 +15,12 @@ use crate::harness::{ExternalServices, Folder, PASSWORD, binaries, latchkey, spa
 
 const MANAGE: &str = "ManageUsersFunction";
 /// The steps of a run against a working stack, in order.
-const STEPS: [&str; 13] = [
+const STEPS: [&str; 14] = [
     "ping",
     "configs",
     "version",
     "keys",
+    "discovery",
     "unknown route",
     "me without a session",
     "sign-up",

@@ -13,7 +13,8 @@ use shared::{
         client, empty, error_response, header,
     },
     platform::clock::Timestamp,
-    tokens::{access_token::Names, key_provider::KeyProvider},
+    store::AccessKeys,
+    tokens::access_token::Names,
 };
 
 /// Headers with the method of the original request, as Traefik sends it, and nginx by convention.
@@ -24,9 +25,10 @@ const ERROR_HEADER: &str = "x-auth-error";
 
 pub struct Auth {
     pub authenticator: Authenticator,
-    pub keys: KeyProvider,
+    pub keys: AccessKeys,
     /// Issuer and audience of access tokens.
     pub names: Names,
+    pub method_source: MethodSource,
     /// Gateways whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
 }
@@ -34,7 +36,7 @@ pub struct Auth {
 impl Auth {
     /// Returns an access token in `Authorization`, or the error. The body is not read.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
-        let method = strictest_method(request.method(), request.headers());
+        let method = strictest_method(request.method(), request.headers(), self.method_source);
         let client = self.client(&request);
         match self
             .authenticator
@@ -48,7 +50,7 @@ impl Auth {
     }
 
     async fn access_token(&self, user: &User<Withheld>, now: Timestamp) -> Result<String, Error> {
-        let keys = self.keys.access_token_keys(now).await?;
+        let keys = self.keys.signing(now).await?;
         keys.sign(user, &self.names, now).map_err(Error::internal)
     }
 
@@ -73,15 +75,32 @@ impl Auth {
     }
 }
 
-/// A header can make a request state-changing, but never the reverse.
-fn strictest_method<'a>(method: &'a Method, headers: &HeaderMap) -> &'a Method {
+/// How a gateway states the method of the original request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodSource {
+    /// In a header. A request without one counts as state-changing, so that a gateway that sends
+    /// none does not switch the CSRF check off.
+    Header,
+    /// By the method of its own request; headers are optional.
+    Request,
+}
+
+/// The method of the original request, or `POST` if anything about it can be state-changing. A header
+/// can make a request state-changing, but never the reverse.
+fn strictest_method<'a>(
+    method: &'a Method,
+    headers: &HeaderMap,
+    source: MethodSource,
+) -> &'a Method {
     let is_safe = |value: &HeaderValue| {
         Method::from_bytes(value.as_bytes()).is_ok_and(|method| !is_state_changing(&method))
     };
     let mut original_methods = METHOD_HEADERS
         .into_iter()
-        .flat_map(|name| headers.get_all(name));
-    if original_methods.all(is_safe) {
+        .flat_map(|name| headers.get_all(name))
+        .peekable();
+    let is_stated = source == MethodSource::Request || original_methods.peek().is_some();
+    if is_stated && original_methods.all(is_safe) {
         method
     } else {
         &Method::POST
@@ -109,62 +128,65 @@ mod tests {
 
     use super::*;
 
+    fn is_changing(
+        source: MethodSource,
+        method: &Method,
+        headers: &[(&'static str, &'static str)],
+    ) -> bool {
+        let headers: HeaderMap = headers
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect();
+        is_state_changing(strictest_method(method, &headers, source))
+    }
+
     #[test]
     fn a_method_header_can_require_but_not_waive_the_csrf_token() {
-        let method = |method: Method, headers: &[(&'static str, &'static str)]| {
-            let headers: HeaderMap = headers
-                .iter()
-                .map(|(name, value)| {
-                    (
-                        HeaderName::from_static(name),
-                        HeaderValue::from_static(value),
-                    )
-                })
-                .collect();
-            is_state_changing(strictest_method(&method, &headers))
-        };
-        for safe in ["GET", "HEAD", "OPTIONS"] {
+        for source in [MethodSource::Header, MethodSource::Request] {
+            let is_changing = |method: &Method, headers: &_| is_changing(source, method, headers);
+            for safe in ["GET", "HEAD", "OPTIONS"] {
+                let both = [("x-forwarded-method", safe), ("x-original-method", safe)];
+                for headers in [&both[..], &both[..1], &both[1..]] {
+                    assert!(!is_changing(&Method::GET, headers), "{safe}");
+                    assert!(is_changing(&Method::DELETE, headers), "{safe}");
+                }
+            }
+            for changing in [
+                "POST",
+                "PUT",
+                "PATCH",
+                "DELETE",
+                "QUERY",
+                "get",
+                "GET, POST",
+                "",
+                " ",
+            ] {
+                let header = ("x-forwarded-method", changing);
+                assert!(is_changing(&Method::GET, &[header][..]), "{changing:?}");
+                let both = [
+                    ("x-original-method", changing),
+                    ("x-forwarded-method", "GET"),
+                ];
+                assert!(is_changing(&Method::GET, &both[..]), "{changing:?}");
+            }
+            assert!(is_changing(&Method::POST, &[][..]));
+        }
+    }
+
+    #[test]
+    fn a_request_without_a_method_header_is_state_changing_unless_its_own_method_counts() {
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            assert!(is_changing(MethodSource::Header, &method, &[]), "{method}");
             assert!(
-                !method(
-                    Method::GET,
-                    &[("x-forwarded-method", safe), ("x-original-method", safe)]
-                ),
-                "{safe}"
-            );
-            assert!(
-                method(
-                    Method::DELETE,
-                    &[("x-forwarded-method", safe), ("x-original-method", safe)]
-                ),
-                "{safe}"
+                !is_changing(MethodSource::Request, &method, &[]),
+                "{method}"
             );
         }
-        for changing in [
-            "POST",
-            "PUT",
-            "PATCH",
-            "DELETE",
-            "QUERY",
-            "get",
-            "GET, POST",
-            "",
-            " ",
-        ] {
-            assert!(
-                method(Method::GET, &[("x-forwarded-method", changing)]),
-                "{changing:?}"
-            );
-            assert!(
-                method(
-                    Method::GET,
-                    &[
-                        ("x-original-method", changing),
-                        ("x-forwarded-method", "GET")
-                    ]
-                ),
-                "{changing:?}"
-            );
-        }
-        assert!(!method(Method::GET, &[]) && method(Method::POST, &[]));
     }
 }

@@ -14,12 +14,13 @@ use shared::{
         client_with_address,
     },
     platform::clock::Timestamp,
-    tokens::{access_token::Names, key_provider::KeyProvider},
+    store::AccessKeys,
+    tokens::access_token::Names,
 };
 
 pub struct Authorize {
     pub authenticator: Authenticator,
-    pub keys: KeyProvider,
+    pub keys: AccessKeys,
     /// Issuer and audience of access tokens.
     pub names: Names,
 }
@@ -89,7 +90,7 @@ impl Authorize {
             .await
         {
             Ok(signed_in) => {
-                let keys = self.keys.access_token_keys(now).await?;
+                let keys = self.keys.signing(now).await?;
                 let token = keys.sign(&signed_in.user, &self.names, now)?;
                 Ok(AuthorizerResponse {
                     is_authorized: true,

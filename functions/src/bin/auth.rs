@@ -1,15 +1,15 @@
 //! `ANY /auth/{proxy+}`
 
-use functions::access::auth::Auth;
+use functions::access::auth::{Auth, MethodSource};
 use shared::{
     BoxError,
     config::{
-        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
-        trusted_proxies,
+        AccessTokens, Application, Sessions, Tables, Variables, access_token_key,
+        auth_method_is_own, pending_lifetime, token_secret, trusted_proxies,
     },
     http::{authentication::Authenticator, serve},
     platform::{aws::Aws, clock, telemetry},
-    store::Store,
+    store::{AccessKeys, Store},
     tokens::{access_token::Names, key_cache::KeyCache, key_provider::KeyProvider},
 };
 
@@ -20,16 +20,20 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
+    let derived = KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?);
+    let operator = access_token_key(&variables)?;
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let endpoint = Auth {
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: AccessKeys::start(aws.secrets_manager(), operator.as_deref(), derived, &store)
+            .await?,
         authenticator: Authenticator {
-            store: Store::new(
-                aws.dynamodb(),
-                tables.users,
-                tables.grants,
-                pending_lifetime(&variables)?,
-            ),
+            store,
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
@@ -38,7 +42,12 @@ async fn main() -> Result<(), BoxError> {
         },
         names: Names {
             issuer: names.issuer,
-            audience: names.audience,
+            audience: names.audience.into(),
+        },
+        method_source: if auth_method_is_own(&variables)? {
+            MethodSource::Request
+        } else {
+            MethodSource::Header
         },
         trusted_proxies: trusted_proxies(&variables)?,
     };

@@ -4,11 +4,12 @@ use functions::access::authorize::Authorize;
 use shared::{
     BoxError,
     config::{
-        AccessTokens, Application, Sessions, Tables, Variables, pending_lifetime, token_secret,
+        AccessTokens, Application, Sessions, Tables, Variables, access_token_key, pending_lifetime,
+        token_secret,
     },
     http::authentication::Authenticator,
     platform::{aws::Aws, clock, lambda_event, telemetry},
-    store::Store,
+    store::{AccessKeys, Store},
     tokens::{access_token::Names, key_cache::KeyCache, key_provider::KeyProvider},
 };
 
@@ -19,16 +20,20 @@ async fn main() -> Result<(), BoxError> {
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
     let sessions = Sessions::read(&variables)?;
+    let derived = KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?);
+    let operator = access_token_key(&variables)?;
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let names = AccessTokens::read(&variables, &Application::read(&variables)?)?;
     let authorize = Authorize {
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
+        keys: AccessKeys::start(aws.secrets_manager(), operator.as_deref(), derived, &store)
+            .await?,
         authenticator: Authenticator {
-            store: Store::new(
-                aws.dynamodb(),
-                tables.users,
-                tables.grants,
-                pending_lifetime(&variables)?,
-            ),
+            store,
             keys: KeyCache::default(),
             cookie_name: sessions.cookie_name,
             session_lifetime: sessions.lifetime,
@@ -37,7 +42,7 @@ async fn main() -> Result<(), BoxError> {
         },
         names: Names {
             issuer: names.issuer,
-            audience: names.audience,
+            audience: names.audience.into(),
         },
     };
     // Boxed, because the type of the nested future exceeds the recursion limit of the compiler.

@@ -3,10 +3,10 @@
 use functions::access::jwks::Jwks;
 use shared::{
     BoxError,
-    config::{Tables, Variables, pending_lifetime, token_secret},
+    config::{Tables, Variables, access_token_key, pending_lifetime, token_secret},
     http::serve,
     platform::{aws::Aws, clock, telemetry},
-    store::{Signer, Store},
+    store::{AccessKeys, Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -21,8 +21,13 @@ async fn main() -> Result<(), BoxError> {
         tables.grants,
         pending_lifetime(&variables)?,
     );
+    let signer = Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store);
+    let derived = signer.key_provider().clone();
+    let operator = access_token_key(&variables)?;
     let endpoint = Jwks {
-        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        keys: AccessKeys::start(aws.secrets_manager(), operator.as_deref(), derived, &store)
+            .await?,
+        signer,
     };
     serve(async |_| endpoint.handle(clock::now()).await).await
 }

@@ -28,8 +28,6 @@ use shared::{
     tokens::otp_secrets::OtpSecrets,
 };
 
-use super::create_second_factor::require_uncontended;
-
 pub struct Create {
     pub origins: OriginCheck,
     pub store: Store,
@@ -260,7 +258,10 @@ impl Create {
                     .store
                     .open_session_with_otp(&user, &new.session, code, &report, attempt, &activity)
                     .await?;
-                require_uncontended(opened)?;
+                if opened == Outcome::Conflict {
+                    // Another request used the code, or a wrong one was counted.
+                    return Err(Error::TooManyAttempts { retry_after: 1 });
+                }
             }
         }
         cookies.response(&user, &new)

@@ -80,9 +80,9 @@ impl Create {
     }
 }
 
-/// Requires that the code was stored as used or counted as wrong before the response is sent. If a
-/// user sends codes concurrently, this succeeds for one; the others must be sent again.
-pub(super) fn require_uncontended(outcome: Outcome) -> Result<(), Error> {
+/// Requires that the wrong code was counted before the response is sent. If a user sends codes
+/// concurrently, this succeeds for one; the others must be sent again.
+fn require_uncontended(outcome: Outcome) -> Result<(), Error> {
     match outcome {
         Outcome::Written => Ok(()),
         Outcome::Conflict => Err(Error::TooManyAttempts { retry_after: 1 }),

@@ -62,9 +62,10 @@ pub fn append(folder: &Path, line: &str) -> std::io::Result<()> {
 
 impl Grants {
     pub fn run(&self) -> Result<(), Error> {
-        // Values with which the template grants everything that any deployment has: a captcha and
-        // the hosted pages.
+        // Values with which the template grants everything that any deployment has: a captcha, an
+        // operator's key and the hosted pages.
         let parameters = [
+            ("AccessTokenKeyArn", "access-token-key"),
             ("CaptchaSecretArn", "captcha"),
             ("Domain", "https://example.com"),
             ("Pages", "on"),

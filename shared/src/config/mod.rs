@@ -28,6 +28,6 @@ pub use mail::{Mail, Sender, SupportUrl};
 pub use origins::browser_origins;
 pub use passwords::{Passwords, argon2, imported_hashes};
 pub use resources::{Tables, data_secret, token_secret};
-pub use sessions::{Sessions, trusted_proxies};
-pub use tokens::AccessTokens;
+pub use sessions::{Sessions, auth_method_is_own, trusted_proxies};
+pub use tokens::{AccessTokens, access_token_key};
 pub use variables::{ConfigError, MAX_LENGTHS, Variables};

@@ -68,6 +68,16 @@ fn reauthentication_time(variables: &Variables) -> Result<i64, ConfigError> {
     Ok(time)
 }
 
+/// Reads `IDENTITY_AUTH_METHOD`: whether the method of a request at `/auth` is that of the client's
+/// request (`request`), or only a header states it (`header`).
+pub fn auth_method_is_own(variables: &Variables) -> Result<bool, ConfigError> {
+    variables.parsed("IDENTITY_AUTH_METHOD", "header", |text| match text {
+        "header" => Ok(false),
+        "request" => Ok(true),
+        _ => Err("is neither header nor request".to_owned()),
+    })
+}
+
 /// Reads `IDENTITY_TRUSTED_PROXIES`, the networks of gateways whose `X-Forwarded-For` header is
 /// trusted at `/auth`.
 pub fn trusted_proxies(variables: &Variables) -> Result<Vec<Network>, ConfigError> {

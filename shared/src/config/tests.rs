@@ -44,12 +44,14 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         let application = Application::read(&variables)?;
         Mail::read(&variables, &application)?;
         AccessTokens::read(&variables, &application)?;
+        access_token_key(&variables)?;
         Accounts::read(&variables)?;
         pending_lifetime(&variables)?;
         closed_lifetime(&variables)?;
         sign_in_notice(&variables)?;
         Sessions::read(&variables)?;
         trusted_proxies(&variables)?;
+        auth_method_is_own(&variables)?;
         browser_origins(&variables)?;
         cdn_secrets(&variables)?;
         Passwords::read(&variables)?.policy()?;
@@ -80,12 +82,17 @@ fn a_variable_that_is_not_set_has_its_default() {
             .name,
         "Latchkey"
     );
-    let AccessTokens { issuer, audience } =
-        AccessTokens::read(&variables, &application).expect("a section");
+    let AccessTokens {
+        issuer,
+        issuer_url,
+        audience,
+    } = AccessTokens::read(&variables, &application).expect("a section");
     assert_eq!(
-        (issuer.as_str(), audience.as_str()),
-        ("https://example.com", "latchkey")
+        (issuer.as_str(), audience),
+        ("https://example.com", vec!["latchkey".to_owned()])
     );
+    assert_eq!(issuer_url, None);
+    assert_eq!(access_token_key(&variables).expect("a setting"), None);
     let accounts = Accounts::read(&variables).expect("a section");
     assert_eq!(
         (
@@ -123,6 +130,7 @@ fn a_variable_that_is_not_set_has_its_default() {
         browser_origins(&variables).expect("origins"),
         ["https://example.com"]
     );
+    assert!(!auth_method_is_own(&variables).expect("a setting"));
     assert!(trusted_proxies(&variables).expect("a section").is_empty());
     assert!(cdn_secrets(&variables).expect("secrets").is_empty());
     let passwords = Passwords::read(&variables).expect("a section");

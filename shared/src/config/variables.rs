@@ -132,7 +132,7 @@ impl Variables {
 
 /// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
 /// variables of a function within Lambda's quota of 4096 bytes, names included.
-pub const MAX_LENGTHS: [(&str, usize); 20] = [
+pub const MAX_LENGTHS: [(&str, usize); 21] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_ALLOWED_ORIGINS", 160),
@@ -145,7 +145,8 @@ pub const MAX_LENGTHS: [(&str, usize); 20] = [
     ("IDENTITY_SENDER_NAME", 40),
     ("IDENTITY_SUPPORT_URL", 100),
     ("IDENTITY_ACCESS_TOKEN_ISSUER", 100),
-    ("IDENTITY_ACCESS_TOKEN_AUDIENCE", 64),
+    ("IDENTITY_ACCESS_TOKEN_AUDIENCE", 160),
+    ("IDENTITY_ACCESS_TOKEN_KEY_ARN", 150),
     ("IDENTITY_TRUSTED_PROXIES", 180),
     ("IDENTITY_CDN_SECRET_SHA256", 129),
     ("IDENTITY_CAPTCHA_ID", 100),

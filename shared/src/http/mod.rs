@@ -19,7 +19,7 @@ pub use lambda_http::{
     Body, Request, RequestExt, Response,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
 };
-pub use origin::OriginCheck;
+pub use origin::{OriginCheck, api_url};
 pub use parameters::{Form, Parameters};
 pub use response::{STRICT_TRANSPORT, cacheable_json, empty, error_response, json, with_cookie};
 pub use serve::{NotBase64, client, client_with_address, sanitize_event, serve, serve_behind};

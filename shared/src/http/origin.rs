@@ -21,6 +21,14 @@ const FETCH_SITE: &str = "sec-fetch-site";
 #[derive(Clone)]
 pub(super) struct ApiDomain(pub(super) Option<String>);
 
+/// The URL of the API under which this request was received, without a path; `None` if it is
+/// unknown.
+#[must_use]
+pub fn api_url(request: &Request) -> Option<String> {
+    let ApiDomain(domain) = request.extensions().get()?;
+    own_origin(domain.as_deref()?)
+}
+
 /// Refuses requests that a page of another site makes a browser send.
 pub struct OriginCheck {
     allowed: Vec<String>,
@@ -39,8 +47,7 @@ impl OriginCheck {
     /// # Errors
     /// [`Error::CrossSiteRequest`] if a page of another site caused the request.
     pub fn check(&self, request: &Request) -> Result<(), Error> {
-        let domain = request.extensions().get::<ApiDomain>();
-        let own = domain.and_then(|ApiDomain(domain)| own_origin(domain.as_deref()?));
+        let own = api_url(request);
         if is_cross_site(request.headers(), own.as_deref(), &self.allowed) {
             metrics::security_event(SecurityEvent::CrossSite);
             return Err(Error::CrossSiteRequest);

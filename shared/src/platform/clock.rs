@@ -14,6 +14,11 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
+    /// A time that never comes.
+    pub const MAX: Self = Self {
+        milliseconds: i64::MAX,
+    };
+
     /// The time that is this many seconds after the Unix epoch.
     #[must_use]
     pub const fn from_seconds(seconds: i64) -> Self {

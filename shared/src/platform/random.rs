@@ -1,6 +1,9 @@
 //! The only source of random bytes.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 
 /// `N` bytes from a cryptographically secure generator.
@@ -16,6 +19,13 @@ pub fn bytes<const N: usize>() -> [u8; N] {
         "the random number generator failed"
     );
     bytes
+}
+
+/// The generator of aws-lc-rs, for signatures. Signing takes one as a parameter and ignores it.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the only source of random bytes")]
+pub fn generator() -> SystemRandom {
+    SystemRandom::new()
 }
 
 /// An identifier that cannot be guessed: 32 random bytes as 43 characters of unpadded base64url

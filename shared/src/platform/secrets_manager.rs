@@ -81,7 +81,7 @@ impl HttpConnector for Manager {
             serde_json::from_slice(request.body().bytes().expect("a body")).expect("JSON");
         let version = usize::from(input["VersionStage"] == "AWSPREVIOUS");
         let (status, body) = match values.get(version) {
-            Some(value) => (200, json!({ "SecretString": value })),
+            Some(value) => (200, json!({ "SecretString": value, "CreatedDate": 1 })),
             None => (400, json!({ "__type": "ResourceNotFoundException" })),
         };
         let status = StatusCode::try_from(status).expect("a status");

@@ -5,6 +5,7 @@
 //! | Users | `USER#<account key>` | the whole user |
 //! | | `UID#<uid>` | the account key |
 //! | | `KEYS#tokens` | the public keys of session tokens |
+//! | | `KEYS#access` | the public keys of access tokens that other services have received |
 //! | Grants | `<uid>` / `SESSION#t<time>-<hash>` | a session |
 //! | | `<uid>` / `RESET`, `CONFIRM` | the newest one-time code of that kind |
 //! | | `<uid>` / `EMAIL_CHANGE` | the newest requested change of the address |
@@ -50,9 +51,15 @@ pub(super) fn uid_key(uid: &Uid) -> Item {
     [(PK.to_owned(), text(format!("UID#{uid}")))].into()
 }
 
-/// Key of the published public keys. Only signing functions may write it.
+/// Key of the published public keys of session tokens. Only signing functions may write it.
 pub(super) fn published_keys_key() -> Item {
     [(PK.to_owned(), text("KEYS#tokens"))].into()
+}
+
+/// Key of the published public keys of access tokens. Only `jwks`, which publishes them, may write
+/// it.
+pub(super) fn access_keys_key() -> Item {
+    [(PK.to_owned(), text("KEYS#access"))].into()
 }
 
 pub(super) fn session_key(uid: &Uid, id: &SessionId) -> Item {

@@ -4,6 +4,7 @@
 //! decided by a condition on a write, and a condition that does not hold is an outcome, not a
 //! failure.
 
+mod access_keys;
 mod account_keys;
 mod activities;
 mod administration;
@@ -25,10 +26,12 @@ mod newest;
 mod otp;
 mod outbox;
 mod presence;
+mod publication;
 mod rekey;
 mod reseal;
 mod session_counters;
 mod sessions;
+mod sign_in;
 mod signer;
 #[cfg(test)]
 mod tests;
@@ -40,6 +43,7 @@ use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
+pub use access_keys::AccessKeys;
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
 pub use closure::{AccountClosing, Closure};
@@ -58,7 +62,7 @@ pub use presence::ExpiredAccount;
 pub use rekey::Rekey;
 pub use reseal::SealedFields;
 pub use session_counters::SessionAttempt;
-pub use sessions::{AcceptedCode, SignInReport};
+pub use sign_in::{AcceptedCode, SignInReport};
 pub use signer::Signer;
 pub use users::{NewAccount, SignUp, SignUpLookup};
 

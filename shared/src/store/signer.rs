@@ -2,14 +2,9 @@
 
 use std::sync::Arc;
 
-use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use tokio::sync::Mutex;
 
-use super::{
-    Outcome, Store, failure,
-    items::{keyed, number, read},
-    keys::published_keys_key,
-};
+use super::{Store, keys::published_keys_key};
 use crate::{
     Error,
     platform::{
@@ -17,15 +12,11 @@ use crate::{
         clock::{self, Timestamp},
     },
     tokens::{
-        access_token::AccessTokenKeys,
         key_provider::{Derived, KeyProvider},
         published_keys::PublishedKeys,
         signed_token::{Claims, Purpose, SigningKeys},
     },
 };
-
-/// Maximum number of attempts to publish, if other instances publish at the same time.
-const ATTEMPTS: usize = 5;
 
 /// Signs tokens. Before an instance signs with a version of the token secret, it publishes the
 /// public keys of that version and of the previous one.
@@ -49,7 +40,7 @@ impl Published {
         let current = &self.derived.signing_keys;
         let mut signs_from = current
             .public_keys()
-            .map(|(id, _)| self.keys.signs_from(id));
+            .filter_map(|(id, _)| self.keys.signs_from(id));
         if let (Some(current_from), Some(previous_from)) = (signs_from.next(), signs_from.next())
             && now < current_from
             && previous_from < current_from
@@ -117,14 +108,6 @@ impl Signer {
         self.keys.verify(purpose, token, now).await
     }
 
-    /// The keys of access tokens.
-    ///
-    /// # Errors
-    /// As [`Signer::verify`].
-    pub async fn access_token_keys(&self, now: Timestamp) -> Result<Arc<AccessTokenKeys>, Error> {
-        self.keys.access_token_keys(now).await
-    }
-
     /// Holds the lock while publishing, so that concurrent callers wait for one publication.
     /// Publishes again after each fetch of the secret, which repairs an item that is lost.
     async fn published_keys(&self, now: Timestamp) -> Result<Published, Error> {
@@ -135,92 +118,18 @@ impl Signer {
         {
             return Ok(published.clone());
         }
-        let published = self.publish_keys_of(derived, now).await?;
+        let (derived, keys) = self
+            .store
+            .publish(
+                published_keys_key,
+                derived,
+                |derived, _| Arc::clone(&derived.signing_keys),
+                || self.keys.fetch_again(now),
+                now,
+            )
+            .await?;
+        let published = Published { derived, keys };
         *known = Some(published.clone());
         Ok(published)
-    }
-
-    /// Publishes these keys, or those of a newer version of the secret.
-    ///
-    /// Replaces published keys only if the secret, fetched *after* they were read, is still the
-    /// same, and the item has not changed since. So each publication shows a later state of the
-    /// secret than the one before, and no instance revives a key that a rotation voided. It also
-    /// shows no mixture of two states, because the two versions are fetched twice.
-    async fn publish_keys_of(
-        &self,
-        mut derived: Arc<Derived>,
-        now: Timestamp,
-    ) -> Result<Published, Error> {
-        for _ in 0..ATTEMPTS {
-            let before = self.store.published_keys().await?;
-            if let Some(keys) = &before
-                && keys.are_those_of(&derived.signing_keys)
-            {
-                let keys = keys.clone();
-                return Ok(Published { derived, keys });
-            }
-            let again = self.keys.fetch_again(now).await?;
-            let is_unchanged = again
-                .signing_keys
-                .public_keys()
-                .eq(derived.signing_keys.public_keys());
-            derived = again;
-            if !is_unchanged {
-                continue;
-            }
-            let keys = PublishedKeys::replacing(before.as_ref(), &derived.signing_keys, now);
-            if self
-                .store
-                .publish_keys(before.as_ref(), &keys)
-                .await?
-                .is_written()
-            {
-                return Ok(Published { derived, keys });
-            }
-        }
-        Err(Error::Unavailable(
-            "the public keys or the token secret were changed at every attempt to publish".into(),
-        ))
-    }
-}
-
-impl Store {
-    /// The published keys; `None` if there are none.
-    pub(super) async fn published_keys(&self) -> Result<Option<PublishedKeys>, Error> {
-        let request = self
-            .client
-            .get_item()
-            .table_name(&self.users)
-            .set_key(Some(published_keys_key()))
-            .consistent_read(true);
-        let output = request.send().await.map_err(failure)?;
-        output.item.map(read).transpose()
-    }
-
-    /// Replaces the published keys. Returns [`Outcome::Conflict`], without writing, if they are no
-    /// longer `before`.
-    pub(super) async fn publish_keys(
-        &self,
-        before: Option<&PublishedKeys>,
-        after: &PublishedKeys,
-    ) -> Result<Outcome, Error> {
-        let request = self
-            .client
-            .put_item()
-            .table_name(&self.users)
-            .set_item(Some(keyed(published_keys_key(), after)?));
-        let request = match before {
-            None => request.condition_expression("attribute_not_exists(pk)"),
-            Some(before) => request
-                .condition_expression("revision = :revision")
-                .expression_attribute_values(":revision", number(before.revision)),
-        };
-        match request.send().await {
-            Ok(_) => Ok(Outcome::Written),
-            Err(error) => match error.as_service_error() {
-                Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(Outcome::Conflict),
-                _ => Err(failure(error)),
-            },
-        }
     }
 }

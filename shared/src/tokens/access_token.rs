@@ -1,12 +1,11 @@
 //! Access tokens, which describe the user of a session to other services (JWT, RFC 7519), and the
-//! public keys with which these verify them (JWK Set, RFC 7517; Ed25519, RFC 8037).
+//! public keys with which these verify them (JWK Set, RFC 7517).
 //!
-//! The keys of access tokens and of [`crate::tokens::signed_token`] are derived from the same
-//! secret with different labels, so neither verifies a token of the other kind.
+//! No key of [`crate::tokens::signed_token`] signs access tokens, so neither verifies a token of the
+//! other kind.
 
-use aws_lc_rs::signature::KeyPair;
-use data_encoding::BASE64URL_NOPAD;
-use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use std::sync::Arc;
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -14,20 +13,20 @@ use crate::{
     BoxError,
     domain::user::{CredentialAccess, State, Uid, User},
     platform::{clock::Timestamp, random},
-    tokens::signed_token::{key_id, key_pair},
+    tokens::{
+        access_key::{AccessKey, Jwk},
+        published_keys::Publishable,
+    },
 };
 
 /// Seconds until an access token expires. It stays valid when its session ends, so its lifetime is
 /// short.
 pub const LIFE: i64 = 300;
 
-/// Seconds for which a new key is published before it signs, so that no service receives a token
-/// whose key it cannot find. The key set is refreshed within a minute, and caches keep it for
+/// Seconds for which a new derived key is published before it signs, so that no service receives a
+/// token whose key it cannot find. The key set is refreshed within a minute, and caches keep it for
 /// another; the third minute is a margin.
-const LEAD: i64 = 180;
-
-/// The HKDF label of the key of access tokens.
-const KEY: &[u8] = b"ed25519 access token key";
+pub const LEAD: i64 = 180;
 
 /// The versions of the token secret.
 pub struct Secrets {
@@ -45,45 +44,32 @@ pub struct Jwks {
     keys: Vec<Jwk>,
 }
 
-#[derive(Debug, Serialize)]
-struct Jwk {
-    kty: &'static str,
-    crv: &'static str,
-    x: String,
-    kid: String,
-    #[serde(rename = "use")]
-    usage: &'static str,
-    alg: &'static str,
-}
-
-/// The keys of access tokens. The current key signs once its secret is three minutes old;
-/// until then, the previous key signs.
+/// The keys of access tokens.
+#[derive(Clone)]
 pub struct AccessTokenKeys {
-    current: Signer,
-    previous: Option<Signer>,
-    since: Option<Timestamp>,
-    jwks: Jwks,
-}
-
-struct Signer {
-    key: EncodingKey,
-    header: Header,
+    current: Arc<AccessKey>,
+    /// Published as well. The first of them signs until `current_from`.
+    others: Vec<Arc<AccessKey>>,
+    /// The time from which the current key signs; `None` means that it already does.
+    current_from: Option<Timestamp>,
 }
 
 /// The claims of an access token, with Barong's names.
 #[derive(Serialize)]
 struct Claims<'a> {
     iss: &'a str,
-    aud: &'a str,
+    aud: &'a Audience,
     sub: &'static str,
     iat: Timestamp,
     exp: Timestamp,
     jti: String,
     uid: &'a Uid,
     email: &'a str,
+    email_verified: bool,
     role: &'a str,
     level: u32,
     state: State,
+    referral_id: Option<&'a Uid>,
     referral_uid: Option<&'a Uid>,
 }
 
@@ -93,25 +79,57 @@ pub struct Names {
     /// The claim `iss`.
     pub issuer: String,
     /// The claim `aud`.
-    pub audience: String,
+    pub audience: Audience,
+}
+
+/// The claim `aud`: text if there is one audience, otherwise an array.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One audience.
+    One(String),
+    /// Several audiences.
+    Several(Vec<String>),
+}
+
+impl From<Vec<String>> for Audience {
+    fn from(mut names: Vec<String>) -> Self {
+        match names.pop() {
+            Some(name) if names.is_empty() => Self::One(name),
+            last => {
+                names.extend(last);
+                Self::Several(names)
+            }
+        }
+    }
 }
 
 impl AccessTokenKeys {
-    /// Derives the keys from the token secret.
-    pub fn from_secrets(secrets: &Secrets) -> Result<Self, BoxError> {
-        let (current, jwk) = derive(&secrets.current)?;
-        let mut jwks = Jwks { keys: vec![jwk] };
-        let mut previous = None;
-        if let Some(secret) = &secrets.previous {
-            let (signer, jwk) = derive(secret)?;
-            previous = Some(signer);
-            jwks.keys.push(jwk);
-        }
-        Ok(Self {
+    /// These keys. The first of the others signs until `current_from`.
+    #[must_use]
+    pub const fn new(
+        current: Arc<AccessKey>,
+        others: Vec<Arc<AccessKey>>,
+        current_from: Option<Timestamp>,
+    ) -> Self {
+        Self {
             current,
-            previous,
-            since: secrets.since,
-            jwks,
+            others,
+            current_from,
+        }
+    }
+
+    /// Derives the keys from the token secret. The current key signs once its secret is three
+    /// minutes old; until then, the previous key signs.
+    pub fn from_secrets(secrets: &Secrets) -> Result<Self, BoxError> {
+        let previous = secrets.previous.as_ref();
+        let others = previous
+            .map(|secret| AccessKey::derive(secret).map(Arc::new))
+            .transpose()?;
+        Ok(Self {
+            current: Arc::new(AccessKey::derive(&secrets.current)?),
+            others: others.into_iter().collect(),
+            current_from: secrets.since.map(|since| since + LEAD),
         })
     }
 
@@ -122,6 +140,7 @@ impl AccessTokenKeys {
         names: &Names,
         now: Timestamp,
     ) -> Result<String, BoxError> {
+        let referral_uid = user.referral_uid.as_ref();
         let claims = Claims {
             iss: &names.issuer,
             aud: &names.audience,
@@ -131,59 +150,55 @@ impl AccessTokenKeys {
             jti: random::identifier(),
             uid: &user.uid,
             email: user.email.as_typed(),
+            email_verified: user.has_verified_email(),
             role: &user.role,
             level: user.level,
             state: user.state,
-            referral_uid: user.referral_uid.as_ref(),
+            referral_id: referral_uid,
+            referral_uid,
         };
-        let signer = self.signer(now);
-        Ok(jsonwebtoken::encode(&signer.header, &claims, &signer.key)?)
+        self.signer(now).sign(&claims)
     }
 
-    /// The public keys: the current one, then the previous one.
+    /// The public keys: the current one, then the others.
     #[must_use]
-    pub const fn jwks(&self) -> &Jwks {
-        &self.jwks
+    pub fn jwks(&self) -> Jwks {
+        Jwks {
+            keys: self.all().map(|key| key.jwk().clone()).collect(),
+        }
     }
 
-    fn signer(&self, now: Timestamp) -> &Signer {
-        let is_new = self.since.is_some_and(|since| now < since + LEAD);
-        self.previous
-            .as_ref()
-            .filter(|_| is_new)
+    /// The keys in the order of the key set.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<AccessKey>> {
+        std::iter::once(&self.current).chain(&self.others)
+    }
+
+    /// The key that signs.
+    pub(crate) fn signer(&self, now: Timestamp) -> &AccessKey {
+        let is_early = self.current_from.is_some_and(|from| now < from);
+        self.others
+            .first()
+            .filter(|_| is_early)
             .unwrap_or(&self.current)
     }
 }
 
-fn derive(secret: &str) -> Result<(Signer, Jwk), BoxError> {
-    let pair = key_pair(secret, KEY)?;
-    let kid = key_id(&pair);
-    let mut header = Header::new(Algorithm::EdDSA);
-    header.kid = Some(kid.clone());
-    let key = EncodingKey::from_ed_der(
-        pair.to_pkcs8()
-            .map_err(|_| "PKCS#8 encoding failed")?
-            .as_ref(),
-    );
-    let x = BASE64URL_NOPAD.encode(pair.public_key().as_ref());
-    Ok((
-        Signer { key, header },
-        Jwk {
-            kty: "OKP",
-            crv: "Ed25519",
-            x,
-            kid,
-            usage: "sig",
-            alg: "EdDSA",
-        },
-    ))
+impl Publishable for AccessTokenKeys {
+    /// API Gateway's JWT authorizer caches a key set for two hours. Three minutes more, because
+    /// instances and caches in between refresh the set within two, and clocks differ.
+    const LEAD: i64 = 2 * 3600 + 180;
+
+    fn key_set(&self) -> Vec<(&str, &[u8])> {
+        self.all().map(|key| (key.id(), key.public_key())).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use jsonwebtoken::{DecodingKey, Validation, jwk::JwkSet};
+    use data_encoding::BASE64URL_NOPAD;
+    use jsonwebtoken::{Algorithm, DecodingKey, Validation, jwk::JwkSet};
     use serde_json::{Value, json};
 
     use super::*;
@@ -201,7 +216,7 @@ mod tests {
     fn names() -> Names {
         Names {
             issuer: "https://id.example".to_owned(),
-            audience: "shop".to_owned(),
+            audience: Audience::One("shop".to_owned()),
         }
     }
 
@@ -266,10 +281,28 @@ mod tests {
             claims,
             json!({
                 "iss": "https://id.example", "aud": "shop", "sub": "session", "iat": 1_800_000_000, "exp": 1_800_000_300, "jti": null,
-                "uid": user_uid(&claims), "email": "John@Example.com", "role": "member", "level": 3, "state": "pending",
-                "referral_uid": "ID0000000001",
+                "uid": user_uid(&claims), "email": "John@Example.com", "email_verified": false, "role": "member", "level": 3,
+                "state": "pending", "referral_id": "ID0000000001", "referral_uid": "ID0000000001",
             })
         );
+    }
+
+    #[test]
+    fn a_token_contains_whether_the_address_is_confirmed() {
+        let keys = access_keys("secret", None, None);
+        let token = keys.sign(&user().verified(NOW), &names(), NOW);
+        let claims = verify(&keys, &token.expect("a token")).expect("claims");
+        assert_eq!(claims["email_verified"], true);
+    }
+
+    #[test]
+    fn one_audience_is_text_and_several_are_an_array() {
+        let audience = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            json!(Audience::from(names))
+        };
+        assert_eq!(audience(&["shop"]), json!("shop"));
+        assert_eq!(audience(&["peatio", "shop"]), json!(["peatio", "shop"]));
     }
 
     fn user_uid(claims: &Value) -> String {

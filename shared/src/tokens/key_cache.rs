@@ -255,7 +255,7 @@ mod tests {
         let rotated = keys("second", Some("first"));
         let after = PublishedKeys::replacing(Some(&before), &rotated, now);
         let (id, _) = rotated.public_keys().next().expect("a key");
-        let first_use = after.signs_from(id);
+        let first_use = after.signs_from(id).expect("a published key");
         // The verifier read the keys in the last moment before the publication, by a clock that is
         // half a minute behind.
         let cache = KeyCache::default();

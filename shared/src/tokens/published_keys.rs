@@ -1,5 +1,8 @@
-//! The public keys of session tokens that signing functions publish, so that functions that only
-//! verify need no access to the token secret.
+//! The public keys that functions publish in the Users table: those of session tokens, so that
+//! functions that only verify need no access to the token secret; and those of access tokens, so that
+//! functions that sign know which keys other services have received.
+
+use std::sync::Arc;
 
 use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
@@ -9,12 +12,34 @@ use crate::{
     tokens::signed_token::{SigningKeys, public_key_id},
 };
 
-/// Seconds between the publication of a key and its first signature. A verifier caches the keys for
-/// a minute; the second minute allows for clocks that differ.
-const LEAD: i64 = 120;
+/// Keys that are published before they sign.
+pub trait Publishable {
+    /// Seconds between the publication of a key and its first signature.
+    const LEAD: i64;
 
-/// The published keys. Only tokens of these keys are accepted: those of the current and of the
-/// previous version of the token secret.
+    /// The id and the bytes of each public key.
+    fn key_set(&self) -> Vec<(&str, &[u8])>;
+}
+
+impl<K: Publishable> Publishable for Arc<K> {
+    const LEAD: i64 = K::LEAD;
+
+    fn key_set(&self) -> Vec<(&str, &[u8])> {
+        self.as_ref().key_set()
+    }
+}
+
+impl Publishable for SigningKeys {
+    /// A verifier caches the keys for a minute; the second minute allows for clocks that differ.
+    const LEAD: i64 = 120;
+
+    fn key_set(&self) -> Vec<(&str, &[u8])> {
+        self.public_keys().collect()
+    }
+}
+
+/// The published keys of one kind of tokens. Only session tokens of these keys are accepted: of the
+/// current and of the previous version of the token secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PublishedKeys {
     keys: Vec<PublicKey>,
@@ -22,12 +47,12 @@ pub struct PublishedKeys {
     pub revision: u64,
 }
 
-/// A public key (Ed25519).
+/// A public key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct PublicKey {
     /// Follows from the key, see [`public_key_id`].
     id: String,
-    /// The 32 bytes of the key in base64url.
+    /// The key in base64url.
     bytes: String,
     /// The time from which the key signs, unless it is the only one that verifiers know.
     signs_from: Timestamp,
@@ -36,25 +61,23 @@ struct PublicKey {
 impl PublishedKeys {
     /// Whether the published keys are exactly these, in any order.
     #[must_use]
-    pub fn are_those_of(&self, keys: &SigningKeys) -> bool {
-        let own: Vec<_> = keys.public_keys().collect();
+    pub fn are_those_of(&self, keys: &impl Publishable) -> bool {
+        let own = keys.key_set();
         own.len() == self.keys.len()
             && own
                 .into_iter()
                 .all(|(id, public_key)| self.public_key(id).as_deref() == Some(public_key))
     }
 
-    /// The publication of these keys that replaces `published`. A new key signs after `LEAD`, if
-    /// verifiers may have cached a key that signs until then.
+    /// The publication of these keys that replaces `published`. A new key signs after
+    /// [`Publishable::LEAD`], if verifiers may have cached a key that signs until then.
     #[must_use]
-    pub fn replacing(published: Option<&Self>, keys: &SigningKeys, now: Timestamp) -> Self {
-        let known_since = |id: &str| {
-            let key = published?.keys.iter().find(|key| key.id == id)?;
-            Some(key.signs_from)
-        };
-        let is_known = keys.public_keys().any(|(id, _)| known_since(id).is_some());
-        let first_use = if is_known { now + LEAD } else { now };
-        let keys = keys.public_keys().map(|(id, bytes)| PublicKey {
+    pub fn replacing<K: Publishable>(published: Option<&Self>, keys: &K, now: Timestamp) -> Self {
+        let known_since = |id: &str| published?.signs_from(id);
+        let own = keys.key_set();
+        let is_known = own.iter().any(|(id, _)| known_since(id).is_some());
+        let first_use = if is_known { now + K::LEAD } else { now };
+        let keys = own.into_iter().map(|(id, bytes)| PublicKey {
             id: id.to_owned(),
             bytes: BASE64URL_NOPAD.encode(bytes),
             signs_from: known_since(id).unwrap_or(first_use),
@@ -65,11 +88,11 @@ impl PublishedKeys {
         }
     }
 
-    /// The time from which the key with this id signs. The epoch if it is not published.
+    /// The time from which the key with this id signs; `None` if it is not published.
     #[must_use]
-    pub fn signs_from(&self, id: &str) -> Timestamp {
-        let key = self.keys.iter().find(|key| key.id == id);
-        key.map_or(Timestamp::from_seconds(0), |key| key.signs_from)
+    pub fn signs_from(&self, id: &str) -> Option<Timestamp> {
+        let key = self.keys.iter().find(|key| key.id == id)?;
+        Some(key.signs_from)
     }
 
     /// The public key with this id; `None` if it is not published, or if the id is not that of the
@@ -103,7 +126,7 @@ mod tests {
         let published = PublishedKeys::replacing(None, &keys("second", Some("first")), NOW);
         assert_eq!(published.revision, 1);
         for secret in ["first", "second"] {
-            assert_eq!(published.signs_from(&id(secret)), NOW);
+            assert_eq!(published.signs_from(&id(secret)), Some(NOW));
         }
     }
 
@@ -113,8 +136,11 @@ mod tests {
         let later = NOW + 1000;
         let second = PublishedKeys::replacing(Some(&first), &keys("second", Some("first")), later);
         assert_eq!(second.revision, 2);
-        assert_eq!(second.signs_from(&id("first")), NOW);
-        assert_eq!(second.signs_from(&id("second")), later + LEAD);
+        assert_eq!(second.signs_from(&id("first")), Some(NOW));
+        assert_eq!(
+            second.signs_from(&id("second")),
+            Some(later + SigningKeys::LEAD)
+        );
     }
 
     #[test]
@@ -122,7 +148,7 @@ mod tests {
         let first = PublishedKeys::replacing(None, &keys("first", None), NOW);
         let third =
             PublishedKeys::replacing(Some(&first), &keys("third", Some("second")), NOW + 10);
-        assert_eq!(third.signs_from(&id("third")), NOW + 10);
+        assert_eq!(third.signs_from(&id("third")), Some(NOW + 10));
     }
 
     #[test]
@@ -148,7 +174,7 @@ mod tests {
         assert!(second.are_those_of(&keys("first", Some("second"))));
         let third = PublishedKeys::replacing(Some(&second), &keys("third", Some("first")), NOW);
         assert_eq!(third.public_key(&id("second")), None);
-        assert_eq!(third.signs_from(&id("first")), NOW);
+        assert_eq!(third.signs_from(&id("first")), Some(NOW));
     }
 
     #[test]

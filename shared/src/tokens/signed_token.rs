@@ -338,11 +338,6 @@ fn verifier(key: &Ed25519KeyPair) -> Verifier {
     }
 }
 
-/// The id of a key pair, see [`public_key_id`].
-pub(crate) fn key_id(key: &Ed25519KeyPair) -> String {
-    public_key_id(key.public_key().as_ref())
-}
-
 /// The key id: the first 9 bytes of the SHA-256 of the public key.
 pub(crate) fn public_key_id(public_key: &[u8]) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, public_key);

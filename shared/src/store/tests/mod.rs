@@ -1,5 +1,6 @@
 //! Tests of the store against an in-memory DynamoDB, with one file per file of the store.
 
+mod access_keys;
 mod activities;
 mod closure;
 mod codes;

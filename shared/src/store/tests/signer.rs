@@ -33,7 +33,10 @@ fn signer(manager: &Manager, store: &Store) -> Signer {
 }
 
 async fn published(store: &Store) -> PublishedKeys {
-    let keys = store.published_keys().await.expect("an answer");
+    let keys = store
+        .published(published_keys_key)
+        .await
+        .expect("an answer");
     keys.expect("published keys")
 }
 
@@ -173,7 +176,13 @@ async fn an_instance_publishes_once_per_fetch_of_the_secret() {
     // Without a call to the database, until the secret is fetched again.
     let again = signer.signing_keys(NOW + 299).await.expect("keys");
     assert!(Arc::ptr_eq(&first, &again));
-    assert_eq!(store.published_keys().await.expect("an answer"), None);
+    assert_eq!(
+        store
+            .published(published_keys_key)
+            .await
+            .expect("an answer"),
+        None
+    );
     signer.signing_keys(NOW + REFRESH).await.expect("keys");
     assert!(
         published(&store)
@@ -200,7 +209,13 @@ async fn nothing_is_signed_with_keys_that_are_not_published() {
         unconfirmed.signing_keys(NOW).await,
         Err(Error::Unavailable(_))
     ));
-    assert_eq!(store.published_keys().await.expect("an answer"), None);
+    assert_eq!(
+        store
+            .published(published_keys_key)
+            .await
+            .expect("an answer"),
+        None
+    );
     manager.set_versions(&["first"]);
     unconfirmed.signing_keys(NOW).await.expect("keys");
 }
