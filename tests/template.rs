@@ -312,10 +312,17 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 9] = [
+    let sections: [(&str, &[&str]); 10] = [
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),
         ("imported_hashes(&variables)", &["IDENTITY_IMPORTED_HASHES"]),
+        (
+            "Passwords::read(",
+            &[
+                "IDENTITY_BREACHED_PASSWORDS",
+                "IDENTITY_BREACHED_PASSWORDS_URL",
+            ],
+        ),
         (
             "AccessTokens::read(",
             &[

@@ -210,8 +210,8 @@ async fn the_authorizer_of_the_rest_api_asks_latchkey() {
         );
         let verifier = service::Verifier::discover(&latchkey.domain(), AUDIENCE).await;
         let token = context["token"].as_str().unwrap();
-        let verified = verifier.unwrap().user(token).await.unwrap();
-        assert_eq!(verified.expect("a genuine token").uid, user.uid);
+        let named = verifier.unwrap().user(token).await.unwrap();
+        assert_eq!(named.expect("a genuine token").uid, user.uid);
     }
     for (method, headers) in [
         ("GET", json!({})),
@@ -238,11 +238,8 @@ async fn the_rust_service_verifies_tokens_of_every_kind_of_key() {
         let own = verifier(AUDIENCE).await;
         let user = latchkey.signed_up("service").await;
         let token = access_token(&latchkey, &user.session).await;
-        let verified = own.user(&token).await.unwrap().expect(algorithm);
-        assert_eq!(
-            (verified.uid, verified.role),
-            (user.uid, "member".to_owned())
-        );
+        let named = own.user(&token).await.unwrap().expect(algorithm);
+        assert_eq!((named.uid, named.role), (user.uid, "member".to_owned()));
         for refused in refused_tokens(&latchkey, &token).await {
             assert!(own.user(&refused).await.unwrap().is_none(), "{refused}");
         }
