@@ -258,13 +258,13 @@ async fn the_smoke_test_skips_steps_that_require_a_captcha_and_reports_them() {
         return;
     }
     let services = ExternalServices::start().await;
-    let common = &STEPS[..6];
+    let common = &STEPS[..7];
     for (protected, expected, skips) in [
         (
             "user_create",
             [
                 &["create"][..],
-                &STEPS[7..11],
+                &STEPS[8..12],
                 &["password reset", "mail and its bounce", "erase"][..],
             ]
             .concat(),
