@@ -107,6 +107,7 @@ mod pages {
 mod password {
     mod breached;
     mod change;
+    mod change_limit;
     mod confirm_code;
     mod confirm_code_tokens;
     mod generate_code;

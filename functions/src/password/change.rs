@@ -8,6 +8,7 @@ use shared::{
         device::Device,
         mail::{Kind, QueuedMail},
         password::{Hasher, Password, Verdict},
+        rate_limit::Limits,
         session::SessionSecret,
         user::{Credentials, User},
     },
@@ -18,7 +19,7 @@ use shared::{
     },
     platform::clock::Timestamp,
     providers::breached_passwords::PasswordCheck,
-    store::Outcome,
+    store::{Outcome, PasswordChangeLog},
     tokens::key_provider::KeyProvider,
 };
 
@@ -42,7 +43,8 @@ struct Input {
 
 impl Change {
     /// Changes the password, ends every other session, invalidates a reset code and sends a notice.
-    /// Of concurrent changes, exactly one succeeds, because the write requires the old hash.
+    /// Of concurrent changes, exactly one succeeds, because the write requires the old hash. An
+    /// account has five changes an hour.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let mut signed_in = self
             .authenticator
@@ -125,15 +127,22 @@ impl Change {
         now: Timestamp,
     ) -> Result<Outcome, Error> {
         let AuthenticatedSession { session, user, .. } = signed_in;
+        let store = &self.authenticator.store;
+        let before = store.password_changes(&user.uid).await?;
+        let log = before.clone().unwrap_or_default();
+        let after = log.with_request(&Limits::PASSWORD_CHANGES, now)?;
         let hash = self.hasher.hash(new).await?;
         let language = user.mail_language(None, self.application.default_language);
         let notice = QueuedMail::notice(Kind::PasswordChanged, user, language, now);
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::PasswordChange);
-        self.authenticator
-            .store
-            .change_password(user, session, &hash, notice.as_ref(), &activity)
+        let log = PasswordChangeLog {
+            before: before.as_ref(),
+            after: &after,
+        };
+        store
+            .change_password(user, session, &hash, log, notice.as_ref(), &activity)
             .await
     }
 }

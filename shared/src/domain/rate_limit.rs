@@ -37,6 +37,11 @@ impl Limits {
         mail_interval: 0,
         mails_per_hour: 5,
     };
+
+    /// The limit of changes of the password in the sessions of an account, which is not
+    /// configurable: each voids the reset codes that the owner requests and ends their sessions, so
+    /// without it a thief who knows the password could keep the owner out.
+    pub const PASSWORD_CHANGES: Self = Self::EMAIL_CHANGE_REQUESTS;
 }
 
 /// The consecutive failed attempts for an address. Attempts in progress are included.

@@ -3,12 +3,13 @@
 use super::{
     Outcome, Store,
     closure::Reopening,
-    items::{keyed, number, text},
-    keys::{closure_key, code_key, decoy_key, failures_key},
+    items::{keyed, number, read, text},
+    keys::{closure_key, code_key, decoy_key, failures_key, password_change_log_key},
     otp::REMOVE_OTP,
     transaction::{Transaction, Write},
     writes::{
-        activity_write, code_writes, device_epochs, has_device_epoch, mail_log_write, mail_write,
+        activity_write, code_writes, device_epochs, has_device_epoch, log_write, mail_log_write,
+        mail_write,
         notice_write, session_kept_write,
     },
 };
@@ -65,6 +66,15 @@ pub enum PasswordChange {
     /// The user was deleted, the account was closed or reopened, the second factor was enabled or
     /// disabled, or the device epoch was raised, since the user was read.
     UserChanged,
+}
+
+/// The log of changes of the password.
+#[derive(Clone, Copy, Debug)]
+pub struct PasswordChangeLog<'a> {
+    /// As it was read; `None` if there was none.
+    pub before: Option<&'a MailLog>,
+    /// With the change.
+    pub after: &'a MailLog,
 }
 
 impl Store {
@@ -291,15 +301,24 @@ impl Store {
         })
     }
 
+    /// The log of changes of the password in the sessions of a user.
+    pub async fn password_changes(&self, uid: &Uid) -> Result<Option<MailLog>, Error> {
+        let log = self.grants_read(vec![password_change_log_key(uid)]);
+        let found = self.batch_get([log]).await?;
+        let log = found.into_iter().next();
+        log.map(|(_, item)| read(item)).transpose()
+    }
+
     /// In one transaction, changes the password, ends every other session, invalidates all device
-    /// tokens, deletes an unused reset code and adds the notice to the outbox if there is one.
-    /// Returns [`Outcome::Conflict`], without writing, if the password or the device epoch changed
-    /// or the session ended since they were read.
+    /// tokens, deletes an unused reset code, logs the change and adds the notice to the outbox if
+    /// there is one. Returns [`Outcome::Conflict`], without writing, if the password, the device
+    /// epoch or the log changed or the session ended since they were read.
     pub async fn change_password(
         &self,
         user: &User,
         session: &Session,
         hash: &PasswordHash,
+        log: PasswordChangeLog<'_>,
         notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
@@ -323,6 +342,12 @@ impl Store {
             )?,
             session_kept_write(&self.grants, session)?,
             Self::delete(&self.grants, code_key(&user.uid, Kind::Reset), None, [])?,
+            log_write(
+                &self.grants,
+                password_change_log_key(&user.uid),
+                log.before,
+                log.after,
+            )?,
             activity_write(&self.grants, activity)?,
         ];
         let notice = notice_write(&self.grants, notice)?;

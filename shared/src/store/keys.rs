@@ -148,6 +148,12 @@ pub(super) fn email_change_log_key(uid: &Uid) -> Item {
     grant_key(&format!("LIMIT#email_change_requests#{uid}"), "-")
 }
 
+/// Key of the log of changes of the password in the sessions of a user.
+pub(super) fn password_change_log_key(uid: &Uid) -> Item {
+    let uid = sha256_hex(uid.as_str());
+    grant_key(&format!("LIMIT#password_changes#{uid}"), "-")
+}
+
 /// Key of the number of requests of a client network in a calendar minute.
 pub(super) fn requests_key(network: &str, minute: i64) -> Item {
     grant_key(

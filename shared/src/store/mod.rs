@@ -47,7 +47,7 @@ pub use access_keys::AccessKeys;
 pub use activities::{ActivityPage, PageRequest};
 pub use administration::{Administration, Change, Creation, StoredUser};
 pub use closure::{AccountClosing, Closure};
-pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange};
+pub use codes::{CodeRequest, CodeRequestOutcome, PasswordChange, PasswordChangeLog};
 pub use confirmation::{Confirmation, SessionReplacement, StoredConfirmation};
 pub use email_change::{
     EmailChangeConfirmation, EmailChangeLookup, EmailChangeMails, EmailChangeOutcome,

@@ -2,7 +2,7 @@
 
 use super::{
     LIFE, NOW, all_activities, at_once, claims_of, hash, live, new_user, opened, request_code,
-    request_reset, reset_mail, session_of, signed_up, store, stored, succeeded,
+    password_change_log, request_reset, reset_mail, session_of, signed_up, store, stored, succeeded,
 };
 use crate::{
     domain::{
@@ -247,8 +247,10 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
 async fn change(store: &Store, user: &User, session: &Session, new: &str) -> bool {
     let notice = QueuedMail::reset_notice(mail::Kind::PasswordChanged, user, Language::En, NOW);
     let activity = succeeded(user, Action::PasswordChange, NOW + 1);
+    let logged = store.password_changes(&user.uid).await.expect("an answer");
+    let log = password_change_log(logged.as_ref());
     store
-        .change_password(user, session, &hash(new), Some(&notice), &activity)
+        .change_password(user, session, &hash(new), log, Some(&notice), &activity)
         .await
         .expect("an answer")
         .is_written()

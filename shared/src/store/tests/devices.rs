@@ -397,8 +397,10 @@ async fn a_reset_and_a_change_raise_the_device_epoch_that_was_read() {
         .await
         .expect("a session");
     let change = async |user: &User| {
+        let logged = store.password_changes(&user.uid).await.expect("an answer");
+        let log = password_change_log(logged.as_ref());
         store
-            .change_password(user, &session, &hash("newer"), None, &activity)
+            .change_password(user, &session, &hash("newer"), log, None, &activity)
             .await
             .expect("an answer")
     };

@@ -13,7 +13,7 @@ mod sessions;
 mod signer;
 mod users;
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use aws_sdk_dynamodb::{
     Client,
@@ -24,8 +24,8 @@ use dynoxide::{Database, server::serve_with_shutdown};
 use tokio::{net::TcpListener, task::JoinSet};
 
 use super::{
-    ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, NewAccount, PageRequest, SignUp,
-    SignUpLookup, Store,
+    ActivityPage, Attempt, CodeRequest, CodeRequestOutcome, NewAccount, PageRequest,
+    PasswordChangeLog, SignUp, SignUpLookup, Store,
 };
 use crate::{
     domain::{
@@ -360,4 +360,13 @@ async fn a_missing_table_is_an_internal_error() {
             .status(),
         500
     );
+}
+
+/// The log of a change of the password. That the limit applies is the endpoint's concern.
+fn password_change_log(before: Option<&MailLog>) -> PasswordChangeLog<'_> {
+    static AFTER: LazyLock<MailLog> = LazyLock::new(MailLog::default);
+    PasswordChangeLog {
+        before,
+        after: &AFTER,
+    }
 }
