@@ -122,7 +122,7 @@ pub static MAILS: Mails = Mails {
         subject: "Nouvelle connexion à {app}",
         preheader: "Si vous n’êtes pas à l’origine de cette connexion, réinitialisez immédiatement votre mot de passe.",
         heading: "Nouvelle connexion à votre compte",
-        lead: "Quelqu’un s’est connecté à votre compte {app} depuis un appareil que nous ne connaissions pas.",
+        lead: "Une connexion à votre compte {app} a eu lieu depuis un appareil que nous ne connaissions pas encore.",
         consequence: "Si vous êtes à l’origine de cette connexion, vous n’avez rien à faire.",
         note: "Si vous n’êtes pas à l’origine de cette connexion, une autre personne connaît votre mot de passe\u{a0}: réinitialisez-le immédiatement, ce qui mettra fin à toutes les sessions, et contactez l’assistance {app}.",
     },
