@@ -104,7 +104,7 @@ async fn every_request_of_the_session_during_the_move_is_answered() {
         let reads = (0..8).flat_map(|_| {
             [
                 latchkey.get(ME).cookie(&user.session),
-                latchkey.get("/auth/orders").cookie(&user.session),
+                latchkey.get("/auth/orders").bearer(&user.session),
             ]
         });
         let answers = all_at_once([confirm].into_iter().chain(reads)).await;

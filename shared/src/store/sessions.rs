@@ -180,14 +180,14 @@ impl Store {
     ) -> Result<Option<(Session, User<C>)>, Error> {
         // A user whose epoch is the lower one was read before such a change.
         let read = read.filter(|user| user.uid == *uid && session.epoch <= user.session_epoch);
-        let has_moved = read.is_none();
         let Some(user) = self.user_of(uid, read, now).await? else {
             return Ok(None);
         };
-        let session = if has_moved && session.epoch != user.session_epoch {
-            self.find_session(uid, &session.id).await?
-        } else {
+        // The session was read before such a change, or has ended.
+        let session = if session.epoch == user.session_epoch {
             Some(session)
+        } else {
+            self.find_session(uid, &session.id).await?
         };
         Ok(session.map(|session| (session, user)))
     }
