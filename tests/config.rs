@@ -106,6 +106,7 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
         ("IDENTITY_CODE_EXPIRE_TIME", &["0", "-1", "1e3", "an hour"]),
         ("IDENTITY_PENDING_DAYS", &["-1", "3651", "1.5", "never"]),
         ("IDENTITY_DELETED_DAYS", &["-1", "3651", "1.5", "never"]),
+        ("IDENTITY_SIGN_IN_NOTICE", &["true", "On", "0"]),
         (
             "IDENTITY_PASSWORD_REGEXP",
             &[
@@ -210,6 +211,8 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             }
             "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" => "session-create",
             "IDENTITY_LOGO_URL" => "pages",
+            "IDENTITY_DELETED_DAYS" => "account-erase",
+            "IDENTITY_SIGN_IN_NOTICE" => "session-create",
             _ => "user-create",
         };
         for value in values {
