@@ -166,7 +166,10 @@ async fn sixteen_concurrent_sign_ins_succeed_and_queue_one_notice() {
     );
     assert_eq!(notices(&latchkey, &user).await, 1);
     for answer in &answers {
-        let me = latchkey.get("/resource/users/me").bearer(&answer.session());
+        let me = latchkey
+            .get("/resource/users/me")
+            .header("user-agent", CHROME)
+            .bearer(&answer.session());
         assert_eq!(me.send().await.status, 200);
     }
 }

@@ -46,8 +46,10 @@ struct SessionRecord<'a> {
     view: View<'a>,
     /// Whether the session can be used. Sessions that ended remain stored until they expire.
     live: bool,
+    remember: bool,
     authenticated_at: Option<String>,
     failures: u32,
+    code_failures: u32,
 }
 
 impl Export {
@@ -71,8 +73,10 @@ impl Export {
         let sessions = sessions.iter().map(|session| SessionRecord {
             view: View::of(session, &signed_in.session, life),
             live: session.is_live(user, life, now),
+            remember: session.remember,
             authenticated_at: session.authenticated_at.map(Timestamp::rfc3339),
             failures: session.failures,
+            code_failures: session.code_failures,
         });
         let document = Document {
             exported_at: now.rfc3339(),
