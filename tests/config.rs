@@ -209,10 +209,11 @@ async fn an_invalid_value_stops_the_function_with_an_error_that_names_the_variab
             "IDENTITY_SENDER_EMAIL" | "IDENTITY_SENDER_NAME" | "IDENTITY_SUPPORT_URL" => {
                 "mail-send"
             }
-            "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" => "session-create",
+            "IDENTITY_IMPORTED_HASHES" | "IDENTITY_DATA_SECRET" | "IDENTITY_SIGN_IN_NOTICE" => {
+                "session-create"
+            }
             "IDENTITY_LOGO_URL" => "pages",
             "IDENTITY_DELETED_DAYS" => "account-erase",
-            "IDENTITY_SIGN_IN_NOTICE" => "session-create",
             _ => "user-create",
         };
         for value in values {

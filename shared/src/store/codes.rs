@@ -9,8 +9,7 @@ use super::{
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, device_epochs, has_device_epoch, log_write, mail_log_write,
-        mail_write,
-        notice_write, session_kept_write,
+        mail_write, notice_write, session_kept_write,
     },
 };
 use crate::{

@@ -1,8 +1,9 @@
 //! One-time codes, and the changes that they authorise
 
 use super::{
-    LIFE, NOW, all_activities, at_once, claims_of, hash, live, new_user, opened, request_code,
-    password_change_log, request_reset, reset_mail, session_of, signed_up, store, stored, succeeded,
+    LIFE, NOW, all_activities, at_once, claims_of, hash, live, new_user, opened,
+    password_change_log, request_code, request_reset, reset_mail, session_of, signed_up, store,
+    stored, succeeded,
 };
 use crate::{
     domain::{
@@ -229,13 +230,8 @@ async fn a_decoy_cannot_be_found_as_a_code_an_activity_or_a_mail() {
         CodeRequestOutcome::Stored
     );
     assert_eq!(all_activities(&store, &decoy).await.total, 0);
-    assert_eq!(
-        store
-            .claim_mail(&mail.uid, &mail.id, NOW)
-            .await
-            .expect("an answer"),
-        Claim::Settled
-    );
+    let claim = store.claim_mail(&mail.uid, &mail.id, NOW).await;
+    assert_eq!(claim.expect("an answer"), Claim::Settled);
     let (user, code) = store
         .find_code(&claims_of(&unknown, &code), Kind::Reset, NOW)
         .await

@@ -1,7 +1,8 @@
 //! Counters by device, and device epochs
 
 use super::{
-    NOW, at_once, hash, request_reset, reset_mail, session_of, signed_up, store, stored, succeeded,
+    NOW, at_once, hash, password_change_log, request_reset, reset_mail, session_of, signed_up,
+    store, stored, succeeded,
 };
 use crate::{
     domain::{
