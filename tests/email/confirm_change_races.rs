@@ -104,7 +104,10 @@ async fn every_request_of_the_session_during_the_move_is_answered() {
         let reads = (0..8).flat_map(|_| {
             [
                 latchkey.get(ME).cookie(&user.session),
-                latchkey.get("/auth/orders").cookie(&user.session),
+                latchkey
+                    .get("/auth/orders")
+                    .header("x-original-method", "GET")
+                    .cookie(&user.session),
             ]
         });
         let answers = all_at_once([confirm].into_iter().chain(reads)).await;
