@@ -94,6 +94,28 @@ fn keys_of_the_table() -> BTreeSet<String> {
 }
 
 #[test]
+fn openapi_lists_every_action_of_the_activity_log() {
+    let source = fs::read_to_string(workspace().join("shared/src/domain/activity.rs")).unwrap();
+    let (_, actions) = source.split_once("pub enum Action {").unwrap();
+    let (actions, _) = actions.split_once("\n}").unwrap();
+    let recorded: BTreeSet<&str> = actions
+        .split("rename = \"")
+        .skip(1)
+        .map(|rest| rest.split_once('"').unwrap().0)
+        .collect();
+    let listed = &CONTRACT.document["components"]["schemas"]["Activities"]["items"]["properties"]["action"]
+        ["enum"];
+    let listed: BTreeSet<&str> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|action| action.as_str().unwrap())
+        .collect();
+    assert!(recorded.len() > 20);
+    assert_eq!(recorded, listed);
+}
+
+#[test]
 fn openapi_lists_every_error_key() {
     let mut described = BTreeSet::new();
     described_keys(&CONTRACT.document, &mut described);

@@ -303,6 +303,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
         .collect();
     assert_eq!(granted, with_secret);
     let expected = [
+        "email-change",
         "manage-users",
         "otp-disable",
         "otp-enable",
@@ -320,7 +321,14 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 10] = [
+    let sections: [(&str, &[&str]); 11] = [
+        (
+            "Passwords::read(",
+            &[
+                "IDENTITY_BREACHED_PASSWORDS",
+                "IDENTITY_BREACHED_PASSWORDS_URL",
+            ],
+        ),
         ("closed_lifetime(&variables)", &["IDENTITY_DELETED_DAYS"]),
         ("token_secret(&variables)", &["IDENTITY_TOKEN_SECRET"]),
         ("data_secret(&variables)", &["IDENTITY_DATA_SECRET"]),

@@ -14,7 +14,7 @@ use shared::{
     domain::{
         email_address::AccountKey,
         mail::{Kind, QueuedMail},
-        user::{MailProblem, Uid},
+        user::{MailProblem, Uid, User},
     },
     platform::{
         aws_error::AwsError,
@@ -174,17 +174,25 @@ impl Send {
         Ok(())
     }
 
+    /// The user to whom a mail is addressed. An item that cannot be read is read once more and then
+    /// given up, because a retry by the stream would hold up the mails of other users.
+    async fn recipient(
+        &self,
+        mail: &QueuedMail,
+        now: Timestamp,
+    ) -> Result<Option<User>, SendError> {
+        let mut found = self.store.find_recipient(mail, now).await;
+        if matches!(&found, Err(Error::Internal(cause)) if cause.is::<UnreadableItem>()) {
+            found = self.store.find_recipient(mail, now).await;
+        }
+        found.map_err(|error| match error {
+            Error::Internal(cause) if cause.is::<UnreadableItem>() => SendError::Refused(cause),
+            error => SendError::Failed(error.into()),
+        })
+    }
+
     async fn send(&self, mail: &QueuedMail, now: Timestamp) -> Result<String, SendError> {
-        let user = self
-            .store
-            .find_recipient(mail, now)
-            .await
-            .map_err(|error| match error {
-                // A retry would only hold up the mails of other users.
-                Error::Internal(cause) if cause.is::<UnreadableItem>() => SendError::Refused(cause),
-                error => SendError::Failed(error.into()),
-            })?
-            .ok_or(SendError::Absent)?;
+        let user = self.recipient(mail, now).await?.ok_or(SendError::Absent)?;
         if !mail.may_reach(&user) {
             return Err(SendError::Superseded);
         }
