@@ -68,6 +68,9 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         .await;
     browser.click("#factor-enable button").await;
     browser.shows_message("This code is incorrect").await;
+    let in_view = "const { top, bottom } = document.getElementById('message').getBoundingClientRect();
+        return top >= 0 && bottom <= innerHeight";
+    assert_eq!(browser.evaluate(in_view).await, json!(true));
     let step = otp::step();
     browser
         .fill("#factor-enable [name=code]", &otp::code_of(&secret, step))
@@ -78,6 +81,10 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         .await;
     let codes = browser.shows("#recovery-codes").await;
     assert_eq!(codes.lines().count(), 10, "{codes}");
+    // They are shown once, so they must not be overlooked.
+    let in_view = "const { top, bottom } = document.getElementById('recovery-codes').getBoundingClientRect();
+        return top >= 0 && bottom <= innerHeight";
+    assert_eq!(browser.evaluate(in_view).await, json!(true));
 
     browser.click("#sign-out button").await;
     browser.is_at("/accounts/sign_in").await;
@@ -404,32 +411,43 @@ async fn screenshots_for_the_documentation() {
     let folder = crate::harness::workspace().join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, page, scheme, width, height) in [
-        ("sign-in", "sign_in?lang=en", "light", 500, 760),
+        ("pages-sign-in", "/accounts/sign_in?lang=en", "light", 500, 860),
         (
-            "reset-dark",
-            "password_reset?reset_token=t&lang=de",
+            "pages-reset-dark",
+            "/accounts/password_reset?reset_token=t&lang=de",
             "dark",
             500,
             760,
         ),
-        ("settings", "settings?lang=en", "light", 640, 1800),
+        (
+            "pages-settings",
+            "/accounts/settings?lang=en",
+            "light",
+            640,
+            3000,
+        ),
+        ("stack-home", "/", "light", 1000, 860),
+        ("stack-mailbox", "/_local/mailbox", "dark", 1200, 900),
     ] {
-        if name == "settings" {
+        if name == "pages-settings" {
             browser.open("/accounts/sign_in?lang=en").await;
             sign_in(&browser, &user.email, PASSWORD).await;
             browser.is_at("/accounts/settings").await;
         }
         browser.prefers(scheme).await;
         browser.resize(width, height).await;
-        browser.open(&format!("/accounts/{page}")).await;
-        if name == "settings" {
+        browser.open(page).await;
+        if name == "pages-settings" {
             browser.shows("#factor-begin button").await;
             browser.click("#factor-begin button").await;
             browser.shows("#key").await;
         }
+        if name == "stack-mailbox" {
+            browser.shows("#list li").await;
+        }
         browser.shows("main").await;
         std::fs::write(
-            folder.join(format!("pages-{name}.png")),
+            folder.join(format!("{name}.png")),
             browser.screenshot().await,
         )
         .unwrap();

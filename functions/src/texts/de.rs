@@ -121,10 +121,10 @@ pub static MAILS: Mails = Mails {
     new_sign_in: Notice {
         subject: "Neue Anmeldung bei {app}",
         preheader: "Falls diese Anmeldung nicht von Ihnen stammt, setzen Sie Ihr Passwort bitte umgehend zurück.",
-        heading: "Neue Anmeldung bei Ihrem Konto",
-        lead: "jemand hat sich auf einem Gerät, das wir bisher nicht kannten, bei Ihrem Konto bei {app} angemeldet.",
+        heading: "Neue Anmeldung in Ihrem Konto",
+        lead: "wir haben eine Anmeldung in Ihrem Konto bei {app} auf einem neuen Gerät festgestellt.",
         consequence: "Falls Sie das waren, müssen Sie nichts unternehmen.",
-        note: "Falls Sie das nicht waren, kennt eine andere Person Ihr Passwort: Setzen Sie es bitte umgehend zurück – damit werden alle Sitzungen beendet – und wenden Sie sich an den Support von {app}.",
+        note: "Falls Sie das nicht waren, kennt möglicherweise eine andere Person Ihr Passwort. Setzen Sie es bitte umgehend zurück: Damit werden alle Sitzungen beendet. Wenden Sie sich außerdem an den Support von {app}.",
     },
 };
 

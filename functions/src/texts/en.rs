@@ -124,7 +124,7 @@ pub static MAILS: Mails = Mails {
         heading: "New sign-in to your account",
         lead: "Someone signed in to your {app} account from a device that we had not seen before.",
         consequence: "If this was you, you do not need to do anything.",
-        note: "If this was not you, someone else knows your password: reset it immediately, which ends all sessions, and contact {app} support.",
+        note: "If this was not you, someone else may know your password. Reset it immediately, which ends all sessions, and contact {app} support.",
     },
 };
 

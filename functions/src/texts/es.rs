@@ -124,7 +124,7 @@ pub static MAILS: Mails = Mails {
         heading: "Nuevo inicio de sesión en su cuenta",
         lead: "Alguien ha iniciado sesión en su cuenta de {app} desde un dispositivo que no conocíamos.",
         consequence: "Si ha sido usted, no tiene que hacer nada.",
-        note: "Si no ha sido usted, otra persona conoce su contraseña: restablézcala de inmediato, con lo que se cerrarán todas las sesiones, y póngase en contacto con el equipo de soporte de {app}.",
+        note: "Si no ha sido usted, es posible que otra persona conozca su contraseña. Restablézcala de inmediato, con lo que se cerrarán todas las sesiones, y póngase en contacto con el equipo de soporte de {app}.",
     },
 };
 

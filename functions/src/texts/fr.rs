@@ -124,7 +124,7 @@ pub static MAILS: Mails = Mails {
         heading: "Nouvelle connexion à votre compte",
         lead: "Une connexion à votre compte {app} a eu lieu depuis un appareil que nous ne connaissions pas encore.",
         consequence: "Si vous êtes à l’origine de cette connexion, vous n’avez rien à faire.",
-        note: "Si vous n’êtes pas à l’origine de cette connexion, une autre personne connaît votre mot de passe\u{a0}: réinitialisez-le immédiatement, ce qui mettra fin à toutes les sessions, et contactez l’assistance {app}.",
+        note: "Si vous n’êtes pas à l’origine de cette connexion, une autre personne connaît peut-être votre mot de passe. Réinitialisez-le immédiatement, ce qui mettra fin à toutes les sessions, et contactez l’assistance {app}.",
     },
 };
 

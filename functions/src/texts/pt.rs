@@ -44,7 +44,7 @@ pub static MAILS: Mails = Mails {
         heading: "A alteração do seu endereço de e-mail foi solicitada",
         lead: "Foi solicitada a alteração do endereço de e-mail da sua conta {app}.",
         consequence: "Enviamos um link para o novo endereço. Seu endereço atual continua valendo até que a alteração seja confirmada por esse link.",
-        note: "Se não foi você, outra pessoa sabe sua senha: redefina-a imediatamente, o que também cancela a alteração, e entre em contato com a equipe de suporte de {app}.",
+        note: "Se não foi você, outra pessoa pode saber sua senha. Redefina-a imediatamente, o que também cancela a alteração, e entre em contato com a equipe de suporte de {app}.",
     },
     email_changed: Notice {
         subject: "O e-mail da sua conta {app} foi alterado",

@@ -100,6 +100,15 @@ function say(text, isProblem, place = message) {
   place.focus();
 }
 
+// Moves the message to the section that it is about: a problem above the button of the form,
+// anything else below the heading.
+function placeMessage(form, isProblem) {
+  const section = form.closest("section");
+  const button = isProblem && !form.hidden && form.querySelector("button:not([type])");
+  if (section && button) button.before(message);
+  else (section ?? document.querySelector(".card")).querySelector("h1, h2").after(message);
+}
+
 // A dialog has a message of its own, because the page behind it is inert.
 const messageOf = (form) => form.closest("dialog")?.querySelector("p[role]") ?? message;
 
@@ -154,6 +163,7 @@ async function refused(form, error) {
   if (error instanceof Cancelled || await signedOut(error)) return;
   const keys = error instanceof Refusal ? error.keys : [];
   const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
+  placeMessage(form, true);
   say([...new Set(shown)].join(SPACE), true, messageOf(form));
   mark(form, keys);
 }
@@ -167,6 +177,7 @@ function on(id, work) {
     if (button.disabled) return;
     button.disabled = true;
     messageOf(form).hidden = true;
+    placeMessage(form, false);
     const values = Object.fromEntries(new FormData(form));
     let cancelled = false;
     try {
@@ -557,10 +568,11 @@ async function change(method, path, body, done) {
   try {
     const answer = await call(method, path, body);
     await showAccount();
+    placeMessage(one("sessions"), false);
     say(texts[done]);
     return answer;
   } catch (error) {
-    await refused(one("account"), error);
+    await refused(one("sessions"), error);
     return null;
   }
 }
@@ -668,6 +680,7 @@ one("recovery-copy")?.addEventListener("click", async () => {
   const codes = [...one("recovery-codes").children].map((row) => row.textContent);
   try {
     await navigator.clipboard.writeText(codes.join("\n"));
+    one("recovery-copy").parentNode.after(message);
     say(texts.copied);
   } catch {
     // The browser does not allow it: selects the codes, to be copied by hand.
