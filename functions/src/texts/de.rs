@@ -197,7 +197,7 @@ pub static PAGES: Pages = Pages {
     needs_script: "Diese Seite benötigt JavaScript. Bitte aktivieren Sie es in Ihrem Browser und laden Sie die Seite neu.",
     script: Script {
         mail_sent: "Wenn es zu dieser Adresse ein Konto gibt, erhalten Sie in Kürze eine E-Mail. Bitte sehen Sie auch im Spam-Ordner nach.",
-        confirmation_sent: "Wenn diese Adresse noch zu bestätigen ist, erhalten Sie in Kürze eine E-Mail. Bitte sehen Sie auch im Spam-Ordner nach.",
+        confirmation_sent: "Wenn diese Adresse noch nicht bestätigt ist, erhalten Sie in Kürze eine E-Mail. Bitte sehen Sie auch im Spam-Ordner nach.",
         signed_up: "Ihr Konto wurde erstellt. Sie erhalten eine E-Mail mit einem Link zur Bestätigung Ihrer Adresse.",
         password_set: "Ihr Passwort wurde geändert.",
         confirmed: "Ihre E-Mail-Adresse wurde bestätigt.",
@@ -235,7 +235,7 @@ pub static PAGES: Pages = Pages {
         identity_user_passwords_doesnt_match: "Die Passwörter stimmen nicht überein.",
         identity_user_invalid_password: "Das Passwort ist falsch.",
         jwt_decode_and_verify: "Dieser Link ist ungültig oder abgelaufen. Bitte fordern Sie einen neuen an.",
-        identity_user_utilized_token: "Dieser Link wurde bereits verwendet, oder wir haben Ihnen einen neueren gesendet.",
+        identity_user_utilized_token: "Dieser Link wurde bereits verwendet oder wir haben Ihnen einen neueren gesendet.",
         identity_user_active_or_doesnt_exist: "Es gibt nichts zu bestätigen: Die Adresse ist bereits bestätigt oder das Konto existiert nicht mehr.",
         record_not_found: "Diese Sitzung oder dieses Konto gibt es nicht mehr.",
         resource_password_prev_pass_not_correct: "Das aktuelle Passwort ist falsch.",

@@ -149,8 +149,9 @@ function mark(form, keys) {
 async function signedOut({ status, keys }) {
   const key = keys?.find((key) => key.startsWith("authz.") || OVER.test(key));
   if (!key || one("sign-in")) return false;
-  // A browser that had no session needs no reason.
-  if (csrf.get() || key !== "authz.invalid_session") sayNext(key);
+  // A browser that had no session needs no reason, and a page may have named one of its own.
+  const hasReason = csrf.get() || key !== "authz.invalid_session";
+  if (hasReason && !sessionStorage.getItem(NEXT_MESSAGE)) sayNext(key);
   // Ends what the browser still presents. Otherwise live sessions of two users, which are refused
   // together, would also refuse the next sign-in.
   if (status === 401 && (csrf.get() || key !== "authz.invalid_session")) await send("DELETE", "/identity/sessions").catch(() => {});
@@ -164,8 +165,11 @@ async function refused(form, error) {
   const keys = error instanceof Refusal ? error.keys : [];
   const shown = keys.length ? keys.map((key) => words(key, error.seconds)) : [texts.unavailable];
   placeMessage(form, true);
-  say([...new Set(shown)].join(SPACE), true, messageOf(form));
+  // To ask for the code is the next step, not a problem.
+  const asksForCode = keys.length > 0 && keys.every((key) => words(key) === words("identity.session.missing_otp"));
+  say([...new Set(shown)].join(SPACE), !asksForCode, messageOf(form));
   mark(form, keys);
+  if (asksForCode) form.querySelector('[aria-invalid="true"]')?.setAttribute("aria-invalid", "false");
 }
 
 // Handles the submission of a form. The form cannot be submitted again until the work has ended.
