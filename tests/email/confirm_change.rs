@@ -39,6 +39,45 @@ async fn a_missing_or_empty_token_is_rejected() {
     }
 }
 
+/// Earlier versions stored users of such an address under another key, which must be free too.
+#[tokio::test]
+async fn an_account_can_move_to_an_internationalised_domain_in_any_spelling_once() {
+    let latchkey = latchkey().await;
+    let ascii = "moved-idn@xn--bcher-kva.example";
+    let users = [
+        (
+            latchkey.confirmed("move-idn").await,
+            "moved-idn@bücher.example",
+        ),
+        (latchkey.confirmed("move-idn-late").await, ascii),
+    ];
+    let mut tokens = Vec::new();
+    for (number, (user, email)) in users.iter().enumerate() {
+        latchkey
+            .change_email(user, email)
+            .send()
+            .await
+            .is_empty(201);
+        let is_link = |mail: &Mail| mail.email_change_token().is_some();
+        let mail = latchkey.mail_to(ascii, number + 1, is_link).await;
+        tokens.push(mail.email_change_token().unwrap().to_owned());
+    }
+    let answer = latchkey
+        .confirm_email_change(&users[0].0, &tokens[0])
+        .send()
+        .await;
+    assert_eq!(
+        (answer.status, &answer.json()["email"]),
+        (201, &json!("moved-idn@bücher.example"))
+    );
+    let late = latchkey.confirm_email_change(&users[1].0, &tokens[1]);
+    latchkey
+        .refuses(&users[1].0, late, 422, &["email.taken"])
+        .await;
+    let signed_in = latchkey.sign_in(ascii, PASSWORD).send().await;
+    assert_eq!(signed_in.json()["uid"], users[0].0.uid);
+}
+
 #[tokio::test]
 async fn a_confirmation_moves_the_account_and_ends_every_other_session() {
     let latchkey = latchkey().await;

@@ -68,7 +68,8 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
         .await;
     browser.click("#factor-enable button").await;
     browser.shows_message("This code is incorrect").await;
-    let in_view = "const { top, bottom } = document.getElementById('message').getBoundingClientRect();
+    let in_view =
+        "const { top, bottom } = document.getElementById('message').getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight";
     assert_eq!(browser.evaluate(in_view).await, json!(true));
     let step = otp::step();
@@ -82,7 +83,8 @@ async fn a_user_signs_up_confirms_the_address_and_enables_a_second_factor() {
     let codes = browser.shows("#recovery-codes").await;
     assert_eq!(codes.lines().count(), 10, "{codes}");
     // They are shown once, so they must not be overlooked.
-    let in_view = "const { top, bottom } = document.getElementById('recovery-codes').getBoundingClientRect();
+    let in_view =
+        "const { top, bottom } = document.getElementById('recovery-codes').getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight";
     assert_eq!(browser.evaluate(in_view).await, json!(true));
 
@@ -411,7 +413,13 @@ async fn screenshots_for_the_documentation() {
     let folder = crate::harness::workspace().join("docs/images");
     std::fs::create_dir_all(&folder).unwrap();
     for (name, page, scheme, width, height) in [
-        ("pages-sign-in", "/accounts/sign_in?lang=en", "light", 500, 860),
+        (
+            "pages-sign-in",
+            "/accounts/sign_in?lang=en",
+            "light",
+            500,
+            860,
+        ),
         (
             "pages-reset-dark",
             "/accounts/password_reset?reset_token=t&lang=de",
