@@ -621,9 +621,9 @@ on("factor-begin", async () => {
 on("factor-enable", async (values, form) => {
   const { recovery_codes } = await call("POST", "/resource/otp/enable", values);
   form.reset();
-  showRecoveryCodes(recovery_codes);
   await showAccount();
   say(texts.factor_enabled);
+  showRecoveryCodes(recovery_codes);
 });
 on("factor-disable", async (values, form) => {
   await call("POST", "/resource/otp/disable", values);
@@ -635,8 +635,8 @@ on("factor-disable", async (values, form) => {
 on("recovery-replace", async (values, form) => {
   const { recovery_codes } = await call("POST", "/resource/otp/recovery_codes", values);
   form.reset();
-  showRecoveryCodes(recovery_codes);
   say(texts.recovery_replaced);
+  showRecoveryCodes(recovery_codes);
 });
 
 on("export", async () => {
@@ -678,6 +678,7 @@ function showRecoveryCodes(codes) {
     return row;
   }));
   one("recovery").hidden = false;
+  one("recovery").scrollIntoView({ block: "nearest" });
 }
 
 one("recovery-copy")?.addEventListener("click", async () => {
