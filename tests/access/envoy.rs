@@ -180,7 +180,7 @@ async fn a_state_changing_request_requires_the_csrf_token_and_keeps_its_body() {
         (&reached["method"], &reached["body"]),
         (&"POST".into(), &"an order".into())
     );
-    // A preflight request is no session: Latchkey refuses it, whatever it answers.
+    // A preflight request presents no session, so Latchkey rejects it.
     let preflight = envoy
         .request("OPTIONS", "/orders")
         .header("origin", Latchkey::ORIGINS[0])

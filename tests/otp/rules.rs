@@ -233,6 +233,30 @@ async fn the_tenth_wrong_code_in_a_row_ends_the_session() {
     assert_eq!(latchkey.failures(&user.email).await, 0);
 }
 
+#[tokio::test]
+async fn wrong_passwords_and_wrong_codes_count_together() {
+    let latchkey = latchkey().await;
+    let (user, authenticator) = latchkey.enrolled("otp-rules-together").await;
+    let wrong = authenticator.wrong_code();
+    for _ in 0..5 {
+        latchkey
+            .change_password(&user, "Wrong-Horse-1", "Other-Horse-7-Battery")
+            .send()
+            .await
+            .is_refused(400, &["resource.password.prev_pass_not_correct"]);
+        latchkey
+            .otp("verify", &user.session, &wrong)
+            .send()
+            .await
+            .is_refused(422, &["resource.otp.invalid"]);
+    }
+    latchkey
+        .otp("verify", &user.session, &authenticator.code())
+        .send()
+        .await
+        .is_refused(401, &["authz.invalid_session"]);
+}
+
 /// A thief of a session who knows the password could otherwise guess codes without end.
 #[tokio::test]
 async fn right_passwords_between_wrong_codes_do_not_clear_the_count() {

@@ -152,13 +152,10 @@ pub enum SessionSecret {
 }
 
 impl Session {
-    /// Consecutive wrong secrets of a kind.
+    /// Wrong secrets of every kind, each since the last right one of its kind.
     #[must_use]
-    pub const fn failures_of(&self, secret: SessionSecret) -> u32 {
-        match secret {
-            SessionSecret::Password => self.failures,
-            SessionSecret::Code => self.code_failures,
-        }
+    pub const fn wrong_secrets(&self) -> u32 {
+        self.failures.saturating_add(self.code_failures)
     }
 }
 

@@ -44,8 +44,9 @@ const fn count_of(secret: SessionSecret) -> &'static str {
 }
 
 impl Store {
-    /// Counts an attempt at a secret in a session, before the secret is verified. Of concurrent
-    /// attempts, no more are counted than [`FAILURE_LIMIT`].
+    /// Counts an attempt at a secret in a session, before the secret is verified. The limit applies
+    /// to the secrets of all kinds together: of concurrent attempts, no more are verified than
+    /// [`FAILURE_LIMIT`].
     pub async fn count_session_attempt(
         &self,
         session: &Session,
@@ -61,9 +62,17 @@ impl Store {
             .expression_attribute_values(":one", number(1))
             .expression_attribute_values(":limit", number(FAILURE_LIMIT));
         Ok(match conditional(request).await? {
-            Conditional::Written(item) => SessionAttempt::Counted {
-                is_last: read::<Session>(item)?.failures_of(secret) >= FAILURE_LIMIT,
-            },
+            Conditional::Written(item) => {
+                let total = read::<Session>(item)?.wrong_secrets();
+                if total > FAILURE_LIMIT {
+                    self.refund_session_attempt(session, secret).await?;
+                    SessionAttempt::Exhausted
+                } else {
+                    SessionAttempt::Counted {
+                        is_last: total == FAILURE_LIMIT,
+                    }
+                }
+            }
             Conditional::Lost(None) => SessionAttempt::Ended,
             Conditional::Lost(Some(_)) => SessionAttempt::Exhausted,
         })
