@@ -252,12 +252,14 @@ mod tests {
     /// 2026-11-22 19:26:40 UTC
     const AT: i64 = 1_795_375_600;
 
+    const KINDS: usize = 19;
+
     /// A mail of every kind. A kind that is missing here does not compile.
     fn contents<'a>(
         language: Language,
         link: &'a str,
         support: Option<&'a SupportUrl>,
-    ) -> [Content<'a>; 14] {
+    ) -> [Content<'a>; KINDS] {
         let Mails {
             hours: _,
             minutes: _,
@@ -277,11 +279,16 @@ mod tests {
             email_changed,
             password_changed,
             password_changed_otp_removed,
+            password_changed_passkeys_removed,
+            password_changed_otp_and_passkeys_removed,
             otp_enabled,
             otp_disabled,
             password_known,
             recovery_code_used,
             recovery_codes_replaced,
+            passkey_added,
+            passkey_removed,
+            passkey_clone_suspected,
             account_closed,
             new_sign_in,
         } = texts::mails(language);
@@ -322,11 +329,16 @@ mod tests {
             },
             notice(password_changed),
             notice(password_changed_otp_removed),
+            notice(password_changed_passkeys_removed),
+            notice(password_changed_otp_and_passkeys_removed),
             notice(otp_enabled),
             notice(otp_disabled),
             notice(password_known),
             notice(recovery_code_used),
             notice(recovery_codes_replaced),
+            notice(passkey_added),
+            notice(passkey_removed),
+            notice(passkey_clone_suspected),
             notice(account_closed),
             notice(new_sign_in),
         ]
@@ -506,7 +518,7 @@ mod tests {
             assert_eq!(only_in_text.len(), 1, "{only_in_text:?}");
             subjects.insert(subject);
         });
-        assert_eq!(subjects.len(), 14 * Language::ALL.len());
+        assert_eq!(subjects.len(), KINDS * Language::ALL.len());
     }
 
     #[test]

@@ -303,9 +303,18 @@ impl Send {
             Kind::PasswordKnown => notice(&texts.password_known),
             Kind::RecoveryCodeUsed => notice(&texts.recovery_code_used),
             Kind::RecoveryCodesReplaced => notice(&texts.recovery_codes_replaced),
+            Kind::PasskeyAdded => notice(&texts.passkey_added),
+            Kind::PasskeyRemoved => notice(&texts.passkey_removed),
+            Kind::PasskeyCloneSuspected => notice(&texts.passkey_clone_suspected),
             Kind::AccountClosed => notice(&texts.account_closed),
             Kind::NewSignIn => notice(&texts.new_sign_in),
             Kind::PasswordChangedOtpRemoved => notice(&texts.password_changed_otp_removed),
+            Kind::PasswordChangedPasskeysRemoved => {
+                notice(&texts.password_changed_passkeys_removed)
+            }
+            Kind::PasswordChangedOtpAndPasskeysRemoved => {
+                notice(&texts.password_changed_otp_and_passkeys_removed)
+            }
         };
         let brand = Brand {
             name: &self.application.name,

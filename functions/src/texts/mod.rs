@@ -83,7 +83,7 @@ pub struct Mails {
     pub fallback: &'static str,
     /// Label of the time of an event.
     pub time: &'static str,
-    /// Label of the device that signed in.
+    /// Label of the device from which a request came.
     pub device: &'static str,
     /// Label of the IP address of that device.
     pub address: &'static str,
@@ -98,11 +98,16 @@ pub struct Mails {
     pub email_changed: Notice,
     pub password_changed: Notice,
     pub password_changed_otp_removed: Notice,
+    pub password_changed_passkeys_removed: Notice,
+    pub password_changed_otp_and_passkeys_removed: Notice,
     pub otp_enabled: Notice,
     pub otp_disabled: Notice,
     pub password_known: Notice,
     pub recovery_code_used: Notice,
     pub recovery_codes_replaced: Notice,
+    pub passkey_added: Notice,
+    pub passkey_removed: Notice,
+    pub passkey_clone_suspected: Notice,
     pub account_closed: Notice,
     pub new_sign_in: Notice,
 }

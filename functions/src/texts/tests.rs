@@ -137,38 +137,43 @@ fn every_text_is_translated() {
 
 #[test]
 fn a_thing_has_one_name_in_mails_and_pages() {
-    // The second factor, recovery codes and the authenticator, without inflected endings.
+    // The second factor, recovery codes, the authenticator and passkeys, without inflected endings.
     let names = |language| match language {
         Language::En => [
             "two-factor authentication",
             "recovery code",
             "authenticator app",
+            "passkey",
         ],
-        Language::Ru => ["двухфакторн", "резервн", "аутентификатор"],
-        Language::Uk => ["двофакторн", "резервн", "автентифікатор"],
+        Language::Ru => ["двухфакторн", "резервн", "аутентификатор", "доступа"],
+        Language::Uk => ["двофакторн", "резервн", "автентифікатор", "доступу"],
         Language::Es => [
             "verificación en dos pasos",
             "de recuperación",
             "aplicación de autenticación",
+            "de acceso",
         ],
         Language::Fr => [
             "double authentification",
             "de secours",
             "application d’authentification",
+            "d’accès",
         ],
         Language::De => [
             "zwei-faktor-authentifizierung",
             "wiederherstellungscode",
             "authenticator-app",
+            "passkey",
         ],
         Language::Pt => [
             "verificação em duas etapas",
             "de recuperação",
             "aplicativo autenticador",
+            "de acesso",
         ],
-        Language::Zh => ["双重验证", "恢复代码", "身份验证器应用"],
+        Language::Zh => ["双重验证", "恢复代码", "身份验证器应用", "通行密钥"],
     };
-    let places: [&[&str]; 3] = [
+    let places: [&[&str]; 4] = [
         &[
             "mails/otp_enabled/subject",
             "mails/otp_enabled/heading",
@@ -177,6 +182,7 @@ fn a_thing_has_one_name_in_mails_and_pages() {
             "mails/otp_disabled/heading",
             "mails/otp_disabled/lead",
             "mails/password_changed_otp_removed/subject",
+            "mails/password_changed_otp_and_passkeys_removed/subject",
             "mails/password_known/consequence",
             "pages/second_factor",
             "pages/script/factor_enabled",
@@ -203,6 +209,14 @@ fn a_thing_has_one_name_in_mails_and_pages() {
             "pages/recovery_replace_intro",
             "pages/script/identity.session.missing_otp",
             "pages/script/next_code",
+        ],
+        &[
+            "mails/passkey_added/subject",
+            "mails/passkey_removed/subject",
+            "mails/passkey_clone_suspected/subject",
+            "mails/passkey_clone_suspected/lead",
+            "mails/password_changed_passkeys_removed/subject",
+            "mails/password_changed_otp_and_passkeys_removed/subject",
         ],
     ];
     for language in Language::ALL {

@@ -46,6 +46,16 @@ pub enum Kind {
     EmailChanged,
     /// A notice that the password was reset, and a second factor turned on shortly before removed.
     PasswordChangedOtpRemoved,
+    /// A notice that the password was reset, and passkeys added shortly before removed.
+    PasswordChangedPasskeysRemoved,
+    /// A notice that the password was reset, and both a second factor and passkeys removed.
+    PasswordChangedOtpAndPasskeysRemoved,
+    /// A notice that a passkey was added.
+    PasskeyAdded,
+    /// A notice that a passkey was removed.
+    PasskeyRemoved,
+    /// A notice that a passkey was refused because of its signature counter: there may be a copy.
+    PasskeyCloneSuspected,
     /// A notice that the account was closed by its owner.
     AccountClosed,
     /// A notice of a sign-in from a device on which the user had not signed in before.
@@ -69,7 +79,7 @@ pub struct QueuedMail {
     /// The id of the one-time code in the link; `None` for a notice.
     #[serde(rename = "jti", default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<TokenId>,
-    /// The client that signed in, for a notice of a sign-in.
+    /// The client whose request caused the mail, for a notice that describes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client: Option<ReportedClient>,
     /// The time of the request or change that caused the mail.
@@ -96,14 +106,19 @@ impl QueuedMail {
         language: Language,
         now: Timestamp,
     ) -> Option<Self> {
-        let notice = Self::notice(Kind::NewSignIn, user, language, now)?;
-        Some(Self {
+        Self::notice(Kind::NewSignIn, user, language, now).map(|notice| notice.with_client(client))
+    }
+
+    /// The notice with the device and the address of the client that caused it.
+    #[must_use]
+    pub fn with_client(self, client: &Client) -> Self {
+        Self {
             client: Some(ReportedClient {
                 address: client.address.clone(),
                 user_agent: client.user_agent.clone(),
             }),
-            ..notice
-        })
+            ..self
+        }
     }
 
     /// A mail with a one-time code in its link. It expires with the code.
@@ -140,6 +155,11 @@ impl QueuedMail {
             | Kind::RecoveryCodeUsed
             | Kind::RecoveryCodesReplaced
             | Kind::PasswordChangedOtpRemoved
+            | Kind::PasswordChangedPasskeysRemoved
+            | Kind::PasswordChangedOtpAndPasskeysRemoved
+            | Kind::PasskeyAdded
+            | Kind::PasskeyRemoved
+            | Kind::PasskeyCloneSuspected
             | Kind::NewSignIn
             | Kind::AccountClosed => true,
         }
@@ -235,6 +255,9 @@ mod tests {
             Kind::PasswordKnown,
             Kind::RecoveryCodeUsed,
             Kind::RecoveryCodesReplaced,
+            Kind::PasskeyAdded,
+            Kind::PasskeyRemoved,
+            Kind::PasskeyCloneSuspected,
             Kind::EmailChangeRequested,
             Kind::EmailChanged,
             Kind::AccountClosed,
@@ -249,7 +272,12 @@ mod tests {
                 assert_eq!(notice.map(|notice| notice.kind), Some(kind));
             }
         }
-        for kind in [Kind::PasswordChanged, Kind::PasswordChangedOtpRemoved] {
+        for kind in [
+            Kind::PasswordChanged,
+            Kind::PasswordChangedOtpRemoved,
+            Kind::PasswordChangedPasskeysRemoved,
+            Kind::PasswordChangedOtpAndPasskeysRemoved,
+        ] {
             let notice = QueuedMail::reset_notice(kind, &pending, Language::En, NOW);
             assert_eq!((notice.kind, notice.uid), (kind, pending.uid.clone()));
         }
