@@ -18,3 +18,4 @@ pub mod session_binding;
 pub mod token_id;
 pub mod user;
 pub mod user_agent;
+pub mod webauthn;
