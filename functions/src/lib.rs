@@ -71,6 +71,11 @@ pub mod pages {
     mod language;
     pub mod serve;
 }
+pub mod passkey {
+    pub(crate) mod check;
+    pub mod sign_in;
+    pub mod sign_in_options;
+}
 pub mod password {
     pub mod change;
     pub mod confirm_code;

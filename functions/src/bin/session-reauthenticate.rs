@@ -5,7 +5,7 @@ use shared::{
     BoxError,
     config::{
         Accounts, Application, Sessions, Tables, Variables, argon2, cdn_secrets, data_secret,
-        pending_lifetime, token_secret,
+        pending_lifetime, relying_party, token_secret,
     },
     domain::password::Hasher,
     http::{Cdn, authentication::Authenticator, serve_behind},
@@ -47,6 +47,7 @@ async fn main() -> Result<(), BoxError> {
             hasher: Hasher::new(argon2(&variables)?)?.reporting(metrics::hash_time),
             otp_secrets: OtpSecrets::fetch(secrets_manager, &data_secret(&variables)?),
         },
+        relying_party: relying_party(&variables)?,
         accounts: Accounts::read(&variables)?,
         application: Application::read(&variables)?,
         sessions,

@@ -108,6 +108,7 @@ impl UserRecord {
             // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),
             // A device token of the same uid that was invalid stays invalid.
+            passkeys: Vec::new(),
             device_epoch: fields.number("device_epoch")?.unwrap_or(new.device_epoch),
             data: new.data,
             language: new.language,

@@ -4,32 +4,48 @@
 use shared::{
     Error,
     config::{Accounts, Application, Sessions},
-    domain::{activity::Action, otp::RecoveryCodeReport, session::NewSession, user},
+    domain::{
+        activity::Action,
+        otp::RecoveryCodeReport,
+        session::{NewSession, SessionSecret},
+        user,
+        webauthn::{Refusal, RelyingParty},
+    },
     http::{
         Body, DeviceTokens, Form, KnownDevices, Request, Response, SessionCookies,
-        authentication::{AuthenticatedSession, Authenticator},
+        authentication::{AuthenticatedSession, Authenticator, Verified},
     },
     platform::{
         clock::Timestamp,
         telemetry::metrics::{self, SecurityEvent},
     },
-    store::{Outcome, Signer},
+    store::{CeremonyOutcome, Outcome, Signer},
 };
 
-use crate::user::credentials::{CredentialCheck, Credentials};
+use crate::{
+    passkey::check::{PresentedPasskey, report_clone},
+    user::credentials::{CredentialCheck, Credentials},
+};
 
 pub struct Reauthenticate {
     pub keys: Signer,
     pub authenticator: Authenticator,
     pub credentials: CredentialCheck,
+    pub relying_party: RelyingParty,
     pub accounts: Accounts,
     pub sessions: Sessions,
     pub application: Application,
 }
 
+/// What the user proves their identity with.
+enum Input {
+    Password(Credentials),
+    Passkey(PresentedPasskey),
+}
+
 impl Reauthenticate {
-    /// Verifies the password, and a code of the second factor if it is enabled. A new session
-    /// replaces this one, so a stolen copy of the old token ends.
+    /// Verifies the password, and a code of the second factor if it is enabled, or a passkey. A new
+    /// session replaces this one, so a stolen copy of the old token ends.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self
             .authenticator
@@ -38,10 +54,15 @@ impl Reauthenticate {
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
-        let credentials = read(request).await?;
-        let outcome = self
-            .reauthenticate(&credentials, &signed_in, &devices, now)
-            .await;
+        let outcome = match read(request).await? {
+            Input::Password(credentials) => {
+                self.by_password(&credentials, &signed_in, &devices, now)
+                    .await
+            }
+            Input::Passkey(presented) => {
+                Box::pin(self.by_passkey(&presented, &signed_in, &devices, now)).await
+            }
+        };
         if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
             metrics::security_event(SecurityEvent::StepUpFailed);
             let failed = signed_in
@@ -52,7 +73,7 @@ impl Reauthenticate {
         outcome
     }
 
-    async fn reauthenticate(
+    async fn by_password(
         &self,
         credentials: &Credentials,
         signed_in: &AuthenticatedSession<user::Credentials>,
@@ -101,10 +122,84 @@ impl Reauthenticate {
             Outcome::Conflict => Err(Error::NotSignedIn),
         }
     }
+
+    /// A refused passkey counts on the session. One of another account is refused like an unknown
+    /// one.
+    async fn by_passkey(
+        &self,
+        presented: &PresentedPasskey,
+        signed_in: &AuthenticatedSession<user::Credentials>,
+        devices: &KnownDevices,
+        now: Timestamp,
+    ) -> Result<Response<Body>, Error> {
+        let AuthenticatedSession {
+            session,
+            user,
+            client,
+        } = signed_in;
+        let store = &self.authenticator.store;
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+        let ceremony = presented.ceremony(self.keys.key_provider(), now).await?;
+        let verdict = Box::pin(async {
+            let found = presented.find::<user::Credentials>(store, now).await?;
+            let passkey = found
+                .map(|(passkey, _)| passkey)
+                .filter(|passkey| passkey.uid == user.uid);
+            match presented.verify(&self.relying_party, &ceremony, passkey.as_ref())? {
+                Ok(passkey_use) => Ok(Verified::Right(passkey_use)),
+                Err(Refusal::SignCount) => {
+                    let failed = recorder.failed(
+                        &user.uid,
+                        Action::LoginWithPasskey,
+                        &Error::InvalidCredentials,
+                    );
+                    let language = self.application.default_language;
+                    report_clone(store, &ceremony, user, language, &failed)
+                        .await
+                        .map(Verified::Wrong)
+                }
+                Err(_) => Ok(Verified::Wrong(Error::InvalidCredentials)),
+            }
+        });
+        let passkey_use = self
+            .authenticator
+            .verify_in_session(session, SessionSecret::Passkey, verdict)
+            .await?;
+        let renewed = NewSession::renew(session, client.clone(), now);
+        let signing_keys = self.keys.signing_keys(now).await?;
+        let cookies = SessionCookies::sign(
+            &self.sessions.cookie_name,
+            &renewed,
+            user,
+            devices,
+            true,
+            &signing_keys,
+        )?;
+        let replaced = store
+            .replace_session_with_passkey(
+                user,
+                session,
+                &renewed.session,
+                &passkey_use,
+                &ceremony,
+                &recorder.succeeded(&user.uid, Action::Reauthenticate),
+            )
+            .await?;
+        match replaced {
+            CeremonyOutcome::Written => cookies.response(user, &renewed),
+            CeremonyOutcome::Used => Err(Error::TokenUtilized),
+            // A concurrent request removed the passkey or replaced the session.
+            CeremonyOutcome::Conflict => Err(Error::NotSignedIn),
+        }
+    }
 }
 
-async fn read(request: Request) -> Result<Credentials, Error> {
+async fn read(request: Request) -> Result<Input, Error> {
     let mut parameters = Form::read(request).await?.parameters("identity.session");
-    let credentials = Credentials::read_as_at_sign_in(&mut parameters);
-    parameters.finish().map(|()| credentials)
+    let input = if parameters.has_credential() {
+        Input::Passkey(PresentedPasskey::read(&mut parameters))
+    } else {
+        Input::Password(Credentials::read_as_at_sign_in(&mut parameters))
+    };
+    parameters.finish().map(|()| input)
 }

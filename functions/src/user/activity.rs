@@ -56,6 +56,7 @@ fn topic(name: &str) -> Result<Option<Topic>, Error> {
         "all" => Ok(None),
         "session" => Ok(Some(Topic::Session)),
         "otp" => Ok(Some(Topic::Otp)),
+        "passkey" => Ok(Some(Topic::Passkey)),
         "password" => Ok(Some(Topic::Password)),
         "account" => Ok(Some(Topic::Account)),
         _ => Err(Error::TopicUnknown),

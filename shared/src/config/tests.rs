@@ -53,6 +53,7 @@ fn error(overrides: &[(&str, &str)]) -> Option<ConfigError> {
         trusted_proxies(&variables)?;
         auth_method_is_own(&variables)?;
         browser_origins(&variables)?;
+        relying_party(&variables)?;
         cdn_secrets(&variables)?;
         Passwords::read(&variables)?.policy()?;
         argon2(&variables)?;
@@ -242,6 +243,8 @@ fn an_error_names_the_variable() {
         ("IDENTITY_PASSWORD_REGEXP", "^(a+)+$"),
         ("IDENTITY_TRUSTED_PROXIES", "203.0.113.0/33"),
         ("IDENTITY_TRUSTED_PROXIES", "nginx"),
+        ("IDENTITY_PASSKEY_RP_ID", "https://example.com"),
+        ("IDENTITY_PASSKEY_ORIGINS", "http://example.com"),
         ("IDENTITY_CDN_SECRET_SHA256", "secret"),
         ("IDENTITY_CDN_SECRET_SHA256", &HASH[1..]),
         ("IDENTITY_CDN_SECRET_SHA256", &format!("{HASH},")),

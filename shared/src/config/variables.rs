@@ -132,7 +132,7 @@ impl Variables {
 
 /// Maximum lengths of values, in characters. They equal `MaxLength` in template.yaml, and keep all
 /// variables of a function within Lambda's quota of 4096 bytes, names included.
-pub const MAX_LENGTHS: [(&str, usize); 21] = [
+pub const MAX_LENGTHS: [(&str, usize); 23] = [
     ("IDENTITY_APP_NAME", 40),
     ("IDENTITY_DOMAIN", 100),
     ("IDENTITY_ALLOWED_ORIGINS", 160),
@@ -148,6 +148,8 @@ pub const MAX_LENGTHS: [(&str, usize); 21] = [
     ("IDENTITY_ACCESS_TOKEN_AUDIENCE", 128),
     ("IDENTITY_ACCESS_TOKEN_KEY_ARN", 150),
     ("IDENTITY_TRUSTED_PROXIES", 180),
+    ("IDENTITY_PASSKEY_RP_ID", 100),
+    ("IDENTITY_PASSKEY_ORIGINS", 160),
     ("IDENTITY_CDN_SECRET_SHA256", 129),
     ("IDENTITY_CAPTCHA_ID", 100),
     ("IDENTITY_CAPTCHA_SECRET_ARN", 150),

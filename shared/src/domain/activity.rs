@@ -21,6 +21,9 @@ pub enum Action {
     /// A sign-in with a password and a TOTP or recovery code.
     #[serde(rename = "login::2fa")]
     LoginWithOtp,
+    /// A sign-in with a passkey.
+    #[serde(rename = "login::passkey")]
+    LoginWithPasskey,
     /// Sign-out.
     #[serde(rename = "logout")]
     Logout,
@@ -72,7 +75,13 @@ pub enum Action {
     /// A recovery code was used.
     #[serde(rename = "use recovery code")]
     UseRecoveryCode,
-    /// The password, and a code if OTP is on, were entered again in a session.
+    /// A passkey was added.
+    #[serde(rename = "add passkey")]
+    AddPasskey,
+    /// A passkey was removed.
+    #[serde(rename = "remove passkey")]
+    RemovePasskey,
+    /// The password, and a code if OTP is on, were entered again in a session, or a passkey used.
     #[serde(rename = "reauthenticate")]
     Reauthenticate,
     /// The owner closed the account.
@@ -97,6 +106,8 @@ pub enum Topic {
     Session,
     /// The second factor.
     Otp,
+    /// Passkeys that were added and removed.
+    Passkey,
     /// Password reset and password change.
     Password,
     /// Sign-up, confirmation, change of the address, data, labels, state and role.
@@ -215,12 +226,14 @@ impl Action {
             | Self::SetRole => Topic::Account,
             Self::Login
             | Self::LoginWithOtp
+            | Self::LoginWithPasskey
             | Self::Logout
             | Self::Reauthenticate
             | Self::EndSessions => Topic::Session,
             Self::RequestPasswordReset | Self::PasswordReset | Self::PasswordChange => {
                 Topic::Password
             }
+            Self::AddPasskey | Self::RemovePasskey => Topic::Passkey,
             Self::RequestQrCode
             | Self::EnableOtp
             | Self::DisableOtp

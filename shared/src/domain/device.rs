@@ -46,7 +46,7 @@ impl Device {
     /// A new device of the user. The id is always new, so a copy of an earlier token keeps its own
     /// failures. `epoch` is the device epoch that the user has once the request is answered.
     #[must_use]
-    pub fn begin(user: &User, epoch: u64, second_factor: bool, now: Timestamp) -> Self {
+    pub fn begin<C>(user: &User<C>, epoch: u64, second_factor: bool, now: Timestamp) -> Self {
         Self {
             id: TokenId::generate(),
             account_hash: account_hash(&user.email.account_key()),

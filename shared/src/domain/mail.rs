@@ -100,8 +100,8 @@ pub struct ReportedClient {
 impl QueuedMail {
     /// The notice of a sign-in by a client. `None` if the address of the user is not confirmed.
     #[must_use]
-    pub fn sign_in_notice(
-        user: &User,
+    pub fn sign_in_notice<C: CredentialAccess>(
+        user: &User<C>,
         client: &Client,
         language: Language,
         now: Timestamp,

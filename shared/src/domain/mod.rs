@@ -11,6 +11,7 @@ pub mod language;
 pub mod mail;
 pub mod one_time_code;
 pub mod otp;
+pub mod passkey;
 pub mod password;
 pub mod rate_limit;
 pub mod session;

@@ -18,7 +18,7 @@ use crate::{
 const MAX_TOUCH_INTERVAL: i64 = 60;
 /// Maximum lifetime of a session that is not remembered, in seconds: 12 hours.
 const UNREMEMBERED_LIFETIME: i64 = 12 * 3600;
-/// Consecutive wrong passwords and codes that end a session.
+/// Consecutive wrong secrets that end a session.
 pub const FAILURE_LIMIT: u32 = 10;
 
 /// The timeouts of sessions (OWASP Session Management Cheat Sheet, session expiration).
@@ -124,7 +124,8 @@ pub struct Session {
     /// also end after 12 hours.
     #[serde(default = "remembered")]
     pub remember: bool,
-    /// When the user last proved to know the password; `None` if that was when it began.
+    /// When the user last proved to know the password or to hold a passkey; `None` if that was when
+    /// it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authenticated_at: Option<Timestamp>,
     /// Consecutive wrong passwords in the session.
@@ -133,6 +134,9 @@ pub struct Session {
     /// Consecutive wrong codes of the second factor in the session.
     #[serde(default)]
     pub code_failures: u32,
+    /// Consecutive refused passkeys in the session.
+    #[serde(default)]
+    pub passkey_failures: u32,
     /// The calendar minute, since the Unix epoch, whose state-changing requests are counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_minute: Option<i64>,
@@ -149,13 +153,17 @@ pub enum SessionSecret {
     Password,
     /// A code of the second factor.
     Code,
+    /// The signature of a passkey.
+    Passkey,
 }
 
 impl Session {
     /// Wrong secrets of every kind, each since the last right one of its kind.
     #[must_use]
     pub const fn wrong_secrets(&self) -> u32 {
-        self.failures.saturating_add(self.code_failures)
+        self.failures
+            .saturating_add(self.code_failures)
+            .saturating_add(self.passkey_failures)
     }
 }
 
@@ -199,8 +207,8 @@ pub struct NewSession {
 impl NewSession {
     /// Begins a session of the user. Its secrets are always new, which prevents session fixation.
     #[must_use]
-    pub fn begin(
-        user: &User,
+    pub fn begin<C>(
+        user: &User<C>,
         client: Client,
         life: SessionLifetime,
         remember: bool,
@@ -222,6 +230,7 @@ impl NewSession {
             authenticated_at: None,
             failures: 0,
             code_failures: 0,
+            passkey_failures: 0,
             requests_minute: None,
             requests: 0,
         };
@@ -248,6 +257,7 @@ impl NewSession {
             authenticated_at: Some(now),
             failures: 0,
             code_failures: 0,
+            passkey_failures: 0,
             ..session.clone()
         };
         Self {
@@ -259,7 +269,7 @@ impl NewSession {
 }
 
 impl Session {
-    /// Whether the user proved to know the password within `time` seconds; always if `time` is 0.
+    /// Whether the user was authenticated within the last `time` seconds; always if `time` is 0.
     #[must_use]
     pub fn is_recently_authenticated(&self, time: i64, now: Timestamp) -> bool {
         time == 0 || now < self.authenticated_at.unwrap_or(self.began_at) + time

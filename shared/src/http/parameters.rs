@@ -23,6 +23,7 @@ const TOKEN_LIMIT: usize = 4096;
 /// Maximum length of any other value, in characters.
 const LIMIT: usize = 1024;
 const CAPTCHA_RESPONSE: &str = "captcha_response";
+const CREDENTIAL: &str = "credential";
 
 enum Value {
     Text(String),
@@ -167,6 +168,33 @@ impl Parameters {
             }
         }
         None
+    }
+
+    /// The required parameter `credential`, the JSON of a WebAuthn response: an object, or its
+    /// text. Text that is not JSON is returned as `null`. Only the size of the body limits it.
+    pub fn credential(&mut self) -> serde_json::Value {
+        match self.form.remove(CREDENTIAL) {
+            Some(Value::Object(object)) => object.into(),
+            Some(value) => {
+                self.form.insert(CREDENTIAL.to_owned(), value);
+                let text = self.required(CREDENTIAL, usize::MAX);
+                serde_json::from_str(&text).unwrap_or_default()
+            }
+            None => {
+                self.absent.push(self.fault(CREDENTIAL, Missing));
+                serde_json::Value::Null
+            }
+        }
+    }
+
+    /// Whether the request has the parameter `credential`, and it is not blank.
+    #[must_use]
+    pub fn has_credential(&self) -> bool {
+        match self.form.get(CREDENTIAL) {
+            None => false,
+            Some(Value::Text(text)) => !is_blank(text),
+            Some(_) => true,
+        }
     }
 
     /// Reads a password that is required only in some cases. A missing or blank one is returned as

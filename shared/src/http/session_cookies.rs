@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     BoxError, Error,
-    domain::{device::Device, session::NewSession, user::User},
+    domain::{
+        device::Device,
+        session::NewSession,
+        user::{CredentialAccess, User},
+    },
     tokens::signed_token::{Claims, Purpose, SigningKeys},
 };
 
@@ -26,10 +30,10 @@ impl SessionCookies {
     ///
     /// # Errors
     /// [`Error::Internal`] if a token cannot be signed.
-    pub fn sign(
+    pub fn sign<C: CredentialAccess>(
         cookie_name: &str,
         new: &NewSession,
-        user: &User,
+        user: &User<C>,
         devices: &KnownDevices,
         second_factor: bool,
         signing_keys: &SigningKeys,
@@ -52,7 +56,11 @@ impl SessionCookies {
     ///
     /// # Errors
     /// As [`json`] and [`with_cookie`].
-    pub fn response(&self, user: &User, new: &NewSession) -> Result<Response<Body>, Error> {
+    pub fn response<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        new: &NewSession,
+    ) -> Result<Response<Body>, Error> {
         let profile = user.profile(Some(&new.csrf_token));
         let response = with_cookie(json(StatusCode::CREATED, &profile)?, &self.session)?;
         match &self.device {
@@ -64,10 +72,10 @@ impl SessionCookies {
 
 /// The `Set-Cookie` value with the token of a new session. Its `Max-Age` is the rest of the
 /// session's lifetime, in seconds; a session that is not remembered has none.
-fn session_cookie(
+fn session_cookie<C: CredentialAccess>(
     name: &str,
     new: &NewSession,
-    user: &User,
+    user: &User<C>,
     signing_keys: &SigningKeys,
 ) -> Result<String, BoxError> {
     let session = &new.session;

@@ -39,5 +39,11 @@ pub fn identifier() -> String {
 /// for passwords, which require a slow hash.
 #[must_use]
 pub fn sha256_hex(secret: &str) -> String {
-    HEXLOWER.encode(digest(&SHA256, secret.as_bytes()).as_ref())
+    sha256_hex_of(secret.as_bytes())
+}
+
+/// As [`sha256_hex`], of bytes.
+#[must_use]
+pub fn sha256_hex_of(bytes: &[u8]) -> String {
+    HEXLOWER.encode(digest(&SHA256, bytes).as_ref())
 }

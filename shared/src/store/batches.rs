@@ -29,11 +29,23 @@ const OTHER_ATTRIBUTES: [&str; 4] = [PK, "keys", "revision", "user"];
 pub(super) struct TableRead<'a> {
     table: &'a String,
     keys: Vec<Item>,
-    /// The attributes of users to read; `None` for all attributes of all items.
+    /// The attributes of users or passkeys to read; `None` for all attributes of all items.
     attributes: Option<&'static [&'static str]>,
 }
 
-impl TableRead<'_> {
+impl<'a> TableRead<'a> {
+    pub(super) const fn new(
+        table: &'a String,
+        keys: Vec<Item>,
+        attributes: Option<&'static [&'static str]>,
+    ) -> Self {
+        Self {
+            table,
+            keys,
+            attributes,
+        }
+    }
+
     fn request(self) -> Result<KeysAndAttributes, Error> {
         let mut request = KeysAndAttributes::builder()
             .set_keys(Some(self.keys))
@@ -113,20 +125,12 @@ impl Store {
 
     /// A read of items of the Users table, which contains no attributes that `C` withholds.
     pub(super) fn users_read<C: CredentialAccess>(&self, keys: Vec<Item>) -> TableRead<'_> {
-        TableRead {
-            table: &self.users,
-            keys,
-            attributes: C::ATTRIBUTES,
-        }
+        TableRead::new(&self.users, keys, C::ATTRIBUTES)
     }
 
     /// A read of items of the Grants table.
     pub(super) fn grants_read(&self, keys: Vec<Item>) -> TableRead<'_> {
-        TableRead {
-            table: &self.grants,
-            keys,
-            attributes: None,
-        }
+        TableRead::new(&self.grants, keys, None)
     }
 
     /// The existing items, each with its table.

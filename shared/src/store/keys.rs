@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | Users | `USER#<account key>` | the whole user |
 //! | | `UID#<uid>` | the account key |
+//! | | `PASSKEY#<hash>` | a passkey |
 //! | | `KEYS#tokens` | the public keys of session tokens |
 //! | | `KEYS#access` | the public keys of access tokens that other services have received |
 //! | Grants | `<uid>` / `SESSION#t<time>-<hash>` | a session |
@@ -13,6 +14,8 @@
 //! | | `<uid>` / `ACTIVITY#<id>` | an activity |
 //! | | `ERASE#<day>` / `<uid>` | an account that its owner closed on that day |
 //! | | `ERASE` / `-` | the last day whose closed accounts are all erased |
+//! | | `CEREMONY#<hash>` / `-` | a ceremony of a passkey that succeeded |
+//! | | `CEREMONY#<hash>` / `CLONE` | a ceremony that indicated a copy of a passkey |
 //! | | `LIMIT#<kind>#<hash>` / `-` or a minute | a counter |
 //! | | `NOBODY#<hash>` / `RESET`, `CONFIRM`, `DECOY#<id>` | a decoy for an address without an account |
 
@@ -21,6 +24,7 @@ use crate::{
     domain::{
         email_address::AccountKey,
         one_time_code::Kind,
+        passkey::CredentialHash,
         rate_limit::MailKind,
         session::SessionId,
         token_id::TokenId,
@@ -36,6 +40,7 @@ pub(super) const SK: &str = "sk";
 pub(super) const USER: &str = "USER#";
 pub(super) const SESSION: &str = "SESSION#";
 pub(super) const ACTIVITY: &str = "ACTIVITY#";
+pub(super) const PASSKEY: &str = "PASSKEY#";
 
 pub(super) fn user_key(account: &AccountKey) -> Item {
     [(PK.to_owned(), text(user_partition(account)))].into()
@@ -49,6 +54,11 @@ pub(super) fn user_partition(account: &AccountKey) -> String {
 /// Key of the item that makes a uid unique and leads to the account key.
 pub(super) fn uid_key(uid: &Uid) -> Item {
     [(PK.to_owned(), text(format!("UID#{uid}")))].into()
+}
+
+/// Key of a passkey.
+pub(super) fn passkey_key(hash: &CredentialHash) -> Item {
+    [(PK.to_owned(), text(format!("{PASSKEY}{}", hash.as_str())))].into()
 }
 
 /// Key of the published public keys of session tokens. Only signing functions may write it.
@@ -102,6 +112,20 @@ pub(super) fn closures_partition(day: Day) -> String {
 /// Key of the progress of the erasing job.
 pub(super) fn erasure_progress_key() -> Item {
     grant_key("ERASE", "-")
+}
+
+/// Key of a ceremony that succeeded.
+pub(super) fn ceremony_key(id: &TokenId) -> Item {
+    grant_key(&ceremony_partition(id), "-")
+}
+
+/// Key of a ceremony that indicated a copy of a passkey.
+pub(super) fn clone_report_key(id: &TokenId) -> Item {
+    grant_key(&ceremony_partition(id), "CLONE")
+}
+
+fn ceremony_partition(id: &TokenId) -> String {
+    format!("CEREMONY#{}", sha256_hex(id.reveal()))
 }
 
 /// Key of the counter of consecutive wrong passwords and codes. The account key is hashed, because

@@ -40,6 +40,7 @@ const fn count_of(secret: SessionSecret) -> &'static str {
     match secret {
         SessionSecret::Password => "failures",
         SessionSecret::Code => "code_failures",
+        SessionSecret::Passkey => "passkey_failures",
     }
 }
 

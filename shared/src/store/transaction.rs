@@ -122,15 +122,27 @@ impl Store {
             .map_err(Error::internal)
     }
 
-    /// Writes nothing, and requires that the item does not exist.
-    pub(super) fn absent(table: &str, key: Item) -> Result<Write, Error> {
+    /// Writes nothing, and requires that the condition holds.
+    pub(super) fn check(
+        table: &str,
+        key: Item,
+        condition: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Write, Error> {
         ConditionCheck::builder()
             .table_name(table)
             .set_key(Some(key))
-            .condition_expression("attribute_not_exists(pk)")
+            .condition_expression(condition)
+            .set_expression_attribute_names(names([condition, ""]))
+            .set_expression_attribute_values(owned(values))
             .build()
             .map(Write::Check)
             .map_err(Error::internal)
+    }
+
+    /// Writes nothing, and requires that the item does not exist.
+    pub(super) fn absent(table: &str, key: Item) -> Result<Write, Error> {
+        Self::check(table, key, "attribute_not_exists(pk)", [])
     }
 
     /// Sends a transaction, and retries it if a conflict or throttling cancelled it. All attempts

@@ -76,9 +76,9 @@ pub struct NewAccount<'a> {
 
 /// The item that makes a uid unique and contains the account key of its user.
 #[derive(Deserialize)]
-struct UidItem {
+pub(super) struct UidItem {
     #[serde(rename = "user")]
-    account: AccountKey,
+    pub(super) account: AccountKey,
 }
 
 /// The outcome of a sign-up.

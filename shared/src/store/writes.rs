@@ -174,7 +174,7 @@ pub(super) fn recovery_report_writes(
 }
 
 /// The condition that no notice of a sign-in was sent since the user was read, and its value.
-pub(super) fn sign_in_notice_unsent(user: &User) -> (&'static str, Option<Value>) {
+pub(super) fn sign_in_notice_unsent<C>(user: &User<C>) -> (&'static str, Option<Value>) {
     match user.sign_in_notice_at {
         None => ("attribute_not_exists(sign_in_notice_at)", None),
         Some(at) => (

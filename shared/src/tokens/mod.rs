@@ -2,6 +2,7 @@
 
 pub mod access_key;
 pub mod access_token;
+pub mod ceremony;
 pub mod key_cache;
 pub mod key_provider;
 pub mod operator_keys;

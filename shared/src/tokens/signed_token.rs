@@ -43,6 +43,12 @@ pub enum Purpose {
     /// Confirms a new address of an account.
     #[serde(rename = "email_change")]
     EmailChange,
+    /// The state of a ceremony in which a user signs in or re-authenticates with a passkey.
+    #[serde(rename = "passkey_sign_in")]
+    PasskeySignIn,
+    /// The state of a ceremony in which a user adds a passkey.
+    #[serde(rename = "passkey_registration")]
+    PasskeyRegistration,
 }
 
 impl Purpose {
@@ -53,6 +59,8 @@ impl Purpose {
             Self::Confirmation => "confirmation",
             Self::Device => "device",
             Self::EmailChange => "email_change",
+            Self::PasskeySignIn => "passkey_sign_in",
+            Self::PasskeyRegistration => "passkey_registration",
         }
     }
 }
@@ -65,7 +73,7 @@ pub struct Claims {
     sub: Purpose,
     iat: Timestamp,
     exp: Timestamp,
-    /// The id of the session, of the one-time code or of the device.
+    /// The id of the session, of the one-time code, of the device or of the ceremony.
     #[serde(rename = "jti")]
     pub token_id: TokenId,
     /// The uid of the user.
@@ -108,6 +116,12 @@ impl Claims {
             account_key,
             device: None,
         }
+    }
+
+    /// The time from which the token is rejected.
+    #[must_use]
+    pub const fn expires_at(&self) -> Timestamp {
+        self.exp
     }
 
     /// The claims of the token of a device.

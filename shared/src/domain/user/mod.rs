@@ -26,6 +26,7 @@ use crate::{
     domain::{
         email_address::{AccountKey, EmailAddress},
         language::Language,
+        passkey::CredentialHash,
         password::PasswordHash,
     },
     platform::clock::Timestamp,
@@ -78,6 +79,14 @@ pub struct User<C = Credentials> {
     /// The session epoch. Incrementing it ends all sessions: a session with another epoch is not
     /// live.
     pub session_epoch: u64,
+    /// The hashes of the credential ids of the user's passkeys. A passkey that is not listed here is
+    /// not valid.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        with = "serde_dynamo::string_set"
+    )]
+    pub passkeys: Vec<CredentialHash>,
     /// The time of the newest notice of a sign-in from a new device.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sign_in_notice_at: Option<Timestamp>,
@@ -206,6 +215,7 @@ impl User {
             password_known_at: None,
             sign_in_notice_at: None,
             session_epoch: 0,
+            passkeys: Vec::new(),
             device_epoch: 0,
             data: new.data,
             language: new.language,
@@ -226,28 +236,6 @@ impl User {
         match field {
             OtpField::Secret => self.credentials.otp_secret.as_ref(),
             OtpField::Pending => self.credentials.otp_pending_secret.as_ref(),
-        }
-    }
-
-    /// Whether a notice of a sign-in from a new device may be sent: at most one an hour.
-    #[must_use]
-    pub fn sign_in_notice_is_due(&self, now: Timestamp) -> bool {
-        const INTERVAL: i64 = 3600;
-        self.sign_in_notice_at
-            .is_none_or(|sent| now >= sent + INTERVAL)
-    }
-
-    /// Checks that the state of the account permits a sign-in. Only a caller who presented the
-    /// right password may see the result.
-    ///
-    /// # Errors
-    /// [`Error::AccountBanned`], [`Error::AccountDeleted`] or [`Error::AccountNotActive`].
-    pub fn may_sign_in(&self) -> Result<(), Error> {
-        match self.state {
-            State::Active | State::Pending => Ok(()),
-            State::Banned => Err(Error::AccountBanned),
-            State::Deleted => Err(Error::AccountDeleted),
-            State::Other => Err(Error::AccountNotActive),
         }
     }
 
@@ -339,6 +327,28 @@ impl<C: CredentialAccess> User<C> {
     pub fn account_key(&self) -> AccountKey {
         let stored = self.stored_under.clone();
         stored.unwrap_or_else(|| self.email.account_key())
+    }
+
+    /// Whether a notice of a sign-in from a new device may be sent: at most one an hour.
+    #[must_use]
+    pub fn sign_in_notice_is_due(&self, now: Timestamp) -> bool {
+        const INTERVAL: i64 = 3600;
+        self.sign_in_notice_at
+            .is_none_or(|sent| now >= sent + INTERVAL)
+    }
+
+    /// Checks that the state of the account permits a sign-in. Only a caller who presented the
+    /// right password may see the result.
+    ///
+    /// # Errors
+    /// [`Error::AccountBanned`], [`Error::AccountDeleted`] or [`Error::AccountNotActive`].
+    pub fn may_sign_in(&self) -> Result<(), Error> {
+        match self.state {
+            State::Active | State::Pending => Ok(()),
+            State::Banned => Err(Error::AccountBanned),
+            State::Deleted => Err(Error::AccountDeleted),
+            State::Other => Err(Error::AccountNotActive),
+        }
     }
 
     /// Whether OTP is on.

@@ -54,6 +54,8 @@ impl User<Exported> {
             password_known_at,
             sign_in_notice_at,
             session_epoch,
+            // The export lists the passkeys themselves.
+            passkeys: _,
             device_epoch,
             data,
             language,

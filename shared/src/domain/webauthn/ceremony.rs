@@ -16,7 +16,7 @@ const DECOY: [u8; 77] = [
 ];
 
 /// The party that credentials are for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RelyingParty {
     /// The RP ID, a domain.
     pub id: String,

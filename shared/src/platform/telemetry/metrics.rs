@@ -109,6 +109,8 @@ values! {
         CrossSite = "cross_site",
         /// A re-authentication presented a wrong password or code.
         StepUpFailed = "step_up_failed",
+        /// The signature counter of a passkey did not increase, which indicates a copy of it.
+        PasskeyCloned = "passkey_cloned",
         /// The tenth wrong secret in a row ended a session.
         SessionEnded = "session_ended",
     }
