@@ -535,6 +535,20 @@ async fn a_user_who_moved_to_another_address_signs_in() {
 }
 
 #[tokio::test]
+async fn a_state_signed_before_a_rotation_of_the_token_secret_is_accepted_afterwards() {
+    let latchkey = Latchkey::start(&[]).await;
+    let (_, mut authenticator) = with_passkey(&latchkey, "passkey-rotation").await;
+    let ceremony = latchkey.passkey_request().await;
+    latchkey.put_secret("TokenSecret", &"1".repeat(64)).await;
+    // The first instance of the function starts now, with the new version.
+    let credential = authenticator.sign_in(&ceremony.options);
+    let answer = request(&latchkey, &credential, &ceremony.state)
+        .send()
+        .await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_related_origin_is_accepted_if_it_is_configured() {
     let latchkey = Latchkey::start(&[(
         "IDENTITY_PASSKEY_ORIGINS",
