@@ -4,7 +4,7 @@ use crate::{
     figures::{self, Figure, Measured, figures},
     operations,
     statistics::{median, milliseconds},
-    subject::{Sample, Subject},
+    subject::{Events, Sample, Subject},
 };
 use axum::body::Bytes;
 use clap::Args;
@@ -19,8 +19,8 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-const EMAIL: &str = "ada@example.com";
-const PASSWORD: &str = "Correct-Horse-42";
+pub const EMAIL: &str = "ada@example.com";
+pub const PASSWORD: &str = "Correct-Horse-42";
 /// Sign-ins before memory is measured.
 const MANY: usize = 400;
 /// Requests through the gateway.
@@ -62,6 +62,11 @@ impl Bench {
             "--bin=password-generate-code",
             "--bin=password-confirm-code",
             "--bin=mail-send",
+            "--bin=email-confirm-code",
+            "--bin=passkey-create-options",
+            "--bin=passkey-create",
+            "--bin=passkey-sign-in-options",
+            "--bin=passkey-sign-in",
             "--example=bare",
             "--example=bare-hash",
         ])
@@ -69,14 +74,10 @@ impl Bench {
         let measured = Measured {
             programs: self.rounds(&binaries).await?,
             resident_after_many: with_stack(&binaries, resident_after_many).await?,
-            zips: [
-                ("ping", deflated(&binaries.join("ping"))?),
-                (
-                    "session-create",
-                    deflated(&binaries.join("session-create"))?,
-                ),
-            ]
-            .into(),
+            zips: ["ping", "session-create", "passkey-sign-in"]
+                .into_iter()
+                .map(|binary| Ok((binary, deflated(&binaries.join(binary))?)))
+                .collect::<Result<_, Error>>()?,
             overhead: with_stack(&binaries, overhead).await?,
             costs: operations::costs(&binaries).await?,
         };
@@ -123,10 +124,7 @@ impl Bench {
                 let mut samples = Vec::new();
                 for &index in &order {
                     progress.set_message(subjects[index].name);
-                    samples.push((
-                        index,
-                        subjects[index].sample(stack.functions(), self.warm).await?,
-                    ));
+                    samples.push((index, subjects[index].sample(stack, self.warm).await?));
                     progress.inc(1);
                 }
                 Ok(samples)
@@ -167,16 +165,14 @@ async fn with_stack<T>(
 /// Peak memory of `session-create` after `MANY` sign-ins, in MB.
 async fn resident_after_many(stack: &Stack) -> Result<f64, Error> {
     Ok(subject(figures::SIGN_IN)?
-        .sample(stack.functions(), MANY)
+        .sample(stack, MANY)
         .await?
         .resident)
 }
 
 /// Latency that the gateway adds to an invocation of a bare function, in ms.
 async fn overhead(stack: &Stack) -> Result<f64, Error> {
-    let bare = subject(figures::BARE)?
-        .sample(stack.functions(), REQUESTS)
-        .await?;
+    let bare = subject(figures::BARE)?.sample(stack, REQUESTS).await?;
     Ok(through_gateway(stack).await? - median(&bare.warm))
 }
 
@@ -222,7 +218,7 @@ fn subjects() -> Result<Vec<Subject>, Error> {
         function: "SessionCreateFunction",
         binary: "session-create",
         variables,
-        event,
+        events: Events::Same(event),
         status,
     };
     let ping = |name, binary| {
@@ -232,7 +228,7 @@ fn subjects() -> Result<Vec<Subject>, Error> {
             function: "PingFunction",
             binary,
             variables: &[],
-            event,
+            events: Events::Same(event),
             status: 200,
         })
     };
@@ -257,6 +253,14 @@ fn subjects() -> Result<Vec<Subject>, Error> {
             sign_in("eve@example.com", "Wrong-Horse-42")?,
             404,
         ),
+        Subject {
+            name: figures::PASSKEY,
+            function: "PasskeySignInFunction",
+            binary: "passkey-sign-in",
+            variables: &[],
+            events: Events::PasskeySignIns,
+            status: 201,
+        },
     ])
 }
 
@@ -266,7 +270,7 @@ fn subject(name: &str) -> Result<Subject, Error> {
 }
 
 /// A sample event of `events/`, with its body replaced unless `body` is null.
-fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
+pub fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
     let path = local::workspace()
         .join("events")
         .join(format!("{name}.json"));
@@ -309,16 +313,16 @@ mod tests {
     fn a_round_measures_every_program_and_the_order_changes_between_rounds() {
         let mut before_the_first = std::collections::BTreeSet::new();
         for round in 0..12 {
-            let order = turn(6, round);
+            let order = turn(7, round);
             let mut sorted = order.clone();
             sorted.sort_unstable();
-            assert_eq!(sorted, [0, 1, 2, 3, 4, 5]);
+            assert_eq!(sorted, [0, 1, 2, 3, 4, 5, 6]);
             let place = order
                 .iter()
                 .position(|&program| program == 0)
                 .expect("program 0 is in the order");
             before_the_first.insert(place.checked_sub(1).map(|place| order[place]));
         }
-        assert_eq!(before_the_first, [None, Some(1), Some(5)].into());
+        assert_eq!(before_the_first, [None, Some(1), Some(6)].into());
     }
 }

@@ -14,6 +14,7 @@ pub const BARE_HASH: &str = "bare with a hash";
 pub const PING: &str = "ping";
 pub const SIGN_IN: &str = "session-create";
 pub const WRONG_PASSWORD: &str = "wrong password";
+pub const PASSKEY: &str = "passkey-sign-in";
 pub const UNKNOWN_ADDRESS: &str = "unknown address";
 
 /// The upper limit of each figure.
@@ -161,11 +162,27 @@ pub fn figures(measured: &Measured) -> Result<Vec<Figure>, Error> {
         ),
         ("zip of ping, MB", measured.megabytes("ping")),
         (
+            "zip of passkey-sign-in, MB",
+            measured.megabytes("passkey-sign-in"),
+        ),
+        (
+            "CPU of a passkey sign-in, ms",
+            measured.middle(PASSKEY, |sample| sample.cpu),
+        ),
+        (
+            "warm passkey sign-in p50 / warm sign-in p50",
+            measured.ratio(PASSKEY, SIGN_IN, p50),
+        ),
+        (
             "cold ping / bare",
             measured.ratio(PING, BARE, |sample| sample.cold),
         ),
         ("warm ping p50 / bare", measured.ratio(PING, BARE, p50)),
         ("round trips of a sign-in", measured.round_trips(SIGN_IN)),
+        (
+            "round trips of a passkey sign-in",
+            measured.round_trips(PASSKEY),
+        ),
         (
             "round trips of a session check",
             measured.round_trips("user-me"),
@@ -329,9 +346,11 @@ mod tests {
             SIGN_IN,
             WRONG_PASSWORD,
             UNKNOWN_ADDRESS,
+            PASSKEY,
         ];
         let costs = [
             SIGN_IN,
+            PASSKEY,
             "user-me",
             "password-generate-code",
             "password-confirm-code",
@@ -342,7 +361,12 @@ mod tests {
                 .map(|name| (name, vec![sample(1.0), sample(3.0), sample(2.0)]))
                 .collect(),
             resident_after_many: 20.0,
-            zips: [("ping", 500_000), ("session-create", 1_000_000)].into(),
+            zips: [
+                ("ping", 500_000),
+                ("session-create", 1_000_000),
+                ("passkey-sign-in", 1_000_000),
+            ]
+            .into(),
             overhead: 0.5,
             costs: costs
                 .map(|operation| Cost {

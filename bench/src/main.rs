@@ -4,6 +4,7 @@ mod bench;
 mod figures;
 mod load;
 mod operations;
+mod passkey;
 mod plot;
 mod series;
 mod statistics;

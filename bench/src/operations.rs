@@ -1,5 +1,6 @@
 //! DynamoDB round trips and request units of one call of each operation, by a new user.
 
+use crate::{figures::PASSKEY, passkey::Passkey};
 use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
 use std::{
@@ -89,6 +90,13 @@ impl Client {
         };
         me().send().await?;
         let (check, _) = self.cost("user-me", me()).await?;
+        let passkey = Passkey::add(&self.url).await?;
+        let by_passkey = async || {
+            let body = passkey.sign_in().await?;
+            Ok::<_, Error>(post("/identity/sessions/passkey", body))
+        };
+        by_passkey().await?.send().await?;
+        let (by_passkey, _) = self.cost(PASSKEY, by_passkey().await?).await?;
         let ask = |email: &str| {
             post(
                 "/identity/users/password/generate_code",
@@ -107,7 +115,7 @@ impl Client {
         reset("none").send().await?;
         let token = self.reset_token().await?;
         let (confirmed, _) = self.cost("password-confirm-code", reset(&token)).await?;
-        Ok(vec![sign_in, check, asked, confirmed])
+        Ok(vec![sign_in, by_passkey, check, asked, confirmed])
     }
 
     async fn cost(

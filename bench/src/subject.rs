@@ -1,9 +1,9 @@
 //! Measurement of one program: it is started as Lambda starts a function and receives events one
 //! at a time.
 
-use crate::statistics::milliseconds;
+use crate::{passkey::Passkey, statistics::milliseconds};
 use axum::body::Bytes;
-use local::{Error, Failure, Functions, Instance, Moment};
+use local::{Error, Failure, Instance, Moment, Stack};
 use serde_json::Value as Json;
 use std::{fs, time::Duration};
 
@@ -19,8 +19,31 @@ pub struct Subject {
     pub function: &'static str,
     pub binary: &'static str,
     pub variables: &'static [(&'static str, &'static str)],
-    pub event: Bytes,
+    pub events: Events,
     pub status: u64,
+}
+
+/// The events that a program receives.
+pub enum Events {
+    /// The same one each time.
+    Same(Bytes),
+    /// Sign-ins with the passkey of the user, each for a challenge of its own.
+    PasskeySignIns,
+}
+
+/// The events of one process.
+enum Source<'a> {
+    Same(&'a Bytes),
+    Passkey(Box<Passkey>),
+}
+
+impl Source<'_> {
+    async fn next(&self) -> Result<Bytes, Error> {
+        match self {
+            Self::Same(event) => Ok((*event).clone()),
+            Self::Passkey(passkey) => passkey.event().await,
+        }
+    }
 }
 
 /// Measurements of one process.
@@ -38,28 +61,31 @@ pub struct Sample {
 }
 
 impl Subject {
-    pub async fn sample(&self, functions: &Functions, warm: usize) -> Result<Sample, Error> {
+    pub async fn sample(&self, stack: &Stack, warm: usize) -> Result<Sample, Error> {
+        let events = match &self.events {
+            Events::Same(event) => Source::Same(event),
+            Events::PasskeySignIns => Source::Passkey(Box::new(Passkey::add(stack.url()).await?)),
+        };
+        let first = events.next().await?;
         let failed =
             |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
         let begun = Moment::now();
-        let mut instance = functions
+        let mut instance = stack
+            .functions()
             .start_alone(self.function, self.binary, self.variables)
             .map_err(failed)?;
-        let awaited = instance
-            .hand_over(self.event.clone(), TIMEOUT)
-            .await
-            .map_err(failed)?;
+        let awaited = instance.hand_over(first, TIMEOUT).await.map_err(failed)?;
         let init = milliseconds(begun.elapsed());
         let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let cold = milliseconds(begun.elapsed());
         self.check(&answer)?;
         for _ in 0..DISCARDED {
-            self.once(&mut instance).await?;
+            self.once(&mut instance, events.next().await?).await?;
         }
         let mut times = Vec::with_capacity(warm);
         let before = cpu_time(&instance);
         for _ in 0..warm {
-            times.push(self.once(&mut instance).await?);
+            times.push(self.once(&mut instance, events.next().await?).await?);
         }
         let cpu = milliseconds(cpu_time(&instance).saturating_sub(before)) / count(warm);
         let resident = resident(&instance);
@@ -74,13 +100,10 @@ impl Subject {
         })
     }
 
-    async fn once(&self, instance: &mut Instance) -> Result<f64, Error> {
+    async fn once(&self, instance: &mut Instance, event: Bytes) -> Result<f64, Error> {
         let failed =
             |failure: Failure| Error::new(format!("{} cannot be measured: {failure:?}", self.name));
-        let awaited = instance
-            .hand_over(self.event.clone(), TIMEOUT)
-            .await
-            .map_err(failed)?;
+        let awaited = instance.hand_over(event, TIMEOUT).await.map_err(failed)?;
         let taken = Moment::now();
         let answer = instance.answer(awaited, TIMEOUT).await.map_err(failed)?;
         let time = milliseconds(taken.elapsed());
