@@ -177,7 +177,6 @@ impl Reauthenticate {
         )?;
         let replaced = store
             .replace_session_with_passkey(
-                user,
                 session,
                 &renewed.session,
                 &passkey_use,

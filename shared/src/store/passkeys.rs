@@ -7,12 +7,10 @@ use super::{
     Item, Store,
     batches::TableRead,
     items::{number, read, text, text_of},
-    keys::{
-        PASSKEY, PK, ceremony_key, clone_report_key, passkey_key, session_key, uid_key, user_key,
-    },
+    keys::{PASSKEY, PK, ceremony_key, clone_report_key, passkey_key, session_key, uid_key},
     transaction::{Transaction, Write},
     users::UidItem,
-    writes::{activity_write, notice_write, session_write, sign_in_notice_unsent},
+    writes::{activity_write, notice_write, session_write},
 };
 use crate::{
     Error,
@@ -105,6 +103,9 @@ impl Store {
     /// Stores a session that a passkey opens, records the use of the passkey, and uses up the
     /// ceremony. Queues the notice of a sign-in from a new device, if there is one, on condition
     /// that no other sign-in queued one since the user was read.
+    ///
+    /// The item of the passkey stands for the list of the user: a transaction that removes a passkey
+    /// from the list also deletes its item.
     pub async fn open_session_with_passkey<C: CredentialAccess>(
         &self,
         user: &User<C>,
@@ -114,29 +115,26 @@ impl Store {
         notice: Option<&QueuedMail>,
         activity: &Activity,
     ) -> Result<CeremonyOutcome, Error> {
-        let listed = match notice {
-            None => self.passkey_listed_check(user, &passkey_use.passkey)?,
-            Some(notice) => self.notice_sent_write(user, &passkey_use.passkey, notice)?,
-        };
         let writes = [
             self.ceremony_write(ceremony)?,
             self.passkey_use_write(passkey_use, activity.created_at)?,
-            listed,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, activity)?,
         ];
+        let sent = notice
+            .map(|notice| self.notice_sent_write(user, notice))
+            .transpose()?;
         let notice = notice_write(&self.grants, notice)?;
         Ok(self
-            .transact(writes.into_iter().chain(notice))
+            .transact(writes.into_iter().chain(sent).chain(notice))
             .await?
             .into())
     }
 
     /// Replaces a session by one that continues it, records the use of the passkey, and uses up the
     /// ceremony.
-    pub async fn replace_session_with_passkey<C: CredentialAccess>(
+    pub async fn replace_session_with_passkey(
         &self,
-        user: &User<C>,
         session: &Session,
         renewed: &Session,
         passkey_use: &PasskeyUse,
@@ -146,7 +144,6 @@ impl Store {
         let writes = [
             self.ceremony_write(ceremony)?,
             self.passkey_use_write(passkey_use, activity.created_at)?,
-            self.passkey_listed_check(user, &passkey_use.passkey)?,
             Self::delete(
                 &self.grants,
                 session_key(&session.uid, &session.id),
@@ -214,47 +211,7 @@ impl Store {
         )
         .map(Write::Update)
     }
-
-    /// Requires that the item of the user still lists the passkey.
-    fn passkey_listed_check<C: CredentialAccess>(
-        &self,
-        user: &User<C>,
-        passkey: &Passkey,
-    ) -> Result<Write, Error> {
-        Self::check(
-            &self.users,
-            user_key(&user.account_key()),
-            LISTED,
-            [
-                (":uid", text(user.uid.as_str())),
-                (":passkey", text(passkey.hash().as_str())),
-            ],
-        )
-    }
-
-    /// As [`Store::passkey_listed_check`], and records the time of a notice.
-    fn notice_sent_write<C: CredentialAccess>(
-        &self,
-        user: &User<C>,
-        passkey: &Passkey,
-        notice: &QueuedMail,
-    ) -> Result<Write, Error> {
-        let (unsent, sent_at) = sign_in_notice_unsent(user);
-        let sent = [
-            (":passkey", text(passkey.hash().as_str())),
-            (":sent", number(notice.queued_at.seconds())),
-        ];
-        self.user_write(
-            user,
-            "SET sign_in_notice_at = :sent",
-            Some(&format!("{LISTED} AND {unsent}")),
-            sent.into_iter().chain(sent_at),
-        )
-    }
 }
-
-/// The condition that the item of a user lists a passkey.
-const LISTED: &str = "uid = :uid AND contains(passkeys, :passkey)";
 
 fn expires_at(ceremony: &Ceremony) -> Item {
     let expires_at = number(ceremony.expires_at.seconds());

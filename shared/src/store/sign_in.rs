@@ -20,7 +20,7 @@ use crate::{
         mail::QueuedMail,
         otp::{CodeKind, RecoveryCodeReport, SecondFactor},
         session::Session,
-        user::User,
+        user::{CredentialAccess, User},
     },
 };
 
@@ -87,15 +87,8 @@ impl Store {
         attempt: &Attempt,
         activity: &Activity,
     ) -> Result<Outcome, Error> {
-        let (unsent, sent_at) = sign_in_notice_unsent(user);
-        let sent = [(":sent", number(notice.queued_at.seconds()))];
         let writes = [
-            self.user_write(
-                user,
-                "SET sign_in_notice_at = :sent",
-                Some(unsent),
-                sent.into_iter().chain(sent_at),
-            )?,
+            self.notice_sent_write(user, notice)?,
             session_write(&self.grants, session)?,
             activity_write(&self.grants, &attempt.success(activity))?,
             mail_write(&self.grants, notice)?,
@@ -105,6 +98,23 @@ impl Store {
             .transact(writes.into_iter().chain(delete))
             .await?
             .into())
+    }
+
+    /// Records the time of a notice of a sign-in, on condition that no other sign-in queued one
+    /// since the user was read.
+    pub(super) fn notice_sent_write<C: CredentialAccess>(
+        &self,
+        user: &User<C>,
+        notice: &QueuedMail,
+    ) -> Result<Write, Error> {
+        let (unsent, sent_at) = sign_in_notice_unsent(user);
+        let sent = [(":sent", number(notice.queued_at.seconds()))];
+        self.user_write(
+            user,
+            "SET sign_in_notice_at = :sent",
+            Some(unsent),
+            sent.into_iter().chain(sent_at),
+        )
     }
 
     fn counter_deletion(&self, attempt: &Attempt) -> Result<Option<Write>, Error> {

@@ -118,11 +118,26 @@ async fn a_passkey_is_found_with_the_user_who_lists_it() {
 }
 
 #[tokio::test]
-async fn a_passkey_that_its_user_does_not_list_is_not_found_and_opens_no_session() {
+async fn a_passkey_that_its_user_does_not_list_is_not_found() {
     let store = store().await;
     let user = signed_up(&store, "jane@example.com").await;
     let passkey = passkey_of(&store, &user, 7, false).await;
     assert!(found(&store, &passkey, &user.uid).await.is_none());
+}
+
+#[tokio::test]
+async fn a_passkey_that_was_removed_since_it_was_read_opens_no_session() {
+    let store = store().await;
+    let user = signed_up(&store, "jane@example.com").await;
+    let passkey = passkey_of(&store, &user, 7, true).await;
+    store
+        .client
+        .delete_item()
+        .table_name(&store.users)
+        .set_key(Some(passkey_key(&passkey.hash())))
+        .send()
+        .await
+        .expect("a deletion");
     let session = session_of(&user);
     let outcome = open(&store, &user, &session, &used(&passkey, 8), "one", None).await;
     assert_eq!(outcome, CeremonyOutcome::Conflict);
@@ -279,13 +294,12 @@ async fn a_passkey_replaces_a_session_once() {
     let replace = async |id: &str| {
         let renewed = session_of(&user);
         let activity = succeeded(&user, Action::Reauthenticate, NOW);
-        let used = used(&passkey, 0);
+        let passkey_use = used(&passkey, 0);
         let outcome = store
             .replace_session_with_passkey(
-                &user,
                 &session,
                 &renewed,
-                &used,
+                &passkey_use,
                 &ceremony(id),
                 &activity,
             )
