@@ -114,8 +114,20 @@ async fn the_front_end_uses_the_api_under_barongs_paths() {
     let answer = exchange.barong("POST", "/identity/sessions").json(&body);
     let signed_in = User::from_answer(&answer.send().await, PASSWORD);
     let me = exchange.barong("GET", "/resource/users/me");
-    let answer = me.cookie(&signed_in.session).send().await;
-    assert_eq!(answer.json()["uid"], user.uid);
+    let me = me.cookie(&signed_in.session).send().await.json();
+    assert_eq!(me["uid"], user.uid);
+    for path in ["/resource/labels", "/resource/api_keys?page=1&limit=4"] {
+        let answer = exchange.barong("GET", path).cookie(&signed_in.session);
+        assert_eq!(answer.send().await.json(), json!([]), "{path}");
+    }
+    // baseapp sends the whole user to change the language.
+    let mut changed = me.clone();
+    changed["data"] = json!(r#"{"language":"ru"}"#);
+    let change = exchange.barong("PUT", "/resource/users/me").json(&changed);
+    let change = change
+        .cookie(&signed_in.session)
+        .csrf(&signed_in.csrf_token);
+    assert_eq!(change.send().await.json()["data"], changed["data"]);
     let activity = "/resource/users/activity/session?page=1&limit=1";
     let answer = exchange.barong("GET", activity).cookie(&signed_in.session);
     let answer = answer.send().await;
@@ -142,10 +154,20 @@ async fn what_the_service_does_not_have_is_not_found() {
         "/resource/documents",
         "/resource/data_storage",
         "/resource/service_accounts/api_keys",
+        "/identity/users/access",
+        "/public/kyc",
         "/admin/users",
         "/management/users/get",
     ] {
         let answer = exchange.barong("GET", path).cookie(&user.session);
+        is_error(&answer.send().await, 404, "record.not_found");
+    }
+    for (method, path) in [
+        ("POST", "/resource/api_keys"),
+        ("PATCH", "/resource/api_keys/7a1c"),
+        ("DELETE", "/resource/api_keys/7a1c?totp_code=123456"),
+    ] {
+        let answer = exchange.barong(method, path).cookie(&user.session);
         is_error(&answer.send().await, 404, "record.not_found");
     }
     for path in ["/auth/request", "/.well-known/jwks.json"] {
