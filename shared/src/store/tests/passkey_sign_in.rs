@@ -110,8 +110,8 @@ async fn a_passkey_is_found_with_the_user_who_lists_it() {
     assert_eq!((read, owner.uid), (passkey.clone(), jane.uid.clone()));
     assert_eq!(owner.passkeys, [passkey.hash()]);
     assert!(found(&store, &passkey, &joan.uid).await.is_none());
-    let nobody = new_user("jim@example.com").uid;
-    assert!(found(&store, &passkey, &nobody).await.is_none());
+    let unknown = new_user("jim@example.com").uid;
+    assert!(found(&store, &passkey, &unknown).await.is_none());
     let hash = passkey.hash();
     let without_handle = store.find_passkey::<Withheld>(&hash, None, NOW).await;
     assert!(without_handle.expect("an answer").is_none());
