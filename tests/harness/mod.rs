@@ -17,6 +17,7 @@ mod mailbox;
 mod meter;
 mod operations;
 pub mod otp;
+pub mod passkeys;
 pub mod pem;
 mod people;
 mod processes;

@@ -1,0 +1,406 @@
+//! A software authenticator with its client (WebAuthn level 3), whose responses can be wrong in ways
+//! that those of a browser are not.
+
+use std::sync::Arc;
+
+use aws_lc_rs::{
+    digest::{SHA256, digest},
+    rand::SystemRandom,
+    rsa::{KeyPair as RsaKeyPair, KeySize},
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
+};
+use data_encoding::BASE64URL_NOPAD;
+use serde_json::{Value, json};
+use shared::platform::random;
+
+use super::{Answer, Request, User, items::Item, stack::Latchkey};
+
+/// An authenticator. Its clones hold copies of its credentials, as if it had been cloned.
+#[derive(Clone)]
+pub struct Authenticator {
+    /// The origin of the page that uses it.
+    pub origin: String,
+    /// Whether the page is in an iframe of another site.
+    pub cross_origin: bool,
+    pub user_present: bool,
+    pub user_verified: bool,
+    /// Whether the credential can be copied to other devices, and was.
+    pub backup_eligible: bool,
+    pub backed_up: bool,
+    /// Added to the signature counter at each use. 0 is an authenticator without a counter.
+    pub counter_step: u32,
+    /// The algorithm of the next credential.
+    pub algorithm: Algorithm,
+    /// Length of the id of the next credential, in bytes.
+    pub id_length: usize,
+    pub transports: Vec<&'static str>,
+    /// The credentials, oldest first.
+    pub credentials: Vec<Credential>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    Es256,
+    EdDsa,
+    Rs256,
+}
+
+#[derive(Clone)]
+pub struct Credential {
+    pub id: Vec<u8>,
+    pub rp_id: String,
+    pub user_handle: Vec<u8>,
+    pub sign_count: u32,
+    key: Arc<Key>,
+}
+
+enum Key {
+    Es256(EcdsaKeyPair),
+    EdDsa(Ed25519KeyPair),
+    Rs256(RsaKeyPair),
+}
+
+impl Algorithm {
+    /// The COSE algorithm identifier.
+    pub const fn cose(self) -> i64 {
+        match self {
+            Self::Es256 => -7,
+            Self::EdDsa => -8,
+            Self::Rs256 => -257,
+        }
+    }
+}
+
+impl Authenticator {
+    /// An authenticator in a page of this origin.
+    pub fn new(origin: &str) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            cross_origin: false,
+            user_present: true,
+            user_verified: true,
+            backup_eligible: false,
+            backed_up: false,
+            counter_step: 1,
+            algorithm: Algorithm::Es256,
+            id_length: 32,
+            transports: vec!["internal", "hybrid"],
+            credentials: Vec::new(),
+        }
+    }
+
+    /// An authenticator that synchronises its credentials, and so has no signature counter.
+    pub fn synchronised(origin: &str) -> Self {
+        Self {
+            backup_eligible: true,
+            backed_up: true,
+            counter_step: 0,
+            ..Self::new(origin)
+        }
+    }
+
+    /// Creates a credential: the response to `PublicKeyCredentialCreationOptionsJSON`, as
+    /// `PublicKeyCredential.toJSON()` returns it.
+    #[track_caller]
+    pub fn register(&mut self, options: &Value) -> Value {
+        let excluded = options["excludeCredentials"].as_array().unwrap();
+        let is_excluded = |credential: &Credential| {
+            let id = json!(encode(&credential.id));
+            excluded.iter().any(|excluded| excluded["id"] == id)
+        };
+        assert!(
+            !self.credentials.iter().any(is_excluded),
+            "InvalidStateError: the authenticator has an excluded credential"
+        );
+        let offered = options["pubKeyCredParams"].as_array().unwrap();
+        let own = json!({ "type": "public-key", "alg": self.algorithm.cose() });
+        assert!(offered.contains(&own), "NotSupportedError: {own}");
+        let key = Key::generate(self.algorithm);
+        let credential = Credential {
+            id: (0..self.id_length)
+                .map(|_| random::bytes::<1>()[0])
+                .collect(),
+            rp_id: options["rp"]["id"].as_str().unwrap().to_owned(),
+            user_handle: decode(&options["user"]["id"]),
+            sign_count: self.counter_step,
+            key: Arc::new(key),
+        };
+        let response = self.registration(&credential, options);
+        self.credentials.push(credential);
+        response
+    }
+
+    fn registration(&self, credential: &Credential, options: &Value) -> Value {
+        const ATTESTED: u8 = 0x40;
+        let client_data = self.client_data("webauthn.create", options);
+        let mut data = self.authenticator_data(credential, ATTESTED);
+        data.extend([0; 16]);
+        data.extend(u16::try_from(credential.id.len()).unwrap().to_be_bytes());
+        data.extend(&credential.id);
+        data.extend(credential.key.cose());
+        // {"fmt": "none", "attStmt": {}, "authData": data}
+        let mut attestation = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
+        attestation.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
+        attestation.extend(&data);
+        json!({
+            "id": encode(&credential.id),
+            "rawId": encode(&credential.id),
+            "type": "public-key",
+            "authenticatorAttachment": "platform",
+            "clientExtensionResults": { "credProps": { "rk": true } },
+            "response": {
+                "clientDataJSON": encode(client_data.as_bytes()),
+                "attestationObject": encode(&attestation),
+                "authenticatorData": encode(&data),
+                "publicKeyAlgorithm": self.algorithm.cose(),
+                "transports": self.transports,
+            },
+        })
+    }
+
+    /// Signs in with the newest credential of the RP ID: the response to
+    /// `PublicKeyCredentialRequestOptionsJSON`.
+    #[track_caller]
+    pub fn sign_in(&mut self, options: &Value) -> Value {
+        let of_rp_id =
+            |credential: &Credential| json!(credential.rp_id.as_str()) == options["rpId"];
+        let newest = self.credentials.iter().rposition(of_rp_id);
+        self.sign_in_with(newest.expect("a credential"), options)
+    }
+
+    /// Signs in with the credential at this index.
+    pub fn sign_in_with(&mut self, index: usize, options: &Value) -> Value {
+        self.credentials[index].sign_count += self.counter_step;
+        let credential = &self.credentials[index];
+        let client_data = self.client_data("webauthn.get", options);
+        let data = self.authenticator_data(credential, 0);
+        let hash = digest(&SHA256, client_data.as_bytes());
+        let signature = credential.key.sign(&[&data, hash.as_ref()].concat());
+        json!({
+            "id": encode(&credential.id),
+            "rawId": encode(&credential.id),
+            "type": "public-key",
+            "authenticatorAttachment": "platform",
+            "clientExtensionResults": {},
+            "response": {
+                "clientDataJSON": encode(client_data.as_bytes()),
+                "authenticatorData": encode(&data),
+                "signature": encode(&signature),
+                "userHandle": encode(&credential.user_handle),
+            },
+        })
+    }
+
+    fn client_data(&self, ceremony: &str, options: &Value) -> String {
+        json!({
+            "type": ceremony,
+            "challenge": options["challenge"],
+            "origin": self.origin,
+            "crossOrigin": self.cross_origin,
+        })
+        .to_string()
+    }
+
+    /// The hash of the RP ID, the flags and the signature counter (section 6.1).
+    fn authenticator_data(&self, credential: &Credential, further_flags: u8) -> Vec<u8> {
+        let flag = |is_set: bool, bit: u8| u8::from(is_set) << bit;
+        let flags = flag(self.user_present, 0)
+            | flag(self.user_verified, 2)
+            | flag(self.backup_eligible, 3)
+            | flag(self.backed_up, 4)
+            | further_flags;
+        let mut data = digest(&SHA256, credential.rp_id.as_bytes())
+            .as_ref()
+            .to_vec();
+        data.push(flags);
+        data.extend(credential.sign_count.to_be_bytes());
+        data
+    }
+}
+
+impl Key {
+    fn generate(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Es256 => {
+                Self::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
+            }
+            Algorithm::EdDsa => Self::EdDsa(Ed25519KeyPair::generate().unwrap()),
+            Algorithm::Rs256 => Self::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
+        }
+    }
+
+    /// The `COSE_Key` (RFC 9052, section 7).
+    fn cose(&self) -> Vec<u8> {
+        match self {
+            Self::Es256(key) => {
+                // The point without compression: 4, x, y.
+                let point = key.public_key().as_ref();
+                let x = [b"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20", &point[1..33]].concat();
+                [x.as_slice(), b"\x22\x58\x20", &point[33..]].concat()
+            }
+            Self::EdDsa(key) => {
+                let start = b"\xa4\x01\x01\x03\x27\x20\x06\x21\x58\x20";
+                [start, key.public_key().as_ref()].concat()
+            }
+            Self::Rs256(key) => {
+                let modulus = key.public_key().modulus();
+                let start = b"\xa4\x01\x03\x03\x39\x01\x00\x20\x59\x01\x00";
+                [
+                    start,
+                    modulus.big_endian_without_leading_zero(),
+                    b"\x21\x43\x01\x00\x01",
+                ]
+                .concat()
+            }
+        }
+    }
+
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the random bytes of signatures need not be chosen by tests"
+    )]
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
+        let random = SystemRandom::new();
+        match self {
+            Self::Es256(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
+            Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
+            Self::Rs256(key) => {
+                let mut signature = vec![0; key.public_modulus_len()];
+                let padding = &aws_lc_rs::signature::RSA_PKCS1_SHA256;
+                key.sign(padding, &random, message, &mut signature).unwrap();
+                signature
+            }
+        }
+    }
+}
+
+fn encode(bytes: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(bytes)
+}
+
+#[track_caller]
+fn decode(text: &Value) -> Vec<u8> {
+    let text = text.as_str().unwrap();
+    BASE64URL_NOPAD.decode(text.as_bytes()).unwrap()
+}
+
+/// The options and the state of a ceremony.
+#[derive(Clone, Debug)]
+pub struct Ceremony {
+    pub options: Value,
+    pub state: String,
+}
+
+impl Ceremony {
+    #[track_caller]
+    fn of(answer: &Answer) -> Self {
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let mut answer = answer.json();
+        Self {
+            options: answer["publicKey"].take(),
+            state: answer["state"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    /// The body of the request that ends the ceremony.
+    pub fn body(&self, credential: &Value) -> Value {
+        json!({ "credential": credential, "state": self.state })
+    }
+}
+
+impl Latchkey {
+    /// An authenticator in a page of the front end.
+    pub fn authenticator(&self) -> Authenticator {
+        Authenticator::new(&self.domain())
+    }
+
+    /// Begins to add a passkey.
+    pub async fn passkey_creation(&self, user: &User) -> Ceremony {
+        let path = "/resource/passkeys/options";
+        Ceremony::of(&self.by(user, "POST", path).send().await)
+    }
+
+    /// Begins a sign-in or a re-authentication with a passkey.
+    pub async fn passkey_request(&self) -> Ceremony {
+        let path = "/identity/sessions/passkey/options";
+        Ceremony::of(&self.post(path).send().await)
+    }
+
+    /// A request that ends a ceremony with this credential.
+    pub fn create_passkey(&self, user: &User, ceremony: &Ceremony, credential: &Value) -> Request {
+        self.by(user, "POST", "/resource/passkeys")
+            .json(&ceremony.body(credential))
+    }
+
+    /// Adds a passkey of the authenticator, and returns it as the API shows it.
+    pub async fn add_passkey(&self, user: &User, authenticator: &mut Authenticator) -> Value {
+        let ceremony = self.passkey_creation(user).await;
+        let credential = authenticator.register(&ceremony.options);
+        let answer = self.create_passkey(user, &ceremony, &credential);
+        let answer = answer.send().await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    /// A request that signs in with the newest credential of the authenticator.
+    pub async fn sign_in_with_passkey(&self, authenticator: &mut Authenticator) -> Request {
+        let ceremony = self.passkey_request().await;
+        let credential = authenticator.sign_in(&ceremony.options);
+        self.post("/identity/sessions/passkey")
+            .json(&ceremony.body(&credential))
+    }
+
+    /// The passkeys of the user, as the API lists them.
+    pub async fn passkeys(&self, user: &User) -> Vec<Value> {
+        let answer = self.by(user, "GET", "/resource/passkeys").send().await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json().as_array().unwrap().clone()
+    }
+
+    /// The stored items of the user's passkeys, listed or not.
+    pub async fn passkey_items(&self, user: &User) -> Vec<Item> {
+        let all = self.stored().await.into_iter();
+        all.filter(|(key, item)| key.contains(" PASSKEY#") && item["uid"].as_s() == Ok(&user.uid))
+            .map(|(_, item)| item)
+            .collect()
+    }
+}
+
+#[test]
+fn the_service_accepts_credentials_of_each_algorithm() {
+    use shared::domain::webauthn::{
+        AuthenticationResponse, Challenge, RegistrationResponse, RelyingParty, StoredCredential,
+    };
+    let relying_party = RelyingParty {
+        id: "example.com".to_owned(),
+        origins: vec!["https://example.com".to_owned()],
+    };
+    let challenge = Challenge::from_bytes([7; 32]);
+    let algorithms = [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256];
+    let offered =
+        algorithms.map(|algorithm| json!({ "type": "public-key", "alg": algorithm.cose() }));
+    let options = json!({
+        "challenge": challenge.encoded(), "rp": { "id": "example.com" }, "rpId": "example.com",
+        "user": { "id": "SUQ" }, "pubKeyCredParams": offered, "excludeCredentials": [],
+    });
+    let mut authenticator = Authenticator::new("https://example.com");
+    for algorithm in algorithms {
+        authenticator.algorithm = algorithm;
+        let registration = RegistrationResponse::from_json(&authenticator.register(&options));
+        let credential = relying_party
+            .verify_registration(&challenge, &registration.unwrap())
+            .unwrap();
+        let stored = StoredCredential {
+            id: &credential.id,
+            user_handle: b"ID",
+            public_key: &credential.public_key,
+            sign_count: credential.sign_count,
+            backup_eligible: credential.backup_eligible,
+        };
+        let response = AuthenticationResponse::from_json(&authenticator.sign_in(&options));
+        let authentication = relying_party
+            .verify_authentication(&challenge, &response.unwrap(), &stored)
+            .unwrap();
+        assert_eq!((credential.sign_count, authentication.sign_count), (1, 2));
+    }
+}
