@@ -12,8 +12,9 @@ const EVIL: &str = "https://evil.example";
 
 /// The operations that may set a cookie without a CSRF token.
 fn cookie_setting() -> impl Iterator<Item = &'static Operation> {
-    const PATHS: [&str; 4] = [
+    const PATHS: [&str; 5] = [
         "/identity/sessions",
+        "/identity/sessions/passkey",
         "/identity/users",
         "/identity/users/email/confirm_code",
         "/identity/users/password/confirm_code",

@@ -104,6 +104,10 @@ mod pages {
     mod browser_forms;
     mod serve;
 }
+mod passkey {
+    mod sign_in;
+    mod sign_in_options;
+}
 mod password {
     mod breached;
     mod change;
@@ -136,6 +140,7 @@ mod session {
     mod end_others;
     mod list;
     mod reauthenticate;
+    mod reauthenticate_passkey;
 }
 mod user {
     mod activity;

@@ -58,6 +58,24 @@ async fn exercise_all_operations(latchkey: &Latchkey) -> Vec<String> {
     // Only accounts whose address is confirmed are sent notices.
     latchkey.set_state(&user, "active").await;
 
+    let mut authenticator = latchkey.authenticator();
+    latchkey.add_passkey(&user, &mut authenticator).await;
+    let ceremony = latchkey.passkey_request().await;
+    let credential = authenticator.sign_in(&ceremony.options);
+    let signature = credential["response"]["signature"].as_str().unwrap();
+    secrets.extend([ceremony.state.clone(), signature.to_owned()]);
+    for status in [201, 422] {
+        let answer = latchkey
+            .post("/identity/sessions/passkey")
+            .json(&ceremony.body(&credential))
+            .send()
+            .await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        if status == 201 {
+            secrets.push(answer.session());
+        }
+    }
+
     latchkey
         .change_password(&user, WRONG, CHANGED)
         .send()
@@ -265,6 +283,7 @@ async fn try_everything(latchkey: &Latchkey, user: &User, token: &str) {
         latchkey.change_password(user, WRONG, CHANGED),
         latchkey.by(user, "POST", "/resource/otp/generate_qrcode"),
         latchkey.by(user, "GET", "/resource/sessions"),
+        latchkey.post("/identity/sessions/passkey/options"),
         latchkey.by(user, "GET", "/resource/users/me"),
         latchkey.confirm(token, "Password1"),
         latchkey.ask_for_code(EMAIL),

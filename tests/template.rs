@@ -12,7 +12,7 @@ use shared::{
         AccessTokens, Accounts, Application, ConfigError, Mail, Passwords, Sessions, Tables,
         Variables, access_token_key, argon2, auth_method_is_own, browser_origins, captcha,
         cdn_secrets, closed_lifetime, data_secret, imported_hashes, limits, logo, pending_lifetime,
-        sign_in_notice, token_secret, trusted_proxies,
+        relying_party, sign_in_notice, token_secret, trusted_proxies,
     },
     domain::user::{CredentialAccess, Exported, Withheld},
 };
@@ -243,6 +243,7 @@ fn described(variables: &Variables) -> Result<Vec<String>, ConfigError> {
         format!("{:?}", Sessions::read(variables)?),
         format!("{:?}", trusted_proxies(variables)?),
         format!("{:?}", browser_origins(variables)?),
+        format!("{:?}", relying_party(variables)?),
         format!("{:?}", cdn_secrets(variables)?),
         format!("{:?}", Passwords::read(variables)?),
         format!("{:?}", argon2(variables)?),
@@ -321,7 +322,7 @@ fn only_the_functions_that_open_or_seal_otp_secrets_have_the_data_secret() {
 fn a_function_has_the_variables_of_the_sections_that_it_reads() {
     // A variable that the template does not set would silently have its default. So this holds for
     // each section with variables that are not in `Globals`, in both directions.
-    let sections: [(&str, &[&str]); 11] = [
+    let sections: [(&str, &[&str]); 12] = [
         (
             "Passwords::read(",
             &[
@@ -355,6 +356,10 @@ fn a_function_has_the_variables_of_the_sections_that_it_reads() {
             ],
         ),
         ("logo(&variables)", &["IDENTITY_LOGO_URL"]),
+        (
+            "relying_party(&variables)",
+            &["IDENTITY_PASSKEY_RP_ID", "IDENTITY_PASSKEY_ORIGINS"],
+        ),
     ];
     let template = Template::read();
     let mut checked = BTreeSet::new();
@@ -481,6 +486,7 @@ fn functions_that_verify_no_credentials_cannot_read_them() {
 /// does not need.
 #[test]
 fn every_statement_on_the_users_table_is_limited_to_prefixes() {
+    const PREFIXES: [&str; 5] = ["USER#*", "UID#*", "PASSKEY#*", "KEYS#tokens", "KEYS#access"];
     let text = fs::read_to_string(workspace().join("template.yaml")).unwrap();
     let template: Yaml = serde_yaml_ng::from_str(&text).unwrap();
     let resources = template["Resources"].as_mapping().unwrap();
@@ -507,8 +513,7 @@ fn every_statement_on_the_users_table_is_limited_to_prefixes() {
                 .collect();
             assert!(!keys.is_empty(), "{id:?}: {statement:?}");
             assert!(
-                keys.iter()
-                    .all(|key| ["USER#*", "UID#*", "KEYS#tokens", "KEYS#access"].contains(key)),
+                keys.iter().all(|key| PREFIXES.contains(key)),
                 "{id:?}: {keys:?}"
             );
             checked += 1;

@@ -111,6 +111,58 @@ async fn a_retried_sign_in_does_not_find_its_own_code_used() {
 }
 
 #[tokio::test]
+async fn a_retried_sign_in_with_a_passkey_does_not_find_its_own_state_used() {
+    let faulty = stack().await;
+    let latchkey = &faulty.latchkey;
+    let user = latchkey.confirmed("lost-passkey").await;
+    let mut authenticator = latchkey.authenticator();
+    latchkey.add_passkey(&user, &mut authenticator).await;
+    let ceremony = latchkey.passkey_request().await;
+    let credential = authenticator.sign_in(&ceremony.options);
+    let request = || {
+        latchkey
+            .post("/identity/sessions/passkey")
+            .json(&ceremony.body(&credential))
+    };
+    let before = faulty.calls("TransactWriteItems");
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    let answer = request().send().await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(faulty.calls("TransactWriteItems"), before + 2);
+    let session = answer.session();
+    assert!(latchkey.session_item(&user, &session).await.is_some());
+    request()
+        .send()
+        .await
+        .is_refused(422, &["identity.user.utilized_token"]);
+}
+
+#[tokio::test]
+async fn a_sign_in_with_a_passkey_that_the_database_refuses_can_be_repeated() {
+    let faulty = stack().await;
+    let latchkey = &faulty.latchkey;
+    let user = latchkey.confirmed("refused-passkey").await;
+    let mut authenticator = latchkey.authenticator();
+    latchkey.add_passkey(&user, &mut authenticator).await;
+    let ceremony = latchkey.passkey_request().await;
+    let credential = authenticator.sign_in(&ceremony.options);
+    let request = || {
+        latchkey
+            .post("/identity/sessions/passkey")
+            .json(&ceremony.body(&credential))
+    };
+    for operation in ["BatchGetItem", "TransactWriteItems"] {
+        faulty.fail_always(operation, Fault::Throttled);
+        request()
+            .send()
+            .await
+            .is_refused(503, &["server.unavailable"]);
+        faulty.heal();
+    }
+    assert_eq!(request().send().await.status, 201);
+}
+
+#[tokio::test]
 async fn a_retried_sign_out_succeeds() {
     let faulty = stack().await;
     let user = faulty.latchkey.signed_up("lost-sign-out").await;

@@ -40,7 +40,7 @@ pub use items::{Item, Snapshot, number, only_changed, session_id, text};
 pub use lambda::Lambda;
 pub use mailbox::{Mail, mails_of};
 pub use meter::{Meter, Units};
-pub use operations::{OPERATIONS, Operation, borrowed, signed_in_operations};
+pub use operations::{BODY, OPERATIONS, Operation, borrowed, signed_in_operations};
 pub use people::{PASSWORD, USER_NAMES, User};
 pub use processes::{children_of, signal};
 pub use program::{Folder, Program, command};

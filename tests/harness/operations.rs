@@ -16,7 +16,10 @@ pub struct Operation {
     pub missing: &'static [&'static str],
 }
 
-pub const OPERATIONS: [Operation; 14] = [
+/// The limit of a parameter that only the size of the body limits.
+pub const BODY: usize = usize::MAX;
+
+pub const OPERATIONS: [Operation; 15] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -40,6 +43,17 @@ pub const OPERATIONS: [Operation; 14] = [
         missing: &[
             "identity.session.missing_email",
             "identity.session.missing_password",
+        ],
+    },
+    Operation {
+        method: "POST",
+        path: "/identity/sessions/passkey",
+        signed_in: false,
+        module: "identity.session",
+        parameters: &[("credential", BODY), ("state", 4096), ("remember", 1024)],
+        missing: &[
+            "identity.session.missing_credential",
+            "identity.session.missing_state",
         ],
     },
     Operation {
@@ -226,7 +240,8 @@ impl Operation {
             "data" => "{}".to_owned(),
             "key" => "email".to_owned(),
             "value" => "-".to_owned(),
-            "reset_password_token" | "token" => "token".to_owned(),
+            "reset_password_token" | "token" | "state" => "token".to_owned(),
+            "credential" => "{}".to_owned(),
             _ => String::new(),
         };
         self.parameters

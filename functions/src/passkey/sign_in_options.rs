@@ -6,7 +6,7 @@ use serde::Serialize;
 use shared::{
     Error,
     domain::{passkey::CEREMONY_LIFETIME, rate_limit::Limits, webauthn::RelyingParty},
-    http::{Body, Request, Response, StatusCode, client, json},
+    http::{Body, Form, Request, Response, StatusCode, client, json},
     platform::clock::Timestamp,
     store::Store,
     tokens::{ceremony::CeremonyOptions, key_provider::KeyProvider},
@@ -43,6 +43,7 @@ impl SignInOptions {
     /// Returns the options and their signed state. Nothing is stored before the ceremony succeeds.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let network = client(&request).network();
+        Form::read(request).await?;
         self.store
             .count_request(&network, &self.limits, now)
             .await?;

@@ -419,6 +419,52 @@ mod tests {
         format!("--x\r\ncontent-disposition: form-data; name=\"email\"{value}\r\n--x--\r\n")
     }
 
+    /// The credential, or the error keys.
+    async fn credential(content_type: &str, body: &str) -> Result<serde_json::Value, Vec<String>> {
+        let form = read(content_type, body.as_bytes())
+            .await
+            .map_err(|error| error.keys())?;
+        let mut parameters = form.parameters("identity.session");
+        let has_credential = parameters.has_credential();
+        let credential = parameters.credential();
+        let outcome = parameters.finish().map_err(|error| error.keys());
+        assert!(has_credential || outcome.is_err());
+        outcome.map(|()| credential)
+    }
+
+    #[tokio::test]
+    async fn a_credential_is_a_json_object_or_its_text() {
+        let object = Ok(serde_json::json!({ "id": "a" }));
+        for (content_type, body) in [
+            (JSON, r#"{"credential": {"id": "a"}}"#),
+            (JSON, r#"{"credential": "{\"id\": \"a\"}"}"#),
+            (FORM, "credential=%7B%22id%22%3A%22a%22%7D"),
+        ] {
+            assert_eq!(credential(content_type, body).await, object, "{body}");
+        }
+        // What is not JSON is for the operation to refuse.
+        for (content_type, body) in [(FORM, "credential=%7B"), (JSON, r#"{"credential": "a"}"#)] {
+            let null = Ok(serde_json::Value::Null);
+            assert_eq!(credential(content_type, body).await, null, "{body}");
+        }
+        for (content_type, body, key) in [
+            (JSON, "{}", "identity.session.missing_credential"),
+            (
+                JSON,
+                r#"{"credential": null}"#,
+                "identity.session.missing_credential",
+            ),
+            (FORM, "credential=+", "identity.session.empty_credential"),
+            (JSON, r#"{"credential": []}"#, "request.malformed_body"),
+        ] {
+            assert_eq!(
+                credential(content_type, body).await,
+                rejected(key),
+                "{body}"
+            );
+        }
+    }
+
     #[tokio::test]
     async fn a_value_is_the_same_in_each_media_type() {
         let value = Ok("a+b@c.d".to_owned());
