@@ -105,8 +105,15 @@ mod pages {
     mod serve;
 }
 mod passkey {
+    mod create;
+    mod create_options;
+    mod create_races;
+    mod delete;
+    mod list;
+    mod related_origins;
     mod sign_in;
     mod sign_in_options;
+    mod update;
 }
 mod password {
     mod breached;

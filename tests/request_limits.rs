@@ -83,7 +83,7 @@ async fn a_parameter_longer_than_its_limit_is_rejected() {
             // The limit is in characters, not bytes.
             let fields = operation.harmless_but(&user.email, name, &"ж".repeat(limit + 1));
             let key = match *name {
-                "data" => "data.too_long".to_owned(),
+                "data" | "name" => format!("{name}.too_long"),
                 _ => format!("{}.too_long_{name}", operation.module),
             };
             operation

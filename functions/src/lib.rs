@@ -73,8 +73,14 @@ pub mod pages {
 }
 pub mod passkey {
     pub(crate) mod check;
+    pub mod create;
+    pub mod create_options;
+    pub mod delete;
+    pub mod list;
+    pub mod related_origins;
     pub mod sign_in;
     pub mod sign_in_options;
+    pub mod update;
 }
 pub mod password {
     pub mod change;

@@ -48,8 +48,8 @@ pub enum Error {
     TokenInvalid,
     /// The token was used, or a newer one was issued.
     TokenUtilized,
-    /// The user, session or label that the request names does not exist, or the captcha provider is
-    /// off.
+    /// The user, session, label or passkey that the request names does not exist, or what it asks
+    /// for is not configured.
     RecordNotFound,
     /// The user of the token does not exist, or their address needs no confirmation.
     NothingToConfirm,
@@ -111,6 +111,14 @@ pub enum Error {
     OtpNotEnabled,
     /// A signed-in user entered a code that is wrong or was used before.
     OtpRefused,
+    /// Passkeys require a confirmed address.
+    PasskeyEmailNotConfirmed,
+    /// The user has as many passkeys as possible.
+    PasskeyLimit,
+    /// The new credential is malformed, or its verification failed.
+    PasskeyInvalid,
+    /// A passkey with this credential id exists.
+    PasskeyTaken,
     /// Only the service and operators write labels with this key.
     LabelPrivate,
     /// The user has as many public labels as possible.
@@ -300,6 +308,20 @@ impl Error {
             }
             Self::OtpNotEnabled => Row::of(StatusCode::BAD_REQUEST, "resource.otp.not_enabled"),
             Self::OtpRefused => Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.otp.invalid"),
+            Self::PasskeyEmailNotConfirmed => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.passkey.email_not_confirmed",
+            ),
+            Self::PasskeyLimit => {
+                Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.passkey.limit")
+            }
+            Self::PasskeyInvalid => Row::of(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "resource.passkey.invalid_credential",
+            ),
+            Self::PasskeyTaken => {
+                Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.passkey.taken")
+            }
             Self::LabelPrivate => Row::of(StatusCode::BAD_REQUEST, "resource.labels.private"),
             Self::LabelLimit => Row::of(StatusCode::UNPROCESSABLE_ENTITY, "resource.labels.limit"),
             Self::TopicUnknown => Row::of(
@@ -549,6 +571,18 @@ mod tests {
             ),
             (Error::OtpNotEnabled, 400, "resource.otp.not_enabled"),
             (Error::OtpRefused, 422, "resource.otp.invalid"),
+            (
+                Error::PasskeyEmailNotConfirmed,
+                422,
+                "resource.passkey.email_not_confirmed",
+            ),
+            (Error::PasskeyLimit, 422, "resource.passkey.limit"),
+            (
+                Error::PasskeyInvalid,
+                422,
+                "resource.passkey.invalid_credential",
+            ),
+            (Error::PasskeyTaken, 422, "resource.passkey.taken"),
             (Error::LabelPrivate, 400, "resource.labels.private"),
             (Error::LabelLimit, 422, "resource.labels.limit"),
             (

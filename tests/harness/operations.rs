@@ -19,7 +19,7 @@ pub struct Operation {
 /// The limit of a parameter that only the size of the body limits.
 pub const BODY: usize = usize::MAX;
 
-pub const OPERATIONS: [Operation; 15] = [
+pub const OPERATIONS: [Operation; 17] = [
     Operation {
         method: "POST",
         path: "/identity/password/validate",
@@ -143,6 +143,25 @@ pub const OPERATIONS: [Operation; 15] = [
         missing: &["resource.labels.missing_value"],
     },
     Operation {
+        method: "POST",
+        path: "/resource/passkeys",
+        signed_in: true,
+        module: "resource.passkey",
+        parameters: &[("credential", BODY), ("state", 4096), ("name", 64)],
+        missing: &[
+            "resource.passkey.missing_credential",
+            "resource.passkey.missing_state",
+        ],
+    },
+    Operation {
+        method: "PATCH",
+        path: "/resource/passkeys/none",
+        signed_in: true,
+        module: "resource.passkey",
+        parameters: &[("name", 64)],
+        missing: &["resource.passkey.missing_name"],
+    },
+    Operation {
         method: "PUT",
         path: "/resource/users/password",
         signed_in: true,
@@ -242,6 +261,7 @@ impl Operation {
             "value" => "-".to_owned(),
             "reset_password_token" | "token" | "state" => "token".to_owned(),
             "credential" => "{}".to_owned(),
+            "name" => "Laptop".to_owned(),
             _ => String::new(),
         };
         self.parameters

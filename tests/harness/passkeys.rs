@@ -13,7 +13,14 @@ use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use shared::platform::random;
 
-use super::{Answer, Request, User, items::Item, stack::Latchkey};
+use super::{
+    Answer, Request, User,
+    items::{Item, USERS, text},
+    stack::Latchkey,
+};
+
+/// The greatest number of passkeys of a user.
+pub const LIMIT: usize = 20;
 
 /// An authenticator. Its clones hold copies of its credentials, as if it had been cloned.
 #[derive(Clone)]
@@ -128,6 +135,11 @@ impl Authenticator {
         let response = self.registration(&credential, options);
         self.credentials.push(credential);
         response
+    }
+
+    /// Responds to creation options with the newest credential instead of a new one.
+    pub fn register_again(&self, options: &Value) -> Value {
+        self.registration(self.credentials.last().expect("a credential"), options)
     }
 
     fn registration(&self, credential: &Credential, options: &Value) -> Value {
@@ -342,6 +354,13 @@ impl Latchkey {
         answer.json()
     }
 
+    /// Adds so many passkeys, each of another authenticator.
+    pub async fn add_passkeys(&self, user: &User, count: usize) {
+        for _ in 0..count {
+            self.add_passkey(user, &mut self.authenticator()).await;
+        }
+    }
+
     /// A request that signs in with the newest credential of the authenticator.
     pub async fn sign_in_with_passkey(&self, authenticator: &mut Authenticator) -> Request {
         let ceremony = self.passkey_request().await;
@@ -355,6 +374,15 @@ impl Latchkey {
         let answer = self.by(user, "GET", "/resource/passkeys").send().await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json().as_array().unwrap().clone()
+    }
+
+    /// Changes the stored item of a passkey.
+    pub async fn edit_passkey(&self, user: &User, passkey: &Value, edit: impl FnOnce(&mut Item)) {
+        let items = self.passkey_items(user).await.into_iter();
+        let mut of_id = items.filter(|item| passkey["id"] == text(item, "credential_id"));
+        let mut item = of_id.next().expect("a passkey");
+        edit(&mut item);
+        self.put(USERS, item).await;
     }
 
     /// The stored items of the user's passkeys, listed or not.

@@ -95,8 +95,9 @@ impl fmt::Display for ParameterFault {
             }
             (ParameterFaultKind::Missing, _) => write!(f, "{module}.missing_{parameter}"),
             (ParameterFaultKind::Blank, _) => write!(f, "{module}.empty_{parameter}"),
-            // As for the other faults of this parameter, the key has no module.
+            // As for the other faults of these values, the key has no module.
             (ParameterFaultKind::TooLong, "data") => f.write_str("data.too_long"),
+            (ParameterFaultKind::TooLong, "name") => f.write_str("name.too_long"),
             (ParameterFaultKind::TooLong, _) => write!(f, "{module}.too_long_{parameter}"),
             (ParameterFaultKind::Invalid, _) => write!(f, "{module}.invalid_{parameter}"),
             (ParameterFaultKind::InvalidFormat, _) => {

@@ -140,6 +140,21 @@ impl Parameters {
         Some(text)
     }
 
+    /// A required name of at most this many characters. It is trimmed.
+    pub fn name(&mut self, name: &'static str, limit: usize) -> String {
+        let text = self.required(name, usize::MAX).trim().to_owned();
+        self.limit(name, &text, limit);
+        text
+    }
+
+    /// As [`Self::name`], but optional. A blank one counts as absent.
+    pub fn optional_name(&mut self, name: &'static str, limit: usize) -> Option<String> {
+        let text = self.value(name).filter(|text| !is_blank(text))?;
+        let text = text.trim().to_owned();
+        self.limit(name, &text, limit);
+        Some(text)
+    }
+
     /// An optional parameter that is `true` or `false`. A blank one counts as absent.
     pub fn flag(&mut self, name: &'static str) -> Option<bool> {
         let text = self.value(name).filter(|text| !is_blank(text))?;

@@ -68,6 +68,13 @@ impl KeyCache {
         }
     }
 
+    /// The claims of a further token of a request that was authenticated at `now`; `None` if it is
+    /// not genuine. The authentication left recent keys in the cache.
+    pub fn claims(&self, purpose: Purpose, token: &str, now: Timestamp) -> Option<Claims> {
+        let token = PresentedToken::read(purpose, token, now)?;
+        verified(&self.lock().as_ref()?.keys, &token, now)
+    }
+
     /// Caches the keys that were read, and returns the claims of the genuine tokens.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ mod label;
 mod mail_language;
 mod otp_secret;
 mod own_labels;
+mod passkeys;
 mod record;
 mod uid;
 

@@ -39,7 +39,7 @@ pub enum Algorithm {
 
 impl Algorithm {
     /// All algorithms, the preferred one first, for `pubKeyCredParams`.
-    pub const ALL: [Self; 3] = [Self::EdDsa, Self::Es256, Self::Rs256];
+    pub const ALL: [Self; 3] = [Self::Es256, Self::EdDsa, Self::Rs256];
 
     /// The identifier in the registry "COSE Algorithms" of IANA.
     #[must_use]

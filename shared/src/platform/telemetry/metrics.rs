@@ -237,6 +237,10 @@ impl SignIn {
             | Error::OtpAlreadyEnabled
             | Error::OtpNotEnabled
             | Error::OtpRefused
+            | Error::PasskeyEmailNotConfirmed
+            | Error::PasskeyLimit
+            | Error::PasskeyInvalid
+            | Error::PasskeyTaken
             | Error::LabelPrivate
             | Error::LabelLimit
             | Error::TopicUnknown

@@ -1,0 +1,18 @@
+//! `GET /.well-known/webauthn`
+
+use functions::passkey::related_origins::RelatedOrigins;
+use shared::{
+    BoxError,
+    config::{Variables, related_origins},
+    http::serve,
+    platform::telemetry,
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), BoxError> {
+    telemetry::init(env!("CARGO_BIN_NAME"));
+    let endpoint = RelatedOrigins {
+        origins: related_origins(&Variables::from_env())?,
+    };
+    serve(async |_| endpoint.handle()).await
+}
