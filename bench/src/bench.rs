@@ -1,12 +1,12 @@
 //! Times the functions on this machine, one request at a time.
 
 use crate::{
+    event::{EMAIL, PASSWORD, event},
     figures::{self, Figure, Measured, figures},
     operations,
     statistics::{median, milliseconds},
     subject::{Events, Sample, Subject},
 };
-use axum::body::Bytes;
 use clap::Args;
 use flate2::{Compression, write::DeflateEncoder};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -19,8 +19,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-pub const EMAIL: &str = "ada@example.com";
-pub const PASSWORD: &str = "Correct-Horse-42";
 /// Sign-ins before memory is measured.
 const MANY: usize = 400;
 /// Requests through the gateway.
@@ -267,21 +265,6 @@ fn subjects() -> Result<Vec<Subject>, Error> {
 fn subject(name: &str) -> Result<Subject, Error> {
     let named = subjects()?.into_iter().find(|subject| subject.name == name);
     named.ok_or_else(|| Error::new(format!("No measured program is named \"{name}\".")))
-}
-
-/// A sample event of `events/`, with its body replaced unless `body` is null.
-pub fn event(name: &str, body: &Json) -> Result<Bytes, Error> {
-    let path = local::workspace()
-        .join("events")
-        .join(format!("{name}.json"));
-    let problem = |error: String| Error::new(format!("{}: {error}", path.display()));
-    let text = fs::read_to_string(&path).map_err(|error| problem(error.to_string()))?;
-    let mut event: Json =
-        serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
-    if !body.is_null() {
-        event["body"] = body.to_string().into();
-    }
-    Ok(event.to_string().into())
 }
 
 /// Size of a program in a deployment package, compressed with DEFLATE, in bytes.

@@ -1,6 +1,7 @@
 //! `latchkey-bench`: measures the release binaries of the functions, or loads a development stack.
 
 mod bench;
+mod event;
 mod figures;
 mod load;
 mod operations;

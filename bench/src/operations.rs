@@ -1,6 +1,9 @@
 //! DynamoDB round trips and request units of one call of each operation, by a new user.
 
-use crate::{figures::PASSKEY, passkey::Passkey};
+use crate::{
+    event::{EMAIL, PASSWORD},
+    passkey::Passkey,
+};
 use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
 use std::{
@@ -9,8 +12,6 @@ use std::{
     time::Duration,
 };
 
-const EMAIL: &str = "ada@example.com";
-const PASSWORD: &str = "Correct-Horse-42";
 /// Limit for the log line of a request to appear.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -96,7 +97,7 @@ impl Client {
             Ok::<_, Error>(post("/identity/sessions/passkey", body))
         };
         by_passkey().await?.send().await?;
-        let (by_passkey, _) = self.cost(PASSKEY, by_passkey().await?).await?;
+        let (by_passkey, _) = self.cost("passkey-sign-in", by_passkey().await?).await?;
         let ask = |email: &str| {
             post(
                 "/identity/users/password/generate_code",

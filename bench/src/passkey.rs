@@ -1,6 +1,6 @@
 //! A user with a passkey, and events of sign-ins with it. Each needs a challenge of its own.
 
-use crate::bench::{EMAIL, PASSWORD, event};
+use crate::event::{EMAIL, PASSWORD, event};
 use aws_lc_rs::{
     digest::{SHA256, digest},
     rand::SystemRandom,
