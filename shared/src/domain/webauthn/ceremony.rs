@@ -5,7 +5,7 @@ use super::{
     RegistrationResponse, attestation, authenticator_data::AuthenticatorData, client_data,
 };
 
-/// A `COSE_Key` with ES256 whose private key nobody knows: the x coordinate is the SHA-256 hash of
+/// A `COSE_Key` with ES256 without a known private key: the x coordinate is the SHA-256 hash of
 /// `latchkey decoy1`.
 const DECOY: [u8; 77] = [
     0xa5, 0x01, 0x02, 0x03, 0x26, 0x20, 0x01, 0x21, 0x58, 0x20, 0xc2, 0xea, 0x97, 0xb2, 0xf2, 0x04,
