@@ -9,11 +9,14 @@
     reason = "a fuzz target reports a finding by a panic"
 )]
 
+mod passkeys;
+
 use std::sync::LazyLock;
 
 use argon2::{Algorithm, Argon2, Block, MIN_SALT_LEN, Params, Version};
 use futures_util::FutureExt;
 use lambda_http::request::LambdaRequest;
+pub use passkeys::{attestation_object, authenticator_data, client_data, cose_key};
 use shared::{
     Error,
     domain::{
@@ -245,7 +248,10 @@ pub fn hash(input: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, path::Path};
+    use std::{
+        fs,
+        path::{Path, PathBuf},
+    };
 
     use shared::domain::{
         device::{DEVICE_LIFETIME, Device},
@@ -256,11 +262,8 @@ mod tests {
     use super::*;
 
     /// Runs a target with each of its seeds, and with every prefix of each seed.
-    fn sow(name: &str, target: impl Fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("seeds")
-            .join(name);
-        let seeds: Vec<Vec<u8>> = fs::read_dir(folder)
+    pub fn sow(name: &str, target: impl Fn(&[u8])) {
+        let seeds: Vec<Vec<u8>> = fs::read_dir(folder(name))
             .unwrap()
             .map(|file| fs::read(file.unwrap().path()).unwrap())
             .collect();
@@ -268,6 +271,18 @@ mod tests {
         for seed in seeds {
             (0..=seed.len()).for_each(|end| target(&seed[..end]));
         }
+    }
+
+    /// One seed of a target.
+    pub fn seed(target: &str, name: &str) -> Vec<u8> {
+        let path = folder(target).join(name);
+        fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    fn folder(target: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("seeds")
+            .join(target)
     }
 
     #[test]
