@@ -2,7 +2,7 @@
 
 use crate::{
     event::{EMAIL, PASSWORD},
-    passkey::Passkey,
+    passkey::PasskeyUser,
 };
 use local::{Error, Log, Meter, Options, Stack};
 use serde_json::{Value as Json, json};
@@ -91,7 +91,7 @@ impl Client {
         };
         me().send().await?;
         let (check, _) = self.cost("user-me", me()).await?;
-        let passkey = Passkey::add(&self.url).await?;
+        let passkey = PasskeyUser::of(&self.url).await?;
         let by_passkey = async || {
             let body = passkey.sign_in().await?;
             Ok::<_, Error>(post("/identity/sessions/passkey", body))

@@ -1,7 +1,7 @@
 //! Measurement of one program: it is started as Lambda starts a function and receives events one
 //! at a time.
 
-use crate::{passkey::Passkey, statistics::milliseconds};
+use crate::{passkey::PasskeyUser, statistics::milliseconds};
 use axum::body::Bytes;
 use local::{Error, Failure, Instance, Moment, Stack};
 use serde_json::Value as Json;
@@ -34,7 +34,7 @@ pub enum Events {
 /// The events of one process.
 enum Source<'a> {
     Same(&'a Bytes),
-    Passkey(Box<Passkey>),
+    Passkey(Box<PasskeyUser>),
 }
 
 impl Source<'_> {
@@ -64,7 +64,9 @@ impl Subject {
     pub async fn sample(&self, stack: &Stack, warm: usize) -> Result<Sample, Error> {
         let events = match &self.events {
             Events::Same(event) => Source::Same(event),
-            Events::PasskeySignIns => Source::Passkey(Box::new(Passkey::add(stack.url()).await?)),
+            Events::PasskeySignIns => {
+                Source::Passkey(Box::new(PasskeyUser::of(stack.url()).await?))
+            }
         };
         let first = events.next().await?;
         let failed =

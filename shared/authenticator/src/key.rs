@@ -1,4 +1,4 @@
-//! Keys of credentials. They are constants, so that tests are fast.
+//! Keys of credentials. Most are constants, so that tests are fast.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -27,6 +27,15 @@ impl Key {
     pub fn es256() -> Self {
         let pkcs8 = include_bytes!("keys/es256.pk8");
         match EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8) {
+            Ok(pair) => Self::Es256(pair),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Another key for ES256 each time.
+    #[must_use]
+    pub fn generate() -> Self {
+        match EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING) {
             Ok(pair) => Self::Es256(pair),
             Err(error) => panic!("{error}"),
         }
