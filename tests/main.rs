@@ -110,6 +110,7 @@ mod passkey {
     mod create_races;
     mod delete;
     mod list;
+    mod other_authenticator;
     mod related_origins;
     mod sign_in;
     mod sign_in_options;
