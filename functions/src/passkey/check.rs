@@ -19,6 +19,9 @@ use shared::{
     tokens::{ceremony::Ceremony, key_provider::KeyProvider, signed_token::Purpose},
 };
 
+/// Maximum number of times that a passkey is read, if concurrent requests use it.
+pub const TRIES: usize = 4;
+
 /// The parameters `credential` and `state` of a request.
 pub struct PresentedPasskey {
     /// Without a value if the credential is malformed.
@@ -93,14 +96,17 @@ impl PresentedPasskey {
 }
 
 /// Reports a passkey whose signature counter did not increase, which indicates a copy of it, to the
-/// owner. Returns the error of the request.
+/// owner. A response that is sent again is reported once, and not at all if it succeeded before.
+///
+/// # Errors
+/// [`Error::TokenUtilized`] if the ceremony succeeded before.
 pub async fn report_clone<C: CredentialAccess>(
     store: &Store,
     ceremony: &Ceremony,
     user: &User<C>,
     default_language: Language,
     failed: &Activity,
-) -> Result<Error, Error> {
+) -> Result<(), Error> {
     let language = user.mail_language(None, default_language);
     let kind = Kind::PasskeyCloneSuspected;
     let notice = QueuedMail::notice(kind, user, language, failed.created_at);
@@ -108,11 +114,11 @@ pub async fn report_clone<C: CredentialAccess>(
         .report_clone(ceremony, notice.as_ref(), failed)
         .await?
     {
-        CeremonyOutcome::Used => Ok(Error::TokenUtilized),
-        CeremonyOutcome::Conflict => Ok(Error::InvalidCredentials),
+        CeremonyOutcome::Used => Err(Error::TokenUtilized),
+        CeremonyOutcome::PasskeyChanged | CeremonyOutcome::Conflict => Ok(()),
         CeremonyOutcome::Written => {
             metrics::security_event(SecurityEvent::PasskeyCloned);
-            Ok(Error::InvalidCredentials)
+            Ok(())
         }
     }
 }
