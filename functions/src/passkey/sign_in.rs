@@ -111,13 +111,8 @@ impl SignIn {
                 .await
             }
             (Err(Refusal::SignCount), Some(user)) => {
-                let failed = recorder.failed(
-                    &user.uid,
-                    Action::LoginWithPasskey,
-                    &Error::InvalidCredentials,
-                );
                 let language = self.application.default_language;
-                Err(report_clone(&self.store, &ceremony, user, language, &failed).await?)
+                Err(report_clone(&self.store, &ceremony, user, language, recorder).await?)
             }
             (_, user) => {
                 self.record_refusal(&presented, user, recorder).await?;

@@ -148,13 +148,8 @@ impl Reauthenticate {
             match presented.verify(&self.relying_party, &ceremony, passkey.as_ref())? {
                 Ok(passkey_use) => Ok(Verified::Right(passkey_use)),
                 Err(Refusal::SignCount) => {
-                    let failed = recorder.failed(
-                        &user.uid,
-                        Action::LoginWithPasskey,
-                        &Error::InvalidCredentials,
-                    );
                     let language = self.application.default_language;
-                    report_clone(store, &ceremony, user, language, &failed)
+                    report_clone(store, &ceremony, user, language, recorder)
                         .await
                         .map(Verified::Wrong)
                 }
