@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "Nur noch ein Schritt: Bestätigen Sie Ihre E-Mail-Adresse.",
     confirm_password: "Geben Sie Ihr Passwort ein, um Ihre E-Mail-Adresse zu bestätigen.",
     confirm_again: "Falls Sie den Link nicht erhalten haben, geben Sie Ihre E-Mail-Adresse ein. Wir senden ihn Ihnen erneut.",
+    contents: "Auf dieser Seite",
     signed_in_as: "Angemeldet als",
     pending: "Ihre E-Mail-Adresse ist noch nicht bestätigt.",
     sessions: "Aktive Sitzungen",

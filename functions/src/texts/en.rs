@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "One last step: confirm your email address.",
     confirm_password: "Enter your password to confirm your email address.",
     confirm_again: "If you have not received the link, enter your email address and we will send it again.",
+    contents: "On this page",
     signed_in_as: "Signed in as",
     pending: "Your email address is not confirmed yet.",
     sessions: "Active sessions",

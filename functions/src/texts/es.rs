@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "Un último paso: confirme su dirección de correo electrónico.",
     confirm_password: "Introduzca su contraseña para confirmar su dirección de correo electrónico.",
     confirm_again: "Si no ha recibido el enlace, introduzca su dirección de correo y se lo enviaremos de nuevo.",
+    contents: "En esta página",
     signed_in_as: "Sesión iniciada como",
     pending: "Su dirección de correo aún no está confirmada.",
     sessions: "Sesiones activas",

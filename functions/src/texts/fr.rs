@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "Dernière étape\u{a0}: confirmez votre adresse e-mail.",
     confirm_password: "Saisissez votre mot de passe pour confirmer votre adresse e-mail.",
     confirm_again: "Si vous n’avez pas reçu le lien, saisissez votre adresse e-mail et nous vous le renverrons.",
+    contents: "Sur cette page",
     signed_in_as: "Compte connecté\u{a0}:",
     pending: "Votre adresse e-mail n’est pas encore confirmée.",
     sessions: "Sessions actives",

@@ -175,6 +175,8 @@ pub struct Pages {
     pub confirm_intro: &'static str,
     pub confirm_password: &'static str,
     pub confirm_again: &'static str,
+    /// Names the links to the sections of the account page.
+    pub contents: &'static str,
     pub signed_in_as: &'static str,
     pub pending: &'static str,
     pub sessions: &'static str,

@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "Falta só um passo: confirme seu endereço de e-mail.",
     confirm_password: "Insira sua senha para confirmar seu endereço de e-mail.",
     confirm_again: "Se você não recebeu o link, insira seu endereço de e-mail e enviaremos novamente.",
+    contents: "Nesta página",
     signed_in_as: "Você entrou como",
     pending: "Seu endereço de e-mail ainda não foi confirmado.",
     sessions: "Sessões ativas",

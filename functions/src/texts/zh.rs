@@ -201,6 +201,7 @@ pub static PAGES: Pages = Pages {
     confirm_intro: "还差最后一步：请验证您的邮箱地址。",
     confirm_password: "请输入密码，以验证您的邮箱地址。",
     confirm_again: "如果未收到链接，请输入邮箱地址，我们会重新发送。",
+    contents: "本页内容",
     signed_in_as: "当前登录账户：",
     pending: "您的邮箱地址尚未验证。",
     sessions: "登录设备",
