@@ -102,6 +102,8 @@ mod pages {
     mod browser_closing;
     mod browser_email;
     mod browser_forms;
+    mod browser_passkeys;
+    mod browser_passkeys_settings;
     mod serve;
 }
 mod passkey {

@@ -3,7 +3,7 @@
 use shared::{
     Error,
     domain::{
-        activity::Activity,
+        activity::{Action, Recorder},
         language::Language,
         mail::{Kind, QueuedMail},
         passkey::{CredentialHash, Passkey, PasskeyUse},
@@ -105,13 +105,16 @@ pub async fn report_clone<C: CredentialAccess>(
     ceremony: &Ceremony,
     user: &User<C>,
     default_language: Language,
-    failed: &Activity,
+    action: Action,
+    recorder: Recorder<'_>,
 ) -> Result<(), Error> {
+    let failed = recorder.failed(&user.uid, action, &Error::InvalidCredentials);
     let language = user.mail_language(None, default_language);
     let kind = Kind::PasskeyCloneSuspected;
-    let notice = QueuedMail::notice(kind, user, language, failed.created_at);
+    let notice = QueuedMail::notice(kind, user, language, recorder.now)
+        .map(|notice| notice.with_client(recorder.client));
     match store
-        .report_clone(ceremony, notice.as_ref(), failed)
+        .report_clone(ceremony, notice.as_ref(), &failed)
         .await?
     {
         CeremonyOutcome::Used => Err(Error::TokenUtilized),

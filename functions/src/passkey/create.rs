@@ -92,14 +92,14 @@ impl Create {
             .map_err(|_| Error::PasskeyInvalid)?;
         let passkey = Passkey::new(credential, &user.uid, input.name.clone(), now);
         let language = user.mail_language(None, self.application.default_language);
-        let notice = QueuedMail::notice(Kind::PasskeyAdded, user, language, now);
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+        let notice = QueuedMail::notice(Kind::PasskeyAdded, user, language, now)
+            .map(|notice| notice.with_client(recorder.client));
         let addition = PasskeyAddition {
             passkey: &passkey,
             ceremony: &ceremony,
             notice: notice.as_ref(),
-            activity: &signed_in
-                .recorder(self.accounts.activity_retention, now)
-                .succeeded(&user.uid, Action::AddPasskey),
+            activity: &recorder.succeeded(&user.uid, Action::AddPasskey),
         };
         let store = &self.authenticator.store;
         match store.add_passkey(user, session, &addition).await? {

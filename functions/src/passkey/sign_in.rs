@@ -131,13 +131,9 @@ impl SignIn {
         match (verified, &user) {
             (Ok(passkey_use), Some(user)) => self.open(user, &passkey_use, attempt).await,
             (Err(Refusal::SignCount), Some(user)) => {
-                let failed = recorder.failed(
-                    &user.uid,
-                    Action::LoginWithPasskey,
-                    &Error::InvalidCredentials,
-                );
+                let action = Action::LoginWithPasskey;
                 let language = self.application.default_language;
-                report_clone(&self.store, ceremony, user, language, &failed).await?;
+                report_clone(&self.store, ceremony, user, language, action, recorder).await?;
                 Err(Error::InvalidCredentials)
             }
             (_, user) => {

@@ -212,11 +212,13 @@ impl Reauthenticate {
             Ok(passkey_use) => return Ok(Verified::Right(passkey_use)),
             Err(refusal) => refusal,
         };
-        let failed = self.failed(signed_in, &Error::InvalidCredentials, now);
         if refusal == Refusal::SignCount {
+            let recorder = signed_in.recorder(self.accounts.activity_retention, now);
             let language = self.application.default_language;
-            report_clone(store, ceremony, user, language, &failed).await?;
+            let action = Action::Reauthenticate;
+            report_clone(store, ceremony, user, language, action, recorder).await?;
         } else {
+            let failed = self.failed(signed_in, &Error::InvalidCredentials, now);
             store.record(&failed).await?;
         }
         Ok(Verified::Wrong(Error::InvalidCredentials))
