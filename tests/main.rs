@@ -109,6 +109,7 @@ mod passkey {
     mod create_options;
     mod create_races;
     mod delete;
+    mod lifetime;
     mod list;
     mod related_origins;
     mod sign_in;

@@ -73,7 +73,11 @@ impl Create {
         signed_in: &AuthenticatedSession,
         now: Timestamp,
     ) -> Result<Option<Passkey>, Error> {
-        let AuthenticatedSession { session, user, .. } = signed_in;
+        let AuthenticatedSession {
+            session,
+            user,
+            client,
+        } = signed_in;
         let purpose = Purpose::PasskeyRegistration;
         let ceremony = self
             .authenticator
@@ -92,7 +96,8 @@ impl Create {
             .map_err(|_| Error::PasskeyInvalid)?;
         let passkey = Passkey::new(credential, &user.uid, input.name.clone(), now);
         let language = user.mail_language(None, self.application.default_language);
-        let notice = QueuedMail::notice(Kind::PasskeyAdded, user, language, now);
+        let notice = QueuedMail::notice(Kind::PasskeyAdded, user, language, now)
+            .map(|notice| notice.with_client(client));
         let addition = PasskeyAddition {
             passkey: &passkey,
             ceremony: &ceremony,

@@ -62,9 +62,14 @@ impl Delete {
         signed_in: &AuthenticatedSession,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        let AuthenticatedSession { session, user, .. } = signed_in;
+        let AuthenticatedSession {
+            session,
+            user,
+            client,
+        } = signed_in;
         let language = user.mail_language(None, self.application.default_language);
-        let notice = QueuedMail::notice(Kind::PasskeyRemoved, user, language, now);
+        let notice = QueuedMail::notice(Kind::PasskeyRemoved, user, language, now)
+            .map(|notice| notice.with_client(client));
         let activity = signed_in
             .recorder(self.accounts.activity_retention, now)
             .succeeded(&user.uid, Action::RemovePasskey);
