@@ -16,13 +16,14 @@ const WRONG: &str = "Wrong-Horse-7-Battery";
 
 /// Binaries with a route that need no CDN: they use neither the client's address nor a session, or
 /// gateways call them.
-const EXEMPT: [&str; 10] = [
+const EXEMPT: [&str; 11] = [
     "auth",
     "captcha-register-geetest",
     "configs",
     "discovery",
     "jwks",
     "pages",
+    "passkey-related-origins",
     "password-validate",
     "ping",
     "time",
@@ -186,6 +187,8 @@ async fn operations_that_use_neither_an_address_nor_a_session_answer_without_the
         ("GET", "/identity/configs", 200),
         ("GET", "/.well-known/jwks.json", 200),
         ("GET", "/.well-known/openid-configuration", 200),
+        // No origins are configured.
+        ("GET", "/.well-known/webauthn", 404),
         ("GET", "/accounts/sign_in", 200),
         ("GET", "/auth/anything", 200),
         ("POST", "/identity/password/validate", 400),

@@ -258,6 +258,17 @@ async fn every_function_rejects_invalid_values_of_the_variables_that_it_reads() 
         ("auth", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),
         ("authorize", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),
         ("jwks", "IDENTITY_ACCESS_TOKEN_KEY_ARN", "two words"),
+        ("passkey-sign-in", "IDENTITY_PASSKEY_RP_ID", "Example.com"),
+        (
+            "passkey-create",
+            "IDENTITY_PASSKEY_ORIGINS",
+            "http://a.example",
+        ),
+        (
+            "passkey-related-origins",
+            "IDENTITY_PASSKEY_ORIGINS",
+            "a.example",
+        ),
         ("mail-send", "IDENTITY_DOMAIN", "id.example"),
         ("mail-feedback", "IDENTITY_USERS_TABLE", ""),
         ("manage-users", "IDENTITY_UID_PREFIX", "I1"),

@@ -8,8 +8,8 @@ use serde_yaml_ng::Value;
 use shared::platform::clock;
 
 use crate::harness::{
-    Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp, session_id,
-    workspace,
+    Answer, Latchkey, Meter, PASSWORD, Request, Template, Units, User, event, otp,
+    passkeys::Ceremony, session_id, workspace,
 };
 
 /// List prices of us-east-1, in US dollars per million.
@@ -205,6 +205,43 @@ impl Bill {
             "{row}: {answer:?}"
         );
         answer
+    }
+
+    /// The operations on passkeys, for a user who has one.
+    async fn passkeys(&self) {
+        let latchkey = &self.latchkey;
+        let (_, user) = self
+            .meter
+            .units(1, latchkey.confirmed("units-passkey"))
+            .await;
+        let mut authenticator = latchkey.authenticator();
+        let adding = latchkey.add_passkey(&user, &mut authenticator);
+        let (_, passkey) = self.meter.units(1, adding).await;
+        let path = format!("/resource/passkeys/{}", passkey["id"].as_str().unwrap());
+        let list = latchkey.by(&user, "GET", "/resource/passkeys");
+        self.checks_answer("`passkey-list`", 0, list).await;
+        let rename = latchkey
+            .by(&user, "PATCH", &path)
+            .form(&[("name", "Laptop")]);
+        self.checks_answer("`passkey-update`", 0, rename).await;
+
+        let options = latchkey.post("/identity/sessions/passkey/options");
+        let options = self.checks_answer("`passkey-sign-in-options`", 0, options);
+        let ceremony = Ceremony::of(&options.await);
+        let credential = authenticator.sign_in(&ceremony.options);
+        let sign_in = latchkey
+            .post("/identity/sessions/passkey")
+            .json(&ceremony.body(&credential));
+        self.checks_answer("`passkey-sign-in`", 0, sign_in).await;
+
+        let options = latchkey.by(&user, "POST", "/resource/passkeys/options");
+        let options = self.checks_answer("`passkey-create-options`", 0, options);
+        let ceremony = Ceremony::of(&options.await);
+        let credential = latchkey.authenticator().register(&ceremony.options);
+        let create = latchkey.create_passkey(&user, &ceremony, &credential);
+        self.checks_answer("`passkey-create`", 1, create).await;
+        let delete = latchkey.by(&user, "DELETE", &path);
+        self.checks_answer("`passkey-delete`", 1, delete).await;
     }
 
     /// A user with a second factor, whose current code is unused.
@@ -411,6 +448,7 @@ async fn the_tables_charge_the_documented_units() {
     let (_, user) = bill.meter.units(1, latchkey.confirmed("units-close")).await;
     bill.checks_answer("`user-close`", 1, latchkey.close(&user))
         .await;
+    bill.passkeys().await;
     let (user, authenticator) = bill.enrolled("units-otp-session").await;
     latchkey.reset_failures(&user.email).await;
     bill.checks_answer(

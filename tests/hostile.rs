@@ -242,7 +242,8 @@ async fn a_body_that_is_not_valid_base64_is_malformed() {
             .iter()
             .find(|function| {
                 function.routes.iter().any(|(method, path)| {
-                    method == operation.method && path.replace("{key}", "none") == operation.path
+                    let path = path.replace("{key}", "none").replace("{id}", "none");
+                    method == operation.method && path == operation.path
                 })
             })
             .unwrap();

@@ -111,6 +111,7 @@ mod passkey {
     mod create_options;
     mod create_races;
     mod delete;
+    mod lifetime;
     mod list;
     mod other_authenticator;
     mod related_origins;

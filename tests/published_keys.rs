@@ -11,7 +11,7 @@ use crate::harness::{
 const ME: &str = "/resource/users/me";
 
 /// The functions that publish, with an event that starts each.
-const SIGNERS: [(&str, &str, &str); 5] = [
+const SIGNERS: [(&str, &str, &str); 7] = [
     ("session-create", "POST", "/identity/sessions"),
     ("user-create", "POST", "/identity/users"),
     (
@@ -23,6 +23,12 @@ const SIGNERS: [(&str, &str, &str); 5] = [
         "email-confirm-code",
         "POST",
         "/identity/users/email/confirm_code",
+    ),
+    ("passkey-sign-in", "POST", "/identity/sessions/passkey"),
+    (
+        "passkey-create-options",
+        "POST",
+        "/resource/passkeys/options",
     ),
     ("jwks", "GET", "/.well-known/jwks.json"),
 ];

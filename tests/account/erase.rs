@@ -195,3 +195,24 @@ async fn a_run_that_fails_is_continued_by_the_next_one() {
         assert_eq!(stored_of(latchkey, user).await, Snapshot::new());
     }
 }
+
+/// Closing removes the passkeys, so only an item that something else changed lists one.
+#[tokio::test]
+async fn a_passkey_that_a_closed_account_lists_is_erased_with_it() {
+    let latchkey = Latchkey::start(&[]).await;
+    let user = latchkey.confirmed("erase-passkey").await;
+    latchkey.add_passkeys(&user, 1).await;
+    let listed = latchkey.user_item(&user).await["passkeys"].clone();
+    let passkey = latchkey.passkey_items(&user).await.remove(0);
+    latchkey.close(&user).send().await.is_empty(200);
+    latchkey.restore_item(passkey).await;
+    latchkey
+        .edit_user(&user, |item| {
+            drop(item.insert("passkeys".to_owned(), listed));
+        })
+        .await;
+    latchkey.age_closing(&user, 31).await;
+    run(&latchkey).await.unwrap();
+    assert!(latchkey.passkey_items(&user).await.is_empty());
+    assert!(stored_of(&latchkey, &user).await.is_empty());
+}

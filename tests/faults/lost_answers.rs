@@ -111,6 +111,34 @@ async fn a_retried_sign_in_does_not_find_its_own_code_used() {
 }
 
 #[tokio::test]
+async fn a_retried_addition_and_removal_of_a_passkey_succeed_once() {
+    let faulty = stack().await;
+    let latchkey = &faulty.latchkey;
+    let user = latchkey.confirmed("lost-key").await;
+    let ceremony = latchkey.passkey_creation(&user).await;
+    let credential = latchkey.authenticator().register(&ceremony.options);
+    let create = || latchkey.create_passkey(&user, &ceremony, &credential);
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    let passkey = create().send().await;
+    assert_eq!(passkey.status, 201, "{passkey:?}");
+    assert_eq!(faulty.calls("TransactWriteItems"), 2);
+    assert_eq!(latchkey.passkeys(&user).await, [passkey.json()]);
+    let utilized = ["identity.user.utilized_token"];
+    create().send().await.is_refused(422, &utilized);
+
+    let id = passkey.json()["id"].as_str().unwrap().to_owned();
+    let path = format!("/resource/passkeys/{id}");
+    let remove = || latchkey.by(&user, "DELETE", &path);
+    faulty.fail("TransactWriteItems", 1, Fault::AnswerLost);
+    remove().send().await.is_empty(204);
+    assert_eq!(faulty.calls("TransactWriteItems"), 2);
+    let not_found = ["record.not_found"];
+    remove().send().await.is_refused(404, &not_found);
+    assert!(latchkey.passkey_items(&user).await.is_empty());
+    latchkey.mail_to(&user.email, 2, Mail::is_notice).await;
+}
+
+#[tokio::test]
 async fn a_retried_sign_in_with_a_passkey_does_not_find_its_own_state_used() {
     let faulty = stack().await;
     let latchkey = &faulty.latchkey;

@@ -256,11 +256,10 @@ impl Operation {
                 "Wrong-Horse-7-Battery".to_owned()
             }
             "lang" => "en".to_owned(),
-            "data" => "{}".to_owned(),
+            "data" | "credential" => "{}".to_owned(),
             "key" => "email".to_owned(),
             "value" => "-".to_owned(),
             "reset_password_token" | "token" | "state" => "token".to_owned(),
-            "credential" => "{}".to_owned(),
             "name" => "Laptop".to_owned(),
             _ => String::new(),
         };

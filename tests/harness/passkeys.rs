@@ -15,7 +15,7 @@ use shared::platform::random;
 
 use super::{
     Answer, Request, User,
-    items::{Item, USERS, text},
+    items::{Item, USERS, move_back, text},
     stack::Latchkey,
 };
 
@@ -24,6 +24,10 @@ pub const LIMIT: usize = 20;
 
 /// An authenticator. Its clones hold copies of its credentials, as if it had been cloned.
 #[derive(Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact that a response states"
+)]
 pub struct Authenticator {
     /// The origin of the page that uses it.
     pub origin: String,
@@ -304,8 +308,9 @@ pub struct Ceremony {
 }
 
 impl Ceremony {
+    /// The ceremony that the response to a request for options begins.
     #[track_caller]
-    fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Answer) -> Self {
         assert_eq!(answer.status, 201, "{answer:?}");
         let mut answer = answer.json();
         Self {
@@ -376,12 +381,12 @@ impl Latchkey {
         answer.json().as_array().unwrap().clone()
     }
 
-    /// Changes the stored item of a passkey.
-    pub async fn edit_passkey(&self, user: &User, passkey: &Value, edit: impl FnOnce(&mut Item)) {
+    /// Moves the time at which a passkey was added back by that many seconds.
+    pub async fn age_passkey(&self, user: &User, passkey: &Value, seconds: i64) {
         let items = self.passkey_items(user).await.into_iter();
         let mut of_id = items.filter(|item| passkey["id"] == text(item, "credential_id"));
         let mut item = of_id.next().expect("a passkey");
-        edit(&mut item);
+        move_back(&mut item, "created_at", seconds);
         self.put(USERS, item).await;
     }
 

@@ -72,7 +72,7 @@ async fn a_result_has_what_an_operator_recognises_and_no_secret() {
     let me = manage(&latchkey, json!({ "action": "show", "uid": user.uid })).await;
     let expected = json!([{
         "uid": user.uid, "email": user.email, "state": "frozen", "role": "member", "level": 0,
-        "otp": true, "created_at": me["user"]["created_at"],
+        "otp": true, "passkeys": 0, "created_at": me["user"]["created_at"],
     }]);
     assert_eq!(json!(users), expected);
 }

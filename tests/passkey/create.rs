@@ -85,6 +85,7 @@ async fn a_passkey_is_stored_listed_recorded_and_reported() {
     assert_eq!(topic.json()[0]["action"], "add passkey");
     let notice = latchkey.mail_to(&user.email, 1, Mail::is_notice).await;
     assert!(notice.subject.contains("passkey was added"), "{notice:?}");
+    assert!(notice.text.contains("127.0.0.1"), "{notice:?}");
 }
 
 #[tokio::test]

@@ -49,6 +49,35 @@ async fn of_sixteen_concurrent_additions_to_nineteen_passkeys_exactly_one_succee
 }
 
 #[tokio::test]
+async fn a_passkey_that_is_added_while_the_account_is_closed_does_not_survive() {
+    let latchkey = latchkey().await;
+    let user = latchkey.confirmed("key-closing-race").await;
+    let (request, mut authenticator) = addition(latchkey, &user).await;
+    let answers = all_at_once([request, latchkey.close(&user)]).await;
+    assert!([201, 401].contains(&answers[0].status), "{answers:?}");
+    answers[1].is_empty(200);
+    assert!(latchkey.passkey_items(&user).await.is_empty());
+    let signed_in = latchkey.sign_in_with_passkey(&mut authenticator).await;
+    let refused = ["identity.session.invalid_params"];
+    signed_in.send().await.is_refused(404, &refused);
+}
+
+#[tokio::test]
+async fn a_passkey_that_is_added_during_a_reset_does_not_survive_it() {
+    let latchkey = latchkey().await;
+    let user = latchkey.confirmed("key-reset-race").await;
+    let token = latchkey.reset_token(&user).await;
+    let (request, _) = addition(latchkey, &user).await;
+    let reset = latchkey.confirm(&token, "Other-Horse-7-Battery");
+    let answers = all_at_once([request, reset]).await;
+    assert!([201, 401].contains(&answers[0].status), "{answers:?}");
+    answers[1].is_empty(201);
+    // The reset ended the session, so that the addition fails if it comes later.
+    assert!(latchkey.passkey_items(&user).await.is_empty());
+    assert!(!latchkey.user_item(&user).await.contains_key("passkeys"));
+}
+
+#[tokio::test]
 async fn a_passkey_that_is_added_during_a_change_of_the_address_is_kept() {
     let latchkey = latchkey().await;
     let user = latchkey.confirmed("key-move").await;

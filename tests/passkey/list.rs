@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::{latchkey, number, passkeys::Authenticator, text};
+use crate::harness::{latchkey, passkeys::Authenticator, text};
 
 #[tokio::test]
 async fn passkeys_are_listed_newest_first_and_without_their_keys() {
@@ -13,15 +13,7 @@ async fn passkeys_are_listed_newest_first_and_without_their_keys() {
     let mut older = Authenticator::synchronised(&latchkey.domain());
     let older_passkey = latchkey.add_passkey(&user, &mut older).await;
     // Times are in seconds.
-    latchkey
-        .edit_passkey(&user, &older_passkey, |item| {
-            let earlier = number(item, "created_at") - 60;
-            item.insert(
-                "created_at".to_owned(),
-                aws_sdk_dynamodb::types::AttributeValue::N(earlier.to_string()),
-            );
-        })
-        .await;
+    latchkey.age_passkey(&user, &older_passkey, 60).await;
     let newer = latchkey
         .add_passkey(&user, &mut latchkey.authenticator())
         .await;

@@ -20,6 +20,9 @@ const PATH: &str = "/identity/sessions/passkey";
 const REFUSED: &[&str] = &["identity.session.invalid_params"];
 const USED: &[&str] = &["identity.user.utilized_token"];
 
+/// A change of an authenticator.
+type Change = dyn Fn(&mut Authenticator);
+
 /// A user with a passkey.
 async fn with_passkey(latchkey: &Latchkey, name: &str) -> (User, Authenticator) {
     let user = latchkey.confirmed(name).await;
@@ -319,7 +322,7 @@ async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state(
             with_client_data(&credential, "challenge", &other_challenge),
         ),
     ];
-    let changes: [(&str, &dyn Fn(&mut Authenticator)); 7] = [
+    let changes: [(&str, &Change); 7] = [
         ("no user verification", &|it| it.user_verified = false),
         ("no user presence", &|it| it.user_present = false),
         ("another origin", &|it| {
@@ -330,7 +333,7 @@ async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state(
         }),
         ("an iframe of another site", &|it| it.cross_origin = true),
         ("backed up without being eligible", &|it| {
-            it.backed_up = true
+            it.backed_up = true;
         }),
         ("another eligibility for backup", &|it| {
             it.backup_eligible = true;

@@ -11,8 +11,9 @@ use shared::{
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), BoxError> {
     telemetry::init(env!("CARGO_BIN_NAME"));
+    let variables = Variables::from_env();
     let endpoint = RelatedOrigins {
-        origins: related_origins(&Variables::from_env())?,
+        origins: related_origins(&variables)?,
     };
     serve(async |_| endpoint.handle()).await
 }

@@ -98,6 +98,7 @@ fn view(user: &User, state: Option<String>) -> Value {
         "role": user.role,
         "level": user.level,
         "otp": user.has_otp(),
+        "passkeys": user.passkeys.len(),
         "created_at": user.created_at.rfc3339(),
     })
 }

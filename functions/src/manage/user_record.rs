@@ -31,7 +31,7 @@ const TIMES: [&str; 8] = [
     "closed_at",
 ];
 /// Columns of Barong's database, and attributes of an export, that are ignored.
-const IGNORED_COLUMNS: [&str; 8] = [
+const IGNORED_COLUMNS: [&str; 9] = [
     "id",
     "user_id",
     "referral_id",
@@ -40,6 +40,7 @@ const IGNORED_COLUMNS: [&str; 8] = [
     "pending_since",
     "closed_at",
     "closed_state",
+    "passkeys",
 ];
 
 /// A user as read from JSON.
@@ -107,8 +108,9 @@ impl UserRecord {
             // An imported user has no sessions; the epoch is stored so that an export equals the
             // import.
             session_epoch: fields.number("session_epoch")?.unwrap_or(new.session_epoch),
-            // A device token of the same uid that was invalid stays invalid.
+            // Passkeys are bound to the domain of the stack, and are not exported.
             passkeys: Vec::new(),
+            // A device token of the same uid that was invalid stays invalid.
             device_epoch: fields.number("device_epoch")?.unwrap_or(new.device_epoch),
             data: new.data,
             language: new.language,
@@ -148,6 +150,9 @@ impl UserRecord {
 pub fn write(stored: &StoredUser) -> Result<String, serde_json::Error> {
     let mut line = serde_json::to_value(&stored.user)?;
     line["state"] = json!(stored.state);
+    if let Some(line) = line.as_object_mut() {
+        line.remove("passkeys");
+    }
     format_times(&mut line);
     if let Some(Value::Array(labels)) = line.get_mut("labels") {
         labels.iter_mut().for_each(format_times);

@@ -1,10 +1,8 @@
 //! `GET /resource/passkeys`: lists the passkeys of the user.
 
-use std::cmp::Reverse;
-
 use shared::{
     Error,
-    domain::passkey::Passkey,
+    domain::passkey::{Passkey, newest_first},
     http::{Body, Request, Response, StatusCode, authentication::Authenticator, json},
     platform::clock::Timestamp,
 };
@@ -19,7 +17,7 @@ impl List {
         let signed_in = self.authenticator.authenticate(&request, now).await?;
         let store = &self.authenticator.store;
         let mut passkeys = store.passkeys(&signed_in.user).await?;
-        passkeys.sort_by_key(|passkey| Reverse((passkey.created_at, passkey.hash())));
+        newest_first(&mut passkeys);
         let views: Vec<_> = passkeys.iter().map(Passkey::view).collect();
         json(StatusCode::OK, &views)
     }

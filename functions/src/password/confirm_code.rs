@@ -8,6 +8,7 @@ use shared::{
         device::Device,
         mail::{Kind, QueuedMail},
         one_time_code::{self, OneTimeCode},
+        passkey::Passkey,
         password::{Hasher, Password, PasswordHash},
         user::User,
     },
@@ -104,15 +105,19 @@ impl ConfirmCode {
     ) -> Result<PasswordChange, Error> {
         let now = recorder.now;
         let language = user.mail_language(language, self.application.default_language);
-        let kind = if user.has_recent_otp(now) {
-            Kind::PasswordChangedOtpRemoved
-        } else {
-            Kind::PasswordChanged
+        let mut passkeys = self.store.passkeys(user).await?;
+        passkeys.retain(|passkey| passkey.is_recent(now));
+        let recent_passkeys: Vec<_> = passkeys.iter().map(Passkey::hash).collect();
+        let kind = match (user.has_recent_otp(now), recent_passkeys.is_empty()) {
+            (false, true) => Kind::PasswordChanged,
+            (true, true) => Kind::PasswordChangedOtpRemoved,
+            (false, false) => Kind::PasswordChangedPasskeysRemoved,
+            (true, false) => Kind::PasswordChangedOtpAndPasskeysRemoved,
         };
         let notice = QueuedMail::reset_notice(kind, user, language, now);
         let activity = recorder.succeeded(&user.uid, Action::PasswordReset);
         self.store
-            .reset_password(user, hash, code, &notice, &activity)
+            .reset_password(user, hash, code, &recent_passkeys, &notice, &activity)
             .await
     }
 

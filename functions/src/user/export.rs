@@ -7,6 +7,7 @@ use shared::{
     Error,
     domain::{
         activity::{Activity, ActivityView},
+        passkey::{PasskeyView, newest_first},
         user::{LabelView, UserRecord},
     },
     http::{Body, Request, Response, StatusCode, authentication::Authenticator, json},
@@ -35,9 +36,16 @@ struct Document<'a> {
     account: UserRecord<'a>,
     labels: Vec<LabelView<'a>>,
     sessions: Vec<SessionRecord<'a>>,
-    /// Always empty, because users have no passkeys yet.
-    passkeys: [(); 0],
+    passkeys: Vec<PasskeyRecord<'a>>,
     activities: Vec<ActivityView<'a>>,
+}
+
+#[derive(Serialize)]
+struct PasskeyRecord<'a> {
+    #[serde(flatten)]
+    view: PasskeyView<'a>,
+    sign_count: u32,
+    backup_eligible: bool,
 }
 
 #[derive(Serialize)]
@@ -53,8 +61,8 @@ struct SessionRecord<'a> {
 }
 
 impl Export {
-    /// Returns the user with their labels, the newest sessions and the current one, and the newest
-    /// activities.
+    /// Returns the user with their labels, the newest sessions and the current one, the passkeys, and
+    /// the newest activities.
     pub async fn handle(&self, request: Request, now: Timestamp) -> Result<Response<Body>, Error> {
         let signed_in = self
             .authenticator
@@ -64,10 +72,15 @@ impl Export {
         let user = &signed_in.user;
         let life = self.authenticator.session_lifetime;
         let store = &self.authenticator.store;
-        let (sessions, found) = tokio::try_join!(
-            store.sessions(&user.uid),
-            store.activities(&user.uid, None, ACTIVITIES, now),
-        )?;
+        let (sessions, mut passkeys, found) = Box::pin(async {
+            tokio::try_join!(
+                store.sessions(&user.uid),
+                store.passkeys(user),
+                store.activities(&user.uid, None, ACTIVITIES, now),
+            )
+        })
+        .await?;
+        newest_first(&mut passkeys);
         let mut sessions = with_current(sessions, &signed_in.session);
         sessions.sort_by_key(|session| Reverse((session.began_at, session.id.clone())));
         let sessions = sessions.iter().map(|session| SessionRecord {
@@ -83,7 +96,14 @@ impl Export {
             account: user.record(),
             labels: user.label_views(),
             sessions: sessions.collect(),
-            passkeys: [],
+            passkeys: passkeys
+                .iter()
+                .map(|passkey| PasskeyRecord {
+                    view: passkey.view(),
+                    sign_count: passkey.sign_count,
+                    backup_eligible: passkey.backup_eligible,
+                })
+                .collect(),
             activities: found.activities.iter().map(Activity::view).collect(),
         };
         json(StatusCode::OK, &document)

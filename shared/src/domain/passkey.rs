@@ -1,6 +1,8 @@
 //! Passkeys: the WebAuthn credentials of users, and the state of a ceremony between its options
 //! and its response. [`webauthn`](crate::domain::webauthn) verifies the responses.
 
+use std::cmp::Reverse;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -108,6 +110,21 @@ pub struct PasskeyView<'a> {
 }
 
 impl Passkey {
+    /// The attributes of the item.
+    pub const ATTRIBUTES: &'static [&'static str] = &[
+        "aaguid",
+        "backed_up",
+        "backup_eligible",
+        "created_at",
+        "credential_id",
+        "last_used_at",
+        "name",
+        "public_key",
+        "sign_count",
+        "transports",
+        "uid",
+    ];
+
     /// A verified credential as a passkey of a user.
     #[must_use]
     pub fn new(credential: NewCredential, uid: &Uid, name: Option<String>, now: Timestamp) -> Self {
@@ -172,6 +189,11 @@ impl Passkey {
             last_used_at: self.last_used_at.map(Timestamp::rfc3339),
         }
     }
+}
+
+/// Sorts passkeys for a list.
+pub fn newest_first(passkeys: &mut [Passkey]) {
+    passkeys.sort_by_key(|passkey| Reverse((passkey.created_at, passkey.hash())));
 }
 
 /// An accepted use of a passkey, which the write of the operation must record.

@@ -5,6 +5,7 @@ use super::{
     items::{number, text, text_of},
     keys::{PK, USER},
     otp::REMOVE_OTP,
+    passkey_list::PasskeyListChange,
     presence::{ExpiredAccount, any_user},
     transaction::{Transaction, Write},
     writes::{activity_write, notice_write},
@@ -35,7 +36,8 @@ pub enum Creation {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// Sets the state. `Banned` and `Deleted` end every session of the user. `Pending` starts the
-    /// time in which the address must be confirmed again. An account that its owner closed is no
+    /// time in which the address must be confirmed again, and removes every passkey, on condition
+    /// that none was added or removed since the user was read. An account that its owner closed is no
     /// longer reopened by a password reset, nor erased.
     State(State),
     /// Sets role and level, on condition that both are unchanged since the user was read.
@@ -159,31 +161,43 @@ impl Administration {
             self.change_write(user, change, activity.created_at)?,
             activity_write(grants, activity)?,
         ];
-        let outcome = self
-            .store
-            .transact(writes.into_iter().chain(notice))
-            .await?;
-        Ok(outcome.into())
+        let passkeys = match change {
+            Change::State(State::Pending) => {
+                self.store.passkey_deletions(&user.uid, &user.passkeys)?
+            }
+            Change::State(_)
+            | Change::Role(..)
+            | Change::EndSessions
+            | Change::DisableOtp
+            | Change::Labels { .. } => Vec::new(),
+        };
+        let writes = writes.into_iter().chain(notice).chain(passkeys);
+        Ok(self.store.transact(writes).await?.into())
     }
 
     fn change_write(&self, user: &User, change: &Change, at: Timestamp) -> Result<Write, Error> {
         let now = (":now", number(at.seconds()));
         let store = &self.store;
         match change {
+            Change::State(State::Pending) => {
+                let passkeys = PasskeyListChange::of(user, &[]);
+                let change = format!(
+                    "SET #state = :state, updated_at = :now, pending_since = :now \
+                     REMOVE closed_at, closed_state{}",
+                    passkeys.removed
+                );
+                let values = [now, (":state", text("pending"))];
+                let values = values.into_iter().chain(passkeys.values);
+                store.user_write(user, &change, Some(passkeys.condition), values)
+            }
             Change::State(state) => {
                 let increment = number(i32::from(matches!(state, State::Banned | State::Deleted)));
-                let pending = match state {
-                    State::Pending => ", pending_since = :now",
-                    State::Active | State::Banned | State::Deleted | State::Other => "",
-                };
                 let state = serde_dynamo::to_attribute_value(state).map_err(Error::internal)?;
-                let set = format!(
-                    "SET #state = :state, updated_at = :now, \
-                     session_epoch = session_epoch + :increment{pending} \
-                     REMOVE closed_at, closed_state"
-                );
+                let set = "SET #state = :state, updated_at = :now, \
+                           session_epoch = session_epoch + :increment \
+                           REMOVE closed_at, closed_state";
                 let values = [now, (":state", state), (":increment", increment)];
-                store.user_write(user, &set, None, values)
+                store.user_write(user, set, None, values)
             }
             Change::Role(role, level) => store.user_write(
                 user,

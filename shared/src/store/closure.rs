@@ -5,6 +5,7 @@ use super::{
     factor::FurtherChange,
     items::{keyed, number, text},
     keys::closure_key,
+    passkey_list::PasskeyListChange,
     transaction::{Value, Write},
     writes::{activity_write, notice_write, recovery_report_writes},
 };
@@ -94,10 +95,10 @@ impl Reopening {
 }
 
 impl Store {
-    /// In one transaction, closes the account, ends every session, marks the code as used, lists the
-    /// account among those to erase, and adds the notice to the outbox. Returns
-    /// [`Outcome::Conflict`], without writing, if the state, the password, the OTP secret or the
-    /// session epoch changed, or the code was used, since they were read.
+    /// In one transaction, closes the account, ends every session, removes every passkey, marks the
+    /// code as used, lists the account among those to erase, and adds the notice to the outbox.
+    /// Returns [`Outcome::Conflict`], without writing, if the state, the password, the OTP secret,
+    /// the passkeys or the session epoch changed, or the code was used, since they were read.
     pub async fn close_account(
         &self,
         user: &User,
@@ -110,7 +111,10 @@ impl Store {
             " AND #state = :state AND password_hash = :hash AND session_epoch = :epoch";
         let closed_at = closing.activity.created_at;
         let state = serde_dynamo::to_attribute_value(user.state).map_err(Error::internal)?;
-        let values = vec![
+        let passkeys = PasskeyListChange::of(user, &[]);
+        let open = format!("{OPEN} AND {}", passkeys.condition);
+        let removed = passkeys.remove_clause();
+        let mut values = vec![
             (":state", state),
             (":deleted", text("deleted")),
             (":hash", text(user.credentials.password_hash.as_str())),
@@ -118,18 +122,19 @@ impl Store {
             (":next", number(session.next_epoch()?)),
             (":now", number(closed_at.seconds())),
         ];
+        values.extend(passkeys.values);
         let close = if let Some(factor) = closing.factor {
             let change = FurtherChange {
                 set: SET,
-                condition: OPEN.to_owned(),
+                other: removed,
+                condition: open,
                 values,
-                ..FurtherChange::default()
             };
             self.factor_update(user, factor, change)?
         } else {
-            let set = SET.replacen(',', "SET", 1);
-            let condition = format!("attribute_not_exists(otp_secret){OPEN}");
-            self.user_write(user, &set, Some(&condition), values)?
+            let change = format!("{}{removed}", SET.replacen(',', "SET", 1));
+            let condition = format!("attribute_not_exists(otp_secret){open}");
+            self.user_write(user, &change, Some(&condition), values)?
         };
         let closure = Closure {
             uid: user.uid.clone(),
@@ -142,9 +147,8 @@ impl Store {
         ];
         let notice = notice_write(&self.grants, closing.notice)?;
         let report = recovery_report_writes(&self.grants, closing.report)?;
-        Ok(self
-            .transact(writes.into_iter().chain(notice).chain(report))
-            .await?
-            .into())
+        let passkeys = self.passkey_deletions(&user.uid, &user.passkeys)?;
+        let writes = writes.into_iter().chain(notice).chain(report);
+        Ok(self.transact(writes.chain(passkeys)).await?.into())
     }
 }

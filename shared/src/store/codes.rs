@@ -6,6 +6,7 @@ use super::{
     items::{keyed, number, read, text},
     keys::{closure_key, code_key, decoy_key, failures_key, password_change_log_key},
     otp::REMOVE_OTP,
+    passkey_list::PasskeyListChange,
     transaction::{Transaction, Write},
     writes::{
         activity_write, code_writes, device_epochs, has_device_epoch, log_write, mail_log_write,
@@ -19,6 +20,7 @@ use crate::{
         email_address::AccountKey,
         mail::QueuedMail,
         one_time_code::{Kind, OneTimeCode},
+        passkey::CredentialHash,
         password::PasswordHash,
         rate_limit::MailLog,
         session::Session,
@@ -228,12 +230,15 @@ impl Store {
     /// In one transaction, changes the password, ends every session, invalidates all device tokens,
     /// deletes the code and the counter of wrong passwords, and adds the notice to the outbox.
     /// Removes a second factor that was [enabled recently](User::has_recent_otp); keeps an older
-    /// one, but ends its back-off. Reopens an account that its owner closed.
+    /// one, but ends its back-off. Removes `recent_passkeys`, and returns
+    /// [`PasswordChange::UserChanged`] if the list of passkeys changed since the user was read.
+    /// Reopens an account that its owner closed.
     pub async fn reset_password(
         &self,
         user: &User,
         hash: &PasswordHash,
         code: &OneTimeCode,
+        recent_passkeys: &[CredentialHash],
         notice: &QueuedMail,
         activity: &Activity,
     ) -> Result<PasswordChange, Error> {
@@ -252,6 +257,9 @@ impl Store {
                 Some((":enabled_at", number(at.seconds()))),
             ),
         };
+        let mut passkeys = user.passkeys.clone();
+        passkeys.retain(|hash| !recent_passkeys.contains(hash));
+        let passkeys = PasskeyListChange::of(user, &passkeys);
         let reopening = Reopening::of(user)?;
         let values = [
             (":hash", text(hash.as_str())),
@@ -264,19 +272,21 @@ impl Store {
                 &format!(
                     "SET password_hash = :hash, updated_at = :now, \
                      session_epoch = session_epoch + :one, \
-                     device_epoch = :next_device_epoch{} {removed}{}",
-                    reopening.set, reopening.removed
+                     device_epoch = :next_device_epoch{}{} {removed}{}{}",
+                    reopening.set, passkeys.set, reopening.removed, passkeys.removed
                 ),
                 Some(&format!(
-                    "{unchanged} AND {} AND {}",
+                    "{unchanged} AND {} AND {} AND {}",
                     has_device_epoch(user),
-                    reopening.condition
+                    reopening.condition,
+                    passkeys.condition
                 )),
                 values
                     .into_iter()
                     .chain(enabled_at)
                     .chain(device_epochs)
-                    .chain(reopening.values),
+                    .chain(reopening.values)
+                    .chain(passkeys.values),
             )?,
             Self::delete(
                 &self.grants,
@@ -292,7 +302,8 @@ impl Store {
             .closed_by_owner_at()
             .map(|at| Self::delete(&self.grants, closure_key(Day::of(at), &user.uid), None, []))
             .transpose()?;
-        let writes = writes.into_iter().chain(closure);
+        let passkeys = self.passkey_deletions(&user.uid, recent_passkeys)?;
+        let writes = writes.into_iter().chain(closure).chain(passkeys);
         Ok(match self.transact(writes).await? {
             Transaction::Written => PasswordChange::Done,
             Transaction::ConditionFailed(0) => PasswordChange::UserChanged,

@@ -169,7 +169,11 @@ impl Administration {
             return Ok(closed);
         }
         self.store.erase_grants(&user.uid).await?;
-        let writes = self.store.user_deletions(user, "", [])?;
+        // A passkey may have been added between the read of the user and the change of the state.
+        let Some(deleted) = self.find_user_by_uid(&user.uid, now).await? else {
+            return Ok(Outcome::Conflict);
+        };
+        let writes = self.store.user_deletions(&deleted, "", [])?;
         let erased = self.store.transact(writes).await?.into();
         // Concurrent requests that read the user before may have written grants since.
         self.store.erase_grants(&user.uid).await?;
@@ -190,17 +194,18 @@ fn deletion(key: super::Item) -> Result<WriteRequest, Error> {
 }
 
 impl Store {
-    /// Delete a user and the item of the uid, on condition that the user is still stored under the
-    /// key at which they were read, and on a further condition.
+    /// Delete a user, the item of the uid and the passkeys, on condition that the user is still stored
+    /// under the key at which they were read, and on a further condition. The user must be closed or
+    /// deleted, so that no concurrent request adds a passkey.
     fn user_deletions<C: CredentialAccess>(
         &self,
         user: &User<C>,
         further_condition: &str,
         values: impl IntoIterator<Item = Value>,
-    ) -> Result<[Write; 2], Error> {
+    ) -> Result<Vec<Write>, Error> {
         let own = [(":uid", text(user.uid.as_str()))];
         let condition = format!("uid = :uid{further_condition}");
-        Ok([
+        let mut writes = vec![
             Self::delete(
                 &self.users,
                 user_key(&user.account_key()),
@@ -208,7 +213,9 @@ impl Store {
                 own.into_iter().chain(values),
             )?,
             Self::delete(&self.users, uid_key(&user.uid), None, [])?,
-        ])
+        ];
+        writes.extend(self.passkey_deletions(&user.uid, &user.passkeys)?);
+        Ok(writes)
     }
 
     /// Deletes all grant items of a uid.

@@ -1,13 +1,15 @@
 //! The passkeys of a user: the list in the item of the user, and the item of each passkey, which
 //! change together.
 
+use std::slice;
+
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
 
 use super::{
     Outcome, Store,
     conditional::{Conditional, conditional},
     items::{keyed, number, read, text},
-    keys::passkey_key,
+    keys::{passkey_key, session_key},
     transaction::{Transaction, Value, Write},
     writes::{activity_write, notice_write},
 };
@@ -47,7 +49,7 @@ pub enum PasskeyAdditionOutcome {
     /// Nothing was written, because there is a passkey with this credential id.
     Taken,
     /// Nothing was written, because the list of passkeys, the state of the account or the session
-    /// epoch changed since they were read.
+    /// epoch changed, or the session ended, since they were read.
     Conflict,
 }
 
@@ -56,8 +58,8 @@ pub enum PasskeyAdditionOutcome {
 pub(super) struct PasskeyListChange {
     /// Continues a `SET` clause.
     pub(super) set: &'static str,
-    /// The attribute to remove, for a `REMOVE` clause: a set cannot be empty.
-    pub(super) removed: Option<&'static str>,
+    /// Continues a `REMOVE` clause: a set cannot be empty.
+    pub(super) removed: &'static str,
     pub(super) condition: &'static str,
     pub(super) values: Vec<Value>,
 }
@@ -68,7 +70,7 @@ impl PasskeyListChange {
         let (condition, before) = passkeys_unchanged(user);
         let mut change = Self {
             set: "",
-            removed: None,
+            removed: "",
             condition,
             values: before.into_iter().collect(),
         };
@@ -76,9 +78,18 @@ impl PasskeyListChange {
             change.set = ", passkeys = :passkeys";
             change.values.push((":passkeys", list(listed)));
         } else if !user.passkeys.is_empty() {
-            change.removed = Some("passkeys");
+            change.removed = ", passkeys";
         }
         change
+    }
+
+    /// A `REMOVE` clause, for a write that has no other.
+    pub(super) const fn remove_clause(&self) -> &'static str {
+        if self.removed.is_empty() {
+            ""
+        } else {
+            " REMOVE passkeys"
+        }
     }
 }
 
@@ -149,6 +160,7 @@ impl Store {
                 activity,
                 Some(("#state = :state", (":state", state))),
             )?,
+            self.session_check(session)?,
             activity_write(&self.grants, activity)?,
         ];
         let notice = notice_write(&self.grants, notice)?;
@@ -190,8 +202,8 @@ impl Store {
     }
 
     /// In one transaction, removes a passkey and adds the notice to the outbox. Returns
-    /// [`Outcome::Conflict`], without writing, if the list of passkeys or the session epoch changed
-    /// since they were read.
+    /// [`Outcome::Conflict`], without writing, if the list of passkeys or the session epoch changed,
+    /// or the session ended, since they were read.
     pub async fn remove_passkey<C: CredentialAccess>(
         &self,
         user: &User<C>,
@@ -204,28 +216,38 @@ impl Store {
         listed.retain(|other| other != hash);
         let writes = [
             self.passkey_list_write(user, session, &listed, activity, None)?,
-            self.passkey_deletion(&user.uid, hash)?,
+            self.session_check(session)?,
             activity_write(&self.grants, activity)?,
         ];
+        let deletion = self.passkey_deletions(&user.uid, slice::from_ref(hash))?;
         let notice = notice_write(&self.grants, notice)?;
         Ok(self
-            .transact(writes.into_iter().chain(notice))
+            .transact(writes.into_iter().chain(deletion).chain(notice))
             .await?
             .into())
     }
 
-    /// Deletes the item of a passkey that the transaction also removes from the list of the user.
-    pub(super) fn passkey_deletion(
+    /// Delete the items of passkeys that the transaction also removes from the list of the user.
+    pub(super) fn passkey_deletions(
         &self,
         uid: &Uid,
-        hash: &CredentialHash,
-    ) -> Result<Write, Error> {
-        Self::delete(
-            &self.users,
-            passkey_key(hash),
-            Some("attribute_not_exists(pk) OR uid = :uid"),
-            [(":uid", text(uid.as_str()))],
-        )
+        hashes: &[CredentialHash],
+    ) -> Result<Vec<Write>, Error> {
+        let deletion = |hash| {
+            Self::delete(
+                &self.users,
+                passkey_key(hash),
+                Some("attribute_not_exists(pk) OR uid = :uid"),
+                [(":uid", text(uid.as_str()))],
+            )
+        };
+        hashes.iter().map(deletion).collect()
+    }
+
+    /// Requires that the session was not ended. The epoch shows only that not all of them were.
+    fn session_check(&self, session: &Session) -> Result<Write, Error> {
+        let key = session_key(&session.uid, &session.id);
+        Self::check(&self.grants, key, "attribute_exists(pk)", [])
     }
 
     /// Replaces the list of passkeys, on condition that neither the list nor the session epoch
@@ -241,16 +263,17 @@ impl Store {
         let change = PasskeyListChange::of(user, listed);
         let (further, further_value) = further.unzip();
         let further = further.map_or(String::new(), |further| format!(" AND {further}"));
-        let removed = change
-            .removed
-            .map_or(String::new(), |name| format!(" REMOVE {name}"));
         let values = [
             (":epoch", number(session.epoch)),
             (":now", number(activity.created_at.seconds())),
         ];
         self.user_write(
             user,
-            &format!("SET updated_at = :now{}{removed}", change.set),
+            &format!(
+                "SET updated_at = :now{}{}",
+                change.set,
+                change.remove_clause()
+            ),
             Some(&format!(
                 "{} AND session_epoch = :epoch{further}",
                 change.condition

@@ -26,21 +26,6 @@ use crate::{
     tokens::ceremony::Ceremony,
 };
 
-/// The attributes of the items of passkeys.
-const ATTRIBUTES: &[&str] = &[
-    "aaguid",
-    "backed_up",
-    "backup_eligible",
-    "created_at",
-    "credential_id",
-    "last_used_at",
-    "name",
-    "public_key",
-    "sign_count",
-    "transports",
-    "uid",
-];
-
 /// The outcome of an operation that a ceremony authorises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -101,7 +86,7 @@ impl Store {
 
     /// A read of items of passkeys and of uids.
     pub(super) fn passkeys_read(&self, keys: Vec<Item>) -> TableRead<'_> {
-        TableRead::new(&self.users, keys, Some(ATTRIBUTES))
+        TableRead::new(&self.users, keys, Some(Passkey::ATTRIBUTES))
     }
 
     /// Stores a session that a passkey opens, records the use of the passkey, and uses up the

@@ -9,6 +9,7 @@ mod otp_secret;
 mod own_labels;
 mod passkeys;
 mod record;
+mod reset_mails;
 mod uid;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub use label::{Label, LabelView, MailProblem};
 pub use otp_secret::{OtpField, OtpSecret, StoredOtpSecret};
 pub use own_labels::{LabelScope, LabelText};
 pub use record::UserRecord;
+pub use reset_mails::{COMPLAINT_RESET_INTERVAL, ComplaintReset, ResetMails};
 pub use uid::Uid;
 
 use crate::{
@@ -127,29 +129,6 @@ pub struct User<C = Credentials> {
     pub created_at: Timestamp,
     /// The time of the last change of the user's data.
     pub updated_at: Timestamp,
-}
-
-/// A reset mail to an address whose recipient complained.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ComplaintReset {
-    /// The id of the mail.
-    pub mail: String,
-    /// The time at which it was requested.
-    pub at: Timestamp,
-}
-
-/// Seconds between two reset mails to an address whose recipient complained.
-pub const COMPLAINT_RESET_INTERVAL: i64 = 86_400;
-
-/// The reset mails that a user may receive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResetMails {
-    /// As many as the rate limits permit.
-    Limited,
-    /// One a day, because the recipient complained; today's was not requested yet.
-    OneADay,
-    /// Today's mail was requested already.
-    NoneToday,
 }
 
 /// The state of an account.
@@ -304,21 +283,6 @@ impl User {
         const RECENT: i64 = 72 * 3600;
         self.otp_enabled_at
             .is_some_and(|enabled_at| now < enabled_at + RECENT)
-    }
-
-    /// The reset mails that the user may receive. After a bounce they are stored like others, and
-    /// not sent.
-    #[must_use]
-    pub fn reset_mails(&self, now: Timestamp) -> ResetMails {
-        match (self.mail_problem(), &self.complaint_reset) {
-            (None | Some(MailProblem::Bounce), _) => ResetMails::Limited,
-            (Some(MailProblem::Complaint), Some(last))
-                if last.at + COMPLAINT_RESET_INTERVAL > now =>
-            {
-                ResetMails::NoneToday
-            }
-            (Some(MailProblem::Complaint), _) => ResetMails::OneADay,
-        }
     }
 }
 

@@ -11,7 +11,12 @@ use crate::{
 
 const DAY: i64 = 86_400;
 
-async fn close_at(store: &Store, user: &User, session: &Session, now: Timestamp) -> Outcome {
+pub(super) async fn close_at(
+    store: &Store,
+    user: &User,
+    session: &Session,
+    now: Timestamp,
+) -> Outcome {
     let closing = AccountClosing {
         factor: None,
         report: None,
@@ -39,7 +44,7 @@ async fn reset(store: &Store, user: &User, code: &OneTimeCode) -> PasswordChange
     let notice = QueuedMail::reset_notice(mail::Kind::PasswordChanged, user, Language::En, NOW);
     let activity = succeeded(user, Action::PasswordReset, NOW + 1);
     store
-        .reset_password(user, &hash("new"), code, &notice, &activity)
+        .reset_password(user, &hash("new"), code, &[], &notice, &activity)
         .await
         .expect("an answer")
 }

@@ -30,6 +30,7 @@ async fn reset(store: &Store, user: &User, code: &OneTimeCode, new: &str) -> Pas
             user,
             &hash(new),
             code,
+            &[],
             &notice,
             &succeeded(user, Action::PasswordReset, NOW + 1),
         )

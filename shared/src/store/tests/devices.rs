@@ -380,6 +380,7 @@ async fn a_reset_and_a_change_raise_the_device_epoch_that_was_read() {
                 user,
                 &hash("new"),
                 &code,
+                &[],
                 &reset_mail(user, &code),
                 &activity,
             )

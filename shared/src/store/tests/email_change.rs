@@ -311,7 +311,7 @@ async fn a_reset_before_the_confirmation_voids_the_change() {
     let notice = QueuedMail::reset_notice(Kind::PasswordChanged, &user, Language::En, NOW);
     let activity = succeeded(&user, Action::PasswordReset, NOW);
     store
-        .reset_password(&user, &hash("new"), &code, &notice, &activity)
+        .reset_password(&user, &hash("new"), &code, &[], &notice, &activity)
         .await
         .expect("a reset");
     // The new session of the owner, after the reset.

@@ -233,6 +233,7 @@ async fn what_belongs_to_the_replaced_account_does_not_work_for_the_new_one() {
             &expired,
             &hash("new"),
             &reset,
+            &[],
             &QueuedMail::reset_notice(notice, &expired, Language::En, LATER),
             &succeeded(&expired, Action::PasswordReset, LATER),
         )

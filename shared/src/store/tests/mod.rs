@@ -9,6 +9,7 @@ mod email_change;
 mod expiry;
 mod limits;
 mod outbox;
+mod passkey_list;
 mod passkey_sign_in;
 mod sessions;
 mod signer;
