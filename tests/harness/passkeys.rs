@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::{
-    digest::{SHA256, digest},
-    rand::SystemRandom,
-    rsa::{KeyPair as RsaKeyPair, KeySize},
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
+use authenticator::{
+    AT, Authentication, AuthenticatorData, BE, BS, Credential as NewCredential, Key, Registration,
+    UP, UV, cbor,
 };
+use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
 use serde_json::{Value, json};
 use shared::platform::random;
@@ -65,12 +64,6 @@ pub struct Credential {
     key: Arc<Key>,
 }
 
-enum Key {
-    Es256(EcdsaKeyPair),
-    EdDsa(Ed25519KeyPair),
-    Rs256(RsaKeyPair),
-}
-
 impl Algorithm {
     /// The COSE algorithm identifier.
     pub const fn cose(self) -> i64 {
@@ -78,6 +71,15 @@ impl Algorithm {
             Self::Es256 => -7,
             Self::EdDsa => -8,
             Self::Rs256 => -257,
+        }
+    }
+
+    /// A key of the algorithm; for ES256 another one each time.
+    fn key(self) -> Key {
+        match self {
+            Self::Es256 => Key::generate(),
+            Self::EdDsa => Key::eddsa(),
+            Self::Rs256 => Key::rs256(),
         }
     }
 }
@@ -126,7 +128,6 @@ impl Authenticator {
         let offered = options["pubKeyCredParams"].as_array().unwrap();
         let own = json!({ "type": "public-key", "alg": self.algorithm.cose() });
         assert!(offered.contains(&own), "NotSupportedError: {own}");
-        let key = Key::generate(self.algorithm);
         let credential = Credential {
             id: (0..self.id_length)
                 .map(|_| random::bytes::<1>()[0])
@@ -134,7 +135,7 @@ impl Authenticator {
             rp_id: options["rp"]["id"].as_str().unwrap().to_owned(),
             user_handle: decode(&options["user"]["id"]),
             sign_count: self.counter_step,
-            key: Arc::new(key),
+            key: Arc::new(self.algorithm.key()),
         };
         let response = self.registration(&credential, options);
         self.credentials.push(credential);
@@ -147,31 +148,23 @@ impl Authenticator {
     }
 
     fn registration(&self, credential: &Credential, options: &Value) -> Value {
-        const ATTESTED: u8 = 0x40;
-        let client_data = self.client_data("webauthn.create", options);
-        let mut data = self.authenticator_data(credential, ATTESTED);
-        data.extend([0; 16]);
-        data.extend(u16::try_from(credential.id.len()).unwrap().to_be_bytes());
-        data.extend(&credential.id);
-        data.extend(credential.key.cose());
-        // {"fmt": "none", "attStmt": {}, "authData": data}
-        let mut attestation = b"\xa3\x63fmt\x64none\x67attStmt\xa0\x68authData\x59".to_vec();
-        attestation.extend(u16::try_from(data.len()).unwrap().to_be_bytes());
-        attestation.extend(&data);
-        json!({
-            "id": encode(&credential.id),
-            "rawId": encode(&credential.id),
-            "type": "public-key",
-            "authenticatorAttachment": "platform",
-            "clientExtensionResults": { "credProps": { "rk": true } },
-            "response": {
-                "clientDataJSON": encode(client_data.as_bytes()),
-                "attestationObject": encode(&attestation),
-                "authenticatorData": encode(&data),
-                "publicKeyAlgorithm": self.algorithm.cose(),
-                "transports": self.transports,
-            },
-        })
+        let mut data = self.authenticator_data(credential, AT);
+        data.credential = Some(NewCredential {
+            aaguid: [0; 16],
+            id: credential.id.clone(),
+            public_key: credential.key.cose(),
+        });
+        let registration = Registration {
+            id: credential.id.clone(),
+            client_data: self.client_data("webauthn.create", options),
+            authenticator_data: data,
+            format: "none".to_owned(),
+            statement: cbor::map(&[]),
+        };
+        let mut response = registration.response();
+        response["clientExtensionResults"] = json!({ "credProps": { "rk": true } });
+        response["response"]["transports"] = json!(self.transports);
+        response
     }
 
     /// Signs in with the newest credential of the RP ID: the response to
@@ -188,26 +181,17 @@ impl Authenticator {
     pub fn sign_in_with(&mut self, index: usize, options: &Value) -> Value {
         self.credentials[index].sign_count += self.counter_step;
         let credential = &self.credentials[index];
-        let client_data = self.client_data("webauthn.get", options);
-        let data = self.authenticator_data(credential, 0);
-        let hash = digest(&SHA256, client_data.as_bytes());
-        let signature = credential.key.sign(&[&data, hash.as_ref()].concat());
-        json!({
-            "id": encode(&credential.id),
-            "rawId": encode(&credential.id),
-            "type": "public-key",
-            "authenticatorAttachment": "platform",
-            "clientExtensionResults": {},
-            "response": {
-                "clientDataJSON": encode(client_data.as_bytes()),
-                "authenticatorData": encode(&data),
-                "signature": encode(&signature),
-                "userHandle": encode(&credential.user_handle),
-            },
-        })
+        let authentication = Authentication {
+            id: credential.id.clone(),
+            client_data: self.client_data("webauthn.get", options),
+            authenticator_data: self.authenticator_data(credential, 0),
+            user_handle: credential.user_handle.clone(),
+            key: &credential.key,
+        };
+        authentication.response()
     }
 
-    fn client_data(&self, ceremony: &str, options: &Value) -> String {
+    fn client_data(&self, ceremony: &str, options: &Value) -> Vec<u8> {
         json!({
             "type": ceremony,
             "challenge": options["challenge"],
@@ -215,77 +199,24 @@ impl Authenticator {
             "crossOrigin": self.cross_origin,
         })
         .to_string()
+        .into_bytes()
     }
 
     /// The hash of the RP ID, the flags and the signature counter (section 6.1).
-    fn authenticator_data(&self, credential: &Credential, further_flags: u8) -> Vec<u8> {
-        let flag = |is_set: bool, bit: u8| u8::from(is_set) << bit;
-        let flags = flag(self.user_present, 0)
-            | flag(self.user_verified, 2)
-            | flag(self.backup_eligible, 3)
-            | flag(self.backed_up, 4)
-            | further_flags;
-        let mut data = digest(&SHA256, credential.rp_id.as_bytes())
-            .as_ref()
-            .to_vec();
-        data.push(flags);
-        data.extend(credential.sign_count.to_be_bytes());
-        data
-    }
-}
-
-impl Key {
-    fn generate(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Es256 => {
-                Self::Es256(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
-            }
-            Algorithm::EdDsa => Self::EdDsa(Ed25519KeyPair::generate().unwrap()),
-            Algorithm::Rs256 => Self::Rs256(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()),
-        }
-    }
-
-    /// The `COSE_Key` (RFC 9052, section 7).
-    fn cose(&self) -> Vec<u8> {
-        match self {
-            Self::Es256(key) => {
-                // The point without compression: 4, x, y.
-                let point = key.public_key().as_ref();
-                let x = [b"\xa5\x01\x02\x03\x26\x20\x01\x21\x58\x20", &point[1..33]].concat();
-                [x.as_slice(), b"\x22\x58\x20", &point[33..]].concat()
-            }
-            Self::EdDsa(key) => {
-                let start = b"\xa4\x01\x01\x03\x27\x20\x06\x21\x58\x20";
-                [start, key.public_key().as_ref()].concat()
-            }
-            Self::Rs256(key) => {
-                let modulus = key.public_key().modulus();
-                let start = b"\xa4\x01\x03\x03\x39\x01\x00\x20\x59\x01\x00";
-                [
-                    start,
-                    modulus.big_endian_without_leading_zero(),
-                    b"\x21\x43\x01\x00\x01",
-                ]
-                .concat()
-            }
-        }
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the random bytes of signatures need not be chosen by tests"
-    )]
-    fn sign(&self, message: &[u8]) -> Vec<u8> {
-        let random = SystemRandom::new();
-        match self {
-            Self::Es256(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
-            Self::EdDsa(key) => key.sign(message).as_ref().to_vec(),
-            Self::Rs256(key) => {
-                let mut signature = vec![0; key.public_modulus_len()];
-                let padding = &aws_lc_rs::signature::RSA_PKCS1_SHA256;
-                key.sign(padding, &random, message, &mut signature).unwrap();
-                signature
-            }
+    fn authenticator_data(&self, credential: &Credential, further: u8) -> AuthenticatorData {
+        let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+        AuthenticatorData {
+            rp_id_hash: digest(&SHA256, credential.rp_id.as_bytes())
+                .as_ref()
+                .to_vec(),
+            flags: flag(self.user_present, UP)
+                | flag(self.user_verified, UV)
+                | flag(self.backup_eligible, BE)
+                | flag(self.backed_up, BS)
+                | further,
+            sign_count: credential.sign_count,
+            credential: None,
+            rest: Vec::new(),
         }
     }
 }
