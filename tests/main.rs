@@ -102,6 +102,8 @@ mod pages {
     mod browser_closing;
     mod browser_email;
     mod browser_forms;
+    mod browser_passkeys;
+    mod browser_passkeys_settings;
     mod serve;
 }
 mod passkey {
@@ -111,6 +113,7 @@ mod passkey {
     mod delete;
     mod lifetime;
     mod list;
+    mod other_authenticator;
     mod related_origins;
     mod sign_in;
     mod sign_in_options;

@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, net::TcpListener, path::PathBuf, process::Stdio};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use thirtyfour::{
     By, CapabilitiesHelper, ChromeCapabilities, ChromiumLikeCapabilities, DesiredCapabilities, Key,
@@ -197,17 +198,26 @@ impl Browser {
 
     /// Sends a command of the Chrome `DevTools` Protocol.
     async fn command(&self, command: &str, parameters: Value) {
-        let session = self.driver.session_id().to_string();
-        self.ask(
-            &format!("/session/{session}/goog/cdp/execute"),
-            json!({ "cmd": command, "params": parameters }),
-        )
-        .await;
+        let path = self.session_path("goog/cdp/execute");
+        let body = json!({ "cmd": command, "params": parameters });
+        self.ask(Method::POST, &path, &body).await;
+    }
+
+    /// Runs a script before those of every page that is opened from now on.
+    pub async fn runs_first(&self, script: &str) {
+        let parameters = json!({ "source": script });
+        self.command("Page.addScriptToEvaluateOnNewDocument", parameters)
+            .await;
     }
 
     /// The expiry of a cookie of the stack, in Unix seconds; `None` if it ends with the browser.
     pub async fn cookie_expiry(&self, name: &str) -> Option<i64> {
         self.driver.get_named_cookie(name).await.unwrap().expiry
+    }
+
+    /// The value of a cookie of the stack.
+    pub async fn cookie(&self, name: &str) -> String {
+        self.driver.get_named_cookie(name).await.unwrap().value
     }
 
     /// Deletes the cookies of the stack.
@@ -222,14 +232,11 @@ impl Browser {
     /// Asserts that the console shows no error, warning or violation of the content security
     /// policy. The browser also logs error responses of the API; those are ignored.
     pub async fn has_no_console_errors(&self) {
-        let session = self.driver.session_id().to_string();
+        let path = self.session_path("se/log");
         let log = self
-            .ask(
-                &format!("/session/{session}/se/log"),
-                json!({ "type": "browser" }),
-            )
+            .ask(Method::POST, &path, &json!({ "type": "browser" }))
             .await;
-        let errors: Vec<&Value> = log["value"]
+        let errors: Vec<&Value> = log
             .as_array()
             .unwrap()
             .iter()
@@ -244,14 +251,23 @@ impl Browser {
         assert!(errors.is_empty(), "{errors:#?}");
     }
 
-    async fn ask(&self, path: &str, body: Value) -> Value {
+    /// The path of a command of `WebDriver`.
+    pub(super) fn session_path(&self, command: &str) -> String {
+        format!("/session/{}/{command}", self.driver.session_id())
+    }
+
+    /// Sends a command that `thirtyfour` does not have, and returns its value.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> Value {
         let request = reqwest::Client::new()
-            .post(format!("{}{path}", self.server))
-            .json(&body);
-        spawn(async { request.send().await?.json().await })
+            .request(method, format!("{}{path}", self.server))
+            .json(body);
+        let answer: Value = spawn(async { request.send().await?.json().await })
             .await
             .unwrap()
-            .unwrap()
+            .unwrap();
+        let value = answer["value"].clone();
+        assert!(value["error"].is_null(), "{path}: {value}");
+        value
     }
 
     pub async fn close(self) {

@@ -24,6 +24,7 @@ mod processes;
 mod program;
 mod stack;
 mod template;
+mod virtual_authenticator;
 
 use std::time::Duration;
 

@@ -3,7 +3,10 @@
 use serde_json::json;
 use shared::platform::environment::variable;
 
-use super::browser::{sign_in, stack};
+use super::{
+    browser::{sign_in, stack},
+    browser_passkeys::adds_passkey,
+};
 use crate::harness::{Browser, Latchkey, PASSWORD};
 
 /// The script of axe-core. It must be set where `CI` is set; elsewhere the test is skipped without
@@ -99,11 +102,44 @@ async fn every_part_of_the_account_page_is_accessible() {
     browser.click("#factor-begin button").await;
     browser.shows("#key").await;
     is_accessible(&browser, &axe, "the set-up of a second factor").await;
+    let _authenticator = browser.authenticator().await;
+    adds_passkey(&browser, "Laptop").await;
+    is_accessible(&browser, &axe, "the list of passkeys").await;
+    for action in ["Rename", "Remove"] {
+        browser
+            .click(&format!("#passkeys [aria-label='{action}: Laptop']"))
+            .await;
+        is_accessible(&browser, &axe, action).await;
+        browser.types(thirtyfour::Key::Escape).await;
+    }
     browser.open("/accounts/email_change?token=t&lang=en").await;
     browser.shows("#confirm-email").await;
     is_accessible(&browser, &axe, "the confirmation of a new address").await;
     browser.open("/_local/mailbox").await;
     browser.shows("#list li").await;
     is_accessible(&browser, &axe, "the mailbox").await;
+    browser.close().await;
+}
+
+#[tokio::test]
+async fn the_dialogs_with_a_passkey_are_accessible() {
+    let Some((latchkey, browser, axe)) = start().await else {
+        return;
+    };
+    let user = latchkey.confirmed("accessible-passkey").await;
+    let _authenticator = browser.authenticator().await;
+    browser.open("/accounts/sign_in?lang=en").await;
+    sign_in(&browser, &user.email, PASSWORD).await;
+    browser.shows("#offer").await;
+    is_accessible(&browser, &axe, "the offer of a passkey").await;
+    browser.click("#offer button:not([type])").await;
+    browser.is_at("/accounts/settings").await;
+    browser.shows("#passkeys li").await;
+    // The dialog as it opens if the authentication is too old.
+    browser
+        .evaluate("document.getElementById('step-up-dialog').showModal()")
+        .await;
+    browser.shows("#step-up-passkey").await;
+    is_accessible(&browser, &axe, "a step-up with a passkey").await;
     browser.close().await;
 }

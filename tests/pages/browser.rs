@@ -432,7 +432,7 @@ async fn screenshots_for_the_documentation() {
             "/accounts/settings?lang=en",
             "light",
             640,
-            3000,
+            3600,
         ),
         ("stack-home", "/", "light", 1000, 860),
         ("stack-mailbox", "/_local/mailbox", "dark", 1200, 900),
@@ -446,6 +446,13 @@ async fn screenshots_for_the_documentation() {
         browser.resize(width, height).await;
         browser.open(page).await;
         if name == "pages-settings" {
+            let _authenticator = browser.authenticator().await;
+            browser.shows("#passkey-add").await;
+            browser.click("#passkey-add button").await;
+            browser.shows_message("The passkey has been added.").await;
+            browser
+                .evaluate("document.getElementById('message').hidden = true")
+                .await;
             browser.shows("#factor-begin button").await;
             browser.click("#factor-begin button").await;
             browser.shows("#key").await;

@@ -85,6 +85,15 @@ async fn pages_have_a_strict_content_security_policy_and_are_not_cached() {
 }
 
 #[tokio::test]
+async fn browsers_may_offer_passkeys_on_the_sign_in_page() {
+    let answer = page(latchkey().await, "sign_in").await;
+    let field = r#"type="email" autocomplete="username webauthn""#;
+    assert!(answer.text().contains(field), "{}", answer.text());
+    // Without this header, pages may use passkeys at their own origin.
+    assert_eq!(answer.header("permissions-policy"), None);
+}
+
+#[tokio::test]
 async fn the_language_is_the_requested_one_the_browsers_or_the_default() {
     let latchkey = Latchkey::start(&[("IDENTITY_DEFAULT_LANGUAGE", "pt")]).await;
     for (query, accepted, expected) in [
@@ -354,7 +363,7 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
         .collect();
     assert!(keys.len() > 60, "{keys:?}");
     for key in keys {
-        let by_form = ["missing_", "empty_", "too_long_"]
+        let by_form = ["missing_", "empty_", "too_long"]
             .iter()
             .any(|form| key.contains(form))
             || key.starts_with("authz.")
@@ -365,6 +374,8 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
             "resource.user.invalid_password",
             "resource.user.invalid_otp",
             "resource.user.email_not_confirmed",
+            "resource.passkey.email_not_confirmed",
+            "resource.passkey.taken",
         ]
         .contains(&key.as_str());
         // Errors that only a program can cause are shown as a general failure.
@@ -374,7 +385,6 @@ async fn pages_have_a_text_for_every_error_of_the_operations_that_they_call() {
             "identity.session.invalid_captcha_format",
             "identity.session.invalid_remember",
             "data.invalid_format",
-            "data.too_long",
             "identity.user.invalid_referral_format",
             "identity.user.referral_doesnt_exist",
         ]

@@ -8,8 +8,7 @@ use shared::{
     },
     http::{Cdn, serve_behind},
     platform::{aws::Aws, clock, telemetry},
-    store::Store,
-    tokens::key_provider::KeyProvider,
+    store::{Signer, Store},
 };
 
 #[tokio::main(flavor = "current_thread")]
@@ -19,14 +18,15 @@ async fn main() -> Result<(), BoxError> {
     let cdn = Cdn::new(cdn_secrets(&variables)?);
     let aws = Aws::from_env();
     let tables = Tables::read(&variables)?;
+    let store = Store::new(
+        aws.dynamodb(),
+        tables.users,
+        tables.grants,
+        pending_lifetime(&variables)?,
+    );
     let endpoint = SignInOptions {
-        keys: KeyProvider::fetch(aws.secrets_manager(), &token_secret(&variables)?),
-        store: Store::new(
-            aws.dynamodb(),
-            tables.users,
-            tables.grants,
-            pending_lifetime(&variables)?,
-        ),
+        keys: Signer::start(aws.secrets_manager(), &token_secret(&variables)?, &store),
+        store,
         limits: limits(&variables)?,
         relying_party: relying_party(&variables)?,
     };

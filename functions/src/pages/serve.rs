@@ -79,7 +79,8 @@ struct ScriptData {
     /// Translated advice for new passwords, by the text of the API.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     advice: BTreeMap<String, &'static str>,
-    /// Names of browsers and systems by the text in a `User-Agent`, for the list of sessions.
+    /// Names of browsers and systems by the text in a `User-Agent`, for the list of sessions and
+    /// the names of new passkeys.
     #[serde(skip_serializing_if = "Option::is_none")]
     devices: Option<Devices>,
 }
@@ -250,7 +251,7 @@ fn data(page: Page, script: &'static Script, hints: &'static Hints) -> Result<St
                 BTreeMap::new()
             }
         },
-        devices: (page == Page::Account).then_some(Devices {
+        devices: matches!(page, Page::Account | Page::SignIn).then_some(Devices {
             browsers: &BROWSERS,
             systems: &SYSTEMS,
         }),

@@ -3,7 +3,7 @@
 use shared::{
     Error,
     domain::{
-        activity::Activity,
+        activity::{Action, Recorder},
         language::Language,
         mail::{Kind, QueuedMail},
         passkey::{CredentialHash, Passkey, PasskeyUse},
@@ -18,6 +18,9 @@ use shared::{
     store::{CeremonyOutcome, Store},
     tokens::{ceremony::Ceremony, key_provider::KeyProvider, signed_token::Purpose},
 };
+
+/// Maximum number of times that a passkey is read, if concurrent requests use it.
+pub const TRIES: usize = 4;
 
 /// The parameters `credential` and `state` of a request.
 pub struct PresentedPasskey {
@@ -93,26 +96,32 @@ impl PresentedPasskey {
 }
 
 /// Reports a passkey whose signature counter did not increase, which indicates a copy of it, to the
-/// owner. Returns the error of the request.
+/// owner. A response that is sent again is reported once, and not at all if it succeeded before.
+///
+/// # Errors
+/// [`Error::TokenUtilized`] if the ceremony succeeded before.
 pub async fn report_clone<C: CredentialAccess>(
     store: &Store,
     ceremony: &Ceremony,
     user: &User<C>,
     default_language: Language,
-    failed: &Activity,
-) -> Result<Error, Error> {
+    action: Action,
+    recorder: Recorder<'_>,
+) -> Result<(), Error> {
+    let failed = recorder.failed(&user.uid, action, &Error::InvalidCredentials);
     let language = user.mail_language(None, default_language);
     let kind = Kind::PasskeyCloneSuspected;
-    let notice = QueuedMail::notice(kind, user, language, failed.created_at);
+    let notice = QueuedMail::notice(kind, user, language, recorder.now)
+        .map(|notice| notice.with_client(recorder.client));
     match store
-        .report_clone(ceremony, notice.as_ref(), failed)
+        .report_clone(ceremony, notice.as_ref(), &failed)
         .await?
     {
-        CeremonyOutcome::Used => Ok(Error::TokenUtilized),
-        CeremonyOutcome::Conflict => Ok(Error::InvalidCredentials),
+        CeremonyOutcome::Used => Err(Error::TokenUtilized),
+        CeremonyOutcome::PasskeyChanged | CeremonyOutcome::Conflict => Ok(()),
         CeremonyOutcome::Written => {
             metrics::security_event(SecurityEvent::PasskeyCloned);
-            Ok(Error::InvalidCredentials)
+            Ok(())
         }
     }
 }

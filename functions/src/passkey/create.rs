@@ -73,11 +73,7 @@ impl Create {
         signed_in: &AuthenticatedSession,
         now: Timestamp,
     ) -> Result<Option<Passkey>, Error> {
-        let AuthenticatedSession {
-            session,
-            user,
-            client,
-        } = signed_in;
+        let AuthenticatedSession { session, user, .. } = signed_in;
         let purpose = Purpose::PasskeyRegistration;
         let ceremony = self
             .authenticator
@@ -96,15 +92,14 @@ impl Create {
             .map_err(|_| Error::PasskeyInvalid)?;
         let passkey = Passkey::new(credential, &user.uid, input.name.clone(), now);
         let language = user.mail_language(None, self.application.default_language);
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let notice = QueuedMail::notice(Kind::PasskeyAdded, user, language, now)
-            .map(|notice| notice.with_client(client));
+            .map(|notice| notice.with_client(recorder.client));
         let addition = PasskeyAddition {
             passkey: &passkey,
             ceremony: &ceremony,
             notice: notice.as_ref(),
-            activity: &signed_in
-                .recorder(self.accounts.activity_retention, now)
-                .succeeded(&user.uid, Action::AddPasskey),
+            activity: &recorder.succeeded(&user.uid, Action::AddPasskey),
         };
         let store = &self.authenticator.store;
         match store.add_passkey(user, session, &addition).await? {

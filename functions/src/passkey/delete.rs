@@ -62,17 +62,12 @@ impl Delete {
         signed_in: &AuthenticatedSession,
         now: Timestamp,
     ) -> Result<Outcome, Error> {
-        let AuthenticatedSession {
-            session,
-            user,
-            client,
-        } = signed_in;
+        let AuthenticatedSession { session, user, .. } = signed_in;
         let language = user.mail_language(None, self.application.default_language);
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let notice = QueuedMail::notice(Kind::PasskeyRemoved, user, language, now)
-            .map(|notice| notice.with_client(client));
-        let activity = signed_in
-            .recorder(self.accounts.activity_retention, now)
-            .succeeded(&user.uid, Action::RemovePasskey);
+            .map(|notice| notice.with_client(recorder.client));
+        let activity = recorder.succeeded(&user.uid, Action::RemovePasskey);
         self.authenticator
             .store
             .remove_passkey(user, session, hash, notice.as_ref(), &activity)

@@ -25,7 +25,7 @@ use shared::{
     tokens::ceremony::Ceremony,
 };
 
-use super::check::{PresentedPasskey, report_clone};
+use super::check::{PresentedPasskey, TRIES, report_clone};
 
 pub struct SignIn {
     pub origins: OriginCheck,
@@ -52,10 +52,10 @@ struct Lookup {
     found: Option<(Passkey, User<Withheld>)>,
 }
 
-/// A verified sign-in.
-struct VerifiedSignIn<'a> {
-    user: &'a User<Withheld>,
-    passkey_use: &'a PasskeyUse,
+/// An admitted attempt to sign in.
+#[derive(Clone, Copy)]
+struct Attempt<'a> {
+    presented: &'a PresentedPasskey,
     ceremony: &'a Ceremony,
     devices: &'a KnownDevices,
     remember: bool,
@@ -88,39 +88,57 @@ impl SignIn {
         let Lookup {
             ceremony,
             devices,
-            found,
+            mut found,
         } = lookup?;
-        let recorder = Recorder {
-            client: &client,
-            life: self.accounts.activity_retention,
-            now,
+        let attempt = Attempt {
+            presented: &presented,
+            ceremony: &ceremony,
+            devices: &devices,
+            remember,
+            recorder: Recorder {
+                client: &client,
+                life: self.accounts.activity_retention,
+                now,
+            },
         };
-        let passkey = found.as_ref().map(|(passkey, _)| passkey);
-        let verified = presented.verify(&self.relying_party, &ceremony, passkey)?;
-        let user = found.as_ref().map(|(_, user)| user);
-        match (verified, user) {
-            (Ok(passkey_use), Some(user)) => {
-                self.open(VerifiedSignIn {
-                    user,
-                    passkey_use: &passkey_use,
-                    ceremony: &ceremony,
-                    devices: &devices,
-                    remember,
-                    recorder,
-                })
-                .await
+        for _ in 0..TRIES {
+            if let Some(response) = self.decide(&attempt, found).await? {
+                return Ok(response);
             }
+            // This request is processed as if it came after the one that changed the passkey.
+            found = presented.find(&self.store, now).await?;
+        }
+        Err(Error::Unavailable(
+            "the passkey was used by other requests at every attempt".into(),
+        ))
+    }
+
+    /// Verifies the credential with the passkey that was found, and opens a session. Returns `None`,
+    /// without writing, if a concurrent request used or removed the passkey.
+    async fn decide(
+        &self,
+        attempt: &Attempt<'_>,
+        found: Option<(Passkey, User<Withheld>)>,
+    ) -> Result<Option<Response<Body>>, Error> {
+        let Attempt {
+            presented,
+            ceremony,
+            recorder,
+            ..
+        } = *attempt;
+        let (passkey, user) = found.unzip();
+        let verified = presented.verify(&self.relying_party, ceremony, passkey.as_ref())?;
+        match (verified, &user) {
+            (Ok(passkey_use), Some(user)) => self.open(user, &passkey_use, attempt).await,
             (Err(Refusal::SignCount), Some(user)) => {
-                let failed = recorder.failed(
-                    &user.uid,
-                    Action::LoginWithPasskey,
-                    &Error::InvalidCredentials,
-                );
+                let action = Action::LoginWithPasskey;
                 let language = self.application.default_language;
-                Err(report_clone(&self.store, &ceremony, user, language, &failed).await?)
+                report_clone(&self.store, ceremony, user, language, action, recorder).await?;
+                Err(Error::InvalidCredentials)
             }
             (_, user) => {
-                self.record_refusal(&presented, user, recorder).await?;
+                self.record_refusal(presented, user.as_ref(), recorder)
+                    .await?;
                 Err(Error::InvalidCredentials)
             }
         }
@@ -162,15 +180,19 @@ impl SignIn {
         }
     }
 
-    async fn open(&self, sign_in: VerifiedSignIn<'_>) -> Result<Response<Body>, Error> {
-        let VerifiedSignIn {
-            user,
-            passkey_use,
+    async fn open(
+        &self,
+        user: &User<Withheld>,
+        passkey_use: &PasskeyUse,
+        attempt: &Attempt<'_>,
+    ) -> Result<Option<Response<Body>>, Error> {
+        let Attempt {
             ceremony,
             devices,
             remember,
             recorder,
-        } = sign_in;
+            ..
+        } = *attempt;
         if let Err(error) = user.may_sign_in() {
             self.store
                 .record(&recorder.failed(&user.uid, Action::LoginWithPasskey, &error))
@@ -213,10 +235,9 @@ impl SignIn {
             outcome = open(None).await?;
         }
         match outcome {
-            CeremonyOutcome::Written => cookies.response(user, &new),
+            CeremonyOutcome::Written => cookies.response(user, &new).map(Some),
             CeremonyOutcome::Used => Err(Error::TokenUtilized),
-            // The passkey was removed, or used with a higher counter.
-            CeremonyOutcome::Conflict => Err(Error::InvalidCredentials),
+            CeremonyOutcome::PasskeyChanged | CeremonyOutcome::Conflict => Ok(None),
         }
     }
 

@@ -8,13 +8,13 @@ use shared::{
     domain::{passkey::CEREMONY_LIFETIME, rate_limit::Limits, webauthn::RelyingParty},
     http::{Body, Form, Request, Response, StatusCode, client, json},
     platform::clock::Timestamp,
-    store::Store,
-    tokens::{ceremony::CeremonyOptions, key_provider::KeyProvider},
+    store::{Signer, Store},
+    tokens::ceremony::CeremonyOptions,
 };
 
 pub struct SignInOptions {
     pub store: Store,
-    pub keys: KeyProvider,
+    pub keys: Signer,
     pub limits: Limits,
     pub relying_party: RelyingParty,
 }

@@ -5,10 +5,11 @@ use shared::{
     Error,
     config::{Accounts, Application, Sessions},
     domain::{
-        activity::Action,
+        activity::{Action, Activity},
         otp::RecoveryCodeReport,
+        passkey::PasskeyUse,
         session::{NewSession, SessionSecret},
-        user,
+        user::{self, Withheld},
         webauthn::{Refusal, RelyingParty},
     },
     http::{
@@ -20,10 +21,11 @@ use shared::{
         telemetry::metrics::{self, SecurityEvent},
     },
     store::{CeremonyOutcome, Outcome, Signer},
+    tokens::ceremony::Ceremony,
 };
 
 use crate::{
-    passkey::check::{PresentedPasskey, report_clone},
+    passkey::check::{PresentedPasskey, TRIES, report_clone},
     user::credentials::{CredentialCheck, Credentials},
 };
 
@@ -54,23 +56,35 @@ impl Reauthenticate {
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
-        let outcome = match read(request).await? {
+        let (outcome, is_recorded) = match read(request).await? {
             Input::Password(credentials) => {
-                self.by_password(&credentials, &signed_in, &devices, now)
-                    .await
+                let outcome = self.by_password(&credentials, &signed_in, &devices, now);
+                (outcome.await, false)
             }
             Input::Passkey(presented) => {
-                Box::pin(self.by_passkey(&presented, &signed_in, &devices, now)).await
+                let outcome = self.by_passkey(&presented, &signed_in, &devices, now);
+                (Box::pin(outcome).await, true)
             }
         };
         if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
             metrics::security_event(SecurityEvent::StepUpFailed);
-            let failed = signed_in
-                .recorder(self.accounts.activity_retention, now)
-                .failed(&signed_in.user.uid, Action::Reauthenticate, error);
-            self.authenticator.store.record(&failed).await?;
+            if !is_recorded {
+                let failed = self.failed(&signed_in, error, now);
+                self.authenticator.store.record(&failed).await?;
+            }
         }
         outcome
+    }
+
+    fn failed(
+        &self,
+        signed_in: &AuthenticatedSession<user::Credentials>,
+        error: &Error,
+        now: Timestamp,
+    ) -> Activity {
+        signed_in
+            .recorder(self.accounts.activity_retention, now)
+            .failed(&signed_in.user.uid, Action::Reauthenticate, error)
     }
 
     async fn by_password(
@@ -123,8 +137,8 @@ impl Reauthenticate {
         }
     }
 
-    /// A refused passkey counts on the session. One of another account is refused like an unknown
-    /// one.
+    /// A refused passkey is recorded, and counts on the session. One of another account is refused
+    /// like an unknown one.
     async fn by_passkey(
         &self,
         presented: &PresentedPasskey,
@@ -137,34 +151,7 @@ impl Reauthenticate {
             user,
             client,
         } = signed_in;
-        let store = &self.authenticator.store;
-        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
         let ceremony = presented.ceremony(self.keys.key_provider(), now).await?;
-        let verdict = Box::pin(async {
-            let found = presented.find::<user::Credentials>(store, now).await?;
-            let passkey = found
-                .map(|(passkey, _)| passkey)
-                .filter(|passkey| passkey.uid == user.uid);
-            match presented.verify(&self.relying_party, &ceremony, passkey.as_ref())? {
-                Ok(passkey_use) => Ok(Verified::Right(passkey_use)),
-                Err(Refusal::SignCount) => {
-                    let failed = recorder.failed(
-                        &user.uid,
-                        Action::LoginWithPasskey,
-                        &Error::InvalidCredentials,
-                    );
-                    let language = self.application.default_language;
-                    report_clone(store, &ceremony, user, language, &failed)
-                        .await
-                        .map(Verified::Wrong)
-                }
-                Err(_) => Ok(Verified::Wrong(Error::InvalidCredentials)),
-            }
-        });
-        let passkey_use = self
-            .authenticator
-            .verify_in_session(session, SessionSecret::Passkey, verdict)
-            .await?;
         let renewed = NewSession::renew(session, client.clone(), now);
         let signing_keys = self.keys.signing_keys(now).await?;
         let cookies = SessionCookies::sign(
@@ -175,21 +162,66 @@ impl Reauthenticate {
             true,
             &signing_keys,
         )?;
-        let replaced = store
-            .replace_session_with_passkey(
-                session,
-                &renewed.session,
-                &passkey_use,
-                &ceremony,
-                &recorder.succeeded(&user.uid, Action::Reauthenticate),
-            )
-            .await?;
-        match replaced {
-            CeremonyOutcome::Written => cookies.response(user, &renewed),
-            CeremonyOutcome::Used => Err(Error::TokenUtilized),
-            // A concurrent request removed the passkey or replaced the session.
-            CeremonyOutcome::Conflict => Err(Error::NotSignedIn),
+        let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+        let activity = recorder.succeeded(&user.uid, Action::Reauthenticate);
+        for _ in 0..TRIES {
+            let verdict = Box::pin(self.verdict(presented, &ceremony, signed_in, now));
+            let passkey_use = self
+                .authenticator
+                .verify_in_session(session, SessionSecret::Passkey, verdict)
+                .await?;
+            let replaced = self
+                .authenticator
+                .store
+                .replace_session_with_passkey(
+                    session,
+                    &renewed.session,
+                    &passkey_use,
+                    &ceremony,
+                    &activity,
+                )
+                .await?;
+            match replaced {
+                CeremonyOutcome::Written => return cookies.response(user, &renewed),
+                CeremonyOutcome::Used => return Err(Error::TokenUtilized),
+                // A concurrent request replaced the session.
+                CeremonyOutcome::Conflict => return Err(Error::NotSignedIn),
+                // This request is processed as if it came after the one that changed the passkey.
+                CeremonyOutcome::PasskeyChanged => {}
+            }
         }
+        Err(Error::Unavailable(
+            "the passkey was used by other requests at every attempt".into(),
+        ))
+    }
+
+    async fn verdict(
+        &self,
+        presented: &PresentedPasskey,
+        ceremony: &Ceremony,
+        signed_in: &AuthenticatedSession<user::Credentials>,
+        now: Timestamp,
+    ) -> Result<Verified<PasskeyUse>, Error> {
+        let user = &signed_in.user;
+        let store = &self.authenticator.store;
+        let found = presented.find::<Withheld>(store, now).await?;
+        let passkey = found
+            .map(|(passkey, _)| passkey)
+            .filter(|passkey| passkey.uid == user.uid);
+        let refusal = match presented.verify(&self.relying_party, ceremony, passkey.as_ref())? {
+            Ok(passkey_use) => return Ok(Verified::Right(passkey_use)),
+            Err(refusal) => refusal,
+        };
+        if refusal == Refusal::SignCount {
+            let recorder = signed_in.recorder(self.accounts.activity_retention, now);
+            let language = self.application.default_language;
+            let action = Action::Reauthenticate;
+            report_clone(store, ceremony, user, language, action, recorder).await?;
+        } else {
+            let failed = self.failed(signed_in, &Error::InvalidCredentials, now);
+            store.record(&failed).await?;
+        }
+        Ok(Verified::Wrong(Error::InvalidCredentials))
     }
 }
 

@@ -12,12 +12,23 @@ pub fn relying_party(variables: &Variables) -> Result<RelyingParty, ConfigError>
     const RP_ID: &str = "IDENTITY_PASSKEY_RP_ID";
     const PAGES: &str = "IDENTITY_PAGES_URL";
     let domain = variables.required("IDENTITY_DOMAIN", serialised)?;
-    let id = match variables.optional(RP_ID)? {
-        Some(_) => variables.required(RP_ID, rp_id)?,
-        None => host(&domain).to_owned(),
+    let configured = match variables.optional(RP_ID)? {
+        Some(_) => Some(variables.required(RP_ID, rp_id)?),
+        None => None,
     };
+    let own = host(&domain).to_owned();
+    let id = configured.unwrap_or_else(|| own.clone());
     if let Some(origins) = related_origins(variables)? {
         return Ok(RelyingParty { id, origins });
+    }
+    // Browsers would refuse every ceremony (WebAuthn level 3, section 5.1.3), and the RP ID cannot
+    // be corrected once passkeys exist elsewhere.
+    if own != id && !own.ends_with(&format!(".{id}")) {
+        return Err(ConfigError::new(
+            RP_ID,
+            "is neither the host of IDENTITY_DOMAIN nor a parent domain of it, and \
+             IDENTITY_PASSKEY_ORIGINS is not set",
+        ));
     }
     let mut origins = vec![domain];
     if variables.optional(PAGES)?.is_some() {
@@ -68,9 +79,9 @@ fn rp_id(text: &str) -> Result<String, String> {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    // A last label that begins with a digit is part of an IP address.
     let last = text.rsplit('.').next().unwrap_or_default();
-    if text.split('.').all(is_label) && !is_number(last) {
+    if text.split('.').all(is_label) && last.starts_with(|c: char| c.is_ascii_lowercase()) {
         Ok(text.to_owned())
     } else {
         Err("is not a domain name in lower case, for example example.com".to_owned())
@@ -138,6 +149,31 @@ mod tests {
                 "example.com",
                 &["https://app.example.com", "https://example.co.uk:8443"]
             ))
+        );
+    }
+
+    #[test]
+    fn an_rp_id_of_another_site_requires_origins() {
+        let domain = "https://app.example.com";
+        for id in ["example.org", "pp.example.com", "a.app.example.com"] {
+            let variables = Variables::new(move |name| match name {
+                "IDENTITY_DOMAIN" => Some(domain.to_owned()),
+                "IDENTITY_PASSKEY_RP_ID" => Some(id.to_owned()),
+                _ => None,
+            });
+            let error = relying_party(&variables).expect_err(id).to_string();
+            assert!(
+                error.starts_with("IDENTITY_PASSKEY_RP_ID: is neither"),
+                "{error}"
+            );
+        }
+        let parent = read(&[
+            ("IDENTITY_DOMAIN", "https://app.example.com"),
+            ("IDENTITY_PASSKEY_RP_ID", "example.com"),
+        ]);
+        assert_eq!(
+            parent,
+            Ok(party("example.com", &["https://app.example.com"]))
         );
     }
 

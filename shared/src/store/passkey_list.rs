@@ -9,7 +9,7 @@ use super::{
     Outcome, Store,
     conditional::{Conditional, conditional},
     items::{keyed, number, read, text},
-    keys::passkey_key,
+    keys::{passkey_key, session_key},
     transaction::{Transaction, Value, Write},
     writes::{activity_write, notice_write},
 };
@@ -49,7 +49,7 @@ pub enum PasskeyAdditionOutcome {
     /// Nothing was written, because there is a passkey with this credential id.
     Taken,
     /// Nothing was written, because the list of passkeys, the state of the account or the session
-    /// epoch changed since they were read.
+    /// epoch changed, or the session ended, since they were read.
     Conflict,
 }
 
@@ -160,6 +160,7 @@ impl Store {
                 activity,
                 Some(("#state = :state", (":state", state))),
             )?,
+            self.session_check(session)?,
             activity_write(&self.grants, activity)?,
         ];
         let notice = notice_write(&self.grants, notice)?;
@@ -201,8 +202,8 @@ impl Store {
     }
 
     /// In one transaction, removes a passkey and adds the notice to the outbox. Returns
-    /// [`Outcome::Conflict`], without writing, if the list of passkeys or the session epoch changed
-    /// since they were read.
+    /// [`Outcome::Conflict`], without writing, if the list of passkeys or the session epoch changed,
+    /// or the session ended, since they were read.
     pub async fn remove_passkey<C: CredentialAccess>(
         &self,
         user: &User<C>,
@@ -215,6 +216,7 @@ impl Store {
         listed.retain(|other| other != hash);
         let writes = [
             self.passkey_list_write(user, session, &listed, activity, None)?,
+            self.session_check(session)?,
             activity_write(&self.grants, activity)?,
         ];
         let deletion = self.passkey_deletions(&user.uid, slice::from_ref(hash))?;
@@ -240,6 +242,12 @@ impl Store {
             )
         };
         hashes.iter().map(deletion).collect()
+    }
+
+    /// Requires that the session was not ended. The epoch shows only that not all of them were.
+    fn session_check(&self, session: &Session) -> Result<Write, Error> {
+        let key = session_key(&session.uid, &session.id);
+        Self::check(&self.grants, key, "attribute_exists(pk)", [])
     }
 
     /// Replaces the list of passkeys, on condition that neither the list nor the session epoch

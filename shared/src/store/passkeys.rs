@@ -34,17 +34,21 @@ pub enum CeremonyOutcome {
     Written,
     /// Nothing was written, because the ceremony was used before.
     Used,
-    /// Nothing was written, because another request changed something on which the operation
+    /// Nothing was written, because the passkey was removed, or used with another signature counter,
+    /// since it was read; or, for the report of a copy, because the ceremony was reported before.
+    PasskeyChanged,
+    /// Nothing was written, because another request changed something else on which the operation
     /// depends.
     Conflict,
 }
 
 impl From<Transaction> for CeremonyOutcome {
-    /// The ceremony must be the first write of the transaction.
+    /// The ceremony must be the first write of the transaction, and the passkey the second.
     fn from(transaction: Transaction) -> Self {
         match transaction {
             Transaction::Written => Self::Written,
             Transaction::ConditionFailed(0) => Self::Used,
+            Transaction::ConditionFailed(1) => Self::PasskeyChanged,
             Transaction::ConditionFailed(_) => Self::Conflict,
         }
     }
@@ -144,7 +148,7 @@ impl Store {
     /// Records a use whose counter indicates a copy of the passkey, and queues the notice if there
     /// is one. A ceremony is reported once: a response that is repeated proves no copy. Returns
     /// [`CeremonyOutcome::Used`] if the ceremony succeeded before, and
-    /// [`CeremonyOutcome::Conflict`] if it was reported before.
+    /// [`CeremonyOutcome::PasskeyChanged`] if it was reported before.
     pub async fn report_clone(
         &self,
         ceremony: &Ceremony,

@@ -45,7 +45,7 @@ async function call(method, path, body) {
   try {
     return await send(method, path, body);
   } catch (error) {
-    if (!error.keys?.includes("authz.reauthentication_required")) throw error;
+    if (!dialog || !error.keys?.includes("authz.reauthentication_required")) throw error;
   }
   const used = await stepUp();
   // The API accepts a code once.
@@ -71,6 +71,8 @@ const SAME = {
   "resource.user.empty_otp_code": "identity.session.missing_otp",
   "resource.user.invalid_otp": "identity.session.invalid_otp",
   "resource.user.email_not_confirmed": "resource.otp.email_not_confirmed",
+  "resource.passkey.email_not_confirmed": "resource.otp.email_not_confirmed",
+  "resource.passkey.taken": "passkey_exists",
   "authz.direct_access_denied": "unavailable",
 };
 
@@ -107,6 +109,12 @@ function placeMessage(form, isProblem) {
   const button = isProblem && !form.hidden && form.querySelector("button:not([type])");
   if (section && button) button.before(message);
   else (section ?? document.querySelector(".card")).querySelector("h1, h2").after(message);
+}
+
+// The error with other keys, where an operation gives a key a meaning of its own.
+function renamed(error, names) {
+  error.keys = error.keys?.map((key) => names[key] ?? key);
+  return error;
 }
 
 // A dialog has a message of its own, because the page behind it is inert.
@@ -304,11 +312,117 @@ for (const place of document.querySelectorAll(".strength")) {
   input.form.addEventListener("reset", hide);
 }
 
+// ---- Passkeys ----
+
+const supportsPasskeys = Boolean(window.PublicKeyCredential && navigator.credentials);
+
+// What the API means by these keys if a request has a passkey.
+const PASSKEY_KEYS = {
+  "identity.session.invalid_params": "passkey_refused",
+  "jwt.decode_and_verify": "passkey_expired",
+  "identity.user.utilized_token": "passkey_expired",
+};
+
+const bytesOf = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (byte) => byte.charCodeAt(0));
+const textOf = (bytes) =>
+  btoa(String.fromCharCode(...new Uint8Array(bytes))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+// The options of the API as the browser takes them. Browsers before 2025 cannot convert them.
+function parsed(options, convert) {
+  if (PublicKeyCredential[convert]) return PublicKeyCredential[convert](options);
+  const withBytes = (credential) => ({ ...credential, id: bytesOf(credential.id) });
+  const { user, excludeCredentials, allowCredentials } = options;
+  return {
+    ...options,
+    challenge: bytesOf(options.challenge),
+    ...(user && { user: withBytes(user) }),
+    ...(excludeCredentials && { excludeCredentials: excludeCredentials.map(withBytes) }),
+    ...(allowCredentials && { allowCredentials: allowCredentials.map(withBytes) }),
+  };
+}
+
+// A credential as the API takes it. The credentials of some password managers cannot convert themselves.
+function serialized(credential) {
+  try {
+    return credential.toJSON();
+  } catch {
+    const { id, rawId, type, authenticatorAttachment, response } = credential;
+    const members = ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]
+      .filter((name) => response[name])
+      .map((name) => [name, textOf(response[name])]);
+    return {
+      id, rawId: textOf(rawId), type, authenticatorAttachment,
+      response: { ...Object.fromEntries(members), transports: response.getTransports?.() },
+      clientExtensionResults: credential.getClientExtensionResults(),
+    };
+  }
+}
+
+// Why the browser returned no passkey. It does not tell a cancellation from a time-out.
+function browserRefusal(error) {
+  if (/^(NotAllowed|Abort)Error$/.test(error.name)) return new Cancelled();
+  if (error.name === "InvalidStateError") return new Refusal(0, ["passkey_exists"]);
+  if (/^(Security|NotSupported)Error$/.test(error.name)) return new Refusal(0, ["passkey_unsupported"]);
+  return error;
+}
+
+// Lets the user select one of their passkeys. Returns the parameters of the API that prove it.
+async function askForPasskey(how) {
+  const { publicKey, state } = await send("POST", "/identity/sessions/passkey/options");
+  localStorage.setItem(RP_ID, publicKey.rpId);
+  const options = parsed(publicKey, "parseRequestOptionsFromJSON");
+  const credential = await navigator.credentials.get({ publicKey: options, ...how })
+    .catch((error) => { throw browserRefusal(error); });
+  return { credential: serialized(credential), state };
+}
+
+// Set once a passkey was used, added or offered in this browser.
+const PASSKEY = "latchkey.passkey";
+const rememberPasskey = () => localStorage.setItem(PASSKEY, "known");
+
+// The domain of the passkeys, which the API names with options.
+const RP_ID = "latchkey.rp-id";
+
+// Reports to the password manager which passkeys the account has, so that it offers no removed one,
+// and the address of the account.
+function informPasswordManager({ uid, email }, passkeys) {
+  const about = { rpId: localStorage.getItem(RP_ID), userId: textOf(new TextEncoder().encode(uid)) };
+  if (!supportsPasskeys || !about.rpId) return;
+  const ids = passkeys.map((passkey) => passkey.id);
+  PublicKeyCredential.signalAllAcceptedCredentials?.({ ...about, allAcceptedCredentialIds: ids }).catch(() => {});
+  PublicKeyCredential.signalCurrentUserDetails?.({ ...about, name: email, displayName: email }).catch(() => {});
+}
+
+// Creates a passkey and adds it to the account.
+async function addPasskey(name) {
+  const { publicKey, state } = await call("POST", "/resource/passkeys/options");
+  localStorage.setItem(RP_ID, publicKey.rp.id);
+  const options = parsed(publicKey, "parseCreationOptionsFromJSON");
+  const created = await navigator.credentials.create({ publicKey: options })
+    .catch((error) => { throw browserRefusal(error); });
+  try {
+    await call("POST", "/resource/passkeys", { credential: serialized(created), state, name });
+  } catch (error) {
+    // The password manager must not offer a passkey that the API does not have.
+    if (error.keys?.some((key) => /^resource\.passkey\.(invalid_credential|limit)$/.test(key)))
+      await PublicKeyCredential.signalUnknownCredential?.({ rpId: publicKey.rp.id, credentialId: created.id }).catch(() => {});
+    throw renamed(error, PASSKEY_KEYS);
+  }
+  rememberPasskey();
+}
+
+// A name for a passkey of this browser.
+function proposedName() {
+  const device = deviceOf(navigator.userAgent);
+  return device === hints.unknown_device ? "" : device;
+}
+
 // ---- Step-up ----
 
 const dialog = one("step-up-dialog");
 
-// Asks for the password, and for a code while the second factor is on. Returns the code.
+// Asks for the password, and for a code while the second factor is on, or for a passkey. Returns
+// the code.
 function stepUp() {
   one("step-up").reset();
   mark(one("step-up"), []);
@@ -330,9 +444,13 @@ on("step-up", async ({ password, otp_code }) => {
   } catch (error) {
     if (error.keys?.some((key) => key.endsWith("_otp"))) one("step-up-code").hidden = false;
     // The dialog does not ask for an address.
-    error.keys = error.keys?.map((key) => (key === "identity.session.invalid_params" ? "identity.user.invalid_password" : key));
-    throw error;
+    throw renamed(error, { "identity.session.invalid_params": "identity.user.invalid_password" });
   }
+  dialog.close("done");
+});
+on("step-up-passkey", async () => {
+  await send("POST", "/resource/sessions/current", await askForPasskey())
+    .catch((error) => { throw renamed(error, PASSKEY_KEYS); });
   dialog.close("done");
 });
 one("step-up-cancel")?.addEventListener("click", () => dialog.close());
@@ -342,15 +460,116 @@ one("step-up-cancel")?.addEventListener("click", () => dialog.close());
 // Where the token of a new address waits for a sign-in, in this tab.
 const EMAIL_CHANGE = "latchkey.email-change";
 
+const goOn = () => go(sessionStorage.getItem(EMAIL_CHANGE) ? "/accounts/email_change" : "/accounts/settings");
+
 on("sign-in", async ({ email, password, otp_code, remember }) => {
+  let user;
   try {
-    await call("POST", "/identity/sessions", { email, password, otp_code, remember: Boolean(remember), ...person() });
+    user = await call("POST", "/identity/sessions", { email, password, otp_code, remember: Boolean(remember), ...person() });
   } catch (error) {
     if (error.keys?.some((key) => key.endsWith("_otp"))) one("otp").hidden = false;
     throw error;
   }
-  go(sessionStorage.getItem(EMAIL_CHANGE) ? "/accounts/email_change" : "/accounts/settings");
+  if (remember && user.state === "active") await offerPasskey();
+  goOn();
 });
+
+async function signInWithPasskey(passkey) {
+  const remember = one("sign-in").elements.remember.checked;
+  await send("POST", "/identity/sessions/passkey", { ...passkey, remember })
+    .catch((error) => { throw renamed(error, PASSKEY_KEYS); });
+  rememberPasskey();
+  goOn();
+}
+
+on("passkey-sign-in", async () => {
+  await autofill.stop();
+  try {
+    await signInWithPasskey(await askForPasskey());
+  } catch (error) {
+    if (error instanceof Cancelled) autofill.start();
+    throw error;
+  }
+});
+
+// Options expire after five minutes.
+const FRESH = 4 * 60 * 1000;
+
+const becomesVisible = () => new Promise((resolve) => {
+  if (document.hidden) document.addEventListener("visibilitychange", resolve, { once: true });
+  else resolve();
+});
+
+// The passkeys in the autofill of the address field. A browser has one request for passkeys at a time.
+const autofill = {
+  start() {
+    this.stopped = false;
+    // Without autofill, the form and the button still work.
+    this.running = this.run().catch(() => {});
+  },
+  async stop() {
+    this.stopped = true;
+    this.request?.abort();
+    await this.running;
+  },
+  async run() {
+    if (!(await PublicKeyCredential.isConditionalMediationAvailable?.())) return;
+    for (let begun = 0; !this.stopped; ) {
+      // A page in the background requests no new options.
+      await becomesVisible();
+      // A browser that refuses at once would do so again.
+      if (this.stopped || Date.now() - begun < 1000) return;
+      begun = Date.now();
+      const passkey = await this.ask();
+      if (!passkey) continue;
+      try {
+        await signInWithPasskey(passkey);
+        return;
+      } catch (error) {
+        await refused(one("passkey-sign-in"), error);
+        if (!error.keys?.includes("passkey_expired")) return;
+      }
+    }
+  },
+  // Returns `null` if the request was stopped, renewed or cancelled.
+  async ask() {
+    const request = new AbortController();
+    this.request = request;
+    const renewal = setTimeout(() => request.abort(), FRESH);
+    try {
+      return await askForPasskey({ mediation: "conditional", signal: request.signal });
+    } catch (error) {
+      if (error instanceof Cancelled) return null;
+      // At an address for which the passkeys are not, the button could not find them either.
+      if (error.keys?.includes("passkey_unsupported")) one("passkey-sign-in").hidden = true;
+      throw error;
+    } finally {
+      clearTimeout(renewal);
+    }
+  },
+};
+
+// Whether this device can verify the user, by a fingerprint for example.
+const canVerify = supportsPasskeys && PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable().catch(() => false);
+
+const offerDialog = one("offer-dialog");
+
+// Offers once, in each browser, to add a passkey on this device. Returns when the user has decided.
+async function offerPasskey() {
+  const late = new Promise((resolve) => { setTimeout(resolve, 500, false); });
+  if (localStorage.getItem(PASSKEY) || sessionStorage.getItem(EMAIL_CHANGE) || !(await Promise.race([canVerify, late]))) return;
+  await autofill.stop();
+  rememberPasskey();
+  offerDialog.showModal();
+  await new Promise((resolve) => { offerDialog.addEventListener("close", resolve, { once: true }); });
+}
+
+on("offer", async () => {
+  await addPasskey(proposedName());
+  sayNext("passkey_added");
+  offerDialog.close();
+});
+one("offer-cancel")?.addEventListener("click", () => offerDialog.close());
 
 on("sign-up", async ({ email, password }) => {
   await call("POST", "/identity/users", { email, password, lang: language, data: JSON.stringify({ language }), ...person() });
@@ -483,8 +702,10 @@ async function showAccount() {
   one("close-code").hidden = !user.otp;
   one("factor-enable").hidden = true;
   showLanguage(user.data);
-  const sessions = await call("GET", "/resource/sessions");
+  const [sessions, passkeys] = await Promise.all([call("GET", "/resource/sessions"), call("GET", "/resource/passkeys")]);
   one("sessions").replaceChildren(...sessions.map(row));
+  showPasskeys(passkeys, user.state === "pending");
+  informPasswordManager(user, passkeys);
   const others = sessions.some((session) => !session.current);
   one("end-others").hidden = !others;
   one("no-others").hidden = others;
@@ -531,22 +752,79 @@ function row(session) {
     what.append(" ", element("span", texts.this_session, "badge"));
     place.append(session.user_ip);
   } else {
-    const used = new Date(session.last_used_at);
-    const time = element("time", ago(used));
-    time.dateTime = session.last_used_at;
-    time.title = used.toLocaleString(tag);
-    place.append(`${texts.last_used} `, time, ` · ${session.user_ip}`);
+    place.append(`${texts.last_used} `, timeOf(session.last_used_at), ` · ${session.user_ip}`);
   }
   what.append(place);
   row.append(what);
   if (!session.current) {
-    const end = element("button", texts.end, "quiet small");
-    end.type = "button";
-    end.setAttribute("aria-label", `${texts.end}: ${device}, ${place.textContent}`);
-    end.addEventListener("click", () => change("DELETE", `/resource/sessions/${session.id}`, undefined, "session_ended"));
-    row.append(end);
+    const end = () => change("DELETE", `/resource/sessions/${session.id}`, undefined, "session_ended");
+    row.append(rowButton(texts.end, `${device}, ${place.textContent}`, end));
   }
   return row;
+}
+
+// A button of a row, which names the row to screen readers.
+function rowButton(label, rowName, work) {
+  const button = element("button", label, "quiet small");
+  button.type = "button";
+  button.setAttribute("aria-label", `${label}: ${rowName}`);
+  button.addEventListener("click", work);
+  return button;
+}
+
+// A time of the API.
+function timeOf(text) {
+  const when = new Date(text);
+  const time = element("time", ago(when));
+  time.dateTime = text;
+  time.title = when.toLocaleString(tag);
+  return time;
+}
+
+function showPasskeys(passkeys, isPending) {
+  one("passkeys").replaceChildren(...passkeys.map(passkeyRow));
+  one("no-passkeys").hidden = passkeys.length > 0 || isPending || !supportsPasskeys;
+  one("passkeys-pending").hidden = !isPending;
+  one("passkeys-unsupported").hidden = isPending || supportsPasskeys;
+  one("passkey-add").hidden = isPending || !supportsPasskeys;
+  one("passkey-add").elements.name.value ||= proposedName();
+  one("step-up-passkey").hidden = passkeys.length === 0 || !supportsPasskeys;
+}
+
+const passkeyName = ({ name, created_at }) =>
+  name ?? `${texts.passkey} · ${new Date(created_at).toLocaleDateString(tag, { dateStyle: "medium" })}`;
+
+// A passkey: its name, where it is stored, its times, and the buttons that rename and remove it.
+function passkeyRow(passkey) {
+  const row = document.createElement("li");
+  const name = passkeyName(passkey);
+  const what = element("span", "", "what");
+  what.append(element("b", name), " ");
+  what.append(passkey.backed_up ? element("span", texts.passkey_synced, "badge") : element("span", texts.passkey_on_one_device, "badge quiet"));
+  const times = element("small", "");
+  times.append(texts.passkey_created + SPACE, timeOf(passkey.created_at), " · ");
+  if (passkey.last_used_at) times.append(texts.passkey_last_used + SPACE, timeOf(passkey.last_used_at));
+  else times.append(texts.passkey_unused);
+  what.append(times);
+  const buttons = element("span", "", "buttons");
+  buttons.append(
+    rowButton(texts.rename, name, () => openPasskey("rename", passkey)),
+    rowButton(texts.remove, name, () => openPasskey("remove", passkey)),
+  );
+  row.append(what, buttons);
+  return row;
+}
+
+// The passkey that is renamed or removed.
+let selected;
+
+function openPasskey(action, passkey) {
+  selected = passkey;
+  one("remove-name").textContent = passkeyName(passkey);
+  one("rename").elements.name.value = passkey.name ?? "";
+  one("rename-message").hidden = true;
+  mark(one("rename"), []);
+  one(`${action}-dialog`).showModal();
 }
 
 // "Chrome on Windows". The tables are those of the API.
@@ -568,15 +846,15 @@ function ago(time) {
   return time.toLocaleDateString(tag, { dateStyle: "medium" });
 }
 
-async function change(method, path, body, done) {
+async function change(method, path, body, done, place = one("sessions")) {
   try {
     const answer = await call(method, path, body);
     await showAccount();
-    placeMessage(one("sessions"), false);
+    placeMessage(place, false);
     say(texts[done]);
     return answer;
   } catch (error) {
-    await refused(one("sessions"), error);
+    await refused(place, error);
     return null;
   }
 }
@@ -610,6 +888,26 @@ on("change-email", async ({ email, password, otp_code }, form) => {
   form.reset();
   say(texts.email_change_sent);
 });
+on("passkey-add", async ({ name }, form) => {
+  await addPasskey(name.trim());
+  form.reset();
+  await showAccount();
+  say(texts.passkey_added);
+});
+on("rename", async ({ name }) => {
+  await call("PATCH", `/resource/passkeys/${selected.id}`, { name });
+  await showAccount();
+  one("rename-dialog").close();
+  placeMessage(one("passkeys"), false);
+  say(texts.passkey_renamed);
+});
+on("remove", async () => {
+  one("remove-dialog").close();
+  await change("DELETE", `/resource/passkeys/${selected.id}`, undefined, "passkey_removed", one("passkeys"));
+});
+for (const action of ["rename", "remove"]) {
+  one(`${action}-cancel`)?.addEventListener("click", () => one(`${action}-dialog`).close());
+}
 on("factor-begin", async () => {
   const { data } = await call("POST", "/resource/otp/generate_qrcode");
   one("barcode").src = `data:image/png;base64,${data.barcode}`;
@@ -704,6 +1002,11 @@ async function openAccount() {
 }
 const openPage = { account: openAccount, email_change: openEmailChange }[document.body.dataset.page];
 on("retry", openPage);
+
+if (one("sign-in") && supportsPasskeys) {
+  one("passkey-sign-in").hidden = false;
+  autofill.start();
+}
 
 if (openPage) {
   try {

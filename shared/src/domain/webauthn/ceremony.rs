@@ -108,9 +108,9 @@ impl RelyingParty {
         response: &AuthenticationResponse,
         credential: &StoredCredential<'_>,
     ) -> Result<Authentication, Refusal> {
-        let expected = Some(credential.backup_eligible);
-        let verified = self.verify_assertion(challenge, response, expected, credential.public_key);
-        // After the signature, so that a wrong user handle takes as long as an unknown credential.
+        let verified = self.verify_assertion(challenge, response, credential.public_key);
+        // After the signature, so that a difference from what is stored takes as long as an unknown
+        // credential.
         if response.id != *credential.id {
             return Err(Refusal::CredentialId);
         }
@@ -118,6 +118,9 @@ impl RelyingParty {
             return Err(Refusal::UserHandle);
         }
         let data = verified?;
+        if data.is_backup_eligible() != credential.backup_eligible {
+            return Err(Refusal::BackupEligibility);
+        }
         let is_increased = data.sign_count > credential.sign_count;
         if !is_increased && (data.sign_count, credential.sign_count) != (0, 0) {
             return Err(Refusal::SignCount);
@@ -137,7 +140,7 @@ impl RelyingParty {
         response: &AuthenticationResponse,
     ) -> Refusal {
         let verified = PublicKey::from_cose(&DECOY)
-            .and_then(|decoy| self.verify_assertion(challenge, response, None, &decoy));
+            .and_then(|decoy| self.verify_assertion(challenge, response, &decoy));
         match verified {
             _ if response.user_handle().is_none() => Refusal::UserHandle,
             Ok(_) => Refusal::Signature,
@@ -145,12 +148,11 @@ impl RelyingParty {
         }
     }
 
-    /// Steps 7.2-7 to 7.2-21.
+    /// Steps 7.2-7 to 7.2-21, without the comparison of step 7.2-19.
     fn verify_assertion<'a>(
         &self,
         challenge: &Challenge,
         response: &'a AuthenticationResponse,
-        backup_eligible: Option<bool>,
         public_key: &PublicKey,
     ) -> Result<AuthenticatorData<'a>, Refusal> {
         let hash = client_data::verify(
@@ -165,9 +167,6 @@ impl RelyingParty {
             return Err(Refusal::AuthenticatorData);
         }
         data.verify(&self.id)?;
-        if backup_eligible.is_some_and(|expected| expected != data.is_backup_eligible()) {
-            return Err(Refusal::BackupEligibility);
-        }
         let message = [&response.authenticator_data, hash.as_ref()].concat();
         public_key.verify(&message, &response.signature)?;
         Ok(data)

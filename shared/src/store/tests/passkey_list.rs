@@ -323,3 +323,19 @@ async fn an_operator_erases_a_passkey_that_was_added_after_the_user_was_read() {
     assert!(!has_item(&store, &passkey(&user, "b25l")).await);
     assert!(!has_item(&store, &second).await);
 }
+
+#[tokio::test]
+async fn a_session_that_ended_changes_no_passkeys() {
+    let store = store().await;
+    let (user, session) = with_passkeys(&store, &["b25l"]).await;
+    let ended = store.end_session(&user.uid, &session.id, None).await;
+    assert_eq!(ended.expect("an answer"), Outcome::Written);
+    let new = passkey(&user, "dHdv");
+    let outcome = add_to(&store, &user, &session, &new, "new").await;
+    assert_eq!(outcome, PasskeyAdditionOutcome::Conflict);
+    let hash = passkey(&user, "b25l").hash();
+    let outcome = remove(&store, &user, &session, &hash).await;
+    assert_eq!(outcome, Outcome::Conflict);
+    assert!(!has_item(&store, &new).await);
+    assert_eq!(ids(&store, &user).await, ["b25l"]);
+}

@@ -140,7 +140,7 @@ async fn a_passkey_that_was_removed_since_it_was_read_opens_no_session() {
         .expect("a deletion");
     let session = session_of(&user);
     let outcome = open(&store, &user, &session, &used(&passkey, 8), "one", None).await;
-    assert_eq!(outcome, CeremonyOutcome::Conflict);
+    assert_eq!(outcome, CeremonyOutcome::PasskeyChanged);
     assert!(live(&store, &user, &session).await.is_none());
     // The ceremony was not used up.
     passkey_of(&store, &user, 7, true).await;
@@ -225,7 +225,7 @@ async fn a_counter_that_is_not_higher_opens_no_session() {
     for count in [0, 6, 7] {
         let (session, id) = (session_of(&user), count.to_string());
         let outcome = open(&store, &user, &session, &used(&passkey, count), &id, None).await;
-        assert_eq!(outcome, CeremonyOutcome::Conflict, "{count}");
+        assert_eq!(outcome, CeremonyOutcome::PasskeyChanged, "{count}");
     }
 }
 
@@ -277,7 +277,7 @@ async fn a_copy_is_reported_once_for_a_ceremony_and_not_after_its_success() {
             .expect("an answer")
     };
     assert_eq!(report("one").await, CeremonyOutcome::Written);
-    assert_eq!(report("one").await, CeremonyOutcome::Conflict);
+    assert_eq!(report("one").await, CeremonyOutcome::PasskeyChanged);
     // A refusal does not use the ceremony up.
     let session = session_of(&user);
     let outcome = open(&store, &user, &session, &used(&passkey, 8), "one", None).await;
