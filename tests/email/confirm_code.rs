@@ -164,6 +164,30 @@ async fn a_first_confirmation_ends_the_other_sessions() {
     assert_eq!(me(&confirmed.session()).send().await.status, 200);
 }
 
+#[tokio::test]
+async fn a_first_confirmation_removes_the_passkeys() {
+    let latchkey = latchkey().await;
+    // An operator made the account pending again, whose address was never confirmed.
+    let user = latchkey.confirmed("confirmed-passkeys").await;
+    let mut authenticator = latchkey.authenticator();
+    latchkey.add_passkey(&user, &mut authenticator).await;
+    latchkey.set_state(&user, "pending").await;
+    let signed_in = latchkey.sign_in_with_passkey(&mut authenticator).await;
+    assert_eq!(signed_in.send().await.status, 201);
+    let token = token_of(latchkey, &user).await;
+    let confirmed = latchkey
+        .post(PATH)
+        .form(&[("token", token.as_str()), ("password", PASSWORD)])
+        .send()
+        .await;
+    assert_eq!(confirmed.status, 201, "{confirmed:?}");
+    assert!(latchkey.passkey_items(&user).await.is_empty());
+    assert!(!latchkey.user_item(&user).await.contains_key("passkeys"));
+    let removed = latchkey.sign_in_with_passkey(&mut authenticator).await;
+    let refused: &[&str] = &["identity.session.invalid_params"];
+    removed.send().await.is_refused(404, refused);
+}
+
 /// A stranger signs up with the address of another person, who opens the link of the mail.
 #[tokio::test]
 async fn a_stranger_keeps_nothing_of_an_account_that_its_owner_confirms() {

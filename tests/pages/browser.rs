@@ -432,7 +432,7 @@ async fn screenshots_for_the_documentation() {
             "/accounts/settings?lang=en",
             "light",
             640,
-            3600,
+            3250,
         ),
         ("stack-home", "/", "light", 1000, 860),
         ("stack-mailbox", "/_local/mailbox", "dark", 1200, 900),

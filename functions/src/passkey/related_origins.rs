@@ -4,7 +4,7 @@
 use serde::Serialize;
 use shared::{
     Error,
-    http::{Body, Response, cacheable_json},
+    http::{Body, Response, StatusCode, json},
 };
 
 pub struct RelatedOrigins {
@@ -20,6 +20,6 @@ struct Output<'a> {
 impl RelatedOrigins {
     pub fn handle(&self) -> Result<Response<Body>, Error> {
         let origins = self.origins.as_deref().ok_or(Error::RecordNotFound)?;
-        cacheable_json(&Output { origins })
+        json(StatusCode::OK, &Output { origins })
     }
 }

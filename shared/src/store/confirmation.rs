@@ -6,6 +6,7 @@ use super::{
     keys::{SESSION, SK, code_key, session_key, user_key},
     limits::Attempt,
     otp::REMOVE_OTP,
+    passkey_list::PasskeyListChange,
     transaction::Transaction,
     writes::{activity_write, device_epochs, has_device_epoch, session_write},
 };
@@ -93,8 +94,9 @@ impl Store {
         Ok(stored)
     }
 
-    /// In one transaction, stores the `confirmed` user and deletes the code. The new session, if
-    /// there is one, replaces the old one.
+    /// In one transaction, stores the `confirmed` user and deletes the code. A first confirmation
+    /// also removes every passkey: a stranger could have added it. The new session, if there is one,
+    /// replaces the old one.
     pub async fn confirm_email(
         &self,
         user: &User,
@@ -113,18 +115,22 @@ impl Store {
             [(":jti", text(code.token_id.reveal()))],
         )?;
         let is_first = confirmed.session_epoch != user.session_epoch;
+        let removed = PasskeyListChange::of(user, &confirmed.passkeys);
         let confirm = self.user_write(
             user,
             &format!(
                 "SET #state = :active, #level = :level, labels = :labels, session_epoch = :epoch, \
-                 device_epoch = :next_device_epoch, updated_at = :now {}",
-                if is_first { REMOVE_OTP } else { "" }
+                 device_epoch = :next_device_epoch, updated_at = :now{} {}{}",
+                removed.set,
+                if is_first { REMOVE_OTP } else { "" },
+                removed.removed,
             ),
             // A concurrent change of the user must not be overwritten.
             Some(&format!(
                 "#state = :pending AND #level = :was_level AND labels = :were_labels \
-                 AND session_epoch = :was_epoch AND {}",
-                has_device_epoch(user)
+                 AND session_epoch = :was_epoch AND {} AND {}",
+                has_device_epoch(user),
+                removed.condition,
             )),
             [
                 (":pending", text("pending")),
@@ -138,13 +144,17 @@ impl Store {
                 (":now", number(confirmed.updated_at.seconds())),
             ]
             .into_iter()
-            .chain(device_epochs(user)?),
+            .chain(device_epochs(user)?)
+            .chain(removed.values),
         )?;
         let mut writes = vec![
             delete_code,
             confirm,
             activity_write(&self.grants, &attempt.success(activity))?,
         ];
+        if is_first {
+            writes.extend(self.passkey_deletions(&user.uid, &user.passkeys)?);
+        }
         if let Some(SessionReplacement { old, new }) = session {
             let key = session_key(&old.uid, &old.id);
             writes.push(Self::delete(&self.grants, key, None, [])?);

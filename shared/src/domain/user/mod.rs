@@ -221,7 +221,8 @@ impl User {
 
     /// The user with a confirmed address: active, of level 1 or higher, with the label
     /// `email: verified`, and without valid device tokens. A first confirmation also ends every
-    /// session and removes the second factor, because a stranger could have set them.
+    /// session and removes the second factor and the passkeys, because a stranger could have set
+    /// them.
     ///
     /// # Errors
     /// [`Error::Internal`] if an epoch is the highest possible one.
@@ -237,6 +238,7 @@ impl User {
         }
         Ok(Self {
             session_epoch: self.next_session_epoch()?,
+            passkeys: Vec::new(),
             ..confirmed.without_otp()
         })
     }
@@ -371,6 +373,7 @@ pub struct Profile<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::passkey::Passkey;
 
     fn user(state: &str) -> User {
         serde_json::from_value(serde_json::json!({
@@ -509,6 +512,9 @@ mod tests {
             },
             otp_enabled_at: Some(Timestamp::from_seconds(3)),
             totp_failures: 7,
+            passkeys: vec![
+                Passkey::sample("ID0123456789", "b25l", Timestamp::from_seconds(3)).hash(),
+            ],
             labels: Vec::new(),
             ..user("pending")
         };
@@ -520,13 +526,16 @@ mod tests {
             (1, false, 0)
         );
         assert_eq!(first.device_epoch, 1);
+        assert!(first.passkeys.is_empty());
         let again = User {
             credentials: pending.credentials,
+            passkeys: pending.passkeys.clone(),
             ..user("pending")
         }
         .confirmed(Timestamp::from_seconds(9))
         .expect("an epoch");
         assert_eq!((again.session_epoch, again.has_otp()), (0, true));
+        assert_eq!(again.passkeys, pending.passkeys);
         assert_eq!(again.device_epoch, 1, "every confirmation raises it");
     }
 
