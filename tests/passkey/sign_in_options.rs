@@ -67,11 +67,7 @@ async fn nothing_is_stored_and_requests_of_a_client_are_limited() {
 
 #[tokio::test]
 async fn the_rp_id_is_configured() {
-    let latchkey = Latchkey::start(&[
-        ("IDENTITY_PASSKEY_RP_ID", "example.com"),
-        ("IDENTITY_PASSKEY_ORIGINS", "https://app.example"),
-    ])
-    .await;
+    let latchkey = Latchkey::start(&[("IDENTITY_PASSKEY_RP_ID", "example.com")]).await;
     let ceremony = latchkey.passkey_request().await;
     assert_eq!(ceremony.options["rpId"], "example.com");
 }
