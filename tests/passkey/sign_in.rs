@@ -504,6 +504,35 @@ async fn a_counter_that_did_not_increase_is_refused_recorded_and_mailed_once_for
     assert_eq!(signed_in.send().await.status, 201);
 }
 
+/// Two authenticators with one key sign at once, so both counters are higher than the stored one.
+#[tokio::test]
+async fn a_copy_that_loses_a_race_is_recorded_and_mailed() {
+    const COPIES: usize = 4;
+    let latchkey = latchkey().await;
+    let (user, authenticator) = with_passkey(latchkey, "passkey-copies").await;
+    let mut requests = Vec::new();
+    for _ in 0..COPIES {
+        let mut copy = authenticator.clone();
+        requests.push(latchkey.sign_in_with_passkey(&mut copy).await);
+    }
+    let answers = all_at_once(requests).await;
+    let (opened, refused): (Vec<_>, Vec<_>) =
+        answers.iter().partition(|answer| answer.status == 201);
+    assert_eq!(opened.len(), 1);
+    for answer in refused {
+        answer.is_refused(404, REFUSED);
+    }
+    let kinds = kinds_of_mails(latchkey, &user).await;
+    let suspected = kinds
+        .iter()
+        .filter(|kind| *kind == "passkey_clone_suspected");
+    assert_eq!(suspected.count(), COPIES - 1);
+    let failed = "login::passkey failed".to_owned();
+    let activities = latchkey.activities(&user).await;
+    let failed = activities.iter().filter(|one| **one == failed);
+    assert_eq!(failed.count(), COPIES - 1);
+}
+
 #[tokio::test]
 async fn a_passkey_that_the_user_does_not_list_is_unknown() {
     let latchkey = latchkey().await;

@@ -60,14 +60,20 @@ async fn nothing_is_stored_and_requests_of_a_client_are_limited() {
     assert!(limited.header("retry-after").is_some());
     let stored = latchkey.stored().await;
     assert!(
-        stored.keys().all(|key| key.contains("LIMIT#requests#")),
+        stored
+            .keys()
+            .all(|key| key.contains("LIMIT#requests#") || key.contains("KEYS#tokens")),
         "{stored:?}"
     );
 }
 
 #[tokio::test]
 async fn the_rp_id_is_configured() {
-    let latchkey = Latchkey::start(&[("IDENTITY_PASSKEY_RP_ID", "example.com")]).await;
+    let latchkey = Latchkey::start(&[
+        ("IDENTITY_PASSKEY_RP_ID", "example.com"),
+        ("IDENTITY_PASSKEY_ORIGINS", "https://app.example"),
+    ])
+    .await;
     let ceremony = latchkey.passkey_request().await;
     assert_eq!(ceremony.options["rpId"], "example.com");
 }

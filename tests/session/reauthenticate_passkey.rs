@@ -163,6 +163,37 @@ async fn a_copied_passkey_is_refused_and_mailed() {
 }
 
 #[tokio::test]
+async fn a_copy_that_loses_a_race_is_refused_and_the_session_lives_on() {
+    let latchkey = latchkey().await;
+    let user = latchkey.confirmed("step-up-copies").await;
+    let mut authenticator = latchkey.authenticator();
+    latchkey.add_passkey(&user, &mut authenticator).await;
+    let mut requests = Vec::new();
+    let mut sessions = Vec::new();
+    for _ in 0..4 {
+        let session = latchkey.with_new_session(&user).await;
+        let mut copy = authenticator.clone();
+        requests.push(reauthenticate(latchkey, &session, &mut copy).await);
+        sessions.push(session);
+    }
+    let answers = all_at_once(requests).await;
+    let replaced = answers.iter().filter(|answer| answer.status == 201);
+    assert_eq!(replaced.count(), 1);
+    for answer in answers.iter().filter(|answer| answer.status != 201) {
+        answer.is_refused(404, REFUSED);
+    }
+    let mut live = 0;
+    for session in &sessions {
+        let me = latchkey.by(session, "GET", "/resource/users/me");
+        live += usize::from(me.send().await.status == 200);
+    }
+    assert_eq!(live, 3, "the sessions that were not replaced");
+    let failed = "reauthenticate failed".to_owned();
+    let activities = latchkey.activities(&user).await;
+    assert_eq!(activities.iter().filter(|one| **one == failed).count(), 3);
+}
+
+#[tokio::test]
 async fn of_sixteen_requests_with_one_state_one_replaces_the_session() {
     let latchkey = latchkey().await;
     let (user, mut authenticator) = with_passkey(latchkey, "step-up-race").await;
