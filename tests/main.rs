@@ -116,6 +116,7 @@ mod passkey {
     mod other_authenticator;
     mod related_origins;
     mod sign_in;
+    mod sign_in_copies;
     mod sign_in_options;
     mod update;
 }

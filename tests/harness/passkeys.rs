@@ -262,6 +262,27 @@ impl Latchkey {
         Authenticator::new(&self.domain())
     }
 
+    /// A user with a confirmed address and a passkey.
+    pub async fn with_passkey(&self, name: &str) -> (User, Authenticator) {
+        let user = self.confirmed(name).await;
+        let mut authenticator = self.authenticator();
+        self.add_passkey(&user, &mut authenticator).await;
+        (user, authenticator)
+    }
+
+    /// The stored item of the user's only passkey.
+    pub async fn passkey_item(&self, user: &User) -> Item {
+        let mut items = self.passkey_items(user).await;
+        assert_eq!(items.len(), 1);
+        items.remove(0)
+    }
+
+    /// The kinds of the mails in the outbox of the user.
+    pub async fn kinds_of_mails(&self, user: &User) -> Vec<String> {
+        let mails = self.queued_mails(user).await.into_iter();
+        mails.map(|mail| text(&mail, "kind").to_owned()).collect()
+    }
+
     /// Begins to add a passkey.
     pub async fn passkey_creation(&self, user: &User) -> Ceremony {
         let path = "/resource/passkeys/options";

@@ -10,10 +10,9 @@ use shared::{
 };
 
 use crate::harness::{
-    Item, Latchkey, PASSWORD, Request, USER_NAMES, User, all_at_once, claims, forgeries, latchkey,
-    now, number, otp,
+    Latchkey, PASSWORD, Request, USER_NAMES, User, all_at_once, claims, forgeries, latchkey, now,
+    number, otp,
     passkeys::{Algorithm, Authenticator},
-    text,
 };
 
 const PATH: &str = "/identity/sessions/passkey";
@@ -23,22 +22,10 @@ const USED: &[&str] = &["identity.user.utilized_token"];
 /// A change of an authenticator.
 type Change = dyn Fn(&mut Authenticator);
 
-/// A user with a passkey.
-async fn with_passkey(latchkey: &Latchkey, name: &str) -> (User, Authenticator) {
-    let user = latchkey.confirmed(name).await;
-    let mut authenticator = latchkey.authenticator();
-    latchkey.add_passkey(&user, &mut authenticator).await;
-    (user, authenticator)
-}
-
 fn request(latchkey: &Latchkey, credential: &Value, state: &str) -> Request {
     latchkey
         .post(PATH)
         .json(&json!({ "credential": credential, "state": state }))
-}
-
-async fn passkey_item(latchkey: &Latchkey, user: &User) -> Item {
-    latchkey.passkey_items(user).await.remove(0)
 }
 
 /// The client data of a credential with another member.
@@ -72,7 +59,7 @@ fn with_bytes(credential: &Value, pointer: &str, change: impl FnOnce(&mut Vec<u8
 #[tokio::test]
 async fn a_passkey_opens_a_session_like_a_password() {
     let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey").await;
     let answer = latchkey
         .sign_in_with_passkey(&mut authenticator)
         .await
@@ -84,7 +71,7 @@ async fn a_passkey_opens_a_session_like_a_password() {
     assert_eq!(signed_in.uid, user.uid);
     assert!(!answer.device_cookie().is_empty());
     latchkey.use_session(&user, &signed_in.session).await;
-    let item = passkey_item(latchkey, &user).await;
+    let item = latchkey.passkey_item(&user).await;
     assert_eq!(number(&item, "sign_count"), 2);
     assert!(item.contains_key("last_used_at"));
     let activities = latchkey.activities(&user).await;
@@ -135,7 +122,7 @@ async fn a_passkey_satisfies_the_second_factor() {
 #[tokio::test]
 async fn a_session_that_is_not_remembered_has_no_device_cookie() {
     let latchkey = latchkey().await;
-    let (_, mut authenticator) = with_passkey(latchkey, "passkey-forget").await;
+    let (_, mut authenticator) = latchkey.with_passkey("passkey-forget").await;
     let ceremony = latchkey.passkey_request().await;
     let credential = authenticator.sign_in(&ceremony.options);
     let mut body = ceremony.body(&credential);
@@ -205,7 +192,7 @@ async fn missing_and_empty_parameters_are_rejected() {
 #[tokio::test]
 async fn a_state_that_is_forged_expired_or_of_another_operation_is_rejected() {
     let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-state").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-state").await;
     let keys = SigningKeys::from_secrets(&latchkey.token_secret().await, None).unwrap();
     let begun = |seconds_ago| {
         let begun_at = Timestamp::from_seconds(now() - seconds_ago);
@@ -243,8 +230,8 @@ async fn a_state_that_is_forged_expired_or_of_another_operation_is_rejected() {
 #[tokio::test]
 async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state() {
     let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-wrong").await;
-    let (other, mut stranger) = with_passkey(latchkey, "passkey-stranger").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-wrong").await;
+    let (other, mut stranger) = latchkey.with_passkey("passkey-stranger").await;
     let ceremony = latchkey.passkey_request().await;
     let options = &ceremony.options;
     let credential = authenticator.sign_in(options);
@@ -348,7 +335,7 @@ async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state(
     let refused = request(latchkey, &json!({}), &ceremony.state).send().await;
     refused.is_refused(404, REFUSED);
     let before = latchkey.items_of(&user).await;
-    let passkey = passkey_item(latchkey, &user).await;
+    let passkey = latchkey.passkey_item(&user).await;
     for (name, wrong) in cases {
         let answer = request(latchkey, &wrong, &ceremony.state).send().await;
         answer.is_refused(404, REFUSED);
@@ -359,7 +346,7 @@ async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state(
         );
     }
     assert_eq!(latchkey.items_of(&user).await, before);
-    assert_eq!(passkey_item(latchkey, &user).await, passkey);
+    assert_eq!(latchkey.passkey_item(&user).await, passkey);
     assert!(latchkey.session_ids(&other).await.len() == 1);
     let answer = request(latchkey, &credential, &ceremony.state).send().await;
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -368,7 +355,7 @@ async fn every_wrong_credential_gets_one_response_and_does_not_use_up_the_state(
 #[tokio::test]
 async fn a_wrong_signature_is_recorded_and_counts_for_nothing() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_FREE_ATTEMPTS", "1")]).await;
-    let (user, mut authenticator) = with_passkey(&latchkey, "passkey-uncounted").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-uncounted").await;
     authenticator.user_verified = false;
     for _ in 0..12 {
         let wrong = latchkey.sign_in_with_passkey(&mut authenticator).await;
@@ -404,7 +391,7 @@ async fn the_state_of_the_account_is_disclosed_after_a_valid_signature_only() {
         ("deleted", "identity.session.deleted"),
         ("locked", "identity.session.not_active"),
     ] {
-        let (user, mut authenticator) = with_passkey(latchkey, &format!("passkey-{state}")).await;
+        let (user, mut authenticator) = latchkey.with_passkey(&format!("passkey-{state}")).await;
         latchkey.set_state(&user, state).await;
         authenticator.user_verified = false;
         let wrong = latchkey.sign_in_with_passkey(&mut authenticator).await;
@@ -439,104 +426,9 @@ async fn of_sixteen_requests_with_one_state_one_opens_a_session() {
 }
 
 #[tokio::test]
-async fn a_repeated_request_is_not_a_copy_of_the_passkey() {
-    let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-repeated").await;
-    let ceremony = latchkey.passkey_request().await;
-    let credential = authenticator.sign_in(&ceremony.options);
-    let send = async || request(latchkey, &credential, &ceremony.state).send().await;
-    assert_eq!(send().await.status, 201);
-    for _ in 0..2 {
-        send().await.is_refused(422, USED);
-    }
-    let kinds = kinds_of_mails(latchkey, &user).await;
-    assert!(!kinds.contains(&"passkey_clone_suspected".to_owned()));
-}
-
-async fn kinds_of_mails(latchkey: &Latchkey, user: &User) -> Vec<String> {
-    let mails = latchkey.queued_mails(user).await.into_iter();
-    mails.map(|mail| text(&mail, "kind").to_owned()).collect()
-}
-
-#[tokio::test]
-async fn a_counter_that_did_not_increase_is_refused_recorded_and_mailed_once_for_each_ceremony() {
-    let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-clone").await;
-    let mut clone = authenticator.clone();
-    for _ in 0..2 {
-        let signed_in = latchkey.sign_in_with_passkey(&mut authenticator).await;
-        assert_eq!(signed_in.send().await.status, 201);
-    }
-    let sessions = latchkey.session_ids(&user).await;
-    let ceremony = latchkey.passkey_request().await;
-    let credential = clone.sign_in(&ceremony.options);
-    for _ in 0..3 {
-        request(latchkey, &credential, &ceremony.state)
-            .send()
-            .await
-            .is_refused(404, REFUSED);
-    }
-    let suspected = || async {
-        let kinds = kinds_of_mails(latchkey, &user).await;
-        let of_clone = kinds
-            .iter()
-            .filter(|kind| *kind == "passkey_clone_suspected");
-        of_clone.count()
-    };
-    assert_eq!(suspected().await, 1);
-    assert_eq!(latchkey.session_ids(&user).await, sessions);
-    let failed = "login::passkey failed".to_owned();
-    assert!(latchkey.activities(&user).await.contains(&failed));
-    assert_eq!(
-        number(&passkey_item(latchkey, &user).await, "sign_count"),
-        3
-    );
-    // The clone at another ceremony, now with the same counter.
-    latchkey
-        .sign_in_with_passkey(&mut clone)
-        .await
-        .send()
-        .await
-        .is_refused(404, REFUSED);
-    assert_eq!(suspected().await, 2);
-    // The owner's own authenticator still works.
-    let signed_in = latchkey.sign_in_with_passkey(&mut authenticator).await;
-    assert_eq!(signed_in.send().await.status, 201);
-}
-
-/// Two authenticators with one key sign at once, so both counters are higher than the stored one.
-#[tokio::test]
-async fn a_copy_that_loses_a_race_is_recorded_and_mailed() {
-    const COPIES: usize = 4;
-    let latchkey = latchkey().await;
-    let (user, authenticator) = with_passkey(latchkey, "passkey-copies").await;
-    let mut requests = Vec::new();
-    for _ in 0..COPIES {
-        let mut copy = authenticator.clone();
-        requests.push(latchkey.sign_in_with_passkey(&mut copy).await);
-    }
-    let answers = all_at_once(requests).await;
-    let (opened, refused): (Vec<_>, Vec<_>) =
-        answers.iter().partition(|answer| answer.status == 201);
-    assert_eq!(opened.len(), 1);
-    for answer in refused {
-        answer.is_refused(404, REFUSED);
-    }
-    let kinds = kinds_of_mails(latchkey, &user).await;
-    let suspected = kinds
-        .iter()
-        .filter(|kind| *kind == "passkey_clone_suspected");
-    assert_eq!(suspected.count(), COPIES - 1);
-    let failed = "login::passkey failed".to_owned();
-    let activities = latchkey.activities(&user).await;
-    let failed = activities.iter().filter(|one| **one == failed);
-    assert_eq!(failed.count(), COPIES - 1);
-}
-
-#[tokio::test]
 async fn a_passkey_that_the_user_does_not_list_is_unknown() {
     let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-dead").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-dead").await;
     latchkey
         .edit_user(&user, |item| drop(item.remove("passkeys")))
         .await;
@@ -547,7 +439,7 @@ async fn a_passkey_that_the_user_does_not_list_is_unknown() {
 #[tokio::test]
 async fn a_user_who_moved_to_another_address_signs_in() {
     let latchkey = latchkey().await;
-    let (user, mut authenticator) = with_passkey(latchkey, "passkey-moved").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-moved").await;
     let requested = latchkey
         .change_email(&user, "passkey-moved-new@example.com")
         .send()
@@ -573,7 +465,7 @@ async fn a_user_who_moved_to_another_address_signs_in() {
 #[tokio::test]
 async fn a_state_signed_before_a_rotation_of_the_token_secret_is_accepted_afterwards() {
     let latchkey = Latchkey::start(&[]).await;
-    let (_, mut authenticator) = with_passkey(&latchkey, "passkey-rotation").await;
+    let (_, mut authenticator) = latchkey.with_passkey("passkey-rotation").await;
     let ceremony = latchkey.passkey_request().await;
     latchkey.put_secret("TokenSecret", &"1".repeat(64)).await;
     // The first instance of the function starts now, with the new version.
@@ -607,7 +499,7 @@ async fn a_related_origin_is_accepted_if_it_is_configured() {
 #[tokio::test]
 async fn a_sign_in_takes_three_round_trips_and_an_unknown_credential_as_many() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_NOTICE", "on")]).await;
-    let (user, mut authenticator) = with_passkey(&latchkey, "passkey-trips").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-trips").await;
     // The first request of an instance also publishes the keys.
     let cold = latchkey
         .post(PATH)
@@ -622,7 +514,8 @@ async fn a_sign_in_takes_three_round_trips_and_an_unknown_credential_as_many() {
         .await;
     assert_eq!(signed_in.status, 201);
     assert!(
-        kinds_of_mails(&latchkey, &user)
+        latchkey
+            .kinds_of_mails(&user)
             .await
             .contains(&"new_sign_in".to_owned())
     );
@@ -644,7 +537,7 @@ async fn a_sign_in_takes_three_round_trips_and_an_unknown_credential_as_many() {
 #[tokio::test]
 async fn a_known_device_gets_no_notice() {
     let latchkey = Latchkey::start(&[("IDENTITY_SIGN_IN_NOTICE", "on")]).await;
-    let (user, mut authenticator) = with_passkey(&latchkey, "passkey-known").await;
+    let (user, mut authenticator) = latchkey.with_passkey("passkey-known").await;
     let device = latchkey
         .sign_in_with_passkey(&mut authenticator)
         .await
@@ -652,7 +545,7 @@ async fn a_known_device_gets_no_notice() {
         .await
         .device_cookie();
     let notices = async || {
-        let kinds = kinds_of_mails(&latchkey, &user).await;
+        let kinds = latchkey.kinds_of_mails(&user).await;
         kinds.iter().filter(|kind| *kind == "new_sign_in").count()
     };
     assert_eq!(notices().await, 1);
