@@ -256,11 +256,15 @@ async fn any_other_call_is_denied_with_the_error_of_aws_and_changes_nothing() {
     );
 }
 
-/// The functions that sign session tokens or mailed tokens, or that publish their keys.
-const SIGNERS: [&str; 6] = [
+/// The functions that sign session tokens, mailed tokens or the states of ceremonies, or that publish
+/// their keys.
+const SIGNERS: [&str; 9] = [
     "EmailConfirmCodeFunction",
     "JwksFunction",
     "MailSendFunction",
+    "PasskeyCreateOptionsFunction",
+    "PasskeySignInFunction",
+    "PasskeySignInOptionsFunction",
     "SessionCreateFunction",
     "SessionReauthenticateFunction",
     "UserCreateFunction",
