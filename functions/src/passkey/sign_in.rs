@@ -151,10 +151,16 @@ impl SignIn {
         now: Timestamp,
     ) -> Result<Lookup, Error> {
         let keys = self.keys.key_provider();
+        // Concurrently, because a cold start has to fetch the secret first.
+        let (ceremony, devices, found) = tokio::join!(
+            presented.ceremony(keys, now),
+            tokens.verify(keys, now),
+            presented.find(&self.store, now),
+        );
         Ok(Lookup {
-            ceremony: presented.ceremony(keys, now).await?,
-            devices: tokens.verify(keys, now).await?,
-            found: presented.find(&self.store, now).await?,
+            ceremony: ceremony?,
+            devices: devices?,
+            found: found?,
         })
     }
 
