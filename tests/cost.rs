@@ -207,7 +207,7 @@ impl Bill {
         answer
     }
 
-    /// The operations on passkeys, for a user who has one.
+    /// The operations on passkeys, for a user with a passkey.
     async fn passkeys(&self) {
         let latchkey = &self.latchkey;
         let (_, user) = self

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::harness::{PASSWORD, User, latchkey};
 
-/// A person who is present, and verifies themselves.
+/// Consents to each ceremony, and passes user verification.
 struct Owner;
 
 #[async_trait]

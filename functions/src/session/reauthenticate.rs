@@ -56,22 +56,23 @@ impl Reauthenticate {
         let devices = DeviceTokens::of(request.headers(), &self.sessions.cookie_name)
             .verify(self.keys.key_provider(), now)
             .await?;
-        let (outcome, is_recorded) = match read(request).await? {
+        let outcome = match read(request).await? {
             Input::Password(credentials) => {
-                let outcome = self.by_password(&credentials, &signed_in, &devices, now);
-                (outcome.await, false)
+                let outcome = self
+                    .by_password(&credentials, &signed_in, &devices, now)
+                    .await;
+                if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
+                    let failed = self.failed(&signed_in, error, now);
+                    self.authenticator.store.record(&failed).await?;
+                }
+                outcome
             }
             Input::Passkey(presented) => {
-                let outcome = self.by_passkey(&presented, &signed_in, &devices, now);
-                (Box::pin(outcome).await, true)
+                Box::pin(self.by_passkey(&presented, &signed_in, &devices, now)).await
             }
         };
-        if let Err(error @ (Error::InvalidCredentials | Error::OtpInvalid)) = &outcome {
+        if let Err(Error::InvalidCredentials | Error::OtpInvalid) = &outcome {
             metrics::security_event(SecurityEvent::StepUpFailed);
-            if !is_recorded {
-                let failed = self.failed(&signed_in, error, now);
-                self.authenticator.store.record(&failed).await?;
-            }
         }
         outcome
     }

@@ -181,7 +181,7 @@ pub struct AuthenticatorData {
     pub flags: u8,
     /// The signature counter.
     pub sign_count: u32,
-    /// The new credential, encoded if present whatever the flags say.
+    /// The new credential, encoded if present, regardless of the flags.
     pub credential: Option<Credential>,
     /// The bytes after it: extensions, CBOR.
     pub rest: Vec<u8>,

@@ -35,7 +35,7 @@ pub enum CeremonyOutcome {
     /// Nothing was written, because the ceremony was used before.
     Used,
     /// Nothing was written, because the passkey was removed, or used with another signature counter,
-    /// since it was read; or, for the report of a copy, because the ceremony was reported before.
+    /// since it was read.
     PasskeyChanged,
     /// Nothing was written, because another request changed something else on which the operation
     /// depends.
@@ -147,8 +147,8 @@ impl Store {
 
     /// Records a use whose counter indicates a copy of the passkey, and queues the notice if there
     /// is one. A ceremony is reported once: a response that is repeated proves no copy. Returns
-    /// [`CeremonyOutcome::Used`] if the ceremony succeeded before, and
-    /// [`CeremonyOutcome::PasskeyChanged`] if it was reported before.
+    /// [`CeremonyOutcome::Used`] if the ceremony succeeded before, and [`CeremonyOutcome::Conflict`]
+    /// if it was reported before.
     pub async fn report_clone(
         &self,
         ceremony: &Ceremony,
@@ -163,10 +163,13 @@ impl Store {
             activity_write(&self.grants, activity)?,
         ];
         let notice = notice_write(&self.grants, notice)?;
-        Ok(self
-            .transact(writes.into_iter().chain(notice))
-            .await?
-            .into())
+        Ok(
+            match self.transact(writes.into_iter().chain(notice)).await? {
+                Transaction::Written => CeremonyOutcome::Written,
+                Transaction::ConditionFailed(0) => CeremonyOutcome::Used,
+                Transaction::ConditionFailed(_) => CeremonyOutcome::Conflict,
+            },
+        )
     }
 
     /// Uses up a ceremony, on condition that it was not used.

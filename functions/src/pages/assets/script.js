@@ -358,7 +358,7 @@ function serialized(credential) {
   }
 }
 
-// Why the browser returned no passkey. It does not tell a cancellation from a time-out.
+// Why the browser returned no passkey. Browsers do not distinguish a cancellation from a time-out.
 function browserRefusal(error) {
   if (/^(NotAllowed|Abort)Error$/.test(error.name)) return new Cancelled();
   if (error.name === "InvalidStateError") return new Refusal(0, ["passkey_exists"]);

@@ -277,7 +277,7 @@ async fn a_copy_is_reported_once_for_a_ceremony_and_not_after_its_success() {
             .expect("an answer")
     };
     assert_eq!(report("one").await, CeremonyOutcome::Written);
-    assert_eq!(report("one").await, CeremonyOutcome::PasskeyChanged);
+    assert_eq!(report("one").await, CeremonyOutcome::Conflict);
     // A refusal does not use the ceremony up.
     let session = session_of(&user);
     let outcome = open(&store, &user, &session, &used(&passkey, 8), "one", None).await;
